@@ -1,0 +1,207 @@
+//go:build linux
+
+package machine
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+// kernelSeries returns "6.12" for "6.12.48+deb13-cloud-amd64", which is what
+// two builds of one series have in common, and "" for a release that does not
+// start with two numbers.
+func kernelSeries(release string) string {
+	digits := func(s string) string {
+		return s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
+	}
+	major := digits(release)
+	rest, dot := strings.CutPrefix(release[len(major):], ".")
+	minor := digits(rest)
+	if !dot || major == "" || minor == "" {
+		return ""
+	}
+	return major + "." + minor
+}
+
+// preemption returns the kernel's preemption model: where a thread may lose
+// its CPU inside the kernel decides how a wake-up on the same CPU proceeds.
+//
+// PREEMPT_DYNAMIC kernels choose among the models at boot
+// (Documentation/admin-guide/kernel-parameters.txt, preempt=) or later in
+// /sys/kernel/debug/sched/preempt, which only root reads; else the choice is
+// that of the command line, and without one that of the build.
+func (s System) preemption() string {
+	inUse := bracketed(s.read("sys/kernel/debug/sched/preempt"))
+	build := buildPreemption(s.read("proc/config.gz"), s.read("boot/config-"+s.Release))
+	version := versionPreemption(s.Version)
+	if s.read("sys/kernel/realtime") == "1" {
+		version = "rt"
+	}
+	if version != "dynamic" {
+		// Neither full nor real-time: only the configuration tells the others apart.
+		if version == "" {
+			version = build
+		}
+		return version
+	}
+	for _, model := range []string{inUse, bootParameter(s.read("proc/cmdline"), "preempt"), build} {
+		if model != "" {
+			return "dynamic " + model
+		}
+	}
+	return "dynamic"
+}
+
+// versionPreemption returns the model that the kernel's build put into its
+// version (init/Makefile and scripts/mkcompile_h): "full" for PREEMPT, "rt" for
+// PREEMPT_RT and the "PREEMPT RT" of the out-of-tree patches, "dynamic", or
+// "lazy". It returns "" where the version names none, which "none" and
+// "voluntary" kernels have in common.
+func versionPreemption(version string) string {
+	words := strings.Fields(version)
+	for i, w := range words {
+		switch w {
+		case "PREEMPT_RT":
+			return "rt"
+		case "PREEMPT_DYNAMIC":
+			return "dynamic"
+		case "PREEMPT_LAZY":
+			return "lazy"
+		case "PREEMPT":
+			if i+1 < len(words) && words[i+1] == "RT" {
+				return "rt"
+			}
+			return "full"
+		}
+	}
+	return ""
+}
+
+// buildPreemption returns the model of the first kernel configuration given
+// that names one (kernel/Kconfig.preempt). A configuration is text, or that
+// text compressed as in /proc/config.gz.
+func buildPreemption(configs ...string) string {
+	models := map[string]string{
+		"CONFIG_PREEMPT_RT=y":        "rt",
+		"CONFIG_PREEMPT=y":           "full",
+		"CONFIG_PREEMPT_VOLUNTARY=y": "voluntary",
+		"CONFIG_PREEMPT_LAZY=y":      "lazy",
+		"CONFIG_PREEMPT_NONE=y":      "none",
+	}
+	for _, config := range configs {
+		text := bufio.NewScanner(strings.NewReader(config))
+		if z, err := gzip.NewReader(bytes.NewReader([]byte(config))); err == nil {
+			text = bufio.NewScanner(z)
+		}
+		found := ""
+		for text.Scan() {
+			// PREEMPT_RT sets PREEMPT as well, in no certain order.
+			if m := models[text.Text()]; m != "" && found != "rt" {
+				found = m
+			}
+		}
+		if found != "" {
+			return found
+		}
+	}
+	return ""
+}
+
+// bracketed returns what stands in parentheses: "full" of "none voluntary (full)".
+func bracketed(s string) string {
+	_, s, _ = strings.Cut(s, "(")
+	s, _, found := strings.Cut(s, ")")
+	if !found {
+		return ""
+	}
+	return s
+}
+
+// bootParameter returns the value that takes effect for a parameter of
+// /proc/cmdline, which is the last one (Documentation/admin-guide/kernel-parameters.rst).
+// What follows "--" is for init.
+func bootParameter(cmdline, name string) string {
+	value := ""
+	for _, w := range strings.Fields(cmdline) {
+		if w == "--" {
+			break
+		}
+		if v, ok := strings.CutPrefix(w, name+"="); ok {
+			value = v
+		}
+	}
+	return value
+}
+
+const vulnerabilities = "sys/devices/system/cpu/vulnerabilities"
+
+// mitigations returns the CPU vulnerabilities that this CPU has and what the
+// kernel does about each: the largest part of what entering the kernel costs.
+//
+// /sys/devices/system/cpu/vulnerabilities/* (Documentation/admin-guide/hw-vuln,
+// Documentation/ABI/testing/sysfs-devices-system-cpu), since 4.15.
+func (s System) mitigations() string {
+	entries, err := fs.ReadDir(s.FS, vulnerabilities)
+	if err != nil {
+		return ""
+	}
+	texts := make(map[string]string)
+	for _, e := range entries {
+		texts[e.Name()] = s.read(vulnerabilities + "/" + e.Name())
+	}
+	return parseVulnerabilities(texts)
+}
+
+// parseVulnerabilities turns the texts of the vulnerability files into one
+// short line, the same for systems that do the same:
+//
+//	meltdown=pti spectre_v2=retpolines,ibpb:conditional,rsb-filling
+//
+// What is not affected, disabled, or says only whether SMT is on (which has a
+// line of its own) is left out.
+func parseVulnerabilities(texts map[string]string) string {
+	var out []string
+	for name, text := range texts {
+		if text == "" || text == "Not affected" {
+			continue
+		}
+		text = strings.TrimPrefix(text, "KVM: ")
+		text = strings.TrimPrefix(text, "Mitigation: ")
+		// Before 6.9 the parts of spectre_v2 were separated by commas.
+		parts := strings.FieldsFunc(text, func(r rune) bool { return r == ';' || r == ',' })
+		var keep []string
+		for _, p := range parts {
+			p = strings.ToLower(strings.TrimSpace(p))
+			if strings.HasPrefix(p, "smt ") || strings.HasSuffix(p, ": not affected") || strings.HasSuffix(p, ": disabled") {
+				continue
+			}
+			if short := shorter[p]; short != "" {
+				p = short
+			}
+			p = strings.ReplaceAll(p, ": ", ":")
+			keep = append(keep, strings.ReplaceAll(p, " ", "-"))
+		}
+		out = append(out, name+"="+strings.Join(keep, ","))
+	}
+	if len(out) == 0 {
+		return "not affected"
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
+
+// shorter has a word for the kernel's longest sentences.
+var shorter = map[string]string{
+	"usercopy/swapgs barriers and __user pointer sanitization":           "barriers",
+	"vulnerable: __user pointer sanitization and usercopy barriers only": "vulnerable:barriers",
+	"__user pointer sanitization":                                        "barriers",
+	"speculative store bypass disabled via prctl":                        "prctl",
+	"speculative store bypass disabled via prctl and seccomp":            "prctl+seccomp",
+	"vulnerable: eibrs with unprivileged ebpf":                           "vulnerable:eibrs+ebpf",
+	"enhanced / automatic ibrs":                                          "enhanced-ibrs",
+	"vulnerable: clear cpu buffers attempted":                            "vulnerable:clear-cpu-buffers",
+}
