@@ -1,0 +1,178 @@
+// Package leak finds what a run of tests left behind in its process.
+package leak
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// settle is how long things that are on their way out have to be gone:
+// threads end and signals are taken a little after the test that caused them.
+const settle = 2 * time.Second
+
+// Check calls run, which is a testing.M's Run, and returns its exit code; or 1
+// where run succeeded and left behind a descriptor, a child process, a
+// goroutine, a thread's signal mask, an ignored or a pending signal. Each is
+// named on stderr.
+func Check(run func() int) int {
+	// The runtime makes its own epoll and eventfd when first a descriptor can
+	// be waited for: let that be before, not a leak.
+	if r, w, err := os.Pipe(); err == nil {
+		r.Close()
+		w.Close()
+	}
+	before := take()
+	code := run()
+	var left []string
+	for end := time.Now().Add(settle); ; time.Sleep(5 * time.Millisecond) {
+		left = take().since(before)
+		if len(left) == 0 || time.Now().After(end) {
+			break
+		}
+	}
+	for _, l := range left {
+		fmt.Fprintf(os.Stderr, "leak: the run left behind %s\n", l)
+	}
+	if code == 0 && len(left) > 0 {
+		code = 1
+	}
+	return code
+}
+
+// A snapshot maps what exists to how a message names it.
+type snapshot map[string]string
+
+func (s snapshot) since(old snapshot) []string {
+	var left []string
+	for _, k := range slices.SortedFunc(maps.Keys(s), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
+	}) {
+		if _, ok := old[k]; !ok {
+			left = append(left, s[k])
+		}
+	}
+	return left
+}
+
+func take() snapshot {
+	s := snapshot{}
+	s.descriptors()
+	s.children()
+	s.goroutines()
+	s.signals()
+	return s
+}
+
+// descriptors reads /proc/self/fd, proc_pid_fd(5).
+func (s snapshot) descriptors() {
+	const dir = "/proc/self/fd"
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // no /proc: nothing to go by
+	}
+	for _, e := range entries {
+		target, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err != nil {
+			continue // the descriptor that read the directory
+		}
+		s["descriptor "+e.Name()+" "+target] = fmt.Sprintf("descriptor %s: %s", e.Name(), target)
+	}
+}
+
+// children looks through /proc for processes that have this one as parent;
+// without /proc it can only tell that there are some.
+func (s snapshot) children() {
+	err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL, nil)
+	if err == unix.ECHILD {
+		return
+	}
+	named := false
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, name := range stats {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		// pid (name) state ppid ...; the name may hold parentheses.
+		i := bytes.LastIndexByte(text, ')')
+		f := bytes.Fields(text[i+1:])
+		if i < 0 || len(f) < 2 || string(f[1]) != strconv.Itoa(os.Getpid()) {
+			continue
+		}
+		what := string(text[:i+1])
+		s["child "+what] = fmt.Sprintf("child process %s in state %s", what, f[0])
+		named = true
+	}
+	if !named {
+		s["child"] = "a child process"
+	}
+}
+
+// Goroutines that outlive tests by design: this one, the one that starts
+// children, and what os/signal keeps.
+var resident = regexp.MustCompile(`helpers/leak\.Check|helpers/child\.spawn|os/signal\.(loop|signal_recv)|runtime\.ensureSigM`)
+
+func (s snapshot) goroutines() {
+	buf := make([]byte, 1<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	for stack := range strings.SplitSeq(string(buf), "\n\n") {
+		if resident.MatchString(stack) {
+			continue
+		}
+		// goroutine 12 [syscall, locked to thread]:
+		head, _, _ := strings.Cut(stack, " [")
+		s[head] = stack
+	}
+}
+
+// signals reads from /proc/self the masks of all threads, what is ignored or
+// caught, and what is pending. A thread whose mask is not the process's first
+// one is either a raw thread that nobody ended or one that a test borrowed
+// from the runtime and did not give back as it was.
+func (s snapshot) signals() {
+	tasks, _ := filepath.Glob("/proc/self/task/[0-9]*/status")
+	for _, name := range tasks {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		tid := filepath.Base(filepath.Dir(name))
+		f := fields(text)
+		if f["SigBlk"] != "" {
+			s["mask "+f["SigBlk"]] = fmt.Sprintf("thread %s (%s) with blocked signals %s", tid, f["Name"], f["SigBlk"])
+		}
+		if strings.Trim(f["SigPnd"], "0") != "" {
+			s["pending "+tid+" "+f["SigPnd"]] = fmt.Sprintf("signals %s pending on thread %s (%s)", f["SigPnd"], tid, f["Name"])
+		}
+		if tid == strconv.Itoa(os.Getpid()) {
+			if strings.Trim(f["ShdPnd"], "0") != "" {
+				s["pending "+f["ShdPnd"]] = fmt.Sprintf("signals %s pending on the process", f["ShdPnd"])
+			}
+			is := fmt.Sprintf("ignored signals %s, caught signals %s", f["SigIgn"], f["SigCgt"])
+			s[is] = is
+		}
+	}
+}
+
+// fields parses "Name:\tvalue" lines, proc_pid_status(5).
+func fields(text []byte) map[string]string {
+	m := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if k, v, ok := strings.Cut(line, ":"); ok {
+			m[k] = strings.TrimSpace(v)
+		}
+	}
+	return m
+}
