@@ -1,14 +1,49 @@
+//go:build linux
+
 package eventbench
 
 import (
+	"flag"
+	"fmt"
 	"os"
 	"testing"
 
 	"eventbench/helpers/child"
 	"eventbench/helpers/leak"
+	"eventbench/helpers/machine"
+	"eventbench/helpers/measure"
 )
 
 func TestMain(m *testing.M) {
 	child.Main()
+	flag.Parse()
+	if err := describe(); err != nil {
+		fmt.Fprintln(os.Stderr, "eventbench:", err)
+		os.Exit(2)
+	}
 	os.Exit(leak.Check(m.Run))
+}
+
+// describe prints what the results are measured on and the units they are
+// in, as the benchmark format has it, if benchmarks are to run.
+func describe() error {
+	listing := flag.Lookup("test.list").Value.String() != ""
+	if flag.Lookup("test.bench").Value.String() == "" || listing {
+		return nil
+	}
+	system, err := machine.Here()
+	if err != nil {
+		return err
+	}
+	config, err := system.Config()
+	if err != nil {
+		return err
+	}
+	for _, line := range config {
+		fmt.Println(line)
+	}
+	for _, unit := range measure.Units() {
+		fmt.Println(unit)
+	}
+	return nil
 }

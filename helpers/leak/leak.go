@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -28,11 +29,15 @@ const settle = 2 * time.Second
 // named on stderr.
 func Check(run func() int) int {
 	// The runtime makes its own epoll and eventfd when first a descriptor can
-	// be waited for: let that be before, not a leak.
+	// be waited for, and os/signal a thread with a mask of its own when first
+	// a signal is: let that be before, not a leak.
 	if r, w, err := os.Pipe(); err == nil {
 		r.Close()
 		w.Close()
 	}
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, unix.SIGWINCH)
+	signal.Stop(c)
 	before := take()
 	code := run()
 	var left []string

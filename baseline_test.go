@@ -1,0 +1,196 @@
+//go:build linux
+
+package eventbench
+
+import (
+	"testing"
+
+	"eventbench/helpers/measure"
+	"eventbench/helpers/peer"
+	"eventbench/helpers/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+// What the mechanisms are compared with: a system call that does next to
+// nothing, and the older ways of telling another that something happened.
+
+// BenchmarkNullGetppid is the cheapest call that does something.
+func BenchmarkNullGetppid(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		return measure.Side{Calls: []sys.Call{sys.Getppid()}}
+	})
+}
+
+// BenchmarkNullNoSuchCall enters the kernel and leaves it.
+func BenchmarkNullNoSuchCall(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		return measure.Side{Calls: []sys.Call{sys.NoSuchCall()}}
+	})
+}
+
+// BenchmarkPipeCreate makes a pipe and closes both ends.
+func BenchmarkPipeCreate(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		fds := sys.Place(p.Arena, [2]int32{-1, -1})
+		return measure.Side{Calls: []sys.Call{
+			sys.PipeCreate(unix.O_CLOEXEC, fds), sys.Close(&fds[0]), sys.Close(&fds[1]),
+		}}
+	})
+}
+
+// BenchmarkPipeSelf writes 8 bytes and reads them back.
+func BenchmarkPipeSelf(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		r, w := mustPipe(b)
+		one, got := p.Arena.Word(1), p.Arena.Word(0)
+		return measure.Side{
+			Calls: []sys.Call{sys.PipeWrite(w, one), sys.PipeRead(r, got)},
+			Sum:   got,
+		}
+	})
+}
+
+// BenchmarkPipeRoundTrip answers 8 bytes through one pipe with 8 through another.
+func BenchmarkPipeRoundTrip(b *testing.B) {
+	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
+		pingR, pingW := mustPipe(b)
+		pongR, pongW := mustPipe(b)
+		p.Start()
+		one, got, gotThere := p.Arena.Word(1), p.Arena.Word(0), p.Arena.Word(0)
+		return measure.Side{
+				Calls: []sys.Call{sys.PipeWrite(pingW, one), sys.PipeRead(pongR, got)},
+				Sum:   got,
+			}, measure.Side{
+				Calls: []sys.Call{sys.PipeRead(pingR, gotThere), sys.PipeWrite(pongW, one)},
+				Sum:   gotThere,
+			}
+	})
+}
+
+// BenchmarkPipeThroughput streams 8 bytes for each event; a full pipe blocks the sender.
+func BenchmarkPipeThroughput(b *testing.B) {
+	measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
+		r, w := mustPipe(b)
+		p.Start()
+		one, got := p.Arena.Word(1), p.Arena.Word(0)
+		return &measure.Stream{
+			Send:    []sys.Call{sys.PipeWrite(w, one)},
+			Receive: measure.Side{Calls: []sys.Call{sys.PipeRead(r, got)}, Sum: got},
+		}
+	})
+}
+
+// BenchmarkSocketpairCreate makes a pair of unix sockets and closes both.
+func BenchmarkSocketpairCreate(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		fds := sys.Place(p.Arena, [2]int32{-1, -1})
+		return measure.Side{Calls: []sys.Call{
+			sys.SocketpairCreate(fds), sys.Close(&fds[0]), sys.Close(&fds[1]),
+		}}
+	})
+}
+
+// BenchmarkSocketpairSelf writes 8 bytes to one socket and reads them from the other.
+func BenchmarkSocketpairSelf(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		s := mustSocketpair(b)
+		one, got := p.Arena.Word(1), p.Arena.Word(0)
+		return measure.Side{
+			Calls: []sys.Call{sys.SocketWrite(s[0], one), sys.SocketRead(s[1], got)},
+			Sum:   got,
+		}
+	})
+}
+
+// BenchmarkSocketpairRoundTrip answers 8 bytes with 8 over one pair of sockets.
+func BenchmarkSocketpairRoundTrip(b *testing.B) {
+	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
+		s := mustSocketpair(b)
+		p.Start()
+		one, got, gotThere := p.Arena.Word(1), p.Arena.Word(0), p.Arena.Word(0)
+		return measure.Side{
+				Calls: []sys.Call{sys.SocketWrite(s[0], one), sys.SocketRead(s[0], got)},
+				Sum:   got,
+			}, measure.Side{
+				Calls: []sys.Call{sys.SocketRead(s[1], gotThere), sys.SocketWrite(s[1], one)},
+				Sum:   gotThere,
+			}
+	})
+}
+
+// BenchmarkSocketpairThroughput streams 8 bytes for each event; full buffers block the sender.
+func BenchmarkSocketpairThroughput(b *testing.B) {
+	measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
+		s := mustSocketpair(b)
+		p.Start()
+		one, got := p.Arena.Word(1), p.Arena.Word(0)
+		return &measure.Stream{
+			Send:    []sys.Call{sys.SocketWrite(s[0], one)},
+			Receive: measure.Side{Calls: []sys.Call{sys.SocketRead(s[1], got)}, Sum: got},
+		}
+	})
+}
+
+// BenchmarkFutexSelf wakes a futex nobody waits for.
+func BenchmarkFutexSelf(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		return measure.Side{Calls: []sys.Call{sys.FutexWake(p.Arena.Word32(0))}}
+	})
+}
+
+// BenchmarkFutexRoundTrip hands a turn to the peer and back: a word in shared
+// memory, and a wake for whoever sleeps on it. A futex carries no count, so there is no
+// Throughput.
+func BenchmarkFutexRoundTrip(b *testing.B) {
+	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
+		const ours, theirs = 0, 1
+		turn := p.Arena.Word32(ours)
+		p.Start()
+		return measure.Side{
+				Calls: []sys.Call{sys.FutexSet(turn, theirs), sys.FutexWaitWhile(turn, theirs)},
+			}, measure.Side{
+				Calls: []sys.Call{sys.FutexWaitWhile(turn, ours), sys.FutexSet(turn, ours)},
+			}
+	})
+}
+
+// BenchmarkHarness is what the harness itself adds to an eventfd's write and
+// read: account=on sums the values received, record=on reads the time-stamp
+// counter after each and keeps a histogram. EventfdSelf is account=on/record=off,
+// a RoundTrip has both on.
+func BenchmarkHarness(b *testing.B) {
+	for _, account := range measure.Shuffled(b, "off", "on") {
+		b.Run("account="+account, func(b *testing.B) {
+			for _, record := range measure.Shuffled(b, "off", "on") {
+				b.Run("record="+record, func(b *testing.B) {
+					measure.Overhead(b, record == "on", func(p *peer.Party) measure.Side {
+						fd := mustEventfd(b, 0)
+						one, got := p.Arena.Word(1), p.Arena.Word(0)
+						side := measure.Side{Calls: []sys.Call{sys.EventfdWrite(fd, one), sys.EventfdRead(fd, got)}}
+						if account == "on" {
+							side.Sum = got
+						}
+						return side
+					})
+				})
+			}
+		})
+	}
+}
+
+func mustPipe(tb testing.TB) (r, w int) {
+	tb.Helper()
+	var fds [2]int
+	peer.SkipOrFatal(tb, unix.Pipe2(fds[:], unix.O_CLOEXEC))
+	tb.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
+	return fds[0], fds[1]
+}
+
+func mustSocketpair(tb testing.TB) [2]int {
+	tb.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	peer.SkipOrFatal(tb, err)
+	tb.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
+	return fds
+}

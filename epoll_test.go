@@ -1,0 +1,141 @@
+//go:build linux
+
+package eventbench
+
+import (
+	"testing"
+
+	"eventbench/helpers/measure"
+	"eventbench/helpers/peer"
+	"eventbench/helpers/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+// BenchmarkEpollCreate makes an epoll instance and closes it.
+func BenchmarkEpollCreate(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		fd := sys.Place(p.Arena, int32(-1))
+		return measure.Side{Calls: []sys.Call{sys.EpollCreate(unix.EPOLL_CLOEXEC, fd), sys.Close(fd)}}
+	})
+}
+
+// BenchmarkEpollCtl changes a registration (op=mod), or makes and removes one (op=adddel).
+func BenchmarkEpollCtl(b *testing.B) {
+	for _, op := range measure.Shuffled(b, "mod", "adddel") {
+		b.Run("op="+op, func(b *testing.B) {
+			measure.Self(b, func(p *peer.Party) measure.Side {
+				fd := mustEventfd(b, 0)
+				event := sys.Place(p.Arena, unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
+				if op == "mod" {
+					epfd := mustEpoll(b, fd)
+					return measure.Side{Calls: []sys.Call{sys.EpollCtl(epfd, unix.EPOLL_CTL_MOD, fd, event)}}
+				}
+				epfd := mustEpoll(b)
+				return measure.Side{Calls: []sys.Call{
+					sys.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, event),
+					sys.EpollCtl(epfd, unix.EPOLL_CTL_DEL, fd, event),
+				}}
+			})
+		})
+	}
+}
+
+// BenchmarkEpollWait asks, with timeout 0, an instance with one registered eventfd that is
+// ready (ready=1) or not (ready=0).
+func BenchmarkEpollWait(b *testing.B) {
+	for _, ready := range measure.Shuffled(b, 0, 1) {
+		b.Run([]string{"ready=0", "ready=1"}[ready], func(b *testing.B) {
+			measure.Self(b, func(p *peer.Party) measure.Side {
+				fd := mustEventfd(b, 0)
+				if ready == 1 {
+					mustPost(b, fd)
+				}
+				return measure.Side{Calls: []sys.Call{
+					sys.EpollWait(mustEpoll(b, fd), sys.EpollEvents(p.Arena, 4), 0, ready),
+				}}
+			})
+		})
+	}
+}
+
+// BenchmarkEpollSelf writes to an eventfd, is told of it by epoll, and reads it.
+func BenchmarkEpollSelf(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		fd := mustEventfd(b, 0)
+		epfd := mustEpoll(b, fd)
+		one, got := p.Arena.Word(1), p.Arena.Word(0)
+		return measure.Side{
+			Calls: []sys.Call{
+				sys.EventfdWrite(fd, one),
+				sys.EpollWait(epfd, sys.EpollEvents(p.Arena, 4), -1, 1),
+				sys.EventfdRead(fd, got),
+			},
+			Sum: got,
+		}
+	})
+}
+
+// BenchmarkEpollRoundTrip is EventfdRoundTrip with both sides waiting in epoll.
+func BenchmarkEpollRoundTrip(b *testing.B) {
+	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
+		ping, pong := mustEventfd(b, 0), mustEventfd(b, 0)
+		epHere, epThere := mustEpoll(b, pong), mustEpoll(b, ping)
+		p.Start()
+		one, got, gotThere := p.Arena.Word(1), p.Arena.Word(0), p.Arena.Word(0)
+		return measure.Side{
+				Calls: []sys.Call{
+					sys.EventfdWrite(ping, one),
+					sys.EpollWait(epHere, sys.EpollEvents(p.Arena, 4), -1, 1),
+					sys.EventfdRead(pong, got),
+				},
+				Sum: got,
+			}, measure.Side{
+				Calls: []sys.Call{
+					sys.EpollWait(epThere, sys.EpollEvents(p.Arena, 4), -1, 1),
+					sys.EventfdRead(ping, gotThere),
+					sys.EventfdWrite(pong, one),
+				},
+				Sum: gotThere,
+			}
+	})
+}
+
+// BenchmarkEpollThroughput is EventfdThroughput with the receiver waiting in
+// epoll. In counter mode a read takes all that has come.
+func BenchmarkEpollThroughput(b *testing.B) {
+	for _, mode := range measure.Shuffled(b, "semaphore", "counter") {
+		b.Run("mode="+mode, func(b *testing.B) {
+			measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
+				fd := mustEventfd(b, eventfdModes[mode])
+				epfd := mustEpoll(b, fd)
+				p.Start()
+				one, got := p.Arena.Word(1), p.Arena.Word(0)
+				return &measure.Stream{
+					Send: []sys.Call{sys.EventfdWrite(fd, one)},
+					Receive: measure.Side{
+						Calls: []sys.Call{
+							sys.EpollWait(epfd, sys.EpollEvents(p.Arena, 4), -1, 1),
+							sys.EventfdRead(fd, got),
+						},
+						Sum: got,
+					},
+					Merges: mode == "counter",
+				}
+			})
+		})
+	}
+}
+
+// mustEpoll returns an epoll instance that watches fds for input, level-triggered.
+func mustEpoll(tb testing.TB, fds ...int) int {
+	tb.Helper()
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	peer.SkipOrFatal(tb, err)
+	tb.Cleanup(func() { unix.Close(epfd) })
+	for _, fd := range fds {
+		err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
+		peer.SkipOrFatal(tb, err)
+	}
+	return epfd
+}

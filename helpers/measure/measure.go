@@ -1,0 +1,413 @@
+//go:build linux
+
+// Package measure makes benchmarks of tables of system calls. A benchmark
+// says what its parties do; this package places them, runs them, times them,
+// and fails the benchmark when the account does not balance:
+//
+//   - [Self]: one thread posts and consumes.
+//   - [RoundTrip]: ping and pong between this thread and a peer.
+//   - [Throughput]: a one-way stream from a peer to this thread.
+//
+// On a wall clock the figure is testing's own ns/op. Where instructions are
+// counted (EVENTBENCH_CLOCK=instrs) no figure is in ns: instrs/op is the
+// commonest count of single operations, modal-share the share of operations that
+// had just that count, and mean-instrs/op the mean over the whole loop.
+package measure
+
+import (
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"eventbench/helpers/latency"
+	"eventbench/helpers/machine"
+	"eventbench/helpers/peer"
+	"eventbench/helpers/sys"
+)
+
+// A Side is what one party does, again and again, and how its account is kept.
+type Side struct {
+	Calls []sys.Call
+	// Sum, if set, is a word that holds 1 after each iteration for the one
+	// event received in it. The words are added up and must come to the number of iterations.
+	Sum *uint64
+	// Count, if set, counts events by itself, as a handler does. It must rise by
+	// the number of iterations.
+	Count *uint64
+}
+
+// warmup is how many iterations go before the timed ones: the first touches
+// of pages, a child's above all, are nobody's operation.
+const warmup = 64
+
+// singles is how many operations are read one by one in a counted guest.
+const singles = 2000
+
+// Self benchmarks what one thread does alone. setup makes the descriptors and says
+// what an operation is.
+func Self(b *testing.B, setup func(p *peer.Party) Side) {
+	b.Helper()
+	solo(b, setup, func(run runner) int { return timed(b, run, false) })
+}
+
+// Overhead is Self with the harness's own work laid open: with record, each
+// operation's latency is recorded as in a RoundTrip, but not reported.
+func Overhead(b *testing.B, record bool, setup func(p *peer.Party) Side) {
+	b.Helper()
+	var h latency.Histogram
+	solo(b, setup, func(run runner) int {
+		once(b, func(n int, _ func([]uint64)) error {
+			if !record {
+				return run(n, nil)
+			}
+			return run(n, func(stamps []uint64) { recordAll(&h, stamps) })
+		})
+		return b.N
+	})
+}
+
+// A runner does n operations and has their stamps recorded if told where.
+type runner func(n int, record func(stamps []uint64)) error
+
+func solo(b *testing.B, setup func(p *peer.Party) Side, bench func(run runner) (n int)) {
+	b.Helper()
+	p := peer.NewParty(b, here().CPUs().Same)
+	side := setup(p)
+	l := sys.NewLoop(p.Arena, side.Calls...)
+	l.Sum = side.Sum
+	l.Reset(0)
+	run := func(n int, record func([]uint64)) error { return p.Run(l, n, record, nil) }
+	peer.SkipOrFatal(b, run(warmup, nil))
+	n := bench(run)
+	if err := account("this side", l, side, warmup+n); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func recordAll(h *latency.Histogram, stamps []uint64) {
+	for i := 1; i < len(stamps); i++ {
+		h.Record(stamps[i] - stamps[i-1])
+	}
+}
+
+// RoundTrip benchmarks a message to a peer and its answer, once for each kind
+// of peer and each placement. setup makes the descriptors, calls
+// p.Start, and returns what the two sides do; each iteration of either
+// receives one event and posts one.
+func RoundTrip(b *testing.B, setup func(p *peer.Pair) (here, there Side)) {
+	b.Helper()
+	eachPlacement(b, func(b *testing.B, place peer.Placement) {
+		p := peer.NewPair(b, place)
+		here, there := setup(p)
+		bind(p.Here, p.Arena, here)
+		bind(p.There, p.Arena, there)
+
+		// The peer needs to know beforehand how many are to come.
+		n := b.N
+		if Counted() {
+			n += singles
+		}
+		p.Here.Reset(0)
+		p.There.Reset(warmup + n)
+		p.Open()
+		peer.SkipOrFatal(b, p.Run(warmup, nil))
+		timed(b, p.Run, true)
+		peer.SkipOrFatal(b, p.Join())
+		for _, err := range []error{
+			account("this side", p.Here, here, warmup+n),
+			account("the peer", p.There, there, warmup+n),
+		} {
+			if err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+// A Stream is a one-way flow of events from a peer to this thread.
+type Stream struct {
+	// Send posts one event; the peer runs it once for each.
+	Send []sys.Call
+	// Last, if set, is run once after the last event: the mark by which a
+	// receiver that cannot know how many will come sees the end.
+	Last []sys.Call
+	// Receive takes one or more events, or waits. Its Sum counts the events taken.
+	Receive Side
+	// Until and Limit, if set, end the receiver instead of a count: see sys.Loop.
+	Until *uint64
+	Limit uint64
+	// Take, if set, receives in place of Receive until the stream ends.
+	Take func() error
+	// Told, if set, says how often this side was told of an event, where that
+	// is not once for each iteration of Receive.
+	Told func() uint64
+	// Merges says that events posted before the receiver comes are taken as one:
+	// Receive.Sum counts them, and the stream ends when the sum is complete.
+	Merges bool
+	// Lossy says that an event is lost if one like it is pending.
+	Lossy bool
+}
+
+// Throughput benchmarks a one-way stream: an operation is one event posted,
+// and the time ends when this side has taken the last. setup is as for RoundTrip.
+//
+// Where events merge, are lost or are refused, delivered/op is how often
+// the receiver was told of an event, and sent/op how many the kernel accepted,
+// for each that the sender posted.
+func Throughput(b *testing.B, setup func(p *peer.Pair) *Stream) {
+	b.Helper()
+	eachPlacement(b, func(b *testing.B, place peer.Placement) {
+		p := peer.NewPair(b, place)
+		s := setup(p)
+		n := uint64(b.N)
+		bind(p.Here, p.Arena, s.Receive)
+		p.There.SetCalls(p.Arena, s.Send...)
+		last := sys.NewLoop(p.Arena, s.Last...)
+		if s.Last != nil {
+			last.Reset(1)
+			p.There.Then(last)
+		}
+		p.Here.Reset(0)
+		p.There.Reset(int(n))
+		receipts := int(n)
+		switch {
+		case s.Until != nil:
+			p.Here.Until, p.Here.Limit = s.Until, s.Limit
+			receipts = 1 << 62
+		case s.Merges:
+			p.Here.Until, p.Here.Limit = &p.Here.Total, n
+		}
+
+		run := func(int, func([]uint64)) error {
+			p.Open()
+			if s.Take != nil {
+				return s.Take()
+			}
+			return p.Run(receipts, nil)
+		}
+		once(b, run)
+		peer.SkipOrFatal(b, p.Join())
+
+		posted, refused := uint64(p.There.Done), p.There.Refused
+		told := uint64(p.Here.Done)
+		if s.Told != nil {
+			told = s.Told()
+		}
+		taken := told
+		if s.Receive.Sum != nil {
+			taken = p.Here.Total
+		}
+		switch {
+		case posted != n:
+			b.Errorf("the peer posted %d events of %d", posted, n)
+		case s.Lossy && (taken == 0 || taken > n-refused):
+			b.Errorf("%d posted, %d refused, but %d taken", n, refused, taken)
+		case !s.Lossy && taken+refused != n:
+			b.Errorf("%d posted, %d refused, %d taken: %d unaccounted for", n, refused, taken, int64(n-refused-taken))
+		}
+		if s.Merges || s.Lossy || refused > 0 {
+			b.ReportMetric(float64(told)/float64(n), "delivered/op")
+			b.ReportMetric(float64(n-refused)/float64(n), "sent/op")
+		}
+	})
+}
+
+// Loop benchmarks n runs of what is no table of system calls: Go's own way of doing a thing.
+func Loop(b *testing.B, run func(n int) error) {
+	b.Helper()
+	once(b, func(n int, _ func([]uint64)) error { return run(n) })
+}
+
+func bind(l *sys.Loop, a *sys.Arena, s Side) {
+	l.SetCalls(a, s.Calls...)
+	l.Sum = s.Sum
+}
+
+// account compares what a side did and received with what it should have.
+func account(who string, l *sys.Loop, s Side, n int) error {
+	if int(l.Done) != n {
+		return fmt.Errorf("%s made %d rounds of %d", who, l.Done, n)
+	}
+	if s.Count != nil && *s.Count != uint64(n) {
+		return fmt.Errorf("%s counted %d events of %d", who, *s.Count, n)
+	}
+	if s.Sum != nil && l.Total != uint64(n) {
+		return fmt.Errorf("%s received %d events of %d", who, l.Total, n)
+	}
+	return nil
+}
+
+// timed runs the benchmark's b.N operations and reports what they cost. run
+// does as many operations as it is told, recording stamps if it is given
+// where. With percentiles, the operations' latencies are reported too.
+// It returns how many operations were run in all.
+func timed(b *testing.B, run runner, percentiles bool) int {
+	b.Helper()
+	if Counted() {
+		once(b, run)
+		var c counter
+		peer.SkipOrFatal(b, run(singles, c.record))
+		c.report(b, percentiles)
+		return b.N + singles
+	}
+	if !percentiles {
+		once(b, run)
+		return b.N
+	}
+	var h latency.Histogram
+	ticks := sys.Ticks()
+	start := time.Now()
+	b.ResetTimer()
+	err := run(b.N, func(stamps []uint64) { recordAll(&h, stamps) })
+	b.StopTimer()
+	perTick := float64(time.Since(start)) / float64(sys.Ticks()-ticks)
+	peer.SkipOrFatal(b, err)
+	for _, p := range latencies {
+		b.ReportMetric(float64(p.of(&h))*perTick, p.name+"-latency-ns")
+	}
+	return b.N
+}
+
+// once runs the benchmark's b.N operations as one timed loop.
+func once(b *testing.B, run runner) {
+	b.Helper()
+	ticks := sys.Ticks()
+	b.ResetTimer()
+	err := run(b.N, nil)
+	b.StopTimer()
+	ticks = sys.Ticks() - ticks
+	peer.SkipOrFatal(b, err)
+	if Counted() {
+		b.ReportMetric(0, "ns/op") // testing leaves a zero out
+		b.ReportMetric(float64(ticks)/float64(b.N), "mean-instrs/op")
+	}
+}
+
+// A counter counts how often each number of instructions occurred.
+type counter struct {
+	counts map[uint64]int
+	n      int
+	h      latency.Histogram
+}
+
+func (c *counter) record(stamps []uint64) {
+	if c.counts == nil {
+		c.counts = make(map[uint64]int)
+	}
+	for i := 1; i < len(stamps); i++ {
+		d := stamps[i] - stamps[i-1]
+		c.counts[d]++
+		c.n++
+		c.h.Record(d)
+	}
+}
+
+// mode returns the commonest count, the smallest of several, and how often it occurred.
+func (c *counter) mode() (count uint64, times int) {
+	for d, k := range c.counts {
+		if k > times || k == times && d < count {
+			count, times = d, k
+		}
+	}
+	return count, times
+}
+
+func (c *counter) report(b *testing.B, percentiles bool) {
+	count, times := c.mode()
+	b.ReportMetric(float64(count), "instrs/op")
+	b.ReportMetric(float64(times)/float64(c.n), "modal-share")
+	if percentiles {
+		for _, p := range latencies {
+			b.ReportMetric(float64(p.of(&c.h)), p.name+"-latency-instrs")
+		}
+	}
+}
+
+var latencies = []struct {
+	name string
+	of   func(*latency.Histogram) uint64
+}{
+	{"p50", func(h *latency.Histogram) uint64 { return h.Percentile(50) }},
+	{"p99", func(h *latency.Histogram) uint64 { return h.Percentile(99) }},
+	{"p99.9", func(h *latency.Histogram) uint64 { return h.Percentile(99.9) }},
+	{"max", func(h *latency.Histogram) uint64 { return h.Max() }},
+}
+
+// Units are the Unit lines of every unit that this package and its users report.
+func Units() []string {
+	lines := []string{
+		"Unit instrs/op better=lower assume=exact",
+		"Unit mean-instrs/op better=lower",
+		"Unit modal-share better=higher",
+		"Unit delivered/op better=higher",
+		"Unit sent/op better=higher",
+	}
+	for _, p := range latencies {
+		lines = append(lines,
+			"Unit "+p.name+"-latency-ns better=lower",
+			"Unit "+p.name+"-latency-instrs better=lower")
+	}
+	return lines
+}
+
+// Counted reports whether instructions are counted here instead of time.
+func Counted() bool { return counted() }
+
+var counted = sync.OnceValue(func() bool {
+	clock, err := machine.System{Getenv: os.Getenv}.Clock()
+	return err == nil && clock == "instrs"
+})
+
+// here is the machine as it was before anything was pinned.
+var here = sync.OnceValue(func() machine.System {
+	s, err := machine.Here()
+	if err != nil {
+		panic(err) // uname and sched_getaffinity of oneself do not fail
+	}
+	return s
+})
+
+// eachPlacement runs f as a sub-benchmark for each kind of peer and each
+// placement. Across CPUs is skipped where only one is allowed.
+func eachPlacement(b *testing.B, f func(b *testing.B, place peer.Placement)) {
+	b.Helper()
+	cpus := here().CPUs()
+	for _, kind := range Shuffled(b, peer.Thread, peer.Process) {
+		b.Run("peer="+string(kind), func(b *testing.B) {
+			for _, name := range Shuffled(b, "same", "cross") {
+				b.Run("cpus="+name, func(b *testing.B) {
+					place := peer.Placement{Kind: kind, Here: cpus.Same, There: cpus.Same}
+					if name == "cross" {
+						if cpus.Relation == "" {
+							b.Skip("one CPU is allowed: cpus=cross needs two")
+						}
+						place.Here, place.There = cpus.Cross[0], cpus.Cross[1]
+					}
+					f(b, place)
+				})
+			}
+		})
+	}
+}
+
+// Shuffled returns the cases of the benchmark b in the order in which they
+// are to run: as given, or with -test.shuffle, which permutes whole
+// benchmarks only, in an order drawn from its seed and the benchmark's name.
+func Shuffled[T any](b *testing.B, cases ...T) []T {
+	seed, err := strconv.ParseInt(flag.Lookup("test.shuffle").Value.String(), 10, 64)
+	if err != nil { // "off", or "on": testing keeps the seed to itself
+		return cases
+	}
+	h := fnv.New64a()
+	h.Write([]byte(strings.TrimSuffix(b.Name(), "/")))
+	r := rand.New(rand.NewPCG(uint64(seed), h.Sum64()))
+	r.Shuffle(len(cases), func(i, j int) { cases[i], cases[j] = cases[j], cases[i] })
+	return cases
+}

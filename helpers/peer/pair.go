@@ -1,0 +1,139 @@
+//go:build linux
+
+package peer
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"eventbench/helpers/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+// Kind says what the other side is.
+type Kind string
+
+// The kinds of peer, as sub-benchmarks name them.
+const (
+	Thread  Kind = "thread"  // a bare thread of this process
+	Process Kind = "process" // a forked child
+)
+
+// A Placement is what the other side is and on which CPUs the two run.
+type Placement struct {
+	Kind        Kind
+	Here, There int // CPUs, or AnyCPU
+}
+
+// A Pair is two parties: this thread and its peer.
+//
+// Make the descriptors both use, then Start the peer, then give both
+// their calls, which may name the peer's ids, then Open the gate.
+type Pair struct {
+	*Party
+	Kind        Kind
+	Here, There *sys.Loop
+	PeerPID     int // the process the peer belongs to: this one for a thread
+	PeerTID     int
+
+	place Placement
+	peer  *sys.Task
+	gate  *uint32
+}
+
+// NewPair makes the calling thread one party of a pair; the peer does not exist yet.
+func NewPair(tb testing.TB, place Placement) *Pair {
+	tb.Helper()
+	p := &Pair{Party: NewParty(tb, place.Here), Kind: place.Kind, place: place}
+	p.gate = p.Arena.Word32(0)
+	p.Here = sys.NewLoop(p.Arena)
+	p.There = sys.NewLoop(p.Arena)
+	return p
+}
+
+// Start creates the peer. It waits at the gate until Open; from here on its
+// ids are known. Descriptors opened later do not exist in a child.
+func (p *Pair) Start() {
+	p.tb.Helper()
+	calls := []sys.Call{sys.SetName(p.Arena, "eventbench-peer")}
+	if p.Kind == Process {
+		calls = append(calls, sys.DieWithParent(), sys.ParentIs(unix.Getpid()))
+	}
+	ready := sys.NewLoop(p.Arena, append(calls, sys.FutexWaitWhile(p.gate, 0))...)
+	ready.Reset(1)
+	ready.Then(p.There)
+	stops, restore, err := sys.Handle(stop)
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	p.There.InterruptBy(stops)
+	if p.Kind == Process {
+		p.peer, err = sys.NewChild(p.Arena, ready)
+	} else {
+		p.peer, err = sys.NewThread(p.Arena, ready)
+	}
+	SkipOrFatal(p.tb, err)
+	p.PeerTID, p.PeerPID = p.peer.TID, unix.Getpid()
+	if p.Kind == Process {
+		p.PeerPID = p.peer.TID
+	}
+	p.tb.Cleanup(func() {
+		if err := p.peer.Stop(stop); err != nil {
+			p.tb.Error(err)
+		}
+		if err := restore(); err != nil {
+			p.tb.Error(err)
+		}
+	})
+	if _, err := pin(p.PeerTID, p.place.There); err != nil {
+		p.tb.Fatal(err)
+	}
+}
+
+// Open lets the peer begin its loop.
+func (p *Pair) Open() {
+	atomic.StoreUint32(p.gate, 1)
+	unix.RawSyscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p.gate)), sys.FutexOpWake, 1)
+}
+
+// Run runs this side's loop; see Party.Run. It fails when the peer has.
+func (p *Pair) Run(n int, record func(stamps []uint64)) error {
+	err := p.Party.Run(p.Here, n, record, p.check)
+	if err != nil && !p.peer.Gone() && !p.There.Failed() {
+		return fmt.Errorf("%w; %v was in %s", err, p.peer, p.There.Where())
+	}
+	return err
+}
+
+// check reports a peer that will not answer any more.
+func (p *Pair) check() error {
+	switch {
+	case p.There.Ended():
+		return nil
+	case p.There.Failed():
+		return fmt.Errorf("%v: %w", p.peer, p.There.Err())
+	case p.peer.Gone():
+		return fmt.Errorf("%v is gone: it was in %s", p.peer, p.There.Where())
+	}
+	return nil
+}
+
+// Join waits for the peer's end and returns what went wrong on its side.
+func (p *Pair) Join() error {
+	for start := time.Now(); !p.peer.Gone(); time.Sleep(20 * time.Microsecond) {
+		if waited := time.Since(start); waited > Deadline {
+			return fmt.Errorf("%v did not end within %v of this side: it was in %s", p.peer, waited.Round(time.Millisecond), p.There.Where())
+		}
+	}
+	if p.There.Ended() {
+		return nil
+	}
+	if err := p.check(); err != nil {
+		return err
+	}
+	return fmt.Errorf("%v did not end its loop: it was in %s", p.peer, p.There.Where())
+}

@@ -1,0 +1,236 @@
+//go:build linux
+
+// Package peer holds the parties of a measurement: the thread that measures
+// (a [Party]) and the other side (a [Pair] has one: a bare thread or a forked
+// child that runs its own table of system calls and nothing else).
+//
+// Nothing here waits without a deadline. A kernel timer interrupts the
+// measuring thread at intervals, whatever the Go scheduler does; when two of
+// them a deadline apart find the same system call in progress, the run fails
+// and says which side waited for what. A timer in the kernel, not a goroutine:
+// the measuring thread holds its P while it waits, which may be the only one.
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+	"unsafe"
+
+	"eventbench/helpers/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+// The two signals that measured threads leave unblocked. Their handlers only
+// count: what matters is the EINTR. They are the last real-time signals, which
+// neither the Go runtime nor a C library uses.
+const (
+	interrupt = unix.Signal(64) // from the timer to the measuring thread
+	stop      = unix.Signal(63) // from the measuring thread to a peer thread
+)
+
+// Deadline is how long one system call may wait for the other side before
+// the run fails. Tests of stuck peers shorten it.
+var Deadline = 10 * time.Second
+
+// pace is how often the timer interrupts: how soon a dead peer is noticed.
+const pace = 200 * time.Millisecond
+
+// chunk is how many iterations run before the thread returns to Go, so that a
+// garbage collection elsewhere need not wait for more.
+const chunk = 512
+
+// AnyCPU leaves a party where the scheduler puts it.
+const AnyCPU = -1
+
+// A Party is the calling thread made ready to measure: locked to its
+// goroutine, pinned, deaf to every signal but the deadline's.
+type Party struct {
+	Arena *sys.Arena
+	TID   int
+
+	tb         testing.TB
+	stamps     []uint64
+	interrupts *uint64 // runs of interrupt's handler
+}
+
+// NewParty makes the calling goroutine's thread a party on the given CPU
+// (AnyCPU: unpinned) until the test or benchmark ends.
+func NewParty(tb testing.TB, cpu int) *Party {
+	tb.Helper()
+	runtime.LockOSThread()
+	p := &Party{tb: tb, TID: unix.Gettid()}
+	var undo []func() error
+	tb.Cleanup(func() {
+		for i := len(undo) - 1; i >= 0; i-- {
+			if err := undo[i](); err != nil {
+				tb.Errorf("after the measurement: %v", err)
+			}
+		}
+		runtime.UnlockOSThread()
+	})
+	do := func(u func() error, err error) {
+		tb.Helper()
+		SkipOrFatal(tb, err)
+		undo = append(undo, u)
+	}
+
+	arena, err := sys.NewArena(arenaSize)
+	SkipOrFatal(tb, err)
+	p.Arena = arena
+	p.stamps = arena.Words(chunk + 1)
+	do(arena.Close, nil)
+	do(pin(p.TID, cpu))
+	do(mask(AllBut()))
+	interrupts, restore, err := sys.Handle(interrupt)
+	do(restore, err)
+	p.interrupts = interrupts
+	do(startTimer(p.TID))
+	return p
+}
+
+// arenaSize is room for two stacks, the tables and the stamps of a chunk.
+const arenaSize = 512 << 10
+
+// pin binds one thread of this process, or a child, to a CPU.
+func pin(tid, cpu int) (undo func() error, err error) {
+	if cpu == AnyCPU {
+		return func() error { return nil }, nil
+	}
+	var old, set unix.CPUSet
+	if err := unix.SchedGetaffinity(tid, &old); err != nil {
+		return nil, fmt.Errorf("sched_getaffinity: %w", err)
+	}
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(tid, &set); err != nil {
+		return nil, fmt.Errorf("sched_setaffinity to CPU %d: %w", cpu, err)
+	}
+	return func() error { return unix.SchedSetaffinity(tid, &old) }, nil
+}
+
+func mask(set sys.Sigset) (undo func() error, err error) {
+	old, err := sys.Mask(set)
+	return func() error {
+		_, err := sys.Mask(old)
+		return err
+	}, err
+}
+
+// AllBut returns a mask for a measured thread: it blocks every signal but
+// sigs and those by which the thread can be interrupted.
+func AllBut(sigs ...unix.Signal) sys.Sigset {
+	return ^sys.Sigs(append(sigs, interrupt, stop)...)
+}
+
+// Unblock lets sigs through to this thread for the rest of the measurement.
+func (p *Party) Unblock(sigs ...unix.Signal) {
+	p.tb.Helper()
+	if _, err := sys.Mask(AllBut(sigs...)); err != nil {
+		p.tb.Fatal(err)
+	}
+}
+
+// startTimer has the kernel send interrupt to this thread every pace:
+// timer_create(2) with SIGEV_THREAD_ID.
+func startTimer(tid int) (stop func() error, err error) {
+	const sigevThreadID = 4
+	event := struct {
+		value         uint64
+		signo, notify int32
+		tid           int32
+		_             [44]byte
+	}{signo: int32(interrupt), notify: sigevThreadID, tid: int32(tid)}
+	var id int32
+	_, _, errno := unix.RawSyscall(unix.SYS_TIMER_CREATE, unix.CLOCK_MONOTONIC,
+		uintptr(unsafe.Pointer(&event)), uintptr(unsafe.Pointer(&id)))
+	if errno != 0 {
+		return nil, fmt.Errorf("timer_create: %w", errno)
+	}
+	every := unix.NsecToTimespec(int64(pace))
+	spec := unix.ItimerSpec{Interval: every, Value: every}
+	_, _, errno = unix.RawSyscall6(unix.SYS_TIMER_SETTIME, uintptr(id), 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
+	if errno != 0 {
+		return nil, fmt.Errorf("timer_settime: %w", errno)
+	}
+	return func() error {
+		if _, _, errno := unix.RawSyscall(unix.SYS_TIMER_DELETE, uintptr(id), 0, 0); errno != 0 {
+			return fmt.Errorf("timer_delete: %w", errno)
+		}
+		return nil
+	}, nil
+}
+
+// Run runs l on this thread for n iterations, in addition to those it has
+// done, or until l's Until holds. record, unless nil, is called with the stamps of each
+// piece: one before its first iteration and one after each. check, unless nil, is called when
+// a wait is interrupted; its error ends the run.
+func (p *Party) Run(l *sys.Loop, n int, record func(stamps []uint64), check func() error) error {
+	l.InterruptBy(p.interrupts)
+	total := l.Done + uintptr(n)
+	for l.Done < total {
+		first := l.Done
+		l.N = min(first+chunk, total)
+		if record != nil {
+			l.StampFrom(p.stamps)
+		}
+		if err := p.piece(l, check); err != nil {
+			return err
+		}
+		if record != nil {
+			record(p.stamps[:l.Done-first+1])
+		}
+		if l.Until != nil && *l.Until >= l.Limit {
+			break
+		}
+	}
+	l.StampFrom(nil)
+	return nil
+}
+
+// piece runs l up to its N through any number of interrupted waits.
+func (p *Party) piece(l *sys.Loop, check func() error) error {
+	var since time.Time
+	var done uintptr
+	for !l.Run() {
+		err := l.Err()
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		if check != nil {
+			if err := check(); err != nil {
+				return fmt.Errorf("%w; this side waited in %s", err, l.Where())
+			}
+		}
+		// One iteration more since the last interrupt may be the interrupt's own doing.
+		if since.IsZero() || l.Done > done+1 {
+			since = time.Now()
+		}
+		done = l.Done
+		if waited := time.Since(since); waited > Deadline {
+			return fmt.Errorf("nothing came for %v: this side waited in %s", waited.Round(time.Millisecond), l.Where())
+		}
+	}
+	return nil
+}
+
+// SkipOrFatal ends the test or benchmark for err: as skipped where the call
+// does not exist, is refused by a security policy or meets a limit, naming
+// the call and the errno; as failed otherwise.
+func SkipOrFatal(tb testing.TB, err error) {
+	tb.Helper()
+	switch {
+	case err == nil:
+	case errors.Is(err, unix.ENOSYS), errors.Is(err, os.ErrPermission):
+		tb.Skipf("not available here: %v", err)
+	case errors.Is(err, unix.EMFILE):
+		tb.Skipf("limit reached: %v: raise RLIMIT_NOFILE (ulimit -n)", err)
+	case errors.Is(err, unix.EAGAIN):
+		tb.Skipf("limit reached: %v: raise RLIMIT_SIGPENDING (ulimit -i), or RLIMIT_NPROC (ulimit -u) for a clone", err)
+	default:
+		tb.Fatal(err)
+	}
+}

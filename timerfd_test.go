@@ -1,0 +1,54 @@
+//go:build linux
+
+package eventbench
+
+import (
+	"testing"
+
+	"eventbench/helpers/measure"
+	"eventbench/helpers/peer"
+	"eventbench/helpers/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+// BenchmarkTimerfdCreate makes a timerfd and closes it.
+func BenchmarkTimerfdCreate(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		fd := sys.Place(p.Arena, int32(-1))
+		return measure.Side{Calls: []sys.Call{
+			sys.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC, fd), sys.Close(fd),
+		}}
+	})
+}
+
+// BenchmarkTimerfdArm sets a timer that is armed already to expire in an hour.
+func BenchmarkTimerfdArm(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		fd := mustTimerfd(b)
+		hour := sys.Place(p.Arena, unix.ItimerSpec{Value: unix.Timespec{Sec: 3600}})
+		return measure.Side{Calls: []sys.Call{sys.TimerfdSettime(fd, 0, hour)}}
+	})
+}
+
+// BenchmarkTimerfdSelf sets a timer to a time that has passed and reads the
+// expiry. The timer's interrupt is part of the operation.
+func BenchmarkTimerfdSelf(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		fd := mustTimerfd(b)
+		past := sys.Place(p.Arena, unix.ItimerSpec{Value: unix.Timespec{Nsec: 1}})
+		got := p.Arena.Word(0)
+		return measure.Side{
+			Calls: []sys.Call{sys.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME, past), sys.TimerfdRead(fd, got)},
+			Sum:   got,
+		}
+	})
+}
+
+func mustTimerfd(tb testing.TB) int {
+	tb.Helper()
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC)
+	peer.SkipOrFatal(tb, err)
+	tb.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
