@@ -1,0 +1,245 @@
+//go:build linux
+
+package peer
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"eventbench/helpers/child"
+	"eventbench/helpers/leak"
+	"eventbench/helpers/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) {
+	child.Main()
+	os.Exit(leak.Check(m.Run))
+}
+
+// Both kinds of peer answer every ping, through interruptions of either side.
+func TestPingPong(t *testing.T) {
+	for _, kind := range []Kind{Thread, Process} {
+		t.Run(string(kind), func(t *testing.T) {
+			const rounds = 2000
+			p := pingPong(t, kind)
+			p.Here.Reset(0)
+			p.There.Reset(rounds)
+			p.Open()
+			stamps := 0
+			if err := p.Run(rounds, func(s []uint64) { stamps += len(s) - 1 }); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Join(); err != nil {
+				t.Fatal(err)
+			}
+			if p.Here.Total != rounds || p.There.Total != rounds || stamps != rounds {
+				t.Errorf("received here %d, there %d, recorded %d, want %d of each", p.Here.Total, p.There.Total, stamps, rounds)
+			}
+		})
+	}
+}
+
+// A peer that is killed ends the run at once, with how it ended.
+func TestPeerKilled(t *testing.T) {
+	p := pingPong(t, Process)
+	p.Here.Reset(0)
+	p.There.Reset(10)
+	p.Open()
+	if err := p.Run(4, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(p.PeerPID, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	checkError(t, p.Run(6, nil), "killed by SIGKILL", "waited in read(eventfd), 4 of 10")
+}
+
+// A peer that is stopped ends the run at the deadline, with where both sides were.
+func TestPeerStopped(t *testing.T) {
+	shorten(t, 300*time.Millisecond)
+	p := pingPong(t, Process)
+	p.Here.Reset(0)
+	p.There.Reset(10)
+	p.Open()
+	if err := p.Run(4, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(p.PeerPID, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	checkError(t, p.Run(6, nil), "nothing came for", "this side waited in read(eventfd)", "peer process "+strconv.Itoa(p.PeerPID)+" was in")
+}
+
+// A peer that waits for what never comes is ended with the test, thread or process.
+func TestPeerStuck(t *testing.T) {
+	shorten(t, 300*time.Millisecond)
+	for _, kind := range []Kind{Thread, Process} {
+		t.Run(string(kind), func(t *testing.T) {
+			p := NewPair(t, Placement{Kind: kind, Here: AnyCPU, There: AnyCPU})
+			fd := mustEventfd(t)
+			p.Start()
+			p.There.SetCalls(p.Arena, sys.EventfdRead(fd, p.Arena.Word(0)))
+			p.There.Reset(1)
+			p.Open()
+			checkError(t, p.Join(), "did not end within", "read(eventfd), 0 of 1")
+		})
+	}
+}
+
+// A peer waiting for a handler, where EINTR is what its call wants, is ended too.
+func TestPeerStuckInSigsuspend(t *testing.T) {
+	shorten(t, 200*time.Millisecond)
+	runs, restore, err := sys.Handle(45)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer restore()
+	p := NewPair(t, Placement{Kind: Thread, Here: AnyCPU, There: AnyCPU})
+	p.Start()
+	p.There.SetCalls(p.Arena, sys.SigsuspendUntilRun(sys.Place(p.Arena, AllBut(45)), runs))
+	p.There.Reset(1)
+	p.Open()
+	checkError(t, p.Join(), "rt_sigsuspend()")
+}
+
+// A peer's failing call is this side's error, with call and errno.
+func TestPeerFails(t *testing.T) {
+	p := NewPair(t, Placement{Kind: Process, Here: AnyCPU, There: AnyCPU})
+	fd := mustEventfd(t)
+	p.Start()
+	p.There.SetCalls(p.Arena, sys.Close(sys.Place(p.Arena, int32(-1))))
+	p.There.Reset(1)
+	p.Here.SetCalls(p.Arena, sys.EventfdRead(fd, p.Arena.Word(0)))
+	p.Here.Reset(0)
+	p.Open()
+	err := p.Run(1, nil)
+	checkError(t, err, "close(): ", "(EBADF)", "this side waited in read(eventfd)")
+	if !errors.Is(err, unix.EBADF) {
+		t.Errorf("%v is not EBADF", err)
+	}
+}
+
+// This side alone gives up at the deadline as well.
+func TestAloneStuck(t *testing.T) {
+	shorten(t, 300*time.Millisecond)
+	p := NewParty(t, AnyCPU)
+	l := sys.NewLoop(p.Arena, sys.EventfdRead(mustEventfd(t), p.Arena.Word(0)))
+	l.Reset(0)
+	checkError(t, p.Run(l, 1, nil, nil), "nothing came for", "read(eventfd), 0 of 1")
+}
+
+var orphan = child.Register("orphan", func(c *child.Proc) error {
+	tb := &testing.B{} // the role ends by a signal: nothing is cleaned up
+	p := NewPair(tb, Placement{Kind: Process, Here: AnyCPU, There: AnyCPU})
+	p.Start()
+	c.Say("%d", p.PeerPID)
+	_, err := c.Hear()
+	return err
+})
+
+// A peer process dies with the process that started it, however that dies.
+func TestPeerDiesWithParent(t *testing.T) {
+	p := child.Start(t, orphan, child.Options{})
+	pid, err := strconv.Atoi(p.Line())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatalf("pidfd_open of the peer: %v", err)
+	}
+	defer unix.Close(pidfd)
+	p.Signal(unix.SIGKILL)
+	p.Status()
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	if n, err := unix.Poll(fds, 5000); n != 1 {
+		unix.Kill(pid, unix.SIGKILL)
+		t.Errorf("peer %d lives on without its parent (poll: %d, %v)", pid, n, err)
+	}
+}
+
+// After a measurement the thread's mask and CPUs are what they were.
+func TestPartyRestores(t *testing.T) {
+	state := func() (s [2]string) {
+		for line := range strings.Lines(mustRead(t, "/proc/thread-self/status")) {
+			switch {
+			case strings.HasPrefix(line, "SigBlk:"):
+				s[0] = line
+			case strings.HasPrefix(line, "Cpus_allowed:"):
+				s[1] = line
+			}
+		}
+		return s
+	}
+	var before, during, after [2]string
+	t.Run("party", func(t *testing.T) {
+		t.Cleanup(func() { after = state() })
+		before = state()
+		NewParty(t, 0)
+		during = state()
+	})
+	if before[0] == during[0] {
+		t.Errorf("the measuring thread blocks what it did before: %s", during[0])
+	}
+	if before != after {
+		t.Errorf("after the measurement %q, before it %q", after, before)
+	}
+}
+
+// pingPong returns a started pair that exchanges values through two eventfds.
+func pingPong(t *testing.T, kind Kind) *Pair {
+	t.Helper()
+	p := NewPair(t, Placement{Kind: kind, Here: AnyCPU, There: AnyCPU})
+	ping, pong := mustEventfd(t), mustEventfd(t)
+	p.Start()
+	one, got, gotThere := p.Arena.Word(1), p.Arena.Word(0), p.Arena.Word(0)
+	p.Here.SetCalls(p.Arena, sys.EventfdWrite(ping, one), sys.EventfdRead(pong, got))
+	p.Here.Sum = got
+	p.There.SetCalls(p.Arena, sys.EventfdRead(ping, gotThere), sys.EventfdWrite(pong, one))
+	p.There.Sum = gotThere
+	return p
+}
+
+func checkError(t *testing.T, err error, want ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want one with %q", want)
+	}
+	for _, w := range want {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("error %q does not say %q", err, w)
+		}
+	}
+}
+
+func shorten(t *testing.T, d time.Duration) {
+	t.Helper()
+	old := Deadline
+	Deadline = d
+	t.Cleanup(func() { Deadline = old })
+}
+
+func mustEventfd(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+func mustRead(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

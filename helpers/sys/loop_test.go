@@ -1,0 +1,352 @@
+//go:build linux
+
+package sys
+
+import (
+	"errors"
+	"os"
+	"regexp"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The assembly knows where the fields of account and entry are.
+func TestLayout(t *testing.T) {
+	offsets := map[string]uintptr{
+		"LOOP_calls":    unsafe.Offsetof(account{}.calls),
+		"LOOP_ncalls":   unsafe.Offsetof(account{}.ncalls),
+		"LOOP_N":        unsafe.Offsetof(account{}.N),
+		"LOOP_Done":     unsafe.Offsetof(account{}.Done),
+		"LOOP_At":       unsafe.Offsetof(account{}.At),
+		"LOOP_Result":   unsafe.Offsetof(account{}.Result),
+		"LOOP_Sum":      unsafe.Offsetof(account{}.Sum),
+		"LOOP_Total":    unsafe.Offsetof(account{}.Total),
+		"LOOP_Refused":  unsafe.Offsetof(account{}.Refused),
+		"LOOP_Until":    unsafe.Offsetof(account{}.Until),
+		"LOOP_Limit":    unsafe.Offsetof(account{}.Limit),
+		"LOOP_stamps":   unsafe.Offsetof(account{}.stamps),
+		"LOOP_next":     unsafe.Offsetof(account{}.next),
+		"LOOP_state":    unsafe.Offsetof(account{}.state),
+		"LOOP_alarm":    unsafe.Offsetof(account{}.alarm),
+		"LOOP_seen":     unsafe.Offsetof(account{}.seen),
+		"ENTRY_args":    unsafe.Offsetof(entry{}.args),
+		"ENTRY_want":    unsafe.Offsetof(entry{}.want),
+		"ENTRY_flags":   unsafe.Offsetof(entry{}.flags),
+		"ENTRY_refused": unsafe.Offsetof(entry{}.refused),
+		"ENTRY_load":    unsafe.Offsetof(entry{}.load),
+		"ENTRY_save":    unsafe.Offsetof(entry{}.save),
+		"ENTRY_set":     unsafe.Offsetof(entry{}.set),
+		"ENTRY_setTo":   unsafe.Offsetof(entry{}.setTo),
+		"ENTRY_while":   unsafe.Offsetof(entry{}.while),
+		"ENTRY_whileIs": unsafe.Offsetof(entry{}.whileIs),
+		"ENTRY_size":    unsafe.Sizeof(entry{}),
+	}
+	define := regexp.MustCompile(`(?m)^#define (\w+)\s+(\d+)$`)
+	for _, file := range []string{"loop_amd64.s", "loop_arm64.s"} {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defined := define.FindAllSubmatch(source, -1)
+		if len(defined) != len(offsets) {
+			t.Errorf("%s defines %d offsets, want %d", file, len(defined), len(offsets))
+		}
+		for _, d := range defined {
+			got, err := strconv.Atoi(string(d[2]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want, ok := offsets[string(d[1])]; !ok || got != int(want) {
+				t.Errorf("%s: %s is %d, want %d", file, d[1], got, want)
+			}
+		}
+	}
+}
+
+// An eventfd's write and read, run a thousand times: the values read add up.
+func TestLoopAccounts(t *testing.T) {
+	a := mustArena(t)
+	fd := mustEventfd(t)
+	one, got := a.Word(1), a.Word(0)
+	l := NewLoop(a, EventfdWrite(fd, one), EventfdRead(fd, got))
+	l.Sum = got
+	l.Reset(1000)
+	if !l.Run() {
+		t.Fatal(l.Err())
+	}
+	if l.Done != 1000 || l.Total != 1000 {
+		t.Errorf("done %d, total %d, want 1000 of each", l.Done, l.Total)
+	}
+}
+
+// A result that was not wanted ends the loop at the call that had it, and the
+// loop can go on from there.
+func TestLoopStopsAtOddResult(t *testing.T) {
+	a := mustArena(t)
+	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	one, got := a.Word(1), a.Word(0)
+	l := NewLoop(a, Getppid(), EventfdRead(fd, got))
+	l.Sum = got
+	l.Reset(2)
+	if l.Run() {
+		t.Fatal("the loop read an empty eventfd")
+	}
+	if err := l.Err(); !errors.Is(err, unix.EAGAIN) || l.At != 1 || l.Done != 0 {
+		t.Errorf("ended with %v at call %d after %d, want EAGAIN at 1 after 0", err, l.At, l.Done)
+	}
+	if _, err := unix.Write(fd, unsafe.Slice((*byte)(unsafe.Pointer(one)), 8)); err != nil {
+		t.Fatal(err)
+	}
+	if l.Run() {
+		t.Fatal("the loop read the eventfd twice")
+	}
+	if l.Done != 1 || l.Total != 1 {
+		t.Errorf("after one write: done %d, total %d, want 1 and 1", l.Done, l.Total)
+	}
+}
+
+// Each way of saying what a call's result is to be.
+func TestCallResults(t *testing.T) {
+	a := mustArena(t)
+	check := func(name string, c Call, want bool) {
+		t.Helper()
+		l := NewLoop(a, c)
+		l.Reset(3)
+		if got := l.Run(); got != want {
+			t.Errorf("%s: ended as wanted: %v, want %v (%v)", name, got, want, l.Err())
+		}
+	}
+	bad := Call{Name: "close(-1)", Nr: unix.SYS_CLOSE, Args: [6]uintptr{^uintptr(0)}}
+	check("an errno", bad, false)
+	bad.AnyCount = true
+	check("an errno where any count will do", bad, false)
+	bad.Refused = unix.EBADF
+	check("a refusal", bad, true)
+	bad.Refused = unix.EAGAIN
+	check("another refusal", bad, false)
+	bad.Want = -int(unix.EBADF)
+	check("the errno that is wanted", bad, true)
+	check("any count", Getppid(), true)
+	check("no such call", NoSuchCall(), true)
+
+	l := NewLoop(a, Call{Name: "close(-1)", Nr: unix.SYS_CLOSE, Args: [6]uintptr{^uintptr(0)}, Refused: unix.EBADF})
+	l.Reset(7)
+	if l.Run(); l.Refused != 7 {
+		t.Errorf("%d refusals counted, want 7", l.Refused)
+	}
+}
+
+// Save and Load carry a descriptor from the call that makes it to the one that closes it.
+func TestSaveAndLoad(t *testing.T) {
+	a := mustArena(t)
+	fd := Place(a, int32(-1))
+	l := NewLoop(a, EventfdCreate(unix.EFD_CLOEXEC, fd), Close(fd))
+	l.Reset(100)
+	if !l.Run() {
+		t.Fatal(l.Err())
+	}
+	if _, err := unix.FcntlInt(uintptr(*fd), unix.F_GETFD, 0); !errors.Is(err, unix.EBADF) {
+		t.Errorf("descriptor %d after its close: %v, want EBADF", *fd, err)
+	}
+}
+
+// Readings of the counter are one more than iterations, and never go back,
+// wherever in a loop they begin.
+func TestStamps(t *testing.T) {
+	a := mustArena(t)
+	buf := a.Words(11)
+	l := NewLoop(a, Getppid())
+	l.Reset(5)
+	if !l.Run() {
+		t.Fatal(l.Err())
+	}
+	l.N = 15
+	l.StampFrom(buf)
+	before := Ticks()
+	if !l.Run() {
+		t.Fatal(l.Err())
+	}
+	last := before
+	for i, s := range buf {
+		if s < last {
+			t.Errorf("reading %d is %d, before %d", i, s, last)
+		}
+		last = s
+	}
+	if after := Ticks(); after < last {
+		t.Errorf("the last reading is %d, after %d", last, after)
+	}
+}
+
+// Until ends a loop after the iteration that fulfils it.
+func TestUntil(t *testing.T) {
+	a := mustArena(t)
+	l := NewLoop(a, Getppid())
+	l.Sum = a.Word(3)
+	l.Reset(1000)
+	l.Until, l.Limit = &l.Total, 10
+	if !l.Run() {
+		t.Fatal(l.Err())
+	}
+	if l.Done != 4 || l.Total != 12 {
+		t.Errorf("done %d, total %d, want 4 and 12", l.Done, l.Total)
+	}
+}
+
+// A bare thread and a child run their loop and the next, and leave their accounts.
+func TestTasks(t *testing.T) {
+	check := func(name string, start func(*Arena, *Loop) (*Task, error)) {
+		t.Run(name, func(t *testing.T) {
+			a := mustArena(t)
+			fd := mustEventfd(t)
+			one := a.Word(1)
+			l := NewLoop(a, EventfdWrite(fd, one))
+			l.Reset(30)
+			next := NewLoop(a, EventfdWrite(fd, one))
+			next.Reset(12)
+			l.Then(next)
+			task := mustStart(t, a, l, start)
+			mustEnd(t, task)
+			if !l.Ended() || !next.Ended() || l.Done != 30 || next.Done != 12 {
+				t.Errorf("loops ended: %v, %v after %d and %d, want both after 30 and 12", l.Ended(), next.Ended(), l.Done, next.Done)
+			}
+			var sum [8]byte
+			if _, err := unix.Read(fd, sum[:]); err != nil || sum[0] != 42 {
+				t.Errorf("the eventfd holds %d (%v), want 42", sum[0], err)
+			}
+		})
+	}
+	check("thread", NewThread)
+	check("child", NewChild)
+}
+
+// A task whose call fails says so in its account and runs no further loop.
+func TestTaskFails(t *testing.T) {
+	a := mustArena(t)
+	l := NewLoop(a, Close(Place(a, int32(-1))))
+	l.Reset(1)
+	next := NewLoop(a, Getppid())
+	next.Reset(1)
+	l.Then(next)
+	task := mustStart(t, a, l, NewChild)
+	mustEnd(t, task)
+	if !l.Failed() || !errors.Is(l.Err(), unix.EBADF) || next.Ended() {
+		t.Errorf("failed %v with %v, next ended %v, want EBADF and nothing after it", l.Failed(), l.Err(), next.Ended())
+	}
+}
+
+// The handler counts each run of its signal, in this process and in children.
+func TestHandlerCounts(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	const sig = unix.Signal(45)
+	runs, restore, err := Handle(sig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer restore()
+	for range 3 {
+		if err := unix.Tgkill(unix.Getpid(), unix.Gettid(), sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if *runs != 3 {
+		t.Errorf("the handler ran %d times, want 3", *runs)
+	}
+	a := mustArena(t)
+	gettid := Call{Name: "gettid()", Nr: unix.SYS_GETTID, AnyCount: true, Want: -1, Save: Place(a, int32(0))}
+	kill := Call{Name: "tkill()", Nr: unix.SYS_TKILL, Load: gettid.Save, Args: [6]uintptr{0, uintptr(sig)}}
+	l := NewLoop(a, gettid, kill)
+	l.Reset(4)
+	old, err := Mask(^Sigs(sig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	task, err := NewChild(a, l)
+	Mask(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustEnd(t, task)
+	if *runs != 7 {
+		t.Errorf("after the child's four signals the handler ran %d times, want 7 (%v)", *runs, l.Err())
+	}
+}
+
+// Interrupted, a loop comes back with EINTR even if EINTR is what its call wants.
+func TestInterruptBy(t *testing.T) {
+	a := mustArena(t)
+	l := NewLoop(a, Sigsuspend(Place(a, ^Sigs(45))))
+	l.Reset(1 << 30)
+	count, restore, err := Handle(45)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer restore()
+	l.InterruptBy(count)
+	task := mustStart(t, a, l, NewThread)
+	for start := time.Now(); !task.Gone(); time.Sleep(time.Millisecond) {
+		if time.Since(start) > 5*time.Second {
+			t.Fatalf("not interrupted: %s", l.Where())
+		}
+		unix.Tgkill(unix.Getpid(), task.TID, 45)
+	}
+	if !l.Failed() || !errors.Is(l.Err(), unix.EINTR) {
+		t.Errorf("ended with %v, want EINTR", l.Err())
+	}
+}
+
+func mustArena(t *testing.T) *Arena {
+	t.Helper()
+	a, err := NewArena(256 << 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	return a
+}
+
+func mustEventfd(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+// mustStart starts a task that inherits a full signal mask.
+func mustStart(t *testing.T, a *Arena, l *Loop, start func(*Arena, *Loop) (*Task, error)) *Task {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	old, err := Mask(^Sigset(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer Mask(old)
+	task, err := start(a, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return task
+}
+
+func mustEnd(t *testing.T, task *Task) {
+	t.Helper()
+	for start := time.Now(); !task.Gone(); time.Sleep(100 * time.Microsecond) {
+		if time.Since(start) > 5*time.Second {
+			t.Fatalf("%v did not end", task)
+		}
+	}
+}
