@@ -3,6 +3,7 @@
 package eventbench
 
 import (
+	"os"
 	"testing"
 
 	"eventbench/helpers/measure"
@@ -25,13 +26,13 @@ func BenchmarkEpollCtl(b *testing.B) {
 	for _, op := range measure.Shuffled(b, "mod", "adddel") {
 		b.Run("op="+op, func(b *testing.B) {
 			measure.Self(b, func(p *peer.Party) measure.Side {
-				fd := mustEventfd(b, 0)
+				fd := mustEventfd(p.TB, 0)
 				event := sys.Place(p.Arena, unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 				if op == "mod" {
-					epfd := mustEpoll(b, fd)
+					epfd := mustEpoll(p.TB, fd)
 					return measure.Side{Calls: []sys.Call{sys.EpollCtl(epfd, unix.EPOLL_CTL_MOD, fd, event)}}
 				}
-				epfd := mustEpoll(b)
+				epfd := mustEpoll(p.TB)
 				return measure.Side{Calls: []sys.Call{
 					sys.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, event),
 					sys.EpollCtl(epfd, unix.EPOLL_CTL_DEL, fd, event),
@@ -47,12 +48,12 @@ func BenchmarkEpollWait(b *testing.B) {
 	for _, ready := range measure.Shuffled(b, 0, 1) {
 		b.Run([]string{"ready=0", "ready=1"}[ready], func(b *testing.B) {
 			measure.Self(b, func(p *peer.Party) measure.Side {
-				fd := mustEventfd(b, 0)
+				fd := mustEventfd(p.TB, 0)
 				if ready == 1 {
-					mustPost(b, fd)
+					mustPost(p.TB, fd)
 				}
 				return measure.Side{Calls: []sys.Call{
-					sys.EpollWait(mustEpoll(b, fd), sys.EpollEvents(p.Arena, 4), 0, ready),
+					sys.EpollWait(mustEpoll(p.TB, fd), sys.EpollEvents(p.Arena, 4), 0, ready),
 				}}
 			})
 		})
@@ -62,8 +63,8 @@ func BenchmarkEpollWait(b *testing.B) {
 // BenchmarkEpollSelf writes to an eventfd, is told of it by epoll, and reads it.
 func BenchmarkEpollSelf(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
-		fd := mustEventfd(b, 0)
-		epfd := mustEpoll(b, fd)
+		fd := mustEventfd(p.TB, 0)
+		epfd := mustEpoll(p.TB, fd)
 		one, got := p.Arena.Word(1), p.Arena.Word(0)
 		return measure.Side{
 			Calls: []sys.Call{
@@ -79,8 +80,8 @@ func BenchmarkEpollSelf(b *testing.B) {
 // BenchmarkEpollRoundTrip is EventfdRoundTrip with both sides waiting in epoll.
 func BenchmarkEpollRoundTrip(b *testing.B) {
 	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
-		ping, pong := mustEventfd(b, 0), mustEventfd(b, 0)
-		epHere, epThere := mustEpoll(b, pong), mustEpoll(b, ping)
+		ping, pong := mustEventfd(p.TB, 0), mustEventfd(p.TB, 0)
+		epHere, epThere := mustEpoll(p.TB, pong), mustEpoll(p.TB, ping)
 		p.Start()
 		one, got, gotThere := p.Arena.Word(1), p.Arena.Word(0), p.Arena.Word(0)
 		return measure.Side{
@@ -107,8 +108,8 @@ func BenchmarkEpollThroughput(b *testing.B) {
 	for _, mode := range measure.Shuffled(b, "semaphore", "counter") {
 		b.Run("mode="+mode, func(b *testing.B) {
 			measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
-				fd := mustEventfd(b, eventfdModes[mode])
-				epfd := mustEpoll(b, fd)
+				fd := mustEventfd(p.TB, eventfdModes[mode])
+				epfd := mustEpoll(p.TB, fd)
 				p.Start()
 				one, got := p.Arena.Word(1), p.Arena.Word(0)
 				return &measure.Stream{
@@ -131,11 +132,11 @@ func BenchmarkEpollThroughput(b *testing.B) {
 func mustEpoll(tb testing.TB, fds ...int) int {
 	tb.Helper()
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	peer.SkipOrFatal(tb, err)
+	peer.SkipOrFatal(tb, os.NewSyscallError("epoll_create1", err))
 	tb.Cleanup(func() { unix.Close(epfd) })
 	for _, fd := range fds {
 		err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
-		peer.SkipOrFatal(tb, err)
+		peer.SkipOrFatal(tb, os.NewSyscallError("epoll_ctl", err))
 	}
 	return epfd
 }

@@ -3,6 +3,7 @@
 package eventbench
 
 import (
+	"os"
 	"testing"
 
 	"eventbench/helpers/measure"
@@ -23,7 +24,7 @@ func BenchmarkEventfdCreate(b *testing.B) {
 // BenchmarkEventfdSelf writes 1 and reads it back.
 func BenchmarkEventfdSelf(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
-		fd := mustEventfd(b, 0)
+		fd := mustEventfd(p.TB, 0)
 		one, got := p.Arena.Word(1), p.Arena.Word(0)
 		return measure.Side{
 			Calls: []sys.Call{sys.EventfdWrite(fd, one), sys.EventfdRead(fd, got)},
@@ -35,7 +36,7 @@ func BenchmarkEventfdSelf(b *testing.B) {
 // BenchmarkEventfdRoundTrip answers each write to one eventfd with a write to another.
 func BenchmarkEventfdRoundTrip(b *testing.B) {
 	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
-		ping, pong := mustEventfd(b, 0), mustEventfd(b, 0)
+		ping, pong := mustEventfd(p.TB, 0), mustEventfd(p.TB, 0)
 		p.Start()
 		one, got, gotThere := p.Arena.Word(1), p.Arena.Word(0), p.Arena.Word(0)
 		return measure.Side{
@@ -55,7 +56,7 @@ func BenchmarkEventfdThroughput(b *testing.B) {
 	for _, mode := range measure.Shuffled(b, "semaphore", "counter") {
 		b.Run("mode="+mode, func(b *testing.B) {
 			measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
-				fd := mustEventfd(b, eventfdModes[mode])
+				fd := mustEventfd(p.TB, eventfdModes[mode])
 				p.Start()
 				one, got := p.Arena.Word(1), p.Arena.Word(0)
 				return &measure.Stream{
@@ -75,7 +76,7 @@ var eventfdModes = map[string]int{"semaphore": unix.EFD_SEMAPHORE, "counter": 0}
 func mustEventfd(tb testing.TB, flags int) int {
 	tb.Helper()
 	fd, err := unix.Eventfd(0, flags|unix.EFD_CLOEXEC)
-	peer.SkipOrFatal(tb, err)
+	peer.SkipOrFatal(tb, os.NewSyscallError("eventfd2", err))
 	tb.Cleanup(func() { unix.Close(fd) })
 	return fd
 }

@@ -38,11 +38,11 @@ func BenchmarkSignalSelf(b *testing.B) {
 			post := c.post(p.Arena, unix.Getpid(), p.TID, c.ping)
 			if via == "handler" {
 				// Not blocked, the signal is handled on the way out of the call that sends it.
-				runs := mustHandle(b, c.ping)
+				runs := mustHandle(p.TB, c.ping)
 				p.Unblock(c.ping)
 				return measure.Side{Calls: []sys.Call{post}, Count: runs}
 			}
-			side := c.receive(b, p.Arena, via, c.ping)
+			side := c.receive(p, via, c.ping)
 			side.Calls = append([]sys.Call{post}, side.Calls...)
 			return side
 		})
@@ -55,8 +55,8 @@ func BenchmarkSignalSelf(b *testing.B) {
 func BenchmarkSignalRoundTrip(b *testing.B) {
 	eachSignal(b, func(b *testing.B, c class, via string) {
 		measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
-			here = c.receive(b, p.Arena, via, c.pong)
-			there = c.receive(b, p.Arena, via, c.ping)
+			here = c.receive(p.Party, via, c.pong)
+			there = c.receive(p.Party, via, c.ping)
 			p.Start()
 			here.Calls = append([]sys.Call{c.post(p.Arena, p.PeerPID, p.PeerTID, c.ping)}, here.Calls...)
 			there.Calls = append(there.Calls, c.post(p.Arena, unix.Getpid(), p.TID, c.pong))
@@ -72,7 +72,7 @@ func BenchmarkSignalRoundTrip(b *testing.B) {
 func BenchmarkSignalThroughput(b *testing.B) {
 	eachSignal(b, func(b *testing.B, c class, via string) {
 		measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
-			s := c.stream(b, p.Arena, via)
+			s := c.stream(p.Party, via)
 			p.Start()
 			post := c.post(p.Arena, unix.Getpid(), p.TID, c.ping)
 			if c.queued {
@@ -118,7 +118,7 @@ func BenchmarkOSSignalThroughput(b *testing.B) {
 	for _, c := range measure.Shuffled(b, classes...) {
 		b.Run("sig="+c.name, func(b *testing.B) {
 			measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
-				received := mustNotify(b, c.ping, c.mark)
+				received := mustNotify(p.TB, c.ping, c.mark)
 				var told uint64
 				p.Start()
 				return &measure.Stream{
@@ -177,21 +177,21 @@ func (c class) post(a *sys.Arena, pid, tid int, sig unix.Signal) sys.Call {
 }
 
 // receive waits for sig, which is blocked, and takes it.
-func (c class) receive(b *testing.B, a *sys.Arena, via string, sig unix.Signal) measure.Side {
+func (c class) receive(p *peer.Party, via string, sig unix.Signal) measure.Side {
 	var s measure.Side
 	switch via {
 	case "sigtimedwait":
-		info := sys.Place(a, sys.Siginfo{})
-		s.Calls = []sys.Call{sys.Sigwait(sys.Place(a, sys.Sigs(sig)), info, sig)}
+		info := sys.Place(p.Arena, sys.Siginfo{})
+		s.Calls = []sys.Call{sys.Sigwait(sys.Place(p.Arena, sys.Sigs(sig)), info, sig)}
 		s.Sum = &info.Value
 	case "signalfd":
-		info := sys.Place(a, unix.SignalfdSiginfo{})
-		s.Calls = []sys.Call{sys.SignalfdRead(mustSignalfd(b, sig), info)}
+		info := sys.Place(p.Arena, unix.SignalfdSiginfo{})
+		s.Calls = []sys.Call{sys.SignalfdRead(mustSignalfd(p.TB, sig), info)}
 		s.Sum = &info.Ptr
 	case "handler":
-		runs := mustHandle(b, sig)
+		runs := mustHandle(p.TB, sig)
 		return measure.Side{
-			Calls: []sys.Call{sys.SigsuspendUntilRun(sys.Place(a, peer.AllBut(sig)), runs)},
+			Calls: []sys.Call{sys.SigsuspendUntilRun(sys.Place(p.Arena, peer.AllBut(sig)), runs)},
 			Sum:   runs,
 		}
 	}
@@ -202,26 +202,26 @@ func (c class) receive(b *testing.B, a *sys.Arena, via string, sig unix.Signal) 
 }
 
 // stream takes signals until the mark comes.
-func (c class) stream(b *testing.B, a *sys.Arena, via string) *measure.Stream {
+func (c class) stream(p *peer.Party, via string) *measure.Stream {
 	s := &measure.Stream{Lossy: !c.queued, Limit: uint64(c.mark)}
 	switch via {
 	case "sigtimedwait":
-		info := sys.Place(a, sys.Siginfo{})
-		wait := sys.Sigwait(sys.Place(a, sys.Sigs(c.ping, c.mark)), info, c.ping)
+		info := sys.Place(p.Arena, sys.Siginfo{})
+		wait := sys.Sigwait(sys.Place(p.Arena, sys.Sigs(c.ping, c.mark)), info, c.ping)
 		wait.AnyCount = true
 		s.Receive = measure.Side{Calls: []sys.Call{wait}, Sum: &info.Value}
 		s.Until = (*uint64)(unsafe.Pointer(info)) // si_signo, and si_errno, which is 0
 	case "signalfd":
-		info := sys.Place(a, unix.SignalfdSiginfo{})
+		info := sys.Place(p.Arena, unix.SignalfdSiginfo{})
 		s.Receive = measure.Side{
-			Calls: []sys.Call{sys.SignalfdRead(mustSignalfd(b, c.ping, c.mark), info)},
+			Calls: []sys.Call{sys.SignalfdRead(mustSignalfd(p.TB, c.ping, c.mark), info)},
 			Sum:   &info.Ptr,
 		}
 		s.Until = (*uint64)(unsafe.Pointer(info)) // ssi_signo, and ssi_errno, which is 0
 	case "handler":
-		runs := mustHandle(b, c.ping)
-		s.Receive = measure.Side{Calls: []sys.Call{sys.Sigsuspend(sys.Place(a, peer.AllBut(c.ping, c.mark)))}}
-		s.Until, s.Limit = mustHandle(b, c.mark), 1
+		runs := mustHandle(p.TB, c.ping)
+		s.Receive = measure.Side{Calls: []sys.Call{sys.Sigsuspend(sys.Place(p.Arena, peer.AllBut(c.ping, c.mark)))}}
+		s.Until, s.Limit = mustHandle(p.TB, c.mark), 1
 		s.Told = func() uint64 { return *runs }
 	}
 	if !c.queued {

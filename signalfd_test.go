@@ -3,6 +3,7 @@
 package eventbench
 
 import (
+	"os"
 	"testing"
 
 	"eventbench/helpers/measure"
@@ -28,7 +29,7 @@ func mustSignalfd(tb testing.TB, sigs ...unix.Signal) int {
 	var set unix.Sigset_t
 	set.Val[0] = uint64(sys.Sigs(sigs...))
 	fd, err := unix.Signalfd(-1, &set, unix.SFD_CLOEXEC)
-	peer.SkipOrFatal(tb, err)
+	peer.SkipOrFatal(tb, os.NewSyscallError("signalfd4", err))
 	tb.Cleanup(func() { unix.Close(fd) })
 	return fd
 }

@@ -163,60 +163,63 @@ type Stream struct {
 // for each that the sender posted.
 func Throughput(b *testing.B, setup func(p *peer.Pair) *Stream) {
 	b.Helper()
-	eachPlacement(b, func(b *testing.B, place peer.Placement) {
-		p := peer.NewPair(b, place)
-		s := setup(p)
-		n := uint64(b.N)
-		bind(p.Here, p.Arena, s.Receive)
-		p.There.SetCalls(p.Arena, s.Send...)
-		last := sys.NewLoop(p.Arena, s.Last...)
-		if s.Last != nil {
-			last.Reset(1)
-			p.There.Then(last)
-		}
-		p.Here.Reset(0)
-		p.There.Reset(int(n))
-		receipts := int(n)
-		switch {
-		case s.Until != nil:
-			p.Here.Until, p.Here.Limit = s.Until, s.Limit
-			receipts = 1 << 62
-		case s.Merges:
-			p.Here.Until, p.Here.Limit = &p.Here.Total, n
-		}
+	eachPlacement(b, func(b *testing.B, place peer.Placement) { throughput(b, place, setup) })
+}
 
-		run := func(int, func([]uint64)) error {
-			p.Open()
-			if s.Take != nil {
-				return s.Take()
-			}
-			return p.Run(receipts, nil)
-		}
-		once(b, run)
-		peer.SkipOrFatal(b, p.Join())
+func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *Stream) {
+	b.Helper()
+	p := peer.NewPair(b, place)
+	s := setup(p)
+	n := uint64(b.N)
+	bind(p.Here, p.Arena, s.Receive)
+	p.There.SetCalls(p.Arena, s.Send...)
+	last := sys.NewLoop(p.Arena, s.Last...)
+	if s.Last != nil {
+		last.Reset(1)
+		p.There.Then(last)
+	}
+	p.Here.Reset(0)
+	p.There.Reset(int(n))
+	receipts := int(n)
+	switch {
+	case s.Until != nil:
+		p.Here.Until, p.Here.Limit = s.Until, s.Limit
+		receipts = 1 << 62
+	case s.Merges:
+		p.Here.Until, p.Here.Limit = &p.Here.Total, n
+	}
 
-		posted, refused := uint64(p.There.Done), p.There.Refused
-		told := uint64(p.Here.Done)
-		if s.Told != nil {
-			told = s.Told()
+	run := func(int, func([]uint64)) error {
+		p.Open()
+		if s.Take != nil {
+			return s.Take()
 		}
-		taken := told
-		if s.Receive.Sum != nil {
-			taken = p.Here.Total
-		}
-		switch {
-		case posted != n:
-			b.Errorf("the peer posted %d events of %d", posted, n)
-		case s.Lossy && (taken == 0 || taken > n-refused):
-			b.Errorf("%d posted, %d refused, but %d taken", n, refused, taken)
-		case !s.Lossy && taken+refused != n:
-			b.Errorf("%d posted, %d refused, %d taken: %d unaccounted for", n, refused, taken, int64(n-refused-taken))
-		}
-		if s.Merges || s.Lossy || refused > 0 {
-			b.ReportMetric(float64(told)/float64(n), "delivered/op")
-			b.ReportMetric(float64(n-refused)/float64(n), "sent/op")
-		}
-	})
+		return p.Run(receipts, nil)
+	}
+	once(b, run)
+	peer.SkipOrFatal(b, p.Join())
+
+	posted, refused := uint64(p.There.Done), p.There.Refused
+	told := uint64(p.Here.Done)
+	if s.Told != nil {
+		told = s.Told()
+	}
+	taken := told
+	if s.Receive.Sum != nil {
+		taken = p.Here.Total
+	}
+	switch {
+	case posted != n:
+		b.Errorf("the peer posted %d events of %d", posted, n)
+	case s.Lossy && (taken == 0 || taken > n-refused):
+		b.Errorf("%d posted, %d refused, but %d taken", n, refused, taken)
+	case !s.Lossy && taken+refused != n:
+		b.Errorf("%d posted, %d refused, %d taken: %d unaccounted for", n, refused, taken, int64(n-refused-taken))
+	}
+	if s.Merges || s.Lossy || refused > 0 {
+		b.ReportMetric(float64(told)/float64(n), "delivered/op")
+		b.ReportMetric(float64(n-refused)/float64(n), "sent/op")
+	}
 }
 
 // Loop benchmarks n runs of what is no table of system calls: Go's own way of doing a thing.

@@ -58,7 +58,7 @@ func NewPair(tb testing.TB, place Placement) *Pair {
 // Start creates the peer. It waits at the gate until Open; from here on its
 // ids are known. Descriptors opened later do not exist in a child.
 func (p *Pair) Start() {
-	p.tb.Helper()
+	p.TB.Helper()
 	calls := []sys.Call{sys.SetName(p.Arena, "eventbench-peer")}
 	if p.Kind == Process {
 		calls = append(calls, sys.DieWithParent(), sys.ParentIs(unix.Getpid()))
@@ -68,7 +68,7 @@ func (p *Pair) Start() {
 	ready.Then(p.There)
 	stops, restore, err := sys.Handle(stop)
 	if err != nil {
-		p.tb.Fatal(err)
+		p.TB.Fatal(err)
 	}
 	p.There.InterruptBy(stops)
 	if p.Kind == Process {
@@ -76,21 +76,21 @@ func (p *Pair) Start() {
 	} else {
 		p.peer, err = sys.NewThread(p.Arena, ready)
 	}
-	SkipOrFatal(p.tb, err)
+	SkipOrFatal(p.TB, err)
 	p.PeerTID, p.PeerPID = p.peer.TID, unix.Getpid()
 	if p.Kind == Process {
 		p.PeerPID = p.peer.TID
 	}
-	p.tb.Cleanup(func() {
+	p.TB.Cleanup(func() {
 		if err := p.peer.Stop(stop); err != nil {
-			p.tb.Error(err)
+			p.TB.Error(err)
 		}
 		if err := restore(); err != nil {
-			p.tb.Error(err)
+			p.TB.Error(err)
 		}
 	})
 	if _, err := pin(p.PeerTID, p.place.There); err != nil {
-		p.tb.Fatal(err)
+		p.TB.Fatal(err)
 	}
 }
 

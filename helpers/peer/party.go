@@ -50,10 +50,10 @@ const AnyCPU = -1
 // A Party is the calling thread made ready to measure: locked to its
 // goroutine, pinned, deaf to every signal but the deadline's.
 type Party struct {
+	TB    testing.TB // the test or benchmark that measures, and cleans up
 	Arena *sys.Arena
 	TID   int
 
-	tb         testing.TB
 	stamps     []uint64
 	interrupts *uint64 // runs of interrupt's handler
 }
@@ -63,7 +63,7 @@ type Party struct {
 func NewParty(tb testing.TB, cpu int) *Party {
 	tb.Helper()
 	runtime.LockOSThread()
-	p := &Party{tb: tb, TID: unix.Gettid()}
+	p := &Party{TB: tb, TID: unix.Gettid()}
 	var undo []func() error
 	tb.Cleanup(func() {
 		for i := len(undo) - 1; i >= 0; i-- {
@@ -128,9 +128,9 @@ func AllBut(sigs ...unix.Signal) sys.Sigset {
 
 // Unblock lets sigs through to this thread for the rest of the measurement.
 func (p *Party) Unblock(sigs ...unix.Signal) {
-	p.tb.Helper()
+	p.TB.Helper()
 	if _, err := sys.Mask(AllBut(sigs...)); err != nil {
-		p.tb.Fatal(err)
+		p.TB.Fatal(err)
 	}
 }
 
@@ -217,19 +217,28 @@ func (p *Party) piece(l *sys.Loop, check func() error) error {
 	return nil
 }
 
-// SkipOrFatal ends the test or benchmark for err: as skipped where the call
+// SkipOrFatal ends the test or benchmark for err, if there is one: as skipped where the call
 // does not exist, is refused by a security policy or meets a limit, naming
 // the call and the errno; as failed otherwise.
+//
+// A benchmark that has run once fails in any case: package testing prints a
+// result for one that skips in a later trial, and that result is NaN.
 func SkipOrFatal(tb testing.TB, err error) {
 	tb.Helper()
+	if err == nil {
+		return
+	}
+	skip := tb.Skipf
+	if b, ok := tb.(*testing.B); ok && b.N > 1 {
+		skip = tb.Fatalf
+	}
 	switch {
-	case err == nil:
 	case errors.Is(err, unix.ENOSYS), errors.Is(err, os.ErrPermission):
-		tb.Skipf("not available here: %v", err)
+		skip("not available here: %v", err)
 	case errors.Is(err, unix.EMFILE):
-		tb.Skipf("limit reached: %v: raise RLIMIT_NOFILE (ulimit -n)", err)
+		skip("limit reached: %v: raise RLIMIT_NOFILE (ulimit -n)", err)
 	case errors.Is(err, unix.EAGAIN):
-		tb.Skipf("limit reached: %v: raise RLIMIT_SIGPENDING (ulimit -i), or RLIMIT_NPROC (ulimit -u) for a clone", err)
+		skip("limit reached: %v: raise RLIMIT_SIGPENDING (ulimit -i), or RLIMIT_NPROC (ulimit -u) for a clone", err)
 	default:
 		tb.Fatal(err)
 	}

@@ -1,0 +1,139 @@
+//go:build linux
+
+package measure
+
+import (
+	"flag"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"eventbench/helpers/leak"
+	"eventbench/helpers/peer"
+	"eventbench/helpers/sys"
+
+	"golang.org/x/perf/benchfmt"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(leak.Check(m.Run))
+}
+
+// A benchmark whose account does not balance has no result.
+func TestAccountMustBalance(t *testing.T) {
+	check := func(name string, want bool, bench func(b *testing.B)) {
+		t.Helper()
+		quickly(t)
+		if r := testing.Benchmark(bench); (r.N > 0) != want {
+			t.Errorf("%s: %d operations were reported, want a result: %v", name, r.N, want)
+		}
+	}
+	self := func(value uint64) func(*testing.B) {
+		return func(b *testing.B) {
+			Self(b, func(p *peer.Party) Side {
+				fd := mustEventfd(p.TB)
+				v, got := p.Arena.Word(value), p.Arena.Word(0)
+				return Side{Calls: []sys.Call{sys.EventfdWrite(fd, v), sys.EventfdRead(fd, got)}, Sum: got}
+			})
+		}
+	}
+	check("each read takes 1", true, self(1))
+	check("each read takes 2", false, self(2))
+	check("a count that stands still", false, func(b *testing.B) {
+		Self(b, func(p *peer.Party) Side {
+			return Side{Calls: []sys.Call{sys.Getppid()}, Count: p.Arena.Word(0)}
+		})
+	})
+	stream := func(value uint64) func(*testing.B) {
+		return func(b *testing.B) {
+			place := peer.Placement{Kind: peer.Process, Here: peer.AnyCPU, There: peer.AnyCPU}
+			throughput(b, place, func(p *peer.Pair) *Stream {
+				fd := mustEventfd(p.TB)
+				p.Start()
+				v, got := p.Arena.Word(value), p.Arena.Word(0)
+				return &Stream{
+					Send:    []sys.Call{sys.EventfdWrite(fd, v)},
+					Receive: Side{Calls: []sys.Call{sys.EventfdRead(fd, got)}, Sum: got},
+					Merges:  true,
+				}
+			})
+		}
+	}
+	check("a stream that arrives", true, stream(1))
+	check("a stream that doubles", false, stream(2))
+}
+
+// Every unit line can be read by those that read benchmark results.
+func TestUnitsAreReadable(t *testing.T) {
+	text := strings.Join(Units(), "\n") + "\n"
+	r := benchfmt.NewReader(strings.NewReader(text), "units")
+	n := 0
+	for r.Scan() {
+		if _, ok := r.Result().(*benchfmt.UnitMetadata); !ok {
+			t.Errorf("%v is no unit", r.Result())
+		}
+		n++
+	}
+	if n < len(Units()) {
+		t.Errorf("%d units read of %d lines", n, len(Units()))
+	}
+}
+
+// Without a seed cases run as written; with one, in an order that depends on
+// it and on the benchmark, and loses none.
+func TestShuffled(t *testing.T) {
+	cases := []int{0, 1, 2, 3, 4, 5, 6, 7}
+	order := func(seed string) (got []int) {
+		shuffle := flag.Lookup("test.shuffle").Value
+		old := shuffle.String()
+		shuffle.Set(seed)
+		defer shuffle.Set(old)
+		got = Shuffled(&testing.B{}, slices.Clone(cases)...)
+		return got
+	}
+	if got := order("off"); !slices.Equal(got, cases) {
+		t.Errorf("without a seed: %v, want %v", got, cases)
+	}
+	one, two := order("1"), order("2")
+	if slices.Equal(one, cases) || slices.Equal(one, two) {
+		t.Errorf("seeds 1 and 2 give %v and %v, want two orders", one, two)
+	}
+	if again := order("1"); !slices.Equal(again, one) {
+		t.Errorf("seed 1 gives %v, then %v", one, again)
+	}
+	slices.Sort(two)
+	if !slices.Equal(two, cases) {
+		t.Errorf("seed 2 gives %v, want each case once", two)
+	}
+}
+
+// The commonest count is that of most operations, and the smallest of several.
+func TestCounterMode(t *testing.T) {
+	var c counter
+	c.record([]uint64{0, 10, 20, 27, 37, 44, 51})
+	if count, times := c.mode(); count != 7 || times != 3 {
+		t.Errorf("mode %d, %d times, want 7, 3 times", count, times)
+	}
+}
+
+// quickly makes testing.Benchmark content with few operations.
+func quickly(t *testing.T) {
+	t.Helper()
+	benchtime := flag.Lookup("test.benchtime").Value
+	old := benchtime.String()
+	benchtime.Set("100x")
+	t.Cleanup(func() { benchtime.Set(old) })
+}
+
+func mustEventfd(tb testing.TB) int {
+	tb.Helper()
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { unix.Close(fd) })
+	return fd
+}

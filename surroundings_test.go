@@ -1,0 +1,216 @@
+//go:build linux
+
+package eventbench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"eventbench/helpers/child"
+
+	"golang.org/x/perf/benchfmt"
+	"golang.org/x/sys/unix"
+)
+
+// What the suite does where it is run: its output, and bad surroundings. Each test runs
+// the test binary again, as a user would.
+
+// Everything on stdout is benchmark format: each benchmark line is preceded
+// by the configuration it was measured under, each unit is declared, and no
+// other line can be taken for configuration.
+func TestOutputIsBenchmarkFormat(t *testing.T) {
+	// Counting takes thousands of single operations of each: a few benchmarks will do.
+	for clock, bench := range map[string]string{"wall": ".", "instrs": "Self|Create|EpollWait|EventfdRoundTrip|EventfdThroughput"} {
+		t.Run("clock="+clock, func(t *testing.T) {
+			out := runSelf(t, []string{"EVENTBENCH_CLOCK=" + clock, "EVENTBENCH_CONFIG=seed: 7"},
+				"-test.bench="+bench, "-test.benchtime=1x", "-test.run=^$")
+			units := map[string]bool{"sec/op": clock == "wall"} // declared by benchfmt, which reads ns as sec
+			keys := []string{"goos", "goarch", "pkg", "cpu", "seed", "kernel", "kernel-release", "preemption", "mitigations",
+				"mitigations-param", "virt", "container", "cpus", "cpu-quota", "cross", "clocksource", "governor", "smt",
+				"gomaxprocs", "goversion", "clock"}
+			results := 0
+			reader := benchfmt.NewReader(bytes.NewReader(out), "stdout")
+			for reader.Scan() {
+				switch rec := reader.Result().(type) {
+				case *benchfmt.SyntaxError:
+					t.Errorf("not benchmark format: %v", rec)
+				case *benchfmt.UnitMetadata:
+					units[rec.Unit] = true
+				case *benchfmt.Result:
+					results++
+					for _, c := range rec.Config {
+						if !slices.Contains(keys, c.Key) {
+							t.Fatalf("%s has configuration %q: %q, which nobody meant as such", rec.Name, c.Key, c.Value)
+						}
+					}
+					for _, key := range []string{"kernel", "kernel-release", "cpus", "gomaxprocs", "goversion", "seed"} {
+						if rec.GetConfig(key) == "" {
+							t.Fatalf("%s has no configuration %q", rec.Name, key)
+						}
+					}
+					if got := rec.GetConfig("clock"); got != clock {
+						t.Fatalf("%s has clock %q, want %q", rec.Name, got, clock)
+					}
+					for _, v := range rec.Values {
+						if !units[v.Unit] {
+							t.Errorf("%s is in %s, which is not declared", rec.Name, v.Unit)
+						}
+						if strings.Contains(v.Unit, "sec") && clock != "wall" {
+							t.Errorf("%s is in %s where instructions are counted", rec.Name, v.Unit)
+						}
+					}
+				}
+			}
+			if err := reader.Err(); err != nil {
+				t.Fatal(err)
+			}
+			if results < 20 {
+				t.Errorf("%d results, want every benchmark's", results)
+			}
+		})
+	}
+}
+
+// A clock that nobody knows is an error, not a wall clock.
+func TestBadClock(t *testing.T) {
+	cmd := self(t, []string{"EVENTBENCH_CLOCK=sundial"}, "-test.bench=NullGetppid", "-test.run=^$")
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), `EVENTBENCH_CLOCK="sundial"`) {
+		t.Errorf("ran with %v:\n%s\nwant an error that names EVENTBENCH_CLOCK", err, out)
+	}
+}
+
+// In bad surroundings the benchmarks that cannot run are skipped, with the
+// call and errno or the limit; all others run; nothing hangs or shows a figure it did not measure.
+func TestBadSurroundings(t *testing.T) {
+	check := func(name string, do []string, skipped, reason, runs string) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := child.Start(t, surroundings, child.Options{
+				Args:     append(do, "--", "-test.bench=Create|Self|NullGetppid|PipeRoundTrip", "-test.benchtime=1x", "-test.run=^$", "-test.v"),
+				Deadline: time.Minute,
+			})
+			var out strings.Builder
+			for {
+				line, err := p.Stdout.ReadString('\n')
+				out.WriteString(line)
+				if err != nil {
+					break
+				}
+			}
+			p.Wait()
+			text := out.String()
+			if !strings.Contains(text, "--- SKIP: "+skipped+"\n") {
+				t.Errorf("%s is not skipped:\n%s", skipped, text)
+			}
+			if !strings.Contains(text, reason) {
+				t.Errorf("no reason %q:\n%s", reason, text)
+			}
+			if !strings.Contains(text, "\n"+runs) || strings.Contains(text, "SKIP: "+runs) {
+				t.Errorf("%s does not run:\n%s", runs, text)
+			}
+			if strings.Contains(text, "NaN") {
+				t.Errorf("a figure that was not measured:\n%s", text)
+			}
+		})
+	}
+	// Not eventfd2: the Go runtime itself does not live without it.
+	check("no timerfd", []string{"refuse", fmt.Sprint(unix.SYS_TIMERFD_CREATE), fmt.Sprint(int(unix.ENOSYS))},
+		"BenchmarkTimerfdSelf", "timerfd_create: function not implemented", "BenchmarkPipeSelf")
+	check("socketpair forbidden", []string{"refuse", fmt.Sprint(unix.SYS_SOCKETPAIR), fmt.Sprint(int(unix.EPERM))},
+		"BenchmarkSocketpairCreate", "socketpair(): operation not permitted (EPERM)", "BenchmarkTimerfdCreate")
+	check("no signalfd", []string{"refuse", fmt.Sprint(unix.SYS_SIGNALFD4), fmt.Sprint(int(unix.ENOSYS))},
+		"BenchmarkSignalfdCreate", "signalfd4(): function not implemented (ENOSYS)", "BenchmarkSignalSelf/sig=rt/via=sigtimedwait")
+	check("few descriptors", []string{"limit", fmt.Sprint(unix.RLIMIT_NOFILE), "8"},
+		"BenchmarkPipeRoundTrip/peer=thread/cpus=same", "raise RLIMIT_NOFILE", "BenchmarkEventfdSelf")
+	check("no queued signals", []string{"limit", fmt.Sprint(unix.RLIMIT_SIGPENDING), "0"},
+		"BenchmarkNullGetppid", "raise RLIMIT_SIGPENDING", "BenchmarkOSSignalSelf/sig=std")
+	check("one CPU", []string{"one-cpu"},
+		"BenchmarkPipeRoundTrip/peer=process/cpus=cross", "one CPU is allowed", "BenchmarkPipeRoundTrip/peer=process/cpus=same")
+}
+
+// surroundings worsens its own surroundings as its first arguments say, and
+// becomes the test binary with those after "--".
+var surroundings = child.Register("surroundings", func(p *child.Proc) error {
+	split := slices.Index(p.Args, "--")
+	what, rest := p.Args[:split], p.Args[split+1:]
+	number := func(i int) (n uint32) {
+		fmt.Sscan(what[i], &n)
+		return n
+	}
+	var err error
+	switch what[0] {
+	case "refuse":
+		err = refuse(number(1), number(2))
+	case "limit":
+		limit := unix.Rlimit{Cur: uint64(number(2)), Max: uint64(number(2))}
+		err = unix.Prlimit(0, int(number(1)), &limit, nil)
+	case "one-cpu":
+		var all, one unix.CPUSet
+		if err = unix.SchedGetaffinity(0, &all); err == nil {
+			for cpu := range 1024 {
+				if all.IsSet(cpu) {
+					one.Set(cpu)
+					break
+				}
+			}
+			err = unix.SchedSetaffinity(0, &one)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return unix.Exec("/proc/self/exe", append([]string{os.Args[0]}, rest...), os.Environ())
+})
+
+// refuse has the kernel answer a system call with an errno from here on: a
+// seccomp(2) filter, as container runtimes install them.
+func refuse(nr, errno uint32) error {
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // seccomp_data.nr
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: nr, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | errno},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl(NO_NEW_PRIVS)", err)
+	}
+	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	_, _, failed := unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)))
+	if failed != 0 {
+		return os.NewSyscallError("prctl(SECCOMP)", failed)
+	}
+	return nil
+}
+
+// self is the test binary with more environment and other arguments; it is
+// killed with the test.
+func self(t *testing.T, env []string, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", args...)
+	cmd.Env = append(os.Environ(), env...)
+	return cmd
+}
+
+// runSelf returns what the test binary prints to stdout; it must succeed.
+func runSelf(t *testing.T, env []string, args ...string) []byte {
+	t.Helper()
+	cmd := self(t, env, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s%s", args, err, out, stderr.Bytes())
+	}
+	return out
+}
