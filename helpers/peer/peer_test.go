@@ -45,6 +45,56 @@ func TestPingPong(t *testing.T) {
 	}
 }
 
+// An interrupt that comes together with the signal that a side waits for takes nothing
+// from it: the deadline's timer is one among the events.
+func TestInterruptsLoseNothing(t *testing.T) {
+	const ping, pong = unix.Signal(45), unix.Signal(46)
+	handle := func(sig unix.Signal) *uint64 {
+		runs, restore, err := sys.Handle(sig)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { restore() })
+		return runs
+	}
+	p := NewPair(t, Placement{Kind: Process, Here: 0, There: 0})
+	pinged, ponged := handle(ping), handle(pong)
+	p.Start()
+	p.Here.SetCalls(p.Arena, sys.Tgkill(p.PeerPID, p.PeerTID, ping), sys.SigsuspendUntilRun(sys.Place(p.Arena, AllBut(pong)), ponged))
+	p.Here.Sum = ponged
+	p.There.SetCalls(p.Arena, sys.SigsuspendUntilRun(sys.Place(p.Arena, AllBut(ping)), pinged), sys.Tgkill(unix.Getpid(), p.TID, pong))
+	const rounds = 30_000
+	p.Here.Reset(0)
+	p.There.Reset(rounds)
+	p.Open()
+	// Far more interrupts than the timer's five a second.
+	done := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(100 * time.Microsecond):
+				unix.Tgkill(unix.Getpid(), p.TID, interrupt)
+			}
+		}
+	}()
+	err := p.Run(rounds, nil)
+	close(done)
+	<-stopped
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Join(); err != nil {
+		t.Fatal(err)
+	}
+	if p.Here.Total != rounds {
+		t.Errorf("%d of %d signals counted", p.Here.Total, rounds)
+	}
+}
+
 // A peer that is killed ends the run at once, with how it ended.
 func TestPeerKilled(t *testing.T) {
 	p := pingPong(t, Process)

@@ -129,13 +129,17 @@ exact:
 	INCQ LOOP_Refused(BX)
 	JMP  called
 
-again:
+again:                          // the word decides before an alarm does: what came is taken
+	MOVQ ENTRY_while(R12), DX
+	MOVL (DX), AX
+	CMPL AX, ENTRY_whileIs(R12)
+	JNE  called
 	MOVQ LOOP_alarm(BX), DX
 	TESTQ DX, DX
-	JZ   test
+	JZ   call
 	MOVQ (DX), DX
 	CMPQ DX, LOOP_seen(BX)
-	JE   test
+	JE   call
 	MOVQ $-4, AX            // EINTR
 
 failed:

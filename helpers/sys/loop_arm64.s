@@ -130,13 +130,18 @@ exact:
 	MOVD R9, LOOP_Refused(R19)
 	B    called
 
-again:
+again:                          // the word decides before an alarm does: what came is taken
+	MOVD ENTRY_while(R20), R9
+	LDARW (R9), R10
+	MOVWU ENTRY_whileIs(R20), R11
+	CMPW R11, R10
+	BNE  called
 	MOVD LOOP_alarm(R19), R9
-	CBZ  R9, test
+	CBZ  R9, call
 	MOVD (R9), R9
 	MOVD LOOP_seen(R19), R10
 	CMP  R9, R10
-	BEQ  test
+	BEQ  call
 	MOVD $-4, R0            // EINTR
 
 failed:
