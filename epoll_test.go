@@ -3,7 +3,6 @@
 package eventbench
 
 import (
-	"os"
 	"testing"
 
 	"eventbench/helpers/measure"
@@ -50,7 +49,7 @@ func BenchmarkEpollWait(b *testing.B) {
 			measure.Self(b, func(p *peer.Party) measure.Side {
 				fd := mustEventfd(p.TB, 0)
 				if ready == 1 {
-					mustPost(p.TB, fd)
+					mustWrite(p.TB, fd, 1)
 				}
 				return measure.Side{Calls: []sys.Call{
 					sys.EpollWait(mustEpoll(p.TB, fd), sys.EpollEvents(p.Arena, 4), 0, ready),
@@ -128,15 +127,21 @@ func BenchmarkEpollThroughput(b *testing.B) {
 	}
 }
 
-// mustEpoll returns an epoll instance that watches fds for input, level-triggered.
+// mustEpoll makes an epoll that waits for all of fds to become readable.
 func mustEpoll(tb testing.TB, fds ...int) int {
 	tb.Helper()
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	peer.SkipOrFatal(tb, os.NewSyscallError("epoll_create1", err))
+	must(tb, "epoll_create1", err)
 	tb.Cleanup(func() { unix.Close(epfd) })
 	for _, fd := range fds {
-		err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
-		peer.SkipOrFatal(tb, os.NewSyscallError("epoll_ctl", err))
+		mustAdd(tb, epfd, fd, unix.EPOLLIN)
 	}
 	return epfd
+}
+
+func mustAdd(tb testing.TB, epfd, fd int, events uint32) {
+	tb.Helper()
+	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)}); err != nil {
+		tb.Fatalf("epoll_ctl(ADD, %d): %v", fd, err)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"eventbench/helpers/leak"
 	"eventbench/helpers/machine"
 	"eventbench/helpers/measure"
+	"eventbench/helpers/peer"
 )
 
 func TestMain(m *testing.M) {
@@ -46,4 +47,11 @@ func describe() error {
 		fmt.Println(unit)
 	}
 	return nil
+}
+
+// must ends the test or benchmark for a system call's error, if there is one: as
+// skipped, with the call and the errno, where it is not available or meets a limit.
+func must(tb testing.TB, call string, err error) {
+	tb.Helper()
+	peer.SkipOrFatal(tb, os.NewSyscallError(call, err))
 }

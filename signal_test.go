@@ -3,19 +3,183 @@
 package eventbench
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"testing"
 	"time"
 	"unsafe"
 
+	"eventbench/helpers/child"
 	"eventbench/helpers/measure"
 	"eventbench/helpers/peer"
 	"eventbench/helpers/sys"
 
 	"golang.org/x/sys/unix"
 )
+
+// rtSignal is a real-time signal that neither the C library nor Go uses.
+const rtSignal = unix.Signal(40)
+
+// Per signal(7): "Standard signals do not queue. If multiple instances of a
+// standard signal are generated while that signal is blocked, then only one
+// instance of the signal is marked as pending"; instances of a real-time signal
+// queue. The source counts 100,000 SIGUSR1 and waits for ever for those that
+// merged. Here 1 to 10 signals go to a process between two of its
+// rt_sigtimedwait: of 55 standard signals, all sent with success, 10
+// arrive, of 55 real-time signals all.
+func TestSignalStandardMerge(t *testing.T) {
+	check := func(sig unix.Signal, want func(sent int) int) {
+		t.Run("sig="+sigName(sig), func(t *testing.T) {
+			p := child.Start(t, sigCounterRole, child.Options{
+				Args:  []string{strconv.Itoa(int(sig))},
+				Block: []unix.Signal{sig},
+			})
+			p.Expect("ready")
+			sent, delivered := 0, 0
+			for burst := 1; burst <= 10; burst++ {
+				for range burst {
+					mustSigqueue(t, p.Pid, sig)
+				}
+				p.Say("count")
+				n, err := strconv.Atoi(p.Line())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n != want(burst) {
+					t.Errorf("%d sent while blocked: %d delivered, want %d", burst, n, want(burst))
+				}
+				sent += burst
+				delivered += n
+			}
+			p.Wait()
+			t.Logf("sent %d, delivered %d", sent, delivered)
+		})
+	}
+	check(unix.SIGUSR1, func(int) int { return 1 })
+	check(rtSignal, func(sent int) int { return sent })
+}
+
+// The same with a receiver that takes signals as fast as it can while they
+// are sent, as in the source. Per signal(7) each SIGUSR1 that is sent while one
+// is pending is lost, so how many arrive is a matter of scheduling: at least the
+// last, and never more than were sent.
+func TestSignalStandardMergeRunning(t *testing.T) {
+	const sent = 20_000
+	p := child.Start(t, sigDrainRole, child.Options{Block: []unix.Signal{unix.SIGUSR1, rtSignal}})
+	p.Expect("ready")
+	for range sent {
+		p.Signal(unix.SIGUSR1)
+	}
+	// Per signal(7) the standard signal, pending by now if it is not taken,
+	// comes first where both are.
+	mustSigqueue(t, p.Pid, rtSignal)
+	delivered, err := strconv.Atoi(p.Line())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Wait()
+	if delivered < 1 || delivered > sent {
+		t.Errorf("%d of %d delivered, want 1 to %d", delivered, sent, sent)
+	}
+	t.Logf("sent %d, delivered %d (%.1f %%)", sent, delivered, 100*float64(delivered)/sent)
+}
+
+// sigCounterRole answers each line with the number of pending instances of
+// the given signal, which it takes.
+var sigCounterRole = child.Register("signal-counter", func(p *child.Proc) error {
+	n, err := strconv.Atoi(p.Args[0])
+	if err != nil {
+		return err
+	}
+	sig := unix.Signal(n)
+	p.Say("ready")
+	for {
+		if _, err := p.Hear(); err != nil {
+			return nil
+		}
+		count := 0
+		for {
+			_, err := sigtimedwait(0, sig)
+			if errors.Is(err, unix.EAGAIN) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			count++
+		}
+		p.Say("%d", count)
+	}
+})
+
+// sigDrainRole counts SIGUSR1 until a real-time signal says that it was all.
+var sigDrainRole = child.Register("signal-drain", func(p *child.Proc) error {
+	p.Say("ready")
+	for count := 0; ; count++ {
+		sig, err := sigtimedwait(child.Patience, unix.SIGUSR1, rtSignal)
+		if err != nil {
+			return fmt.Errorf("after %d signals: %w", count, err)
+		}
+		if sig == rtSignal {
+			p.Say("%d", count)
+			return nil
+		}
+	}
+})
+
+// sigtimedwait takes a pending signal, rt_sigtimedwait(2): EAGAIN when none
+// came in time.
+func sigtimedwait(timeout time.Duration, sigs ...unix.Signal) (unix.Signal, error) {
+	var set uint64 // the kernel's own signal set
+	for _, s := range sigs {
+		set |= 1 << (s - 1)
+	}
+	ts := unix.NsecToTimespec(int64(timeout))
+	for {
+		n, _, e := unix.Syscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&set)), 0,
+			uintptr(unsafe.Pointer(&ts)), unsafe.Sizeof(set), 0, 0)
+		switch e {
+		case 0:
+			return unix.Signal(n), nil
+		case unix.EINTR:
+		default:
+			return 0, fmt.Errorf("rt_sigtimedwait: %w", e)
+		}
+	}
+}
+
+// mustSigqueue sends a signal as sigqueue(3) does. Unlike kill it says so when
+// a real-time signal finds no room.
+func mustSigqueue(tb testing.TB, pid int, sig unix.Signal) {
+	tb.Helper()
+	const siQueue = -1
+	var info struct { // siginfo_t as rt_sigqueueinfo(2) wants it
+		signo, errno, code, _ int32
+		pid, uid              int32
+		value                 uint64
+		_                     [96]byte
+	}
+	info.signo, info.code = int32(sig), siQueue
+	info.pid, info.uid = int32(unix.Getpid()), int32(unix.Getuid())
+	_, _, e := unix.Syscall(unix.SYS_RT_SIGQUEUEINFO, uintptr(pid), uintptr(sig), uintptr(unsafe.Pointer(&info)))
+	switch e {
+	case 0:
+	case unix.EAGAIN:
+		tb.Skipf("rt_sigqueueinfo(%s): %v: raise RLIMIT_SIGPENDING (ulimit -i)", sigName(sig), e)
+	default:
+		must(tb, "rt_sigqueueinfo("+sigName(sig)+")", e)
+	}
+}
+
+func sigName(sig unix.Signal) string {
+	if name := unix.SignalName(sig); name != "" {
+		return name
+	}
+	return fmt.Sprintf("RT%d", int(sig))
+}
 
 // A class of signals, and which of it benchmarks send: to the peer, from the
 // peer, and as the mark at the end of a stream. The mark has the highest number, so

@@ -3,7 +3,6 @@
 package eventbench
 
 import (
-	"os"
 	"testing"
 
 	"eventbench/helpers/measure"
@@ -29,7 +28,7 @@ func mustSignalfd(tb testing.TB, sigs ...unix.Signal) int {
 	var set unix.Sigset_t
 	set.Val[0] = uint64(sys.Sigs(sigs...))
 	fd, err := unix.Signalfd(-1, &set, unix.SFD_CLOEXEC)
-	peer.SkipOrFatal(tb, os.NewSyscallError("signalfd4", err))
+	must(tb, "signalfd4", err)
 	tb.Cleanup(func() { unix.Close(fd) })
 	return fd
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package child gives a test its other parties: processes, which are the
 // test binary itself started again in a role, and threads of their own.
 //

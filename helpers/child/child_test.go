@@ -1,3 +1,5 @@
+//go:build linux
+
 package child
 
 import (
@@ -238,6 +240,7 @@ type recorder struct {
 	cleanups []func()
 }
 
+func (r *recorder) Failed() bool              { return len(r.msgs) > 0 }
 func (r *recorder) Helper()                   {}
 func (r *recorder) Cleanup(f func())          { r.cleanups = append(r.cleanups, f) }
 func (r *recorder) Errorf(f string, a ...any) { r.msgs = append(r.msgs, fmt.Sprintf(f, a...)) }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package child
 
 import (
@@ -51,13 +53,17 @@ func Go(tb testing.TB, what string, f func() error) *Thread {
 func (t *Thread) Join() {
 	t.tb.Helper()
 	t.joined = true
+	limit := Patience
+	if t.tb.Failed() {
+		limit = time.Second // what went wrong before is why it does not end
+	}
 	select {
 	case <-t.done:
 		if t.err != nil {
 			t.tb.Errorf("%s: %v", t.what, t.err)
 		}
-	case <-time.After(Patience):
-		t.tb.Fatalf("%s: still running after %v, %v", t.what, Patience, threadState(unix.Getpid(), t.Tid))
+	case <-time.After(limit):
+		t.tb.Fatalf("%s: still running after %v, %v", t.what, limit, threadState(unix.Getpid(), t.Tid))
 	}
 }
 

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package leak finds what a run of tests left behind in its process.
 package leak
 

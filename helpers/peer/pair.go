@@ -3,6 +3,7 @@
 package peer
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -75,6 +76,9 @@ func (p *Pair) Start() {
 		p.peer, err = sys.NewChild(p.Arena, ready)
 	} else {
 		p.peer, err = sys.NewThread(p.Arena, ready)
+	}
+	if errors.Is(err, unix.EAGAIN) {
+		err = fmt.Errorf("%w: %w: raise RLIMIT_NPROC (ulimit -u) or pids.max", err, errLimit)
 	}
 	SkipOrFatal(p.TB, err)
 	p.PeerTID, p.PeerPID = p.peer.TID, unix.Getpid()

@@ -44,6 +44,9 @@ const pace = 200 * time.Millisecond
 // garbage collection elsewhere need not wait for more.
 const chunk = 512
 
+// errLimit marks an error that is a limit's doing and names the limit.
+var errLimit = errors.New("limit reached")
+
 // AnyCPU leaves a party where the scheduler puts it.
 const AnyCPU = -1
 
@@ -147,6 +150,9 @@ func startTimer(tid int) (stop func() error, err error) {
 	var id int32
 	_, _, errno := unix.RawSyscall(unix.SYS_TIMER_CREATE, unix.CLOCK_MONOTONIC,
 		uintptr(unsafe.Pointer(&event)), uintptr(unsafe.Pointer(&id)))
+	if errno == unix.EAGAIN {
+		return nil, fmt.Errorf("timer_create: %w: %w: raise RLIMIT_SIGPENDING (ulimit -i)", errno, errLimit)
+	}
 	if errno != 0 {
 		return nil, fmt.Errorf("timer_create: %w", errno)
 	}
@@ -232,13 +238,16 @@ func SkipOrFatal(tb testing.TB, err error) {
 	if b, ok := tb.(*testing.B); ok && b.N > 1 {
 		skip = tb.Fatalf
 	}
+	var call *sys.CallError
 	switch {
 	case errors.Is(err, unix.ENOSYS), errors.Is(err, os.ErrPermission):
 		skip("not available here: %v", err)
 	case errors.Is(err, unix.EMFILE):
 		skip("limit reached: %v: raise RLIMIT_NOFILE (ulimit -n)", err)
-	case errors.Is(err, unix.EAGAIN):
-		skip("limit reached: %v: raise RLIMIT_SIGPENDING (ulimit -i), or RLIMIT_NPROC (ulimit -u) for a clone", err)
+	case errors.Is(err, errLimit):
+		skip("%v", err)
+	case errors.As(err, &call) && errors.Is(err, unix.EAGAIN) && call.Call.Nr == unix.SYS_RT_TGSIGQUEUEINFO:
+		skip("limit reached: %v: raise RLIMIT_SIGPENDING (ulimit -i)", err)
 	default:
 		tb.Fatal(err)
 	}
