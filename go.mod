@@ -18,6 +18,8 @@ require (
 )
 
 tool (
+	eventbench/helpers/cmd/report
+	eventbench/helpers/cmd/rounds
 	golang.org/x/perf/cmd/benchstat
 	honnef.co/go/tools/cmd/staticcheck
 )

@@ -1,0 +1,69 @@
+# Every target is a go command or a tool of this module: go tool rounds -h and
+# go tool report -h tell more than make help.
+
+BENCH     ?= .
+ROUNDS    ?= 10
+BENCHTIME ?= 200ms
+COUNT     ?= 1
+SEED      ?= 1
+RESULTS   ?= results
+OF        ?=
+OLD       ?=
+NEW       ?=
+ACROSS    ?=
+
+# Recipes find these in their environment, just as the user wrote them: the $,
+# quotes and blanks of a pattern are neither make's nor the shell's business.
+GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS
+$(foreach v,$(GIVEN),$(eval override $v := $$(value $v)))
+export $(GIVEN)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  BENCH=regexp ROUNDS=n BENCHTIME=1s|1000x COUNT=n SEED=n RESULTS=dir"
+	@echo "    narrow or widen bench: make bench BENCH='^Eventfd' ROUNDS=20"
+
+# One build for all rounds. Without VCS stamps: a commit is no new build.
+.PHONY: eventbench.test
+eventbench.test:
+	@go test -c -buildvcs=false -o $@ .
+
+.PHONY: bench
+bench: eventbench.test ## measure this kernel; print all figures, then eventfd against the others
+	@dir=$$(go tool rounds -bench "$$BENCH" -rounds "$$ROUNDS" -benchtime "$$BENCHTIME" \
+		-count "$$COUNT" -seed "$$SEED" -results "$$RESULTS" $<) && \
+	go tool report summary "$$dir"
+
+.PHONY: headline
+headline: ## eventfd against the others once more: the last bench, or OF=file-or-directory
+	@go tool report headline "$${OF:-$$RESULTS/latest}"
+
+.PHONY: compare
+compare: ## what changed from OLD to NEW, files or directories; ACROSS=sandbox lets that differ
+	@go tool report compare -across "$$ACROSS" $${OLD:+"$$OLD"} $${NEW:+"$$NEW"}
+
+.PHONY: fidelity
+fidelity: ## the same loops in Go and in C, alternated: what Go adds
+	@go tool fidelity
+
+.PHONY: test
+test: ## the tests, as a user runs them
+	go test ./...
+
+.PHONY: check
+check: ## everything CI runs
+	@unformatted=$$(gofmt -l .) && test -z "$$unformatted" || { echo "gofmt -w:" $$unformatted; exit 1; }
+	go vet ./...
+	GOARCH=arm64 go vet ./...
+	go tool staticcheck ./...
+	go mod tidy -diff
+	@echo "GOOS=darwin go vet . # must say that this is for Linux"
+	@! out=$$(GOOS=darwin go vet . 2>&1) && echo "$$out" | grep -q Linux || { echo "$$out"; exit 1; }
+	@if command -v shellcheck; then shellcheck .ci/run; else echo "no shellcheck here: .ci/run not checked"; fi
+	go test -race ./...
+	@echo "make bench, one round"
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT INT TERM && \
+	$(MAKE) --no-print-directory bench RESULTS="$$dir" ROUNDS=1 BENCHTIME=100x BENCH='^(Eventfd|Pipe)' && \
+	$(MAKE) --no-print-directory headline OF="$$dir"

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"eventbench/helpers/results"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// guarded are the configuration keys in which figures that stand side by side
+// must agree: what counts time, and what decides how much of it a kernel's
+// path takes without being the kernel. clock comes first: no flag lifts it.
+var guarded = []string{"clock", "accelerator", "qemu", "cpu-model", "gomaxprocs", "sandbox"}
+
+// An input is one column of a table: samples of one thing.
+type input struct {
+	arg   string // what the user called it
+	files []*results.File
+}
+
+func load(arg string) (*input, error) {
+	paths, err := results.Find(arg)
+	if err != nil {
+		return nil, err
+	}
+	in := &input{arg: arg}
+	for _, path := range paths {
+		f, err := results.Read(path)
+		if err != nil {
+			return nil, err
+		}
+		in.files = append(in.files, f)
+	}
+	return in, nil
+}
+
+// compare prints benchstat's table with a column for each input.
+func compare(ctx context.Context, inputs []*input, across []string, stdout, stderr io.Writer) error {
+	if err := distinct(inputs); err != nil {
+		return err
+	}
+	ignore, differences, err := reconcile(inputs, across)
+	if err != nil {
+		return err
+	}
+	if err := common(inputs, ignore, stderr); err != nil {
+		return err
+	}
+	for i, key := range ignore {
+		ignore[i] = strconv.Quote(key)
+	}
+	// Rows by name: in the files the benchmarks are in random order.
+	args := []string{"-table", ".config", "-row", ".fullname@alpha", "-col", ".file", "-ignore", strings.Join(ignore, ",")}
+	for i, label := range labels(inputs) {
+		for _, f := range inputs[i].files {
+			args = append(args, label+"="+f.Path)
+		}
+	}
+	for _, d := range differences {
+		fmt.Fprintln(stdout, d)
+	}
+	return results.Benchstat(ctx, stdout, nil, args...)
+}
+
+// distinct refuses a file that occurs twice: a sample counted twice makes an
+// interval narrower than it is, and one compared with itself always agrees.
+func distinct(inputs []*input) error {
+	seen := make(map[string]string)
+	for _, in := range inputs {
+		for _, f := range in.files {
+			real, err := filepath.EvalSymlinks(f.Path)
+			if err != nil {
+				return err
+			}
+			if real, err = filepath.Abs(real); err != nil {
+				return err
+			}
+			if first, again := seen[real]; again {
+				return fmt.Errorf("%s: the same file is in %s and in %s", f.Path, first, in.arg)
+			}
+			seen[real] = in.arg
+		}
+	}
+	return nil
+}
+
+// reconcile looks at the configuration of all files. It returns the keys that
+// benchstat must ignore so that the inputs meet in one table, and a line for
+// each such key with its values, input by input. It is an error when a guarded
+// key differs that is not in across.
+func reconcile(inputs []*input, across []string) (ignore, differences []string, err error) {
+	keys := make(map[string]bool)
+	for _, in := range inputs {
+		for _, f := range in.files {
+			for key := range f.Config() {
+				keys[key] = true
+			}
+		}
+	}
+	// Part of a benchmark's name, as it were.
+	delete(keys, "pkg")
+	keys["gomaxprocs"] = true
+
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		first := values(inputs[0].files[0], key)
+		alike := true
+		perInput := make([]map[string]bool, len(inputs))
+		for i, in := range inputs {
+			perInput[i] = make(map[string]bool)
+			for _, f := range in.files {
+				v := values(f, key)
+				perInput[i][strings.Join(v, ", ")] = true
+				if slices.Equal(v, first) {
+					continue
+				}
+				alike = false
+				if slices.Contains(guarded, key) && !slices.Contains(across, key) {
+					return nil, nil, fmt.Errorf("not comparable: %s is %s in %s and %s in %s",
+						key, shown(first), inputs[0].files[0].Path, shown(v), f.Path)
+				}
+				if both := max(len(v), len(first)); both > 1 {
+					return nil, nil, fmt.Errorf("several runs in one file: %s is %s in %s and %s in %s: split it, a file a run",
+						key, shown(first), inputs[0].files[0].Path, shown(v), f.Path)
+				}
+			}
+		}
+		if alike {
+			continue
+		}
+		ignore = append(ignore, key)
+		if key == "gomaxprocs" {
+			ignore = append(ignore, "/gomaxprocs") // the names' -N
+		}
+		var sides []string
+		for _, vs := range perInput {
+			sides = append(sides, shown(slices.Sorted(maps.Keys(vs))))
+		}
+		differences = append(differences, "differs: "+key+": "+strings.Join(sides, " | "))
+	}
+	return ignore, differences, nil
+}
+
+// values returns what f says of key, sorted. GOMAXPROCS is also in the names of
+// benchmarks, where a file of plain go test has it only.
+func values(f *results.File, key string) []string {
+	if v := f.Config()[key]; v != nil || key != "gomaxprocs" {
+		return v
+	}
+	seen := make(map[string]bool)
+	for _, r := range f.Results {
+		seen[procs(r.Name)] = true
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
+// procs returns the GOMAXPROCS that testing put at the end of a benchmark's
+// name; it leaves out a 1.
+func procs(name benchfmt.Name) string {
+	if _, parts := name.Parts(); len(parts) > 0 {
+		if n, ok := bytes.CutPrefix(parts[len(parts)-1], []byte("-")); ok {
+			return string(n)
+		}
+	}
+	return "1"
+}
+
+func shown(values []string) string {
+	if len(values) == 0 || len(values) == 1 && values[0] == "" {
+		return "(not said)"
+	}
+	const most = 3
+	if n := len(values); n > most {
+		return fmt.Sprintf("%s … (%d values)", strings.Join(values[:most], ", "), n)
+	}
+	return strings.Join(values, ", ")
+}
+
+// common refuses inputs that have no benchmark in common, and says which
+// benchmarks are in some only.
+func common(inputs []*input, ignore []string, stderr io.Writer) error {
+	in := make(map[string]int)
+	has := make([]map[string]bool, len(inputs))
+	for i, input := range inputs {
+		has[i] = make(map[string]bool)
+		for _, f := range input.files {
+			for _, r := range f.Results {
+				name := string(r.Name.Full())
+				if slices.Contains(ignore, "/gomaxprocs") {
+					name = strings.TrimSuffix(name, "-"+procs(r.Name))
+				}
+				if !has[i][name] {
+					has[i][name] = true
+					in[name]++
+				}
+			}
+		}
+	}
+	shared := 0
+	for _, name := range slices.Sorted(maps.Keys(in)) {
+		if in[name] == len(inputs) {
+			shared++
+			continue
+		}
+		var where []string
+		for i := range inputs {
+			if has[i][name] {
+				where = append(where, inputs[i].arg)
+			}
+		}
+		fmt.Fprintf(stderr, "report: %s is only in %s\n", name, strings.Join(where, " and "))
+	}
+	if shared == 0 {
+		return errors.New("no benchmark is in all of them")
+	}
+	return nil
+}
+
+// labels returns what the columns are called: by the kernel if that tells the
+// inputs apart, else by the last part of what the user called them, or all of
+// it.
+func labels(inputs []*input) []string {
+	var kernels, names, args []string
+	for _, in := range inputs {
+		seen := make(map[string]bool)
+		for _, f := range in.files {
+			seen[strings.Join(values(f, "kernel-release"), " ")] = true
+		}
+		kernels = append(kernels, strings.Join(slices.Sorted(maps.Keys(seen)), " "))
+		names = append(names, filepath.Base(in.arg))
+		args = append(args, in.arg)
+	}
+	best := args
+	for _, candidate := range [][]string{kernels, names, {"old", "new"}} {
+		different := slices.Compact(slices.Sorted(slices.Values(candidate)))
+		if len(candidate) == len(inputs) && len(different) == len(inputs) && different[0] != "" {
+			best = candidate
+			break
+		}
+	}
+	for i, l := range best {
+		best[i] = strings.ReplaceAll(l, "=", ":") // = would end the label
+	}
+	return best
+}

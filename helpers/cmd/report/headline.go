@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"eventbench/helpers/results"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// The choice that the headline makes. A benchmark is called Mechanism +
+// Operation, with key=value parts below.
+var (
+	// operations are those that one mechanism can be compared with another in,
+	// in the order of the table.
+	operations = []string{"Create", "Self", "RoundTrip", "Throughput"}
+
+	// base is what everything is compared with. Where it was measured in
+	// variants, the first of baseVariants stands for it; none is preferred.
+	base         = "Eventfd"
+	baseVariants = []string{"", "semaphore"}
+
+	// topology are the keys in which two benchmarks must agree to be compared.
+	// What other keys say (how a signal is received, a mode) makes variants.
+	topology = []string{"peer", "cpus", "wait", "senders"}
+
+	// mechanisms come in this order, those not named here after them.
+	mechanisms = []string{"Eventfd", "Signal", "Signalfd", "OSSignal", "Epoll", "Pipe", "Socketpair", "Futex"}
+
+	// units are shown, each in a table.
+	units = []string{"ns/op", "instrs/op", "delivered/op"}
+)
+
+// errNoPair means that there is nothing to set against each other.
+var errNoPair = fmt.Errorf("no mechanism was measured beside %s in the same operation and topology", base)
+
+// A subject is what a benchmark's name says, taken apart.
+type subject struct {
+	mechanism string // SignalRealtime
+	variant   string // sigtimedwait
+	operation string // RoundTrip
+	place     string // process same
+}
+
+// parseName takes a benchmark's name apart; ok is false if it is about none of
+// the operations.
+func parseName(name benchfmt.Name) (s subject, ok bool) {
+	baseName, parts := name.Parts()
+	for _, op := range operations {
+		if m, found := strings.CutSuffix(string(baseName), op); found && m != "" {
+			s.mechanism, s.operation = m, op
+		}
+	}
+	var variant, place []string
+	for _, part := range parts {
+		if part[0] == '-' {
+			continue // GOMAXPROCS
+		}
+		key, value, _ := strings.Cut(strings.TrimPrefix(string(part), "/"), "=")
+		if slices.Contains(topology, key) {
+			place = append(place, value)
+		} else {
+			variant = append(variant, cmp.Or(value, key))
+		}
+	}
+	s.variant, s.place = strings.Join(variant, " "), strings.Join(place, " ")
+	return s, s.operation != ""
+}
+
+// A row sets a mechanism against base.
+type row struct {
+	subject
+	base, other []*benchfmt.Result
+}
+
+func (r row) label() string {
+	return strings.TrimSpace(r.operation+" "+r.place) + ": " + strings.TrimSpace(r.mechanism+" "+r.variant)
+}
+
+// headline prints benchstat's table of base against the rest.
+//
+// benchstat compares columns, and more than three of them do not fit a screen.
+// So there are two, base and the other, and a row for each pair. benchstat is
+// given the results as they are, with two configuration lines more, which tell
+// it row and column; base's results are repeated in each row.
+func headline(ctx context.Context, in *input, stdout io.Writer) error {
+	if _, _, err := reconcile([]*input{in}, nil); err != nil {
+		return err
+	}
+	rows := pair(in.files)
+	if len(rows) == 0 {
+		return errNoPair
+	}
+	var data bytes.Buffer
+	w := benchfmt.NewWriter(&data)
+	for _, f := range in.files {
+		for _, u := range f.Units {
+			if err := w.Write(u); err != nil {
+				return err
+			}
+		}
+	}
+	for _, r := range rows {
+		for _, column := range []struct {
+			label   string
+			results []*benchfmt.Result
+		}{{strings.ToLower(base), r.base}, {"the other", r.other}} {
+			for _, res := range column.results {
+				res = res.Clone()
+				res.Config = append(res.Config,
+					benchfmt.Config{Key: "row", Value: []byte(r.label()), File: true},
+					benchfmt.Config{Key: "column", Value: []byte(column.label), File: true})
+				if err := w.Write(res); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return results.Benchstat(ctx, stdout, &data,
+		"-table", "kernel-release,cpu,clock", "-row", "row", "-col", "column", "-ignore", ".file",
+		"-filter", ".unit:("+strings.Join(units, " OR ")+")", "-")
+}
+
+// pair finds the rows, in the order of the table.
+func pair(files []*results.File) []row {
+	all := make(map[subject][]*benchfmt.Result)
+	for _, f := range files {
+		for _, r := range f.Results {
+			if s, ok := parseName(r.Name); ok {
+				all[s] = append(all[s], r)
+			}
+		}
+	}
+	var rows []row
+	for s, other := range all {
+		b := s
+		b.mechanism = base
+		for _, b.variant = range baseVariants {
+			if all[b] != nil {
+				break
+			}
+		}
+		if all[b] != nil && s != b {
+			rows = append(rows, row{s, all[b], other})
+		}
+	}
+	slices.SortFunc(rows, func(a, b row) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(operations, a.operation), slices.Index(operations, b.operation)),
+			cmp.Compare(a.place, b.place),
+			cmp.Compare(rank(a.mechanism), rank(b.mechanism)),
+			cmp.Compare(a.mechanism, b.mechanism),
+			cmp.Compare(a.variant, b.variant),
+		)
+	})
+	return rows
+}
+
+// rank is the mechanism's place in the order of mechanisms.
+func rank(mechanism string) int {
+	if i := slices.Index(mechanisms, mechanism); i >= 0 {
+		return i
+	}
+	return len(mechanisms)
+}

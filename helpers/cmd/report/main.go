@@ -1,0 +1,147 @@
+// Report prints tables of benchmark results. Every table is benchstat's.
+//
+// Usage:
+//
+//	go tool report summary RESULTS
+//	go tool report headline RESULTS
+//	go tool report compare [-across keys] OLD NEW...
+//
+// RESULTS, OLD and NEW are files in the Go benchmark format or directories of
+// such files (*.txt), as go tool rounds makes them; a directory with a single
+// set somewhere below it stands for that set. Files of one directory are
+// samples of the same thing.
+//
+// Summary shows each benchmark's median and its 95 % interval, all units, and
+// then the headline if there is one.
+//
+// Headline shows eventfd against every other mechanism that was measured doing
+// the same operation in the same topology: a row for each, eventfd's figure,
+// the other's, and the difference.
+//
+// Compare shows what has changed between OLD and NEW, such as two kernels or
+// two runs. Above the table it says in what else the two differ.
+//
+// # What is refused
+//
+// A file that cannot be read, is empty, truncated, not benchmark format, or of
+// a run in which a benchmark failed. And figures that must not stand side by
+// side: those that differ in clock, accelerator, qemu, cpu-model, gomaxprocs or
+// sandbox. Except for clock, whose units have nothing in common, -across (a
+// comma-separated list) allows a difference that is the very thing to be
+// looked at, such as sandbox.
+//
+// The exit status is 0 if the table was printed, 1 if not, 2 for wrong usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+const usage = `Usage:
+	go tool report summary RESULTS                    each benchmark, then the headline
+	go tool report headline RESULTS                   eventfd against the others
+	go tool report compare [-across keys] OLD NEW...  what changed
+
+Each argument is a file in the Go benchmark format or a directory of them (*.txt).
+-across lets the figures differ in keys of accelerator, qemu, cpu-model, gomaxprocs, sandbox.
+`
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// errUsage wraps the errors of wrong usage.
+var errUsage = errors.New("go tool report -h tells the usage")
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	err := report(ctx, args, stdout, stderr)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, usage)
+		return 0
+	}
+	fmt.Fprintf(stderr, "report: %v\n", err)
+	if errors.Is(err, errUsage) {
+		return 2
+	}
+	return 1
+}
+
+func report(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var across []string
+	fs := flag.NewFlagSet("report", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	verb := ""
+	if len(args) > 0 {
+		verb, args = args[0], args[1:]
+	}
+	switch verb {
+	case "compare":
+		fs.Func("across", "", func(list string) (err error) {
+			across, err = parseAcross(list)
+			return err
+		})
+	case "summary", "headline":
+	case "-h", "-help", "--help", "help":
+		return flag.ErrHelp
+	default:
+		return fmt.Errorf("want summary, headline or compare, have %q (%w)", verb, errUsage)
+	}
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return err
+	} else if err != nil {
+		return fmt.Errorf("%s: %w (%w)", verb, err, errUsage)
+	}
+	switch n := fs.NArg(); {
+	case verb == "compare" && n < 2:
+		return fmt.Errorf("compare: want OLD and NEW, have %q (%w)", fs.Args(), errUsage)
+	case verb != "compare" && n != 1:
+		return fmt.Errorf("%s: want one file or directory, have %q (%w)", verb, fs.Args(), errUsage)
+	}
+
+	var inputs []*input
+	for _, arg := range fs.Args() {
+		in, err := load(arg)
+		if err != nil {
+			return err
+		}
+		inputs = append(inputs, in)
+	}
+	if verb == "headline" {
+		return headline(ctx, inputs[0], stdout)
+	}
+	if err := compare(ctx, inputs, across, stdout, stderr); err != nil || verb == "compare" {
+		return err
+	}
+	fmt.Fprintln(stdout)
+	err := headline(ctx, inputs[0], stdout)
+	if errors.Is(err, errNoPair) {
+		fmt.Fprintf(stderr, "report: no headline: %v\n", err)
+		return nil
+	}
+	return err
+}
+
+// parseAcross parses a comma-separated list of guarded keys.
+func parseAcross(list string) ([]string, error) {
+	if list == "" {
+		return nil, nil
+	}
+	keys := strings.Split(list, ",")
+	for _, key := range keys {
+		// guarded[0] is clock: no flag lifts it.
+		if !slices.Contains(guarded[1:], key) {
+			return nil, fmt.Errorf("want keys of %s", strings.Join(guarded[1:], ", "))
+		}
+	}
+	return keys, nil
+}

@@ -1,0 +1,133 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// grace is how long a child may take to end after it was asked to.
+	grace = 2 * time.Second
+	// maxOutput bounds what is kept of a child's output. A round of 100
+	// benchmarks prints 30 kB.
+	maxOutput = 64 << 20
+)
+
+// An output is what a child printed.
+type output struct {
+	stdout, stderr bytes.Buffer
+}
+
+// runChild runs the test binary with args in a process group of its own until
+// it ends, ctx does, or it has been at one benchmark for longer than limit. It
+// tells p of every line. The output is what there was, also with an error.
+//
+// No process of the group outlives the call.
+func runChild(ctx context.Context, binary string, args []string, limit time.Duration, p *progress) (*output, error) {
+	// The kernel sends the child PR_SET_PDEATHSIG's signal when the thread that
+	// started it ends, and the Go runtime ends threads at will, unless a
+	// goroutine is locked to them.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+
+	var out output
+	cmd := exec.Command(binary, args...)
+	cmd.Stdout = io.MultiWriter(p, limitedWriter{&out.stdout})
+	cmd.Stderr = limitedWriter{&out.stderr}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	// A grandchild outside the group may hold the pipes open: do not wait for it.
+	cmd.WaitDelay = grace
+	if err := cmd.Start(); err != nil {
+		return &out, err
+	}
+	pid := cmd.Process.Pid
+
+	ended := make(chan error, 1)
+	go func() {
+		// Kill what is left of the group while its leader is a zombie: once it is
+		// reaped the group's number may belong to strangers.
+		waitExit(pid)
+		unix.Kill(-pid, unix.SIGKILL)
+		ended <- cmd.Wait()
+	}()
+
+	tick := time.NewTicker(min(time.Second, limit/2))
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return &out, err
+		case <-ctx.Done():
+			stop := syscall.SIGTERM
+			var i interrupt
+			if errors.As(context.Cause(ctx), &i) {
+				stop = i.signal
+			}
+			unix.Kill(-pid, stop)
+			await(ended, pid)
+			return &out, context.Cause(ctx)
+		case <-tick.C:
+			p.tick()
+			name, since := p.at()
+			if since < limit {
+				continue
+			}
+			unix.Kill(pid, unix.SIGQUIT) // the leader's goroutines, not its peers', tell the story
+			await(ended, pid)
+			return &out, fmt.Errorf("%s printed nothing for %v and was stopped (-limit sets another time)", name, limit)
+		}
+	}
+}
+
+// await waits for a child that was told to end, for as long as grace.
+func await(ended <-chan error, pid int) {
+	select {
+	case <-ended:
+	case <-time.After(grace):
+		unix.Kill(-pid, unix.SIGKILL)
+		<-ended
+	}
+}
+
+// waitExit waits until the process has ended, and leaves it to be waited for.
+func waitExit(pid int) {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			return
+		}
+	}
+}
+
+// limitedWriter keeps what is written, up to maxOutput.
+type limitedWriter struct{ buf *bytes.Buffer }
+
+func (w limitedWriter) Write(p []byte) (int, error) {
+	if w.buf.Len()+len(p) > maxOutput {
+		return 0, fmt.Errorf("the output is longer than %d MiB", maxOutput>>20)
+	}
+	return w.buf.Write(p)
+}
+
+// tail is the end of what the child printed, for an error message.
+func (o *output) tail() string {
+	const lines = 20
+	text := strings.TrimRight(o.stdout.String(), "\n") + "\n" + o.stderr.String()
+	all := strings.Split(strings.TrimSpace(text), "\n")
+	if len(all) > lines {
+		all = all[len(all)-lines:]
+	}
+	return "\t" + strings.Join(all, "\n\t")
+}

@@ -1,0 +1,214 @@
+//go:build linux
+
+// Rounds measures: it runs a compiled test binary's benchmarks again and again,
+// each time in a fresh process and in another order.
+//
+// Usage:
+//
+//	go tool rounds [flags] eventbench.test
+//
+// A process fixes what luck there is in memory layout and core placement for
+// all its benchmarks at once, so the process is the sample and lines of one
+// process are not. A round is one process; ten of them (the default) are the
+// least from which benchstat can tell a small change from that luck. Round n
+// orders the benchmarks by -test.shuffle=SEED+n, so that no benchmark always
+// runs in the wake of the same other one.
+//
+// # Where results go
+//
+//	results/HOST-KERNEL/BUILD/SETTINGS/round-01.txt
+//
+// BUILD is the test binary's content: the start of its SHA-256. SETTINGS are
+// the pattern, the time for each benchmark, and count and seed unless they are
+// 1: all-200ms, EventfdSelf-1s-count3. Rounds in one directory are alike in
+// all of it and form one set. A set whose machine configuration or list of
+// benchmarks differs from what there is now (another GOMAXPROCS, a governor, a
+// limit that makes benchmarks skip) is left alone, and the new rounds go to
+// SETTINGS.2. A round's file is written whole or not at all, so a run that was
+// stopped goes on where it was when it is called again, and a round that is
+// there is never redone. The link results/latest leads to the last set run.
+//
+// When all rounds are there, the set's directory is printed to standard
+// output; all else goes to standard error.
+//
+// # Before the first round
+//
+// Every benchmark is run once, for one iteration, to learn which there are,
+// which skip and why, and that none fails, before time is spent on any.
+//
+// # Failure
+//
+// A round counts when the process exits 0, its output is flawless benchmark
+// format, and there is exactly one result (-count of them) for each benchmark
+// known from the start. Otherwise all it printed is kept as round-NN.failed
+// beside the rounds, and rounds stops with exit status 1. A benchmark that
+// prints nothing for longer than -limit is stopped with SIGQUIT, so that the
+// .failed file shows where each goroutine stood. Wrong usage exits with 2.
+//
+// On SIGINT, SIGTERM and SIGHUP the running round is dropped and its process
+// group ended, and the exit status is 128 + the signal's number. Should rounds
+// itself be killed, the kernel kills its child (PR_SET_PDEATHSIG).
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx := untilSignal()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// options are what the user asks for. Together with the binary's content those
+// up to seed decide which set a round belongs to.
+type options struct {
+	bench     string
+	benchtime string
+	count     int
+	seed      int64
+
+	rounds  int
+	limit   time.Duration
+	results string
+	binary  string
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	opts, err := parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, usage())
+		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "rounds: %v (go tool rounds -h tells more)\n", err)
+		return 2
+	}
+	dir, err := measure(ctx, opts, newProgress(stderr))
+	var stopped interrupt
+	switch {
+	case errors.As(err, &stopped):
+		fmt.Fprintf(stderr, "rounds: %v\n", err)
+		return 128 + int(stopped.signal)
+	case err != nil:
+		fmt.Fprintf(stderr, "rounds: %v\n", err)
+		return 1
+	}
+	fmt.Fprintln(stdout, dir)
+	return 0
+}
+
+func newFlags(opts *options) *flag.FlagSet {
+	*opts = options{bench: ".", benchtime: "200ms", count: 1, seed: 1, rounds: 10, results: "results"}
+	fs := flag.NewFlagSet("rounds", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	fs.StringVar(&opts.bench, "bench", opts.bench, "run the benchmarks that match `regexp`, as in go test")
+	fs.Func("benchtime", "measure each for a `time`, or a number of iterations (1000x) (default 200ms)", func(s string) error {
+		opts.benchtime = s
+		return checkBenchtime(s)
+	})
+	fs.Func("count", "measure each `n` times in a round; still one sample (default 1)", atLeastOne(&opts.count))
+	fs.Func("rounds", "have `n` rounds in the set when done (default 10)", atLeastOne(&opts.rounds))
+	fs.Func("seed", "order the benchmarks of round i by seed `n`+i (default 1)", func(s string) (err error) {
+		if opts.seed, err = strconv.ParseInt(s, 10, 64); err != nil {
+			return errors.New("want a whole number")
+		}
+		return nil
+	})
+	fs.DurationVar(&opts.limit, "limit", 0, "give up on a benchmark that prints nothing for this `time`\n(default 20 times -benchtime, at least 2m)")
+	fs.StringVar(&opts.results, "results", opts.results, "keep the results under `directory`")
+	return fs
+}
+
+func parse(args []string) (options, error) {
+	var opts options
+	fs := newFlags(&opts)
+	if err := fs.Parse(args); err != nil {
+		return opts, err
+	}
+	if fs.NArg() != 1 {
+		return opts, fmt.Errorf("want one test binary (go test -c makes one), have %q", fs.Args())
+	}
+	opts.binary = fs.Arg(0)
+	if opts.bench == "" {
+		return opts, errors.New("-bench: the pattern is empty; . matches all benchmarks")
+	}
+	if opts.results == "" {
+		return opts, errors.New("-results: the directory's name is empty")
+	}
+	if opts.limit < 0 {
+		return opts, fmt.Errorf("-limit %v: want more than 0", opts.limit)
+	}
+	if opts.limit == 0 {
+		d, _ := time.ParseDuration(opts.benchtime) // 0 for a number of iterations
+		opts.limit = max(2*time.Minute, 20*d)
+	}
+	return opts, nil
+}
+
+func atLeastOne(p *int) func(string) error {
+	return func(s string) error {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			return errors.New("want a whole number, at least 1")
+		}
+		*p = n
+		return nil
+	}
+}
+
+// checkBenchtime accepts what -test.benchtime does. testing would refuse the
+// rest only in the child, with a page of usage.
+func checkBenchtime(s string) error {
+	if n, ok := strings.CutSuffix(s, "x"); ok {
+		if n, err := strconv.Atoi(n); err == nil && n > 0 {
+			return nil
+		}
+	} else if d, err := time.ParseDuration(s); err == nil && d > 0 {
+		return nil
+	}
+	return errors.New("want a duration such as 200ms or a number of iterations such as 1000x")
+}
+
+func usage() string {
+	var s strings.Builder
+	s.WriteString("Usage: go tool rounds [flags] eventbench.test\n\nRuns the benchmarks of a compiled test binary in rounds, each a fresh process.\n\n")
+	fs := newFlags(new(options))
+	fs.SetOutput(&s)
+	fs.PrintDefaults()
+	return s.String()
+}
+
+// An interrupt is the signal that ended the run.
+type interrupt struct{ signal syscall.Signal }
+
+func (i interrupt) Error() string { return "stopped by " + i.signal.String() }
+
+// untilSignal returns a context that ends, with an interrupt as its cause, at
+// the first signal asking to stop. Those after it change nothing: in a terminal
+// Ctrl-C arrives twice, from the terminal and passed on by the go command.
+func untilSignal() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		// nohup and a shell's & without job control mean ignored to stay ignored.
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
+	go func() {
+		s := <-signals
+		cancel(interrupt{s.(syscall.Signal)})
+	}()
+	return ctx
+}

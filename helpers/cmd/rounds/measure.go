@@ -1,0 +1,215 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"eventbench/helpers/results"
+)
+
+// measure runs what rounds of opts are missing and returns the directory of
+// the set they belong to.
+func measure(ctx context.Context, opts options, p *progress) (dir string, err error) {
+	defer p.clear()
+	build, err := hash(opts.binary)
+	if err != nil {
+		return "", err
+	}
+	// With a slash, so that exec does not look it up in PATH.
+	if opts.binary, err = filepath.Abs(opts.binary); err != nil {
+		return "", err
+	}
+	host, err := hostDir()
+	if err != nil {
+		return "", err
+	}
+	host = filepath.Join(opts.results, host)
+	if err := makeDir(host); err != nil {
+		return "", err
+	}
+	unlock, err := lock(host)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+
+	now, err := look(ctx, opts, opts.settings(build), p)
+	if err != nil {
+		return "", err
+	}
+	s, err := openSet(filepath.Join(host, build[:10], opts.settingsDir()), now, p)
+	if err != nil {
+		return "", err
+	}
+	if err := makeDir(s.dir); err != nil {
+		return "", err
+	}
+	if err := link(opts.results, s.dir); err != nil {
+		return "", err
+	}
+
+	var missing []int
+	for n := 1; n <= opts.rounds; n++ {
+		if !slices.Contains(s.finished, n) {
+			missing = append(missing, n)
+		}
+	}
+	p.say("rounds: %d of %d to go, of %d benchmarks each, into %s", len(missing), opts.rounds, len(now.names), s.dir)
+	for i, n := range missing {
+		p.begin(fmt.Sprintf("round %d/%d", n, opts.rounds), len(now.names)*opts.count, len(missing)-i-1)
+		if err := s.measureRound(ctx, n, opts, build, p); err != nil {
+			return "", fmt.Errorf("round %d: %w\n\t%d of %d rounds are in %s; the same command goes on from there",
+				n, err, opts.rounds-len(missing)+i, opts.rounds, s.dir)
+		}
+		if p.end(); p.terminal == nil {
+			left, _ := p.left(p.start.Add(p.finished[i]))
+			p.say("round %d/%d: %s elapsed, about %s left", n, opts.rounds, clock(time.Since(p.begun)), clock(left))
+		}
+	}
+	return s.dir, nil
+}
+
+// benchArgs are the flags of one run of the test binary's benchmarks.
+func benchArgs(bench, benchtime string, more ...string) []string {
+	return append([]string{"-test.run=^$", "-test.bench=" + bench, "-test.benchtime=" + benchtime}, more...)
+}
+
+// look runs every benchmark once, for a survey, and says which of them skip.
+func look(ctx context.Context, opts options, settings string, p *progress) (survey, error) {
+	p.begin("looking what there is", 0, 0)
+	out, err := runChild(ctx, opts.binary, benchArgs(opts.bench, "1x", "-test.v"), opts.limit, p)
+	if errors.As(err, new(interrupt)) {
+		return survey{}, err
+	}
+	if err != nil {
+		return survey{}, fmt.Errorf("-bench=%s: running each benchmark once: %w\n%s", opts.bench, err, out.tail())
+	}
+	skipped := skips(out.stdout.String())
+	for _, name := range slices.Sorted(maps.Keys(skipped)) {
+		p.say("rounds: skipped %s: %s", name, skipped[name])
+	}
+	f, err := results.Parse(&out.stdout, "a run of each benchmark once")
+	switch {
+	case err == nil:
+		return surveyOf(f, settings), nil
+	case !errors.Is(err, results.ErrNone):
+		return survey{}, err
+	case len(skipped) > 0:
+		return survey{}, fmt.Errorf("-bench=%s: every benchmark that matches was skipped", opts.bench)
+	}
+	known, err := list(ctx, opts, p)
+	if err != nil {
+		return survey{}, err
+	}
+	return survey{}, fmt.Errorf("-bench=%s: no benchmark matches; there are:\n\t%s", opts.bench, strings.Join(known, "\n\t"))
+}
+
+// list returns the names of the benchmarks that opts.bench could mean: all at
+// the top level, or if it names one of those, what is below.
+func list(ctx context.Context, opts options, p *progress) ([]string, error) {
+	if top, _, below := strings.Cut(opts.bench, "/"); below {
+		out, err := runChild(ctx, opts.binary, benchArgs(top, "1x"), opts.limit, p)
+		if err != nil {
+			return nil, fmt.Errorf("-bench=%s: running each benchmark of %s once: %w\n%s", opts.bench, top, err, out.tail())
+		}
+		if f, err := results.Parse(&out.stdout, "a run of each benchmark once"); err == nil {
+			return f.Names(), nil
+		}
+	}
+	out, err := runChild(ctx, opts.binary, []string{"-test.list=^Benchmark"}, opts.limit, p)
+	if err != nil {
+		return nil, fmt.Errorf("listing the benchmarks: %w\n%s", err, out.tail())
+	}
+	return strings.Fields(out.stdout.String()), nil
+}
+
+// skips returns the benchmarks that were skipped in the output of -test.v, and
+// why: what they logged last.
+func skips(out string) map[string]string {
+	skipped := make(map[string]string)
+	reason := ""
+	for line := range strings.Lines(out) {
+		line = strings.TrimRight(line, "\n")
+		if name, ok := strings.CutPrefix(line, "--- SKIP: "); ok {
+			skipped[name] = reason
+		} else if _, text, ok := strings.Cut(line, ": "); ok && strings.HasPrefix(line, "    ") {
+			reason = text // without the file and line that testing puts first
+		} else {
+			reason = ""
+		}
+	}
+	return skipped
+}
+
+// measureRound runs round n and, if it is flawless, puts its file into the set.
+func (s *set) measureRound(ctx context.Context, n int, opts options, build string, p *progress) error {
+	if now, err := hash(opts.binary); err != nil {
+		return err
+	} else if now != build {
+		return fmt.Errorf("%s was replaced by another build since this run began", opts.binary)
+	}
+	args := benchArgs(opts.bench, opts.benchtime,
+		fmt.Sprintf("-test.count=%d", opts.count), fmt.Sprintf("-test.shuffle=%d", opts.seed+int64(n)))
+	began := time.Now()
+	out, err := runChild(ctx, opts.binary, args, opts.limit, p)
+	if errors.As(err, new(interrupt)) {
+		return err
+	}
+	var data bytes.Buffer
+	fmt.Fprintf(&data, "# Round %d of go tool rounds: one process, its benchmarks in an order of its own.\n", n)
+	fmt.Fprintf(&data, "# command: %s %q\n", filepath.Base(opts.binary), args)
+	fmt.Fprintf(&data, "%s%s\n", settingsPrefix, s.survey.settings)
+	fmt.Fprintf(&data, "# began: %s, took %.1fs\n", began.Format(time.RFC3339), time.Since(began).Seconds())
+	data.Write(out.stdout.Bytes())
+
+	path := filepath.Join(s.dir, roundFile(n))
+	failed := strings.TrimSuffix(path, results.Ext) + ".failed"
+	if err == nil {
+		err = s.check(data.Bytes(), path, opts.count)
+	}
+	if err != nil {
+		fmt.Fprintf(&data, "\n# standard error:\n%s", out.stderr.Bytes())
+		return errors.Join(fmt.Errorf("%w\n%s\n\tall it printed: %s", err, out.tail(), failed), results.Write(failed, data.Bytes()))
+	}
+	if err := results.Write(path, data.Bytes()); err != nil {
+		return err
+	}
+	if out.stderr.Len() > 0 {
+		p.say("%s", strings.TrimSuffix(out.stderr.String(), "\n"))
+	}
+	if err := os.Remove(failed); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// check is the judgement on a round's file.
+func (s *set) check(data []byte, path string, count int) error {
+	f, err := results.Parse(bytes.NewReader(data), path)
+	if err != nil {
+		return err
+	}
+	if d := surveyOf(f, s.survey.settings).difference(s.survey); d != "" {
+		return fmt.Errorf("this round is not like the set: here %s", d)
+	}
+	times := make(map[string]int)
+	for _, name := range f.Names() {
+		times[name]++
+	}
+	for _, name := range s.survey.names {
+		if times[name] != count {
+			return fmt.Errorf("%d results for %s, want %d", times[name], name, count)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,191 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// progress follows a child through its benchmarks and tells the user: in place
+// on a terminal, and elsewhere with a plain line now and then, which is all a
+// log wants.
+type progress struct {
+	w        io.Writer
+	terminal *os.File // nil where lines cannot be redrawn
+
+	mu       sync.Mutex
+	begun    time.Time       // the run
+	finished []time.Duration // the rounds of this run
+	shown    bool            // a line is on the terminal that the next one replaces
+
+	// The child that runs.
+	label string    // such as "round 3/10"
+	after int       // rounds to go after this one
+	total int       // benchmark results it will print, 0 when not known
+	start time.Time // when it started
+	last  time.Time // when it last printed
+	done  int       // results it has printed
+	name  string    // the benchmark it is at
+	line  []byte    // the line it has not finished
+}
+
+func newProgress(w io.Writer) *progress {
+	p := &progress{w: w, begun: time.Now()}
+	if f, ok := w.(*os.File); ok {
+		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
+			p.terminal = f
+		}
+	}
+	return p
+}
+
+// begin says that a child starts now, which will print total results.
+func (p *progress) begin(label string, total, after int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.label, p.total, p.after = label, total, after
+	p.start, p.last = now, now
+	p.done, p.name, p.line = 0, "", nil
+	p.draw(now)
+}
+
+// end says that the round came to a good end, and how long it took.
+func (p *progress) end() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	took := time.Since(p.start)
+	p.finished = append(p.finished, took)
+	return took
+}
+
+// Write sees what the child prints. testing writes a benchmark's name and a
+// tab when it starts it, and the rest of the line when it has finished.
+func (p *progress) Write(out []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(out)
+	p.last = time.Now()
+	for {
+		piece, rest, complete := bytes.Cut(out, []byte("\n"))
+		p.line = append(p.line, piece...)
+		fields := bytes.Fields(p.line[:min(len(p.line), 4096)])
+		if len(fields) > 0 && bytes.HasPrefix(fields[0], []byte("Benchmark")) {
+			p.name = string(fields[0])
+			if complete && len(fields) > 2 {
+				p.done++
+			}
+		}
+		if !complete {
+			break
+		}
+		p.line = p.line[:0]
+		out = rest
+	}
+	p.draw(p.last)
+	return n, nil
+}
+
+// at returns the benchmark that the child is at, and for how long it has not
+// printed anything.
+func (p *progress) at() (name string, since time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	name = p.name
+	if name == "" {
+		name = "the test binary, before its first benchmark,"
+	}
+	return name, time.Since(p.last)
+}
+
+// tick redraws the clock.
+func (p *progress) tick() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.draw(time.Now())
+}
+
+// say prints a line that stays.
+func (p *progress) say(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wipe()
+	fmt.Fprintf(p.w, format+"\n", args...)
+}
+
+// clear takes the line that is drawn in place away.
+func (p *progress) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wipe()
+}
+
+func (p *progress) wipe() {
+	if p.shown {
+		fmt.Fprint(p.w, "\r\x1b[K")
+		p.shown = false
+	}
+}
+
+func (p *progress) draw(now time.Time) {
+	if p.terminal == nil {
+		return
+	}
+	text := p.text(now)
+	width := 80
+	if size, err := unix.IoctlGetWinsize(int(p.terminal.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
+		width = int(size.Col)
+	}
+	// One column less than there are: some terminals wrap at the last.
+	fmt.Fprintf(p.w, "\r%s\x1b[K", text[:min(len(text), width-1)])
+	p.shown = true
+}
+
+func (p *progress) text(now time.Time) string {
+	var s strings.Builder
+	s.WriteString(p.label)
+	if p.total > 0 {
+		fmt.Fprintf(&s, ", benchmark %d/%d", min(p.done+1, p.total), p.total)
+	}
+	fmt.Fprintf(&s, ", %s elapsed", clock(now.Sub(p.begun)))
+	if left, ok := p.left(now); ok {
+		fmt.Fprintf(&s, ", about %s left", clock(left))
+	}
+	if p.name != "" {
+		s.WriteString(": " + strings.TrimPrefix(p.name, "Benchmark"))
+	}
+	return s.String()
+}
+
+// left estimates the time to the end of all rounds: from the rounds of this
+// run, and in the first of them from how far it has come.
+func (p *progress) left(now time.Time) (time.Duration, bool) {
+	here := now.Sub(p.start)
+	var round time.Duration
+	switch {
+	case len(p.finished) > 0:
+		for _, d := range p.finished {
+			round += d
+		}
+		round /= time.Duration(len(p.finished))
+	case p.done > 0 && p.total > 0:
+		round = here * time.Duration(p.total) / time.Duration(p.done)
+	default:
+		return 0, false
+	}
+	return max(round-here, 0) + round*time.Duration(p.after), true
+}
+
+// clock formats d as minutes and seconds.
+func clock(d time.Duration) string {
+	s := int(d.Round(time.Second).Seconds())
+	return fmt.Sprintf("%d:%02d", s/60, s%60)
+}

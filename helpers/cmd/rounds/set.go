@@ -1,0 +1,246 @@
+//go:build linux
+
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"eventbench/helpers/results"
+
+	"golang.org/x/sys/unix"
+)
+
+// A survey is what the test binary is and does on this machine now; rounds
+// with different surveys are not of one set.
+type survey struct {
+	settings string   // what was asked for, as in settingsLine
+	config   []string // configuration lines
+	names    []string // benchmarks that give a result, sorted
+}
+
+func surveyOf(f *results.File, settings string) survey {
+	s := survey{settings: settings}
+	for key, values := range f.Config() {
+		s.config = append(s.config, key+": "+strings.Join(values, " "))
+	}
+	slices.Sort(s.config)
+	s.names = slices.Compact(slices.Sorted(slices.Values(f.Names())))
+	return s
+}
+
+// difference says in what respect the rounds of have cannot be joined by those
+// of s; it is empty when they can.
+func (s survey) difference(have survey) string {
+	if s.settings != have.settings {
+		return fmt.Sprintf("settings %s, there %s", s.settings, have.settings)
+	}
+	if here, there := without(s.config, have.config), without(have.config, s.config); len(here)+len(there) > 0 {
+		return fmt.Sprintf("configuration %q, there %q", here, there)
+	}
+	if here, there := without(s.names, have.names), without(have.names, s.names); len(here)+len(there) > 0 {
+		return fmt.Sprintf("%d benchmarks, there %d: only here %q, only there %q", len(s.names), len(have.names), here, there)
+	}
+	return ""
+}
+
+// without returns what is in a and not in b.
+func without(a, b []string) []string {
+	var only []string
+	for _, v := range a {
+		if !slices.Contains(b, v) {
+			only = append(only, v)
+		}
+	}
+	return only
+}
+
+// settingsPrefix begins the comment in a round's file that says what it was
+// made with.
+const settingsPrefix = "# settings: "
+
+func settingsOf(f *results.File) string {
+	for _, c := range f.Comments {
+		if s, ok := strings.CutPrefix(c, settingsPrefix); ok {
+			return s
+		}
+	}
+	return ""
+}
+
+// settings states all that makes rounds comparable and is not in the
+// configuration lines.
+func (o options) settings(build string) string {
+	return fmt.Sprintf("-bench=%q -benchtime=%s -count=%d -seed=%d sha256=%s", o.bench, o.benchtime, o.count, o.seed, build)
+}
+
+// settingsDir is the short form of settings, for people: a directory's name.
+func (o options) settingsDir() string {
+	name := "all"
+	if o.bench != "." {
+		name = odd.ReplaceAllString(o.bench, "_")
+		if name != o.bench || name == "all" || len(name) > 60 || name[0] == '.' {
+			sum := sha256.Sum256([]byte(o.bench))
+			name = fmt.Sprintf("%.60s-%x", strings.Trim(name, "_."), sum[:3])
+		}
+	}
+	name += "-" + o.benchtime
+	if o.count != 1 {
+		name += fmt.Sprintf("-count%d", o.count)
+	}
+	if o.seed != 1 {
+		name += fmt.Sprintf("-seed%d", o.seed)
+	}
+	return name
+}
+
+// odd is what does not go into a file's name: among others =, which benchstat
+// takes for the end of a label.
+var odd = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// hostDir names the machine and its kernel.
+func hostDir() (string, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", fmt.Errorf("uname: %w", err)
+	}
+	name := unix.ByteSliceToString(u.Nodename[:]) + "-" + unix.ByteSliceToString(u.Release[:])
+	return odd.ReplaceAllString(name, "_"), nil
+}
+
+// hash returns the SHA-256 of the file at path, in hexadecimal.
+func hash(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// makeDir makes the directory and finds out that files can be written there,
+// now rather than when the first round has been measured.
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return fmt.Errorf("no place for results: %w", err)
+	}
+	trial := filepath.Join(dir, "trial")
+	// As much as a round of a thousand benchmarks takes.
+	if err := results.Write(trial, make([]byte, 256<<10)); err != nil {
+		return fmt.Errorf("no place for results: %w", err)
+	}
+	return os.Remove(trial)
+}
+
+// lock keeps other runs from measuring on this machine, into the same results,
+// until the returned function is called or the process ends.
+func lock(dir string) (unlock func(), err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
+	case nil:
+		return func() { f.Close() }, nil
+	case unix.EWOULDBLOCK:
+		f.Close()
+		return nil, fmt.Errorf("%s: another run is measuring into it; wait until it has ended: two at once would measure each other", dir)
+	default:
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+}
+
+// A set is a directory of rounds that are alike.
+type set struct {
+	dir      string
+	survey   survey
+	finished []int // rounds that are there, in order
+}
+
+// openSet returns the first set among dir, dir.2, dir.3 … that rounds like s
+// belong to; the last of them may be new and not exist yet. It tells p why it
+// passed over others.
+func openSet(dir string, s survey, p *progress) (*set, error) {
+	for n := 1; ; n++ {
+		name := dir
+		if n > 1 {
+			name = fmt.Sprintf("%s.%d", dir, n)
+		}
+		finished, err := roundsIn(name)
+		if err != nil {
+			return nil, err
+		}
+		different := ""
+		for i, round := range finished {
+			path := filepath.Join(name, roundFile(round))
+			f, err := results.Read(path)
+			if err != nil {
+				return nil, fmt.Errorf("%w\n\tremove the file and its round will be measured again", err)
+			}
+			d := s.difference(surveyOf(f, settingsOf(f)))
+			if i > 0 && d != different && (d == "" || different == "") {
+				return nil, fmt.Errorf("%s: not like %s beside it: remove one of them", path, roundFile(finished[0]))
+			}
+			different = d
+		}
+		if different == "" {
+			return &set{name, s, finished}, nil
+		}
+		p.say("rounds: %s is another set: here %s", name, different)
+	}
+}
+
+var roundName = regexp.MustCompile(`^round-(\d{2,})` + regexp.QuoteMeta(results.Ext) + `$`)
+
+func roundFile(n int) string { return fmt.Sprintf("round-%02d%s", n, results.Ext) }
+
+// roundsIn returns the numbers of the rounds in dir, sorted, none when there
+// is no such directory.
+func roundsIn(dir string) ([]int, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var rounds []int
+	for _, e := range entries {
+		if m := roundName.FindStringSubmatch(e.Name()); m != nil {
+			n, err := strconv.Atoi(m[1])
+			if err != nil || roundFile(n) != e.Name() {
+				return nil, fmt.Errorf("%s: not a round's name", filepath.Join(dir, e.Name()))
+			}
+			rounds = append(rounds, n)
+		}
+	}
+	slices.Sort(rounds)
+	return rounds, nil
+}
+
+// link lets results/latest lead to dir.
+func link(root, dir string) error {
+	target, err := filepath.Rel(root, dir)
+	if err != nil {
+		return err
+	}
+	temp := filepath.Join(root, ".latest.tmp")
+	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Symlink(target, temp); err != nil {
+		return err
+	}
+	return os.Rename(temp, filepath.Join(root, "latest"))
+}

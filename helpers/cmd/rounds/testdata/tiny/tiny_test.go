@@ -1,0 +1,128 @@
+// Package tiny is what the tests of rounds and report run: a real test binary
+// with the names, sub-benchmarks, units and configuration lines of eventbench,
+// that is done in a moment and misbehaves when its environment says so.
+package tiny
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TINY holds what is to go wrong, as space-separated key=value.
+func fault(key string) (value string, ok bool) {
+	for _, f := range strings.Fields(os.Getenv("TINY")) {
+		if v, found := strings.CutPrefix(f, key+"="); found {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.bench").Value.String() != "" {
+		clock := "wall"
+		if c, ok := fault("clock"); ok {
+			clock = c
+		}
+		fmt.Printf("kernel-release: 6.18.44-tiny\nkernel: 6.18\nclock: %s\n", clock)
+		if g, ok := fault("governor"); ok {
+			fmt.Println("governor:", g)
+		}
+		fmt.Println("Unit p50-latency-ns better=lower")
+		fmt.Println("Unit delivered/op better=higher")
+	}
+	os.Exit(m.Run())
+}
+
+// measuring tells a round from the survey before it.
+func measuring() bool {
+	return flag.Lookup("test.benchtime").Value.String() != "1x"
+}
+
+func leaf(b *testing.B, cost time.Duration) {
+	if name, ok := fault("skip"); ok && strings.Contains(b.Name(), name) {
+		b.Skip("tiny_call: function not implemented")
+	}
+	if name, ok := fault("hang"); ok && strings.Contains(b.Name(), name) && measuring() {
+		hang(b)
+	}
+	if name, ok := fault("fail"); ok && strings.Contains(b.Name(), name) && measuring() {
+		b.Fatal("100000 sent, 99999 received")
+	}
+	if name, ok := fault("exit"); ok && strings.Contains(b.Name(), name) && measuring() {
+		fmt.Fprintln(os.Stderr, "tiny: leaving in the middle")
+		os.Exit(3)
+	}
+	if path, ok := fault("fill"); ok && measuring() {
+		fill(path)
+	}
+	for b.Loop() {
+		for start := time.Now(); time.Since(start) < cost; {
+		}
+	}
+	b.ReportMetric(float64(cost.Nanoseconds()), "p50-latency-ns")
+}
+
+// hang never returns, and has a child of its own like a peer=process
+// benchmark; the file named by the fault pids gets both process ids.
+func hang(b *testing.B) {
+	runtime.LockOSThread()
+	peer := exec.Command("sleep", "600")
+	peer.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := peer.Start(); err != nil {
+		b.Fatal(err)
+	}
+	if path, ok := fault("pids"); ok {
+		pids := fmt.Sprintf("%d\n%d\n", os.Getpid(), peer.Process.Pid)
+		if err := os.WriteFile(path, []byte(pids), 0o666); err != nil {
+			b.Fatal(err)
+		}
+	}
+	select {}
+}
+
+// fill writes to path until the disk is full.
+func fill(path string) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+	if err != nil {
+		panic(err)
+	}
+	defer f.Close()
+	for err == nil {
+		_, err = f.Write(make([]byte, 1))
+	}
+}
+
+func topologies(b *testing.B, cost time.Duration, leaf func(*testing.B, time.Duration)) {
+	for _, peer := range []string{"thread", "process"} {
+		for _, cpus := range []string{"same", "cross"} {
+			b.Run("peer="+peer+"/cpus="+cpus, func(b *testing.B) { leaf(b, cost) })
+		}
+	}
+}
+
+func BenchmarkEventfdCreate(b *testing.B)    { leaf(b, 2*time.Microsecond) }
+func BenchmarkEventfdSelf(b *testing.B)      { leaf(b, 1*time.Microsecond) }
+func BenchmarkEventfdRoundTrip(b *testing.B) { topologies(b, 5*time.Microsecond, leaf) }
+
+func BenchmarkSignalSelf(b *testing.B) {
+	for _, via := range []string{"sigtimedwait", "signalfd"} {
+		b.Run("sig=rt/via="+via, func(b *testing.B) { leaf(b, 3*time.Microsecond) })
+	}
+}
+
+func BenchmarkSignalRoundTrip(b *testing.B) {
+	b.Run("sig=rt/via=sigtimedwait", func(b *testing.B) { topologies(b, 7*time.Microsecond, leaf) })
+}
+
+func BenchmarkPipeCreate(b *testing.B)    { leaf(b, 4*time.Microsecond) }
+func BenchmarkPipeSelf(b *testing.B)      { leaf(b, 2*time.Microsecond) }
+func BenchmarkPipeRoundTrip(b *testing.B) { topologies(b, 6*time.Microsecond, leaf) }

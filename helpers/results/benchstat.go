@@ -1,0 +1,43 @@
+package results
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// Benchstat runs this module's benchstat with args and stdin and copies what
+// it prints to w. It works anywhere inside the module.
+//
+// benchstat exits 0 also when a file does not exist, a line is no benchmark
+// format or a filter matches nothing. So whatever it says on its standard
+// error, and a table that is empty, is an error here.
+func Benchstat(ctx context.Context, w io.Writer, stdin io.Reader, args ...string) error {
+	// Not simply "go tool benchstat": on a machine where it is not built yet
+	// the go command tells on the same standard error what it downloads.
+	find := exec.CommandContext(ctx, "go", "tool", "-n", "benchstat")
+	find.Stderr = os.Stderr
+	path, err := find.Output()
+	if err != nil {
+		return fmt.Errorf("go tool -n benchstat: %w", err)
+	}
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, strings.TrimSpace(string(path)), args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("benchstat: %w\n%s", err, stderr.Bytes())
+	}
+	if stderr.Len() > 0 {
+		return fmt.Errorf("benchstat: %s", strings.TrimSpace(strings.TrimPrefix(stderr.String(), "benchstat: ")))
+	}
+	if stdout.Len() == 0 {
+		return errors.New("benchstat: nothing to show: no benchmark matches")
+	}
+	_, err = w.Write(stdout.Bytes())
+	return err
+}

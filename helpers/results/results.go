@@ -1,0 +1,251 @@
+// Package results reads, finds and writes files in the Go benchmark format,
+// and refuses those that are not fit to be compared.
+//
+// benchfmt, on which it is built, skips what it does not understand, and
+// benchstat exits 0 whatever happens. That is right for looking at numbers and
+// wrong for believing them: here a file is read whole or is an error that
+// names the file and, where there is one, the line.
+package results
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// A File is the content of one file in the benchmark format. In this project
+// that is one sample: one process on a host, or one boot of a guest.
+type File struct {
+	Path     string
+	Comments []string // lines that begin with '#', as they stand
+	Results  []*benchfmt.Result
+	Units    benchfmt.UnitMetadataMap
+}
+
+// Read reads the file at path; see [Parse] for what it refuses.
+func Read(path string) (*File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if fi, err := f.Stat(); err != nil {
+		return nil, err
+	} else if fi.IsDir() {
+		return nil, fmt.Errorf("%s: is a directory, not a results file", path)
+	}
+	return Parse(f, path)
+}
+
+// ErrNone is the error for what is well-formed but has no benchmark in it.
+var ErrNone = errors.New("no benchmark results in it")
+
+// Parse reads r to its end; path is for messages. It is an error if r is
+// empty, holds no benchmark result, has a line that is no benchmark format,
+// reports a failed benchmark, or stops in the middle.
+//
+// A last line without its newline is always a file cut short. A file that
+// eventbench itself wrote (it has a clock: line) must also say PASS after its
+// last result, as testing does when all benchmarks have run: without that, a
+// file cut between two lines would look like one with fewer benchmarks.
+func Parse(r io.Reader, path string) (*File, error) {
+	file := &File{Path: path}
+	lines := lineScanner{file: file}
+	reader := benchfmt.NewReader(io.TeeReader(r, &lines), path)
+	var syntax error
+	for reader.Scan() {
+		switch rec := reader.Result().(type) {
+		case *benchfmt.Result:
+			file.Results = append(file.Results, rec.Clone())
+		case *benchfmt.SyntaxError:
+			if syntax == nil {
+				syntax = rec
+			}
+		}
+	}
+	file.Units = reader.Units()
+
+	err := reader.Err()
+	switch {
+	case err != nil: // names path and line
+	case lines.size == 0:
+		err = fmt.Errorf("%s: the file is empty", path)
+	case lines.failure != "":
+		err = fmt.Errorf("%s:%d: not a complete run: %s", path, lines.failureLine, lines.failure)
+	case len(lines.line) > 0 && (syntax != nil || len(file.Results) > 0):
+		err = fmt.Errorf("%s:%d: truncated: the last line is not complete", path, lines.n+1)
+	case syntax != nil:
+		err = syntax
+	case len(file.Results) == 0:
+		err = fmt.Errorf("%s: %w (want the output of go test -bench)", path, ErrNone)
+	case !lines.passed && file.Results[0].GetConfig("clock") != "":
+		err = fmt.Errorf("%s: truncated: no PASS after the last result (line %d)", path, lines.n)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
+// lineScanner sees what benchfmt.Reader passes over: comments, verdicts, and
+// whether the last line came to its end.
+type lineScanner struct {
+	file        *File
+	size        int
+	n           int    // complete lines so far
+	line        []byte // the line that is not complete yet, its first maxLine bytes
+	passed      bool   // PASS was seen after the last result
+	failure     string // the first line that tells of a failure
+	failureLine int
+}
+
+// maxLine bounds what is kept of one line. benchfmt gives up at 64 KiB.
+const maxLine = 64 << 10
+
+func (s *lineScanner) Write(p []byte) (int, error) {
+	s.size += len(p)
+	rest := p
+	for {
+		line, after, complete := bytes.Cut(rest, []byte("\n"))
+		if room := maxLine - len(s.line); len(line) > room {
+			line = line[:room]
+		}
+		s.line = append(s.line, line...)
+		if !complete {
+			return len(p), nil
+		}
+		s.n++
+		s.see(strings.TrimRight(string(s.line), "\r"))
+		s.line = s.line[:0]
+		rest = after
+	}
+}
+
+func (s *lineScanner) see(line string) {
+	switch {
+	case strings.HasPrefix(line, "#"):
+		s.file.Comments = append(s.file.Comments, line)
+	case line == "PASS":
+		s.passed = true
+	case strings.HasPrefix(line, "Benchmark") && !strings.Contains(line, "--- FAIL: "):
+		s.passed = false
+	case s.failure == "" && failed(line):
+		s.failure, s.failureLine = strings.TrimSpace(line), s.n
+	}
+}
+
+// failed reports whether line is testing's or the runtime's word that a run
+// failed. When a benchmark fails after its first iteration, testing has
+// already written its name on the same line.
+func failed(line string) bool {
+	return line == "FAIL" || strings.HasPrefix(line, "FAIL\t") || strings.HasPrefix(line, "panic: ") ||
+		strings.HasPrefix(line, "--- FAIL: ") ||
+		strings.HasPrefix(line, "Benchmark") && strings.Contains(line, "--- FAIL: ")
+}
+
+// Names returns the full name of every result in order, as often as it
+// occurs.
+func (f *File) Names() []string {
+	names := make([]string, len(f.Results))
+	for i, r := range f.Results {
+		names[i] = string(r.Name.Full())
+	}
+	return names
+}
+
+// Config returns the configuration of f: for each key the values it has among
+// the results, sorted. A result without the key counts as one where it is "".
+func (f *File) Config() map[string][]string {
+	config := make(map[string][]string)
+	for _, r := range f.Results {
+		for _, c := range r.Config {
+			config[c.Key] = nil
+		}
+	}
+	for key := range config {
+		values := make(map[string]bool)
+		for _, r := range f.Results {
+			values[r.GetConfig(key)] = true
+		}
+		config[key] = slices.Sorted(maps.Keys(values))
+	}
+	return config
+}
+
+// Ext is the extension of results files. Other files in a directory of
+// results, such as what a failed round left, are not read.
+const Ext = ".txt"
+
+// Find returns the results files that path stands for: the file itself, or
+// the results files in the directory, sorted by name. For a directory that has
+// none of its own but exactly one directory below it that has, those are
+// meant; of several it does not choose.
+func Find(path string) ([]string, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !fi.IsDir() {
+		return []string{path}, nil
+	}
+	// The trailing slash makes WalkDir follow path itself when it is a symlink.
+	dirs := make(map[string][]string)
+	err = filepath.WalkDir(strings.TrimRight(path, "/")+"/", func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && filepath.Ext(p) == Ext && !strings.HasPrefix(d.Name(), ".") {
+			dir := filepath.Dir(p)
+			dirs[dir] = append(dirs[dir], filepath.Clean(p))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if own := dirs[filepath.Clean(path)]; own != nil {
+		return own, nil
+	}
+	switch len(dirs) {
+	case 0:
+		return nil, fmt.Errorf("%s: no results files (*%s) in it", path, Ext)
+	case 1:
+		return slices.Concat(slices.Collect(maps.Values(dirs))...), nil
+	}
+	return nil, fmt.Errorf("%s: holds several sets of results, name one of them:\n\t%s",
+		path, strings.Join(slices.Sorted(maps.Keys(dirs)), "\n\t"))
+}
+
+// Write writes data to the file at path: whole or not at all, also when the
+// machine stops half-way. What was there is replaced. The caller sees to it
+// that nobody else writes path at the same time; for that the temporary name
+// is always the same, so that the next writer clears what a killed one left.
+func Write(path string, data []byte) error {
+	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
+	err := writeSynced(temp, data)
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		os.Remove(temp)
+	}
+	return err
+}
+
+func writeSynced(path string, data []byte) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
