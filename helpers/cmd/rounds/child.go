@@ -25,6 +25,16 @@ const (
 	maxOutput = 64 << 20
 )
 
+// stuck is the error for a benchmark that went on for longer than limit.
+type stuck struct {
+	benchmark string
+	limit     time.Duration
+}
+
+func (s stuck) Error() string {
+	return fmt.Sprintf("%s printed nothing for %v and was stopped (-limit sets another time)", s.benchmark, s.limit)
+}
+
 // An output is what a child printed.
 type output struct {
 	stdout, stderr bytes.Buffer
@@ -86,7 +96,7 @@ func runChild(ctx context.Context, binary string, args []string, limit time.Dura
 			}
 			unix.Kill(pid, unix.SIGQUIT) // the leader's goroutines, not its peers', tell the story
 			await(ended, pid)
-			return &out, fmt.Errorf("%s printed nothing for %v and was stopped (-limit sets another time)", name, limit)
+			return &out, stuck{name, limit}
 		}
 	}
 }

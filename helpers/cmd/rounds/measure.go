@@ -79,15 +79,28 @@ func measure(ctx context.Context, opts options, p *progress) (dir string, err er
 	return s.dir, nil
 }
 
-// benchArgs are the flags of one run of the test binary's benchmarks.
+// benchArgs are the flags of one run of the test binary's benchmarks. -test.v is
+// there to know which benchmark it is at, and why one skips.
 func benchArgs(bench, benchtime string, more ...string) []string {
-	return append([]string{"-test.run=^$", "-test.bench=" + bench, "-test.benchtime=" + benchtime}, more...)
+	return append([]string{"-test.run=^$", "-test.v", "-test.bench=" + bench, "-test.benchtime=" + benchtime}, more...)
+}
+
+// quiet returns the output of -test.v as it would be without: less the lines
+// that say that a benchmark has started.
+func quiet(out []byte) []byte {
+	var q []byte
+	for line := range bytes.Lines(out) {
+		if _, ok := started(bytes.TrimSuffix(line, []byte("\n"))); !ok {
+			q = append(q, line...)
+		}
+	}
+	return q
 }
 
 // look runs every benchmark once, for a survey, and says which of them skip.
 func look(ctx context.Context, opts options, settings string, p *progress) (survey, error) {
 	p.begin("looking what there is", 0, 0)
-	out, err := runChild(ctx, opts.binary, benchArgs(opts.bench, "1x", "-test.v"), opts.limit, p)
+	out, err := runChild(ctx, opts.binary, benchArgs(opts.bench, "1x"), opts.limit, p)
 	if errors.As(err, new(interrupt)) {
 		return survey{}, err
 	}
@@ -123,7 +136,7 @@ func list(ctx context.Context, opts options, p *progress) ([]string, error) {
 			return nil, fmt.Errorf("-bench=%s: running each benchmark of %s once: %w\n%s", opts.bench, top, err, out.tail())
 		}
 		if f, err := results.Parse(&out.stdout, "a run of each benchmark once"); err == nil {
-			return f.Names(), nil
+			return f.Names(), nil // if not: what is at the top level may help
 		}
 	}
 	out, err := runChild(ctx, opts.binary, []string{"-test.list=^Benchmark"}, opts.limit, p)
@@ -165,23 +178,26 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, build strin
 	if errors.As(err, new(interrupt)) {
 		return err
 	}
-	var data bytes.Buffer
-	fmt.Fprintf(&data, "# Round %d of go tool rounds: one process, its benchmarks in an order of its own.\n", n)
-	fmt.Fprintf(&data, "# command: %s %q\n", filepath.Base(opts.binary), args)
-	fmt.Fprintf(&data, "%s%s\n", settingsPrefix, s.survey.settings)
-	fmt.Fprintf(&data, "# began: %s, took %.1fs\n", began.Format(time.RFC3339), time.Since(began).Seconds())
-	data.Write(out.stdout.Bytes())
-
+	header := fmt.Sprintf("# Round %d of go tool rounds: one process, its benchmarks in an order of its own.\n", n) +
+		fmt.Sprintf("# command: %s %q\n", filepath.Base(opts.binary), args) +
+		settingsPrefix + s.survey.settings + "\n" +
+		fmt.Sprintf("# began: %s, took %.1fs\n", began.Format(time.RFC3339), time.Since(began).Seconds())
+	data := slices.Concat([]byte(header), quiet(out.stdout.Bytes()))
 	path := filepath.Join(s.dir, roundFile(n))
 	failed := strings.TrimSuffix(path, results.Ext) + ".failed"
 	if err == nil {
-		err = s.check(data.Bytes(), path, opts.count)
+		err = s.check(data, path, opts.count)
 	}
 	if err != nil {
-		fmt.Fprintf(&data, "\n# standard error:\n%s", out.stderr.Bytes())
-		return errors.Join(fmt.Errorf("%w\n%s\n\tall it printed: %s", err, out.tail(), failed), results.Write(failed, data.Bytes()))
+		what := "\n" + out.tail()
+		if errors.As(err, new(stuck)) {
+			what = "" // the end of many goroutines' stacks tells nothing
+		}
+		err = fmt.Errorf("%w%s\n\tall it printed: %s", err, what, failed)
+		all := slices.Concat([]byte(header), out.stdout.Bytes(), []byte("\n# standard error:\n"), out.stderr.Bytes())
+		return errors.Join(err, results.Write(failed, all))
 	}
-	if err := results.Write(path, data.Bytes()); err != nil {
+	if err := results.Write(path, data); err != nil {
 		return err
 	}
 	if out.stderr.Len() > 0 {

@@ -67,31 +67,35 @@ func (p *progress) end() time.Duration {
 	return took
 }
 
-// Write sees what the child prints. testing writes a benchmark's name and a
-// tab when it starts it, and the rest of the line when it has finished.
+// Write sees what the child prints. With -test.v that is a benchmark's name when
+// it starts, on a line of its own, and when it has finished its name and result.
 func (p *progress) Write(out []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := len(out)
 	p.last = time.Now()
+	n := len(out)
 	for {
 		piece, rest, complete := bytes.Cut(out, []byte("\n"))
-		p.line = append(p.line, piece...)
-		fields := bytes.Fields(p.line[:min(len(p.line), 4096)])
-		if len(fields) > 0 && bytes.HasPrefix(fields[0], []byte("Benchmark")) {
-			p.name = string(fields[0])
-			if complete && len(fields) > 2 {
-				p.done++
-			}
+		if len(p.line) < 4096 { // more than any name has
+			p.line = append(p.line, piece...)
 		}
 		if !complete {
-			break
+			return n, nil
+		}
+		if name, ok := started(p.line); ok {
+			p.name = name
+			p.draw(p.last)
+		} else if bytes.HasPrefix(p.line, []byte("Benchmark")) {
+			p.done++
 		}
 		p.line = p.line[:0]
 		out = rest
 	}
-	p.draw(p.last)
-	return n, nil
+}
+
+// started returns the name of the benchmark that the line says has started.
+func started(line []byte) (name string, ok bool) {
+	return string(line), bytes.HasPrefix(line, []byte("Benchmark")) && !bytes.ContainsAny(line, " \t")
 }
 
 // at returns the benchmark that the child is at, and for how long it has not
@@ -101,7 +105,7 @@ func (p *progress) at() (name string, since time.Duration) {
 	defer p.mu.Unlock()
 	name = p.name
 	if name == "" {
-		name = "the test binary, before its first benchmark,"
+		name = "the test binary"
 	}
 	return name, time.Since(p.last)
 }

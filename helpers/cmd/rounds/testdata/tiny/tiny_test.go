@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"strings"
 	"syscall"
@@ -48,21 +49,39 @@ func measuring() bool {
 }
 
 func leaf(b *testing.B, cost time.Duration) {
-	if name, ok := fault("skip"); ok && strings.Contains(b.Name(), name) {
-		b.Skip("tiny_call: function not implemented")
+	for _, f := range []struct {
+		key string
+		do  func()
+	}{
+		{"skip", func() { b.Skip("tiny_call: function not implemented") }},
+		{"always", func() { b.Fatal("100000 sent, 99999 received") }},
+	} {
+		if name, ok := fault(f.key); ok && strings.Contains(b.Name(), name) {
+			f.do()
+		}
 	}
-	if name, ok := fault("hang"); ok && strings.Contains(b.Name(), name) && measuring() {
-		hang(b)
-	}
-	if name, ok := fault("fail"); ok && strings.Contains(b.Name(), name) && measuring() {
-		b.Fatal("100000 sent, 99999 received")
-	}
-	if name, ok := fault("exit"); ok && strings.Contains(b.Name(), name) && measuring() {
-		fmt.Fprintln(os.Stderr, "tiny: leaving in the middle")
-		os.Exit(3)
+	for _, f := range []struct {
+		key string
+		do  func()
+	}{
+		{"roundskip", func() { b.Skip("tiny_call: function not implemented") }},
+		{"fail", func() { b.Fatal("100000 sent, 99999 received") }},
+		{"hang", func() { hang(b) }},
+		{"garble", func() { fmt.Println("BenchmarkGarbled or not") }},
+		{"exit", func() {
+			fmt.Fprintln(os.Stderr, "tiny: leaving in the middle")
+			os.Exit(3)
+		}},
+	} {
+		if name, ok := fault(f.key); ok && strings.Contains(b.Name(), name) && measuring() {
+			f.do()
+		}
 	}
 	if path, ok := fault("fill"); ok && measuring() {
 		fill(path)
+	}
+	if path, ok := fault("replace"); ok && measuring() {
+		replace(b, path)
 	}
 	for b.Loop() {
 		for start := time.Now(); time.Since(start) < cost; {
@@ -74,6 +93,9 @@ func leaf(b *testing.B, cost time.Duration) {
 // hang never returns, and has a child of its own like a peer=process
 // benchmark; the file named by the fault pids gets both process ids.
 func hang(b *testing.B) {
+	if _, ok := fault("stubborn"); ok {
+		signal.Ignore(syscall.SIGINT)
+	}
 	runtime.LockOSThread()
 	peer := exec.Command("sleep", "600")
 	peer.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -87,6 +109,16 @@ func hang(b *testing.B) {
 		}
 	}
 	select {}
+}
+
+// replace does what a build does to the binary it makes: a new file of that name.
+func replace(b *testing.B, path string) {
+	if err := os.Remove(path); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("another"), 0o777); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // fill writes to path until the disk is full.

@@ -1,0 +1,235 @@
+package results_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"eventbench/helpers/results"
+)
+
+const whole = `# a comment
+goos: linux
+clock: wall
+Unit p50-latency-ns better=lower
+-test.shuffle 4
+BenchmarkEventfdSelf-2   	 100	 422.0 ns/op
+BenchmarkPipeRoundTrip/peer=thread-2   	 100	 5000 ns/op	 4800 p50-latency-ns
+PASS
+`
+
+func TestParse(t *testing.T) {
+	f := mustParse(t, whole)
+	if got, want := f.Names(), []string{"EventfdSelf-2", "PipeRoundTrip/peer=thread-2"}; !slices.Equal(got, want) {
+		t.Errorf("Names() = %q, want %q", got, want)
+	}
+	if got, want := f.Comments, []string{"# a comment"}; !slices.Equal(got, want) {
+		t.Errorf("Comments = %q, want %q", got, want)
+	}
+	if u := f.Units.Get("p50-latency-ns", "better"); u == nil || u.Value != "lower" {
+		t.Errorf("unit metadata of p50-latency-ns = %v, want better=lower", u)
+	}
+	config := f.Config()
+	for key, want := range map[string][]string{"goos": {"linux"}, "clock": {"wall"}, "kernel": nil} {
+		if got := config[key]; !slices.Equal(got, want) {
+			t.Errorf("Config()[%q] = %q, want %q", key, got, want)
+		}
+	}
+	if _, err := results.Parse(strings.NewReader(strings.ReplaceAll(whole, "\n", "\r\n")), "crlf.txt"); err != nil {
+		t.Errorf("the same with CRLF: %v", err)
+	}
+}
+
+func TestConfigVaries(t *testing.T) {
+	f := mustParse(t, "BenchmarkA 1 2 ns/op\nkernel: 6.1\nBenchmarkA 1 2 ns/op\n")
+	if got, want := f.Config()["kernel"], []string{"", "6.1"}; !slices.Equal(got, want) {
+		t.Errorf(`Config()["kernel"] = %q, want %q`, got, want)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	check := func(t *testing.T, in, want string) {
+		t.Helper()
+		f, err := results.Parse(strings.NewReader(in), "old.txt")
+		if err == nil {
+			t.Fatalf("got %d results and no error, want error %q", len(f.Results), want)
+		}
+		if !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("error = %q, want %q", err, want)
+		}
+	}
+	lines := strings.SplitAfter(whole, "\n")
+	t.Run("empty", func(t *testing.T) { check(t, "", "old.txt: the file is empty") })
+	t.Run("blank", func(t *testing.T) { check(t, "\n", "old.txt: no benchmark results in it") })
+	t.Run("text", func(t *testing.T) { check(t, "Dear reader,\nhello\n", "old.txt: no benchmark results in it") })
+	t.Run("binary", func(t *testing.T) { check(t, "\x7fELF\x00\x01", "old.txt: no benchmark results in it") })
+	t.Run("no unit", func(t *testing.T) { check(t, "BenchmarkA 1 2\n", "old.txt:1: missing units") })
+	t.Run("no number", func(t *testing.T) {
+		check(t, "BenchmarkA 1 2 ns/op\nBenchmarkB x 2 ns/op\n", "old.txt:2: parsing iteration count")
+	})
+	t.Run("failed", func(t *testing.T) {
+		check(t, "BenchmarkA 1 2 ns/op\n--- FAIL: BenchmarkB\n    b_test.go:1: 5 sent, 4 received\nFAIL\n",
+			"old.txt:2: not a complete run: --- FAIL: BenchmarkB")
+	})
+	t.Run("failed late", func(t *testing.T) {
+		check(t, "BenchmarkA 1 2 ns/op\nBenchmarkB \t--- FAIL: BenchmarkB\n    b_test.go:1: 5 sent, 4 received\nFAIL\n",
+			"old.txt:2: not a complete run: BenchmarkB \t--- FAIL: BenchmarkB")
+	})
+	t.Run("panicked", func(t *testing.T) {
+		check(t, "BenchmarkA 1 2 ns/op\nBenchmarkB-2 \tpanic: no\n", "old.txt:2: ")
+		check(t, "BenchmarkA 1 2 ns/op\npanic: no\n", "old.txt:2: not a complete run: panic: no")
+	})
+	t.Run("long line", func(t *testing.T) {
+		check(t, "BenchmarkA 1 2 ns/op\nBenchmark"+strings.Repeat("B", 1<<17)+" 1 2 ns/op\n", "old.txt:1: bufio.Scanner: token too long")
+	})
+	t.Run("units in conflict", func(t *testing.T) {
+		check(t, "Unit x better=lower\nUnit x better=higher\nBenchmarkA 1 2 x\n", "old.txt:2: metadata better of unit x already set")
+	})
+	t.Run("cut between lines", func(t *testing.T) {
+		check(t, strings.Join(lines[:len(lines)-2], ""), "old.txt: truncated: no PASS after the last result (line 7)")
+		check(t, whole+"BenchmarkZ 1 2 ns/op\n", "old.txt: truncated: no PASS")
+	})
+	t.Run("not eventbench's", func(t *testing.T) {
+		mustParse(t, "BenchmarkA 1 2 ns/op\n") // others write no clock, and need no PASS
+	})
+}
+
+// Wherever a file is cut, the cut is noticed, except at its very end.
+func TestParseTruncated(t *testing.T) {
+	for n := range len(whole) {
+		if _, err := results.Parse(strings.NewReader(whole[:n]), "old.txt"); err == nil {
+			t.Errorf("cut after %d of %d bytes: no error; the end is %q", n, len(whole), whole[max(n-20, 0):n])
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(whole)
+	f.Add("BenchmarkA 1 2 ns/op\n")
+	f.Add("BenchmarkA-2 \t--- FAIL: x\nFAIL\n")
+	f.Fuzz(func(t *testing.T, in string) {
+		file, err := results.Parse(strings.NewReader(in), "in.txt")
+		if err == nil && len(file.Results) == 0 {
+			t.Error("no error and no results")
+		}
+		if err != nil && !strings.HasPrefix(err.Error(), "in.txt:") {
+			t.Errorf("error %q does not begin with the file's name", err)
+		}
+	})
+}
+
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := results.Read(dir); err == nil || !strings.Contains(err.Error(), dir) {
+		t.Errorf("Read of a directory: error %v, want one that names it", err)
+	}
+	if _, err := results.Read(filepath.Join(dir, "none.txt")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Read of no file: error %v, want %v", err, os.ErrNotExist)
+	}
+}
+
+func TestFind(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"a/x/round-02.txt", "a/x/round-01.txt", "a/x/round-03.failed", "a/x/.round-03.txt.tmp", "b/1.txt", "b/y/2.txt", "none/x.log"} {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("a/x", filepath.Join(root, "latest")); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(root)
+	check := func(path string, want ...string) {
+		t.Helper()
+		if got, err := results.Find(path); err != nil || !slices.Equal(got, want) {
+			t.Errorf("Find(%q) = %q, %v, want %q", path, got, err, want)
+		}
+	}
+	check("a/x", "a/x/round-01.txt", "a/x/round-02.txt")
+	check("a/x/", "a/x/round-01.txt", "a/x/round-02.txt")
+	check("a", "a/x/round-01.txt", "a/x/round-02.txt")
+	check("latest", "latest/round-01.txt", "latest/round-02.txt")
+	check("b", "b/1.txt")
+	check("b/1.txt", "b/1.txt")
+
+	refuse := func(path, want string) {
+		t.Helper()
+		if got, err := results.Find(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Find(%q) = %q, %v, want error with %q", path, got, err, want)
+		}
+	}
+	refuse(".", "holds several sets of results, name one of them:\n\ta/x\n\tb\n\tb/y")
+	refuse("none", "none: no results files (*.txt) in it")
+	refuse("nowhere", "nowhere: no such file")
+}
+
+func TestWrite(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "round-01.txt")
+	for _, want := range []string{"first", "second"} {
+		if err := results.Write(path, []byte(want)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != want {
+			t.Errorf("wrote %q, read %q, %v", want, got, err)
+		}
+	}
+	if err := results.Write(filepath.Join(dir, "no", "x.txt"), nil); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Write where there is no directory: error %v, want %v", err, os.ErrNotExist)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "taken.txt"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := results.Write(filepath.Join(dir, "taken.txt"), nil); err == nil {
+		t.Error("Write to a directory's name: no error")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 2 {
+		t.Errorf("the directory holds %v, want round-01.txt and taken.txt only", entries)
+	}
+}
+
+func TestBenchstat(t *testing.T) {
+	var out strings.Builder
+	if err := results.Benchstat(t.Context(), &out, strings.NewReader(whole), "-"); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "EventfdSelf-2") {
+		t.Errorf("benchstat printed %q, want a row for EventfdSelf-2", out.String())
+	}
+	check := func(stdin, want string, args ...string) {
+		t.Helper()
+		out.Reset()
+		err := results.Benchstat(t.Context(), &out, strings.NewReader(stdin), args...)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("benchstat %q: error %v, want %q", args, err, want)
+		}
+		if out.Len() > 0 {
+			t.Errorf("benchstat %q: error, and yet a table: %q", args, out.String())
+		}
+	}
+	check("", "open none.txt: no such file", "none.txt")
+	check("BenchmarkA 1 2\n", "missing units", "-")
+	check(whole, "parsing -filter", "-filter", "(", "-")
+	check(whole, "no benchmark matches", "-filter", "goos:plan9", "-")
+	check(whole, "flag provided but not defined", "-nonesuch", "-")
+}
+
+func mustParse(tb testing.TB, in string) *results.File {
+	tb.Helper()
+	f, err := results.Parse(strings.NewReader(in), "in.txt")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return f
+}
