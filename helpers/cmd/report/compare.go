@@ -66,10 +66,15 @@ func compare(ctx context.Context, inputs []*input, across []string, stdout, stde
 			args = append(args, label+"="+f.Path)
 		}
 	}
+	var out bytes.Buffer
 	for _, d := range differences {
-		fmt.Fprintln(stdout, d)
+		fmt.Fprintln(&out, d)
 	}
-	return results.Benchstat(ctx, stdout, nil, args...)
+	if err := results.Benchstat(ctx, &out, nil, args...); err != nil {
+		return err
+	}
+	_, err = out.WriteTo(stdout)
+	return err
 }
 
 // distinct refuses a file that occurs twice: a sample counted twice makes an
@@ -109,9 +114,10 @@ func reconcile(inputs []*input, across []string) (ignore, differences []string, 
 	}
 	// Part of a benchmark's name, as it were.
 	delete(keys, "pkg")
-	keys["gomaxprocs"] = true
-
-	for _, key := range slices.Sorted(maps.Keys(keys)) {
+	for _, key := range guarded {
+		delete(keys, key)
+	}
+	for _, key := range slices.Concat(guarded, slices.Sorted(maps.Keys(keys))) {
 		first := values(inputs[0].files[0], key)
 		alike := true
 		perInput := make([]map[string]bool, len(inputs))

@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(suite{m}, map[string]func(){"rounds": main})
 }
 
+// quick, as GORACE, keeps a process under -race from sleeping a second at its end.
+const quick = "atexit_sleep_ms=0"
+
 // tiny is the path of the test binary.
 var tiny string
 
@@ -53,6 +56,7 @@ func TestScript(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", quick)
 			return os.Symlink(tiny, filepath.Join(env.WorkDir, "tiny.test"))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -279,7 +283,7 @@ func prepare(t *testing.T, wrap []string, faults ...string) *process {
 	args := slices.Concat(wrap, []string{"rounds", "-rounds", "3", "-benchtime", "20x", "-bench", "Pipe", tiny})
 	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, &p.stdout, &p.stderr
-	p.cmd.Env = append(os.Environ(), "TINY="+strings.Join(append(faults, "pids="+p.pids), " "))
+	p.cmd.Env = append(os.Environ(), "GORACE="+quick, "TINY="+strings.Join(append(faults, "pids="+p.pids), " "))
 	return p
 }
 
