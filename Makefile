@@ -11,10 +11,11 @@ OF        ?=
 OLD       ?=
 NEW       ?=
 ACROSS    ?=
+FILTER    ?=
 
 # Recipes find these in their environment, just as the user wrote them: the $,
 # quotes and blanks of a pattern are neither make's nor the shell's business.
-GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS
+GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER
 $(foreach v,$(GIVEN),$(eval override $v := $$(value $v)))
 export $(GIVEN)
 
@@ -37,8 +38,8 @@ bench: eventbench.test ## measure this kernel; print all figures, then eventfd a
 	go tool report summary "$$dir"
 
 .PHONY: headline
-headline: ## eventfd against the others once more: the last bench, or OF=file-or-directory
-	@go tool report headline "$${OF:-$$RESULTS/latest}"
+headline: ## eventfd against the others: of the last bench or OF=directory; FILTER='/peer:thread'
+	@go tool report headline -filter "$$FILTER" "$${OF:-$$RESULTS/latest}"
 
 .PHONY: compare
 compare: ## what changed from OLD to NEW, files or directories; ACROSS=sandbox lets that differ

@@ -12,6 +12,7 @@ import (
 	"eventbench/helpers/results"
 
 	"golang.org/x/perf/benchfmt"
+	"golang.org/x/perf/benchproc"
 )
 
 // The choice that the headline makes. A benchmark is called Mechanism +
@@ -37,8 +38,13 @@ var (
 	units = []string{"ns/op", "instrs/op", "delivered/op"}
 )
 
+// usualPlaces, in benchstat's syntax of filters, is what the headline shows
+// unless asked for other topologies; of all, it would be a hundred rows. A signal
+// is what processes send each other, and across CPUs wall time is mostly noise.
+const usualPlaces = "-/peer:thread -/cpus:(cross OR free)"
+
 // errNoPair means that there is nothing to set against each other.
-var errNoPair = fmt.Errorf("no mechanism was measured beside %s in the same operation and topology", base)
+var errNoPair = fmt.Errorf("no mechanism was measured beside %s in the same operation and topology (-filter '*' looks at all topologies)", base)
 
 // A subject is what a benchmark's name says, taken apart.
 type subject struct {
@@ -89,11 +95,14 @@ func (r row) label() string {
 // So there are two, base and the other, and a row for each pair. benchstat is
 // given the results as they are, with two configuration lines more, which tell
 // it row and column; base's results are repeated in each row.
-func headline(ctx context.Context, in *input, stdout io.Writer) error {
+func headline(ctx context.Context, in *input, filter *benchproc.Filter, stdout io.Writer) error {
 	if _, _, err := reconcile([]*input{in}, nil); err != nil {
 		return err
 	}
-	rows := pair(in.files)
+	rows, err := pair(in.files, filter)
+	if err != nil {
+		return err
+	}
 	if len(rows) == 0 {
 		return errNoPair
 	}
@@ -127,12 +136,17 @@ func headline(ctx context.Context, in *input, stdout io.Writer) error {
 		"-filter", ".unit:("+strings.Join(units, " OR ")+")", "-")
 }
 
-// pair finds the rows, in the order of the table.
-func pair(files []*results.File) []row {
+// pair finds the rows among what the filter lets pass, in the order of the
+// table.
+func pair(files []*results.File, filter *benchproc.Filter) ([]row, error) {
 	all := make(map[subject][]*benchfmt.Result)
 	for _, f := range files {
 		for _, r := range f.Results {
-			if s, ok := parseName(r.Name); ok {
+			match, err := filter.Match(r)
+			if err != nil {
+				return nil, err
+			}
+			if s, ok := parseName(r.Name); ok && match.Any() {
 				all[s] = append(all[s], r)
 			}
 		}
@@ -159,7 +173,7 @@ func pair(files []*results.File) []row {
 			cmp.Compare(a.variant, b.variant),
 		)
 	})
-	return rows
+	return rows, nil
 }
 
 // rank is the mechanism's place in the order of mechanisms.

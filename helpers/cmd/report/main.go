@@ -3,7 +3,7 @@
 // Usage:
 //
 //	go tool report summary RESULTS
-//	go tool report headline RESULTS
+//	go tool report headline [-filter expr] RESULTS
 //	go tool report compare [-across keys] OLD NEW...
 //
 // RESULTS, OLD and NEW are files in the Go benchmark format or directories of
@@ -16,7 +16,9 @@
 //
 // Headline shows eventfd against every other mechanism that was measured doing
 // the same operation in the same topology: a row for each, eventfd's figure,
-// the other's, and the difference.
+// the other's, and the difference. Of the topologies it shows those between
+// processes on one CPU; -filter, in benchstat's syntax, asks for others:
+// '/peer:thread /cpus:cross', or '*' for all.
 //
 // Compare shows what has changed between OLD and NEW, such as two kernels or
 // two runs. Above the table it says in what else the two differ.
@@ -34,6 +36,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -42,15 +45,18 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"golang.org/x/perf/benchproc"
 )
 
 const usage = `Usage:
 	go tool report summary RESULTS                    each benchmark, then the headline
-	go tool report headline RESULTS                   eventfd against the others
+	go tool report headline [-filter expr] RESULTS    eventfd against the others
 	go tool report compare [-across keys] OLD NEW...  what changed
 
 Each argument is a file in the Go benchmark format or a directory of them (*.txt).
 -across lets the figures differ in keys of accelerator, qemu, cpu-model, gomaxprocs, sandbox.
+-filter shows other topologies than peer=process on one CPU, such as '/peer:thread', or '*'.
 `
 
 func main() {
@@ -78,6 +84,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func report(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var across []string
+	filter, err := benchproc.NewFilter(usualPlaces)
+	if err != nil {
+		return err
+	}
 	fs := flag.NewFlagSet("report", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	verb := ""
@@ -90,7 +100,12 @@ func report(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 			across, err = parseAcross(list)
 			return err
 		})
-	case "summary", "headline":
+	case "headline":
+		fs.Func("filter", "", func(expr string) (err error) {
+			filter, err = benchproc.NewFilter(cmp.Or(expr, usualPlaces))
+			return err
+		})
+	case "summary":
 	case "-h", "-help", "--help", "help":
 		return flag.ErrHelp
 	default:
@@ -117,13 +132,13 @@ func report(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 		inputs = append(inputs, in)
 	}
 	if verb == "headline" {
-		return headline(ctx, inputs[0], stdout)
+		return headline(ctx, inputs[0], filter, stdout)
 	}
 	if err := compare(ctx, inputs, across, stdout, stderr); err != nil || verb == "compare" {
 		return err
 	}
 	fmt.Fprintln(stdout)
-	err := headline(ctx, inputs[0], stdout)
+	err = headline(ctx, inputs[0], filter, stdout)
 	if errors.Is(err, errNoPair) {
 		fmt.Fprintf(stderr, "report: no headline: %v\n", err)
 		return nil

@@ -131,13 +131,27 @@ func (w limitedWriter) Write(p []byte) (int, error) {
 	return w.buf.Write(p)
 }
 
-// tail is the end of what the child printed, for an error message.
-func (o *output) tail() string {
-	const lines = 20
-	text := strings.TrimRight(o.stdout.String(), "\n") + "\n" + o.stderr.String()
-	all := strings.Split(strings.TrimSpace(text), "\n")
-	if len(all) > lines {
-		all = all[len(all)-lines:]
+// excerpt is the part of what the child printed that goes into an error
+// message: the benchmarks that failed with what they logged, else the end.
+func (o *output) excerpt() string {
+	const most = 20
+	var failures, logged []string
+	for line := range strings.Lines(o.stdout.String()) {
+		switch line = strings.TrimRight(line, "\n"); {
+		case strings.HasPrefix(line, " "):
+			logged = append(logged, line)
+		case strings.HasPrefix(line, "--- FAIL: ") && len(logged) > 0:
+			failures = append(append(failures, line), logged...)
+			logged = nil
+		default:
+			logged = nil
+		}
 	}
-	return "\t" + strings.Join(all, "\n\t")
+	lines := failures[:min(len(failures), most)]
+	if lines == nil {
+		text := strings.TrimRight(o.stdout.String(), "\n") + "\n" + o.stderr.String()
+		lines = strings.Split(strings.TrimSpace(text), "\n")
+		lines = lines[max(0, len(lines)-most):]
+	}
+	return "\t" + strings.Join(lines, "\n\t")
 }

@@ -71,8 +71,9 @@ func measure(ctx context.Context, opts options, p *progress) (dir string, err er
 			return "", fmt.Errorf("round %d: %w\n\t%d of %d rounds are in %s; the same command goes on from there",
 				n, err, opts.rounds-len(missing)+i, opts.rounds, s.dir)
 		}
-		if p.end(); p.terminal == nil {
-			left, _ := p.left(p.start.Add(p.finished[i]))
+		p.end()
+		if p.terminal == nil {
+			left := p.mean() * time.Duration(len(missing)-i-1)
 			p.say("round %d/%d: %s elapsed, about %s left", n, opts.rounds, clock(time.Since(p.begun)), clock(left))
 		}
 	}
@@ -105,7 +106,7 @@ func look(ctx context.Context, opts options, settings string, p *progress) (surv
 		return survey{}, err
 	}
 	if err != nil {
-		return survey{}, fmt.Errorf("-bench=%s: running each benchmark once: %w\n%s", opts.bench, err, out.tail())
+		return survey{}, fmt.Errorf("-bench=%s: running each benchmark once: %w\n%s", opts.bench, err, out.excerpt())
 	}
 	skipped := skips(out.stdout.String())
 	for _, name := range slices.Sorted(maps.Keys(skipped)) {
@@ -133,7 +134,7 @@ func list(ctx context.Context, opts options, p *progress) ([]string, error) {
 	if top, _, below := strings.Cut(opts.bench, "/"); below {
 		out, err := runChild(ctx, opts.binary, benchArgs(top, "1x"), opts.limit, p)
 		if err != nil {
-			return nil, fmt.Errorf("-bench=%s: running each benchmark of %s once: %w\n%s", opts.bench, top, err, out.tail())
+			return nil, fmt.Errorf("-bench=%s: running each benchmark of %s once: %w\n%s", opts.bench, top, err, out.excerpt())
 		}
 		if f, err := results.Parse(&out.stdout, "a run of each benchmark once"); err == nil {
 			return f.Names(), nil // if not: what is at the top level may help
@@ -141,7 +142,7 @@ func list(ctx context.Context, opts options, p *progress) ([]string, error) {
 	}
 	out, err := runChild(ctx, opts.binary, []string{"-test.list=^Benchmark"}, opts.limit, p)
 	if err != nil {
-		return nil, fmt.Errorf("listing the benchmarks: %w\n%s", err, out.tail())
+		return nil, fmt.Errorf("listing the benchmarks: %w\n%s", err, out.excerpt())
 	}
 	return strings.Fields(out.stdout.String()), nil
 }
@@ -189,7 +190,7 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, build strin
 		err = s.check(data, path, opts.count)
 	}
 	if err != nil {
-		what := "\n" + out.tail()
+		what := "\n" + out.excerpt()
 		if errors.As(err, new(stuck)) {
 			what = "" // the end of many goroutines' stacks tells nothing
 		}

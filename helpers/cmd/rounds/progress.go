@@ -58,13 +58,20 @@ func (p *progress) begin(label string, total, after int) {
 	p.draw(now)
 }
 
-// end says that the round came to a good end, and how long it took.
-func (p *progress) end() time.Duration {
+// end says that the round came to a good end.
+func (p *progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	took := time.Since(p.start)
-	p.finished = append(p.finished, took)
-	return took
+	p.finished = append(p.finished, time.Since(p.start))
+}
+
+// mean is how long a finished round took.
+func (p *progress) mean() time.Duration {
+	var sum time.Duration
+	for _, d := range p.finished {
+		sum += d
+	}
+	return sum / time.Duration(len(p.finished))
 }
 
 // Write sees what the child prints. With -test.v that is a benchmark's name when
@@ -176,10 +183,7 @@ func (p *progress) left(now time.Time) (time.Duration, bool) {
 	var round time.Duration
 	switch {
 	case len(p.finished) > 0:
-		for _, d := range p.finished {
-			round += d
-		}
-		round /= time.Duration(len(p.finished))
+		round = p.mean()
 	case p.done > 0 && p.total > 0:
 		round = here * time.Duration(p.total) / time.Duration(p.done)
 	default:
