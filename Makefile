@@ -24,7 +24,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  BENCH=regexp ROUNDS=n BENCHTIME=1s|1000x COUNT=n SEED=n RESULTS=dir"
-	@echo "    narrow or widen bench: make bench BENCH='^Eventfd' ROUNDS=20"
+	@echo "    narrow or widen bench: make bench BENCH='Eventfd|Pipe' ROUNDS=20"
 
 # One build for all rounds. Without VCS stamps: a commit is no new build.
 .PHONY: eventbench.test
@@ -39,7 +39,8 @@ bench: eventbench.test ## measure this kernel; print all figures, then eventfd a
 
 .PHONY: headline
 headline: ## eventfd against the others: of the last bench or OF=directory; FILTER='/peer:thread'
-	@go tool report headline -filter "$$FILTER" "$${OF:-$$RESULTS/latest}"
+	@of="$${OF:-$$RESULTS/latest}" && test -e "$$of" || { echo "no results in $$of: make bench makes them" >&2; exit 1; } && \
+	go tool report headline -filter "$$FILTER" "$$of"
 
 .PHONY: compare
 compare: ## what changed from OLD to NEW, files or directories; ACROSS=sandbox lets that differ
@@ -66,5 +67,5 @@ check: ## everything CI runs
 	go test -race ./...
 	@echo "make bench, one round"
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT INT TERM && \
-	$(MAKE) --no-print-directory bench RESULTS="$$dir" ROUNDS=1 BENCHTIME=100x BENCH='^(Eventfd|Pipe)' && \
+	$(MAKE) --no-print-directory bench RESULTS="$$dir" ROUNDS=1 BENCHTIME=100x BENCH='Eventfd|PipeSelf' && \
 	$(MAKE) --no-print-directory headline OF="$$dir"

@@ -125,7 +125,7 @@ func look(ctx context.Context, opts options, settings string, p *progress) (surv
 	if err != nil {
 		return survey{}, err
 	}
-	return survey{}, fmt.Errorf("-bench=%s: no benchmark matches; there are:\n\t%s", opts.bench, strings.Join(known, "\n\t"))
+	return survey{}, fmt.Errorf("-bench=%s: no benchmark matches (mind that their names begin with Benchmark); there are:\n\t%s", opts.bench, strings.Join(known, "\n\t"))
 }
 
 // list returns the names of the benchmarks that opts.bench could mean: all at
