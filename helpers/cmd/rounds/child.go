@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"eventbench/helpers/interrupt"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -81,9 +83,9 @@ func runChild(ctx context.Context, binary string, args []string, limit time.Dura
 			return &out, err
 		case <-ctx.Done():
 			stop := syscall.SIGTERM
-			var i interrupt
+			var i interrupt.Error
 			if errors.As(context.Cause(ctx), &i) {
-				stop = i.signal
+				stop = i.Signal
 			}
 			unix.Kill(-pid, stop)
 			await(ended, pid)

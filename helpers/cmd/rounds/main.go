@@ -57,16 +57,15 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
+
+	"eventbench/helpers/interrupt"
 )
 
 func main() {
-	ctx := untilSignal()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(interrupt.Context(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // options are what the user asks for. Together with the binary's content those
@@ -94,11 +93,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	dir, err := measure(ctx, opts, newProgress(stderr))
-	var stopped interrupt
+	var stopped interrupt.Error
 	switch {
 	case errors.As(err, &stopped):
 		fmt.Fprintf(stderr, "rounds: %v\n", err)
-		return 128 + int(stopped.signal)
+		return stopped.Status()
 	case err != nil:
 		fmt.Fprintf(stderr, "rounds: %v\n", err)
 		return 1
@@ -187,28 +186,4 @@ func usage() string {
 	fs.SetOutput(&s)
 	fs.PrintDefaults()
 	return s.String()
-}
-
-// An interrupt is the signal that ended the run.
-type interrupt struct{ signal syscall.Signal }
-
-func (i interrupt) Error() string { return "stopped by " + i.signal.String() }
-
-// untilSignal returns a context that ends, with an interrupt as its cause, at
-// the first signal asking to stop. Those after it change nothing: in a terminal
-// Ctrl-C arrives twice, from the terminal and passed on by the go command.
-func untilSignal() context.Context {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	signals := make(chan os.Signal, 1)
-	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		// nohup and a shell's & without job control mean ignored to stay ignored.
-		if !signal.Ignored(s) {
-			signal.Notify(signals, s)
-		}
-	}
-	go func() {
-		s := <-signals
-		cancel(interrupt{s.(syscall.Signal)})
-	}()
-	return ctx
 }

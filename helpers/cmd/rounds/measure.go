@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"eventbench/helpers/interrupt"
 	"eventbench/helpers/results"
 )
 
@@ -21,7 +22,7 @@ import (
 // the set they belong to.
 func measure(ctx context.Context, opts options, p *progress) (dir string, err error) {
 	defer p.clear()
-	build, err := hash(opts.binary)
+	build, err := results.Hash(opts.binary)
 	if err != nil {
 		return "", err
 	}
@@ -34,10 +35,10 @@ func measure(ctx context.Context, opts options, p *progress) (dir string, err er
 		return "", err
 	}
 	host = filepath.Join(opts.results, host)
-	if err := makeDir(host); err != nil {
+	if err := results.MakeDir(host); err != nil {
 		return "", err
 	}
-	unlock, err := lock(host)
+	unlock, err := results.Lock(host)
 	if err != nil {
 		return "", err
 	}
@@ -51,10 +52,10 @@ func measure(ctx context.Context, opts options, p *progress) (dir string, err er
 	if err != nil {
 		return "", err
 	}
-	if err := makeDir(s.dir); err != nil {
+	if err := results.MakeDir(s.dir); err != nil {
 		return "", err
 	}
-	if err := link(opts.results, s.dir); err != nil {
+	if err := results.Link(opts.results, s.dir); err != nil {
 		return "", err
 	}
 
@@ -102,7 +103,7 @@ func quiet(out []byte) []byte {
 func look(ctx context.Context, opts options, settings string, p *progress) (survey, error) {
 	p.begin("looking what there is", 0, 0)
 	out, err := runChild(ctx, opts.binary, benchArgs(opts.bench, "1x"), opts.limit, p)
-	if errors.As(err, new(interrupt)) {
+	if errors.As(err, new(interrupt.Error)) {
 		return survey{}, err
 	}
 	if err != nil {
@@ -167,7 +168,7 @@ func skips(out string) map[string]string {
 
 // measureRound runs round n and, if it is flawless, puts its file into the set.
 func (s *set) measureRound(ctx context.Context, n int, opts options, build string, p *progress) error {
-	if now, err := hash(opts.binary); err != nil {
+	if now, err := results.Hash(opts.binary); err != nil {
 		return err
 	} else if now != build {
 		return fmt.Errorf("%s was replaced by another build since this run began", opts.binary)
@@ -176,7 +177,7 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, build strin
 		fmt.Sprintf("-test.count=%d", opts.count), fmt.Sprintf("-test.shuffle=%d", opts.seed+int64(n)))
 	began := time.Now()
 	out, err := runChild(ctx, opts.binary, args, opts.limit, p)
-	if errors.As(err, new(interrupt)) {
+	if errors.As(err, new(interrupt.Error)) {
 		return err
 	}
 	header := fmt.Sprintf("# Round %d of go tool rounds: one process, its benchmarks in an order of its own.\n", n) +

@@ -3,11 +3,8 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -85,15 +82,7 @@ func (o options) settings(build string) string {
 
 // settingsDir is the short form of settings, for people: a directory's name.
 func (o options) settingsDir() string {
-	name := "all"
-	if o.bench != "." {
-		name = odd.ReplaceAllString(o.bench, "_")
-		if name != o.bench || name == "all" || len(name) > 60 || name[0] == '.' {
-			sum := sha256.Sum256([]byte(o.bench))
-			name = fmt.Sprintf("%.60s-%x", strings.Trim(name, "_."), sum[:3])
-		}
-	}
-	name += "-" + o.benchtime
+	name := results.PatternName(o.bench) + "-" + o.benchtime
 	if o.count != 1 {
 		name += fmt.Sprintf("-count%d", o.count)
 	}
@@ -103,10 +92,6 @@ func (o options) settingsDir() string {
 	return name
 }
 
-// odd is what does not go into a file's name: among others =, which benchstat
-// takes for the end of a label.
-var odd = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
-
 // hostDir names the machine and its kernel.
 func hostDir() (string, error) {
 	var u unix.Utsname
@@ -114,54 +99,7 @@ func hostDir() (string, error) {
 		return "", fmt.Errorf("uname: %w", err)
 	}
 	name := unix.ByteSliceToString(u.Nodename[:]) + "-" + unix.ByteSliceToString(u.Release[:])
-	return odd.ReplaceAllString(name, "_"), nil
-}
-
-// hash returns the SHA-256 of the file at path, in hexadecimal.
-func hash(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// makeDir makes the directory and finds out that files can be written there,
-// now rather than when the first round has been measured.
-func makeDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return fmt.Errorf("no place for results: %w", err)
-	}
-	trial := filepath.Join(dir, "trial")
-	// As much as a round of a thousand benchmarks takes.
-	if err := results.Write(trial, make([]byte, 256<<10)); err != nil {
-		return fmt.Errorf("no place for results: %w", err)
-	}
-	return os.Remove(trial)
-}
-
-// lock keeps other runs from measuring on this machine, into the same results,
-// until the returned function is called or the process ends.
-func lock(dir string) (unlock func(), err error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
-	case nil:
-		return func() { f.Close() }, nil
-	case unix.EWOULDBLOCK:
-		f.Close()
-		return nil, fmt.Errorf("%s: another run is measuring into it; wait until it has ended: two at once would measure each other", dir)
-	default:
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
-	}
+	return results.FileName(name), nil
 }
 
 // A set is a directory of rounds that are alike.
@@ -227,20 +165,4 @@ func roundsIn(dir string) ([]int, error) {
 	}
 	slices.Sort(rounds)
 	return rounds, nil
-}
-
-// link lets results/latest lead to dir.
-func link(root, dir string) error {
-	target, err := filepath.Rel(root, dir)
-	if err != nil {
-		return err
-	}
-	temp := filepath.Join(root, ".latest.tmp")
-	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if err := os.Symlink(target, temp); err != nil {
-		return err
-	}
-	return os.Rename(temp, filepath.Join(root, "latest"))
 }

@@ -1,0 +1,38 @@
+//go:build linux
+
+// Package interrupt ends long runs in good order when a signal asks for it.
+package interrupt
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// An Error is the signal that ended a run.
+type Error struct{ Signal syscall.Signal }
+
+func (e Error) Error() string { return "stopped by " + e.Signal.String() }
+
+// Status is the exit status by which shells know that a signal ended a program.
+func (e Error) Status() int { return 128 + int(e.Signal) }
+
+// Context returns a context that ends, with an Error as its cause, at
+// the first signal asking to stop. Those after it change nothing: in a terminal
+// Ctrl-C arrives twice, from the terminal and passed on by the go command.
+func Context() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		// nohup and a shell's & without job control mean ignored to stay ignored.
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
+	go func() {
+		s := <-signals
+		cancel(Error{s.(syscall.Signal)})
+	}()
+	return ctx
+}

@@ -1,0 +1,102 @@
+//go:build linux
+
+package results
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// odd is what does not go into a file's name: among others =, which benchstat
+// takes for the end of a label.
+var odd = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// FileName returns s with what does not go into a file's name replaced.
+func FileName(s string) string { return odd.ReplaceAllString(s, "_") }
+
+// PatternName returns a file's name for the set of benchmarks that match the
+// pattern: "all" for all of them, else the pattern as far as it can be one,
+// made unique if it had to be changed.
+func PatternName(pattern string) string {
+	if pattern == "." {
+		return "all"
+	}
+	name := FileName(pattern)
+	if name != pattern || name == "all" || len(name) > 60 || name[0] == '.' {
+		sum := sha256.Sum256([]byte(pattern))
+		name = fmt.Sprintf("%.60s-%x", strings.Trim(name, "_."), sum[:3])
+	}
+	return name
+}
+
+// Hash returns the SHA-256 of the file at path, in hexadecimal.
+func Hash(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// MakeDir makes the directory and finds out that files can be written there,
+// now rather than when the first round has been measured.
+func MakeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return fmt.Errorf("no place for results: %w", err)
+	}
+	trial := filepath.Join(dir, "trial")
+	// As much as a round of a thousand benchmarks takes.
+	if err := Write(trial, make([]byte, 256<<10)); err != nil {
+		return fmt.Errorf("no place for results: %w", err)
+	}
+	return os.Remove(trial)
+}
+
+// Lock keeps other runs from measuring on this machine, into the same results,
+// until the returned function is called or the process ends.
+func Lock(dir string) (unlock func(), err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
+	case nil:
+		return func() { f.Close() }, nil
+	case unix.EWOULDBLOCK:
+		f.Close()
+		return nil, fmt.Errorf("%s: another run is measuring into it; wait until it has ended: two at once would measure each other", dir)
+	default:
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+}
+
+// Link lets latest, in root, lead to dir.
+func Link(root, dir string) error {
+	target, err := filepath.Rel(root, dir)
+	if err != nil {
+		return err
+	}
+	temp := filepath.Join(root, ".latest.tmp")
+	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Symlink(target, temp); err != nil {
+		return err
+	}
+	return os.Rename(temp, filepath.Join(root, "latest"))
+}
