@@ -9,6 +9,7 @@ package results
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -160,6 +161,65 @@ func (f *File) Names() []string {
 		names[i] = string(r.Name.Full())
 	}
 	return names
+}
+
+// Repeated returns how many results the benchmark with most of them has. More
+// than one is what go test -count leaves.
+func (f *File) Repeated() int {
+	times, most := make(map[string]int), 0
+	for _, name := range f.Names() {
+		times[name]++
+		most = max(most, times[name])
+	}
+	return most
+}
+
+// Medians returns the results of f with those of one name and configuration
+// made one: the median of each unit. Results of one process share that
+// process's luck, so that several of them are no more of a sample than one.
+func (f *File) Medians() []*benchfmt.Result {
+	var order []string
+	groups := make(map[string][]*benchfmt.Result)
+	for _, r := range f.Results {
+		key := string(r.Name.Full())
+		for _, c := range r.Config {
+			key += "\n" + c.Key + ": " + string(c.Value)
+		}
+		if groups[key] == nil {
+			order = append(order, key)
+		}
+		groups[key] = append(groups[key], r)
+	}
+	var medians []*benchfmt.Result
+	for _, key := range order {
+		m := groups[key][0].Clone()
+		m.Values = nil
+		var units []string
+		values := make(map[string][]benchfmt.Value)
+		for _, r := range groups[key] {
+			for _, v := range r.Values {
+				if values[v.Unit] == nil {
+					units = append(units, v.Unit)
+				}
+				values[v.Unit] = append(values[v.Unit], v)
+			}
+		}
+		for _, unit := range units {
+			m.Values = append(m.Values, median(values[unit]))
+		}
+		medians = append(medians, m)
+	}
+	return medians
+}
+
+// median returns the middle of values of one unit, which it sorts, or the mean
+// of the two in the middle.
+func median(values []benchfmt.Value) benchfmt.Value {
+	slices.SortFunc(values, func(a, b benchfmt.Value) int { return cmp.Compare(a.Value, b.Value) })
+	m, other := values[len(values)/2], values[(len(values)-1)/2]
+	m.Value = (m.Value + other.Value) / 2
+	m.OrigValue = (m.OrigValue + other.OrigValue) / 2
+	return m
 }
 
 // Config returns the configuration of f: for each key the values it has among

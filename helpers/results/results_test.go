@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"eventbench/helpers/results"
+
+	"golang.org/x/perf/benchfmt"
 )
 
 const whole = `# a comment
@@ -47,6 +49,28 @@ func TestConfigVaries(t *testing.T) {
 	f := mustParse(t, "BenchmarkA 1 2 ns/op\nkernel: 6.1\nBenchmarkA 1 2 ns/op\n")
 	if got, want := f.Config()["kernel"], []string{"", "6.1"}; !slices.Equal(got, want) {
 		t.Errorf(`Config()["kernel"] = %q, want %q`, got, want)
+	}
+}
+
+func TestMedians(t *testing.T) {
+	f := mustParse(t, "BenchmarkA 1 5 ns/op 7 allocs/op\nBenchmarkB 1 1 ns/op\nBenchmarkA 1 1 ns/op\nBenchmarkA 1 3 ns/op 9 allocs/op\n"+
+		"kernel: 6.1\nBenchmarkA 1 100 ns/op\n")
+	if got, want := f.Repeated(), 4; got != want {
+		t.Errorf("Repeated() = %d, want %d", got, want)
+	}
+	var out strings.Builder
+	w := benchfmt.NewWriter(&out)
+	for _, r := range f.Medians() {
+		if err := w.Write(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := "BenchmarkA 1 3 ns/op 8 allocs/op\nBenchmarkB 1 1 ns/op\n\nkernel: 6.1\n\nBenchmarkA 1 100 ns/op\n"
+	if got := strings.TrimLeft(out.String(), "\n"); got != want {
+		t.Errorf("Medians() = %q, want %q", got, want)
+	}
+	if got, want := f.Results[0].Values[0].OrigValue, 5.0; got != want {
+		t.Errorf("the first result has become %v ns/op, want %v as before", got, want)
 	}
 }
 

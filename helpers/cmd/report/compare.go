@@ -28,7 +28,10 @@ type input struct {
 	files []*results.File
 }
 
-func load(arg string) (*input, error) {
+// load reads the file or directory arg. A file of several is one sample, so the
+// results that a benchmark has in it are made one. In a file that is alone they
+// stay, since they are all there is, and the user is told what they are not.
+func load(arg string, stderr io.Writer) (*input, error) {
 	paths, err := results.Find(arg)
 	if err != nil {
 		return nil, err
@@ -40,6 +43,14 @@ func load(arg string) (*input, error) {
 			return nil, err
 		}
 		in.files = append(in.files, f)
+	}
+	if len(in.files) > 1 {
+		for _, f := range in.files {
+			f.Results = f.Medians()
+		}
+	} else if n := in.files[0].Repeated(); n > 1 {
+		fmt.Fprintf(stderr, "report: %s: %d results of a benchmark in one file: if one process made them, "+
+			"intervals do not show how processes differ, and come out too narrow\n", in.files[0].Path, n)
 	}
 	return in, nil
 }
@@ -53,24 +64,30 @@ func compare(ctx context.Context, inputs []*input, across []string, stdout, stde
 	if err != nil {
 		return err
 	}
+	units, err := unitsOf(inputs)
+	if err != nil {
+		return err
+	}
 	if err := common(inputs, ignore, stderr); err != nil {
 		return err
 	}
 	for i, key := range ignore {
 		ignore[i] = strconv.Quote(key)
 	}
-	// Rows by name: in the files the benchmarks are in random order.
-	args := []string{"-table", ".config", "-row", ".fullname@alpha", "-col", ".file", "-ignore", strings.Join(ignore, ",")}
+	var cells []cell
 	for i, label := range labels(inputs) {
 		for _, f := range inputs[i].files {
-			args = append(args, label+"="+f.Path)
+			cells = append(cells, cell{"", label, f.Results})
 		}
 	}
 	var out bytes.Buffer
 	for _, d := range differences {
 		fmt.Fprintln(&out, d)
 	}
-	if err := results.Benchstat(ctx, &out, nil, args...); err != nil {
+	// Rows by name: in the files the benchmarks are in random order.
+	err = table(ctx, &out, units, cells,
+		"-table", ".config", "-row", ".fullname@alpha", "-ignore", strings.Join(append(ignore, ".file"), ","))
+	if err != nil {
 		return err
 	}
 	_, err = out.WriteTo(stdout)
@@ -245,16 +262,11 @@ func labels(inputs []*input) []string {
 		names = append(names, filepath.Base(in.arg))
 		args = append(args, in.arg)
 	}
-	best := args
 	for _, candidate := range [][]string{kernels, names, {"old", "new"}} {
 		different := slices.Compact(slices.Sorted(slices.Values(candidate)))
 		if len(candidate) == len(inputs) && len(different) == len(inputs) && different[0] != "" {
-			best = candidate
-			break
+			return candidate
 		}
 	}
-	for i, l := range best {
-		best[i] = strings.ReplaceAll(l, "=", ":") // = would end the label
-	}
-	return best
+	return args
 }

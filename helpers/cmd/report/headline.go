@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -34,8 +33,8 @@ var (
 	// mechanisms come in this order, those not named here after them.
 	mechanisms = []string{"Eventfd", "Signal", "Signalfd", "OSSignal", "Epoll", "Pipe", "Socketpair", "Futex"}
 
-	// units are shown, each in a table.
-	units = []string{"ns/op", "instrs/op", "delivered/op"}
+	// headlineUnits are shown, each in a table.
+	headlineUnits = []string{"ns/op", "instrs/op", "delivered/op"}
 )
 
 // usualPlaces, in benchstat's syntax of filters, is what the headline shows
@@ -92,9 +91,8 @@ func (r row) label() string {
 // headline prints benchstat's table of base against the rest.
 //
 // benchstat compares columns, and more than three of them do not fit a screen.
-// So there are two, base and the other, and a row for each pair. benchstat is
-// given the results as they are, with two configuration lines more, which tell
-// it row and column; base's results are repeated in each row.
+// So there are two, base and the other, and a row for each pair, in which base's
+// results are repeated.
 func headline(ctx context.Context, in *input, filter *benchproc.Filter, stdout io.Writer) error {
 	if _, _, err := reconcile([]*input{in}, nil); err != nil {
 		return err
@@ -106,34 +104,19 @@ func headline(ctx context.Context, in *input, filter *benchproc.Filter, stdout i
 	if len(rows) == 0 {
 		return errNoPair
 	}
-	var data bytes.Buffer
-	w := benchfmt.NewWriter(&data)
-	for _, f := range in.files {
-		for _, u := range f.Units {
-			if err := w.Write(u); err != nil {
-				return err
-			}
-		}
+	units, err := unitsOf([]*input{in})
+	if err != nil {
+		return err
 	}
+	var cells []cell
 	for _, r := range rows {
-		for _, column := range []struct {
-			label   string
-			results []*benchfmt.Result
-		}{{strings.ToLower(base), r.base}, {"the other", r.other}} {
-			for _, res := range column.results {
-				res = res.Clone()
-				res.Config = append(res.Config,
-					benchfmt.Config{Key: "row", Value: []byte(r.label()), File: true},
-					benchfmt.Config{Key: "column", Value: []byte(column.label), File: true})
-				if err := w.Write(res); err != nil {
-					return err
-				}
-			}
-		}
+		cells = append(cells,
+			cell{r.label(), strings.ToLower(base), r.base},
+			cell{r.label(), "the other", r.other})
 	}
-	return results.Benchstat(ctx, stdout, &data,
-		"-table", "kernel-release,cpu,clock", "-row", "row", "-col", "column", "-ignore", ".file",
-		"-filter", ".unit:("+strings.Join(units, " OR ")+")", "-")
+	return table(ctx, stdout, units, cells,
+		"-table", "kernel-release,cpu,clock", "-row", "row", "-ignore", ".file",
+		"-filter", ".unit:("+strings.Join(headlineUnits, " OR ")+")")
 }
 
 // pair finds the rows among what the filter lets pass, in the order of the

@@ -9,7 +9,8 @@
 // RESULTS, OLD and NEW are files in the Go benchmark format or directories of
 // such files (*.txt), as go tool rounds makes them; a directory with a single
 // set somewhere below it stands for that set. Files of one directory are
-// samples of the same thing.
+// samples of the same thing, a file a sample: what a benchmark was measured
+// several times in one of them (-count) counts as its median.
 //
 // Summary shows each benchmark's median and its 95 % interval, all units, and
 // then the headline if there is one.
@@ -125,7 +126,7 @@ func report(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 
 	var inputs []*input
 	for _, arg := range fs.Args() {
-		in, err := load(arg)
+		in, err := load(arg, stderr)
 		if err != nil {
 			return err
 		}

@@ -90,6 +90,6 @@ func TestLabels(t *testing.T) {
 	check("[old.txt new.txt]", in("old.txt", ""), in("new.txt", "6.1"))
 	check("[old new]", in("a/x", "6.1"), in("b/x", "6.1"))
 	check("[a/x b/x b/y]", in("a/x", "6.1"), in("b/x", "6.1"), in("b/y", "6.1"))
-	check("[a:1 b]", in("a=1", "6.1"), in("b", "6.1"))
+	check("[a=1 b]", in("a=1", "6.1"), in("b", "6.1"))
 	check("[6.1]", in("a", "6.1"))
 }

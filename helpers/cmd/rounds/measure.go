@@ -44,7 +44,7 @@ func measure(ctx context.Context, opts options, p *progress) (dir string, err er
 	}
 	defer unlock()
 
-	now, err := look(ctx, opts, opts.settings(build), p)
+	now, err := look(ctx, opts, opts.settings(build), host, p)
 	if err != nil {
 		return "", err
 	}
@@ -100,14 +100,16 @@ func quiet(out []byte) []byte {
 }
 
 // look runs every benchmark once, for a survey, and says which of them skip.
-func look(ctx context.Context, opts options, settings string, p *progress) (survey, error) {
+// The output of one that is stuck is kept in dir.
+func look(ctx context.Context, opts options, settings, dir string, p *progress) (survey, error) {
 	p.begin("looking what there is", 0, 0)
 	out, err := runChild(ctx, opts.binary, benchArgs(opts.bench, "1x"), opts.limit, p)
 	if errors.As(err, new(interrupt.Error)) {
 		return survey{}, err
 	}
 	if err != nil {
-		return survey{}, fmt.Errorf("-bench=%s: running each benchmark once: %w\n%s", opts.bench, err, out.excerpt())
+		return survey{}, fmt.Errorf("-bench=%s: running each benchmark once: %w", opts.bench,
+			explain(err, out, filepath.Join(dir, "each-once.failed"), ""))
 	}
 	skipped := skips(out.stdout.String())
 	for _, name := range slices.Sorted(maps.Keys(skipped)) {
@@ -191,13 +193,7 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, build strin
 		err = s.check(data, path, opts.count)
 	}
 	if err != nil {
-		what := "\n" + out.excerpt()
-		if errors.As(err, new(stuck)) {
-			what = "" // the end of many goroutines' stacks tells nothing
-		}
-		err = fmt.Errorf("%w%s\n\tall it printed: %s", err, what, failed)
-		all := slices.Concat([]byte(header), out.stdout.Bytes(), []byte("\n# standard error:\n"), out.stderr.Bytes())
-		return errors.Join(err, results.Write(failed, all))
+		return explain(err, out, failed, header)
 	}
 	if err := results.Write(path, data); err != nil {
 		return err
@@ -209,6 +205,17 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, build strin
 		return err
 	}
 	return nil
+}
+
+// explain keeps all that a child printed in the file path, and adds to err, for
+// which it does not count, where that is and the part of it that matters.
+func explain(err error, out *output, path, header string) error {
+	if !errors.As(err, new(stuck)) { // of which the end, of a long list of stacks, tells nothing
+		err = fmt.Errorf("%w\n%s", err, out.excerpt())
+	}
+	err = fmt.Errorf("%w\n\tall it printed: %s", err, path)
+	all := slices.Concat([]byte(header), out.stdout.Bytes(), []byte("\n# standard error:\n"), out.stderr.Bytes())
+	return errors.Join(err, results.Write(path, all))
 }
 
 // check is the judgement on a round's file.

@@ -141,7 +141,11 @@ func TestKilled(t *testing.T) {
 func TestTerminal(t *testing.T) {
 	terminal, tty := mustOpenPTY(t, 60)
 	var screen syncBuffer
-	go io.Copy(&screen, terminal)
+	drawn := make(chan struct{})
+	go func() {
+		defer close(drawn)
+		io.Copy(&screen, terminal) // until nobody has the tty any more: EIO
+	}()
 	r := prepare(t, nil, "hang=peer=thread/cpus=cross") // one that others precede
 	r.cmd.Stdin, r.cmd.Stderr = tty, tty
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -155,6 +159,11 @@ func TestTerminal(t *testing.T) {
 	}
 	r.wantGone()
 
+	select {
+	case <-drawn:
+	case <-time.After(patience):
+		t.Fatalf("somebody still has the terminal after %v", patience)
+	}
 	got := screen.String()
 	for _, want := range []string{
 		`\rlooking what there is, 0:0\d elapsed\x1b\[K`,

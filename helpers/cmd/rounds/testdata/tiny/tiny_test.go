@@ -55,6 +55,7 @@ func leaf(b *testing.B, cost time.Duration) {
 	}{
 		{"skip", func() { b.Skip("tiny_call: function not implemented") }},
 		{"always", func() { b.Fatal("100000 sent, 99999 received") }},
+		{"hangonce", func() { hang(b) }},
 	} {
 		if name, ok := fault(f.key); ok && strings.Contains(b.Name(), name) {
 			f.do()
