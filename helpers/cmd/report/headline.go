@@ -37,13 +37,14 @@ var (
 	headlineUnits = []string{"ns/op", "instrs/op", "delivered/op"}
 )
 
-// usualPlaces, in benchstat's syntax of filters, is what the headline shows
-// unless asked for other topologies; of all, it would be a hundred rows. A signal
-// is what processes send each other, and across CPUs wall time is mostly noise.
-const usualPlaces = "-/peer:thread -/cpus:(cross OR free)"
+// usual, in benchstat's syntax of filters, is what the headline shows unless
+// asked for something else; all topologies would make a hundred rows. A signal is
+// what processes send each other, and across CPUs wall time is mostly noise. A
+// timer is no other means to the same end.
+const usual = "-/peer:thread -/cpus:(cross OR free) -.name:/^Timerfd/"
 
 // errNoPair means that there is nothing to set against each other.
-var errNoPair = fmt.Errorf("no mechanism was measured beside %s in the same operation and topology (-filter '*' looks at all topologies)", base)
+var errNoPair = fmt.Errorf("no mechanism was measured beside %s in the same operation and topology (-filter '*' looks at all)", base)
 
 // A subject is what a benchmark's name says, taken apart.
 type subject struct {

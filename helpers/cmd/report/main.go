@@ -85,7 +85,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func report(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var across []string
-	filter, err := benchproc.NewFilter(usualPlaces)
+	filter, err := benchproc.NewFilter(usual)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func report(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 		})
 	case "headline":
 		fs.Func("filter", "", func(expr string) (err error) {
-			filter, err = benchproc.NewFilter(cmp.Or(expr, usualPlaces))
+			filter, err = benchproc.NewFilter(cmp.Or(expr, usual))
 			return err
 		})
 	case "summary":

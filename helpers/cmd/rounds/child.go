@@ -134,7 +134,8 @@ func (w limitedWriter) Write(p []byte) (int, error) {
 }
 
 // excerpt is the part of what the child printed that goes into an error
-// message: the benchmarks that failed with what they logged, else the end.
+// message: the benchmarks that failed with what they logged, else the beginning
+// of its standard error, such as a panic, else the end of all.
 func (o *output) excerpt() string {
 	const most = 20
 	var failures, logged []string
@@ -149,11 +150,14 @@ func (o *output) excerpt() string {
 			logged = nil
 		}
 	}
-	lines := failures[:min(len(failures), most)]
+	lines := failures
+	if lines == nil && o.stderr.Len() > 0 {
+		lines = strings.Split(strings.TrimSpace(o.stderr.String()), "\n")
+	}
 	if lines == nil {
-		text := strings.TrimRight(o.stdout.String(), "\n") + "\n" + o.stderr.String()
-		lines = strings.Split(strings.TrimSpace(text), "\n")
+		lines = strings.Split(strings.TrimSpace(o.stdout.String()), "\n")
 		lines = lines[max(0, len(lines)-most):]
 	}
+	lines = lines[:min(len(lines), most)]
 	return "\t" + strings.Join(lines, "\n\t")
 }

@@ -107,9 +107,12 @@ func look(ctx context.Context, opts options, settings, dir string, p *progress) 
 	if errors.As(err, new(interrupt.Error)) {
 		return survey{}, err
 	}
+	failed := filepath.Join(dir, "each-once.failed")
 	if err != nil {
-		return survey{}, fmt.Errorf("-bench=%s: running each benchmark once: %w", opts.bench,
-			explain(err, out, filepath.Join(dir, "each-once.failed"), ""))
+		return survey{}, fmt.Errorf("-bench=%s: running each benchmark once: %w", opts.bench, explain(err, out, failed, ""))
+	}
+	if err := os.Remove(failed); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return survey{}, err
 	}
 	skipped := skips(out.stdout.String())
 	for _, name := range slices.Sorted(maps.Keys(skipped)) {
