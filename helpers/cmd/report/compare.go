@@ -148,8 +148,12 @@ func reconcile(inputs []*input, across []string) (ignore, differences []string, 
 				}
 				alike = false
 				if slices.Contains(guarded, key) && !slices.Contains(across, key) {
-					return nil, nil, fmt.Errorf("not comparable: %s is %s in %s and %s in %s",
-						key, shown(first), inputs[0].files[0].Path, shown(v), f.Path)
+					hint := ""
+					if key != "clock" {
+						hint = fmt.Sprintf("\n\tif that is the difference to look at: -across %s, with make ACROSS=%s", key, key)
+					}
+					return nil, nil, fmt.Errorf("not comparable: %s is %s in %s and %s in %s%s",
+						key, shown(first), inputs[0].files[0].Path, shown(v), f.Path, hint)
 				}
 				if both := max(len(v), len(first)); both > 1 {
 					return nil, nil, fmt.Errorf("several runs in one file: %s is %s in %s and %s in %s: split it, a file a run",
