@@ -167,7 +167,22 @@ func (s snapshot) signals() {
 			if strings.Trim(f["ShdPnd"], "0") != "" {
 				s["pending "+f["ShdPnd"]] = fmt.Sprintf("signals %s pending on the process", f["ShdPnd"])
 			}
-			is := fmt.Sprintf("ignored signals %s, caught signals %s", f["SigIgn"], f["SigCgt"])
+			s.bits("ignored", f["SigIgn"])
+			s.bits("caught", f["SigCgt"])
+		}
+	}
+}
+
+// bits notes each signal of a mask, in hexadecimal, by itself: what was so
+// before the run is nobody's leak.
+func (s snapshot) bits(what, mask string) {
+	m, err := strconv.ParseUint(mask, 16, 64)
+	if err != nil {
+		return
+	}
+	for sig := unix.Signal(1); sig <= 64; sig++ {
+		if m&(1<<(sig-1)) != 0 {
+			is := fmt.Sprintf("%s signal %d %s", what, sig, unix.SignalName(sig))
 			s[is] = is
 		}
 	}

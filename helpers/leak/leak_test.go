@@ -59,7 +59,7 @@ var leaks = map[string]struct {
 		unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
 		unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGUSR2)
 	}, "0000000000000800 pending on thread"},
-	"ignored": {func() { signal.Ignore(unix.SIGUSR1) }, "ignored signals 0000000000000200"},
+	"ignored": {func() { signal.Ignore(unix.SIGUSR1) }, "ignored signal 10 SIGUSR1"},
 }
 
 func start(name string, args ...string) {

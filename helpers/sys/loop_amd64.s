@@ -1,3 +1,5 @@
+//go:build linux
+
 #include "textflag.h"
 
 // Offsets of account and entry (loop.go); TestLayout compares them.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package sys
 
 // restore names the trampoline by which a handler returns to the kernel: on

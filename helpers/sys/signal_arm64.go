@@ -1,3 +1,5 @@
+//go:build linux
+
 package sys
 
 // restore does nothing: on arm64 handlers return by the vDSO's trampoline.

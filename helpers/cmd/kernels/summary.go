@@ -1,0 +1,214 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"eventbench/helpers/results"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// The units of an operation's cost in counted instructions: the commonest
+// count where it is the same in all boots, where it is not, and the mean.
+const (
+	exactUnit   = "instrs/op"
+	typicalUnit = "typical-instrs/op"
+	meanUnit    = "mean-instrs/op"
+)
+
+// A column is one kernel's boots.
+type column struct {
+	label  string
+	boots  []*results.File
+	counts map[string][]float64 // commonest counts by benchmark, in the order of boots
+	means  map[string][]float64
+}
+
+// summarize prints the kernels in dirs side by side.
+func summarize(ctx context.Context, dirs []string, stdout io.Writer) error {
+	var columns []*column
+	for _, dir := range dirs {
+		files, err := results.Find(dir)
+		if err != nil {
+			return err
+		}
+		c := &column{label: filepath.Base(dir), counts: make(map[string][]float64), means: make(map[string][]float64)}
+		for _, file := range files {
+			f, err := results.Read(file)
+			if err != nil {
+				return fmt.Errorf("%w\n\tremove the file and its boot will be made again", err)
+			}
+			c.boots = append(c.boots, f)
+			for _, r := range f.Results {
+				if v, ok := r.Value(exactUnit); ok {
+					c.counts[r.Name.String()] = append(c.counts[r.Name.String()], v)
+				}
+				if v, ok := r.Value(meanUnit); ok {
+					c.means[r.Name.String()] = append(c.means[r.Name.String()], v)
+				}
+			}
+		}
+		columns = append(columns, c)
+	}
+	exact := exactIn(columns)
+	if err := tables(ctx, columns, exact, stdout); err != nil {
+		return err
+	}
+	spread(columns, stdout)
+	for i := 1; i < len(columns); i++ {
+		changes(columns[i-1], columns[i], stdout)
+	}
+	return nil
+}
+
+// exactIn returns the benchmarks whose commonest count is one and the same in all boots
+// of each kernel.
+func exactIn(columns []*column) map[string]bool {
+	exact := make(map[string]bool)
+	for _, c := range columns {
+		for name, counts := range c.counts {
+			same := slices.Min(counts) == slices.Max(counts)
+			if before, seen := exact[name]; seen {
+				same = same && before
+			}
+			exact[name] = same
+		}
+	}
+	return exact
+}
+
+// tableKeys are the configuration in which results must agree to stand in one table.
+var tableKeys = []string{"accelerator", "qemu", "cpu-model", "clock"}
+
+// tables prints benchstat's tables with a column a kernel, latencies left out.
+func tables(ctx context.Context, columns []*column, exact map[string]bool, stdout io.Writer) error {
+	var data bytes.Buffer
+	w := benchfmt.NewWriter(&data)
+	for _, line := range []string{
+		"Unit " + exactUnit + " better=lower assume=exact\n",
+		"Unit " + typicalUnit + " better=lower\n",
+		"Unit " + meanUnit + " better=lower\n",
+		"Unit delivered/op better=higher\n",
+	} {
+		data.WriteString(line)
+	}
+	for _, c := range columns {
+		for _, f := range c.boots {
+			for _, r := range f.Results {
+				r = r.Clone()
+				var values []benchfmt.Value
+				for _, v := range r.Values {
+					switch {
+					case v.Unit == exactUnit && !exact[r.Name.String()]:
+						v.Unit = typicalUnit
+					case v.Unit == exactUnit, v.Unit == meanUnit, v.Unit == "delivered/op":
+					default:
+						continue
+					}
+					values = append(values, v)
+				}
+				if values == nil {
+					continue
+				}
+				r.Values = values
+				// benchstat notes every other key in which boots differ: the seed, the addresses.
+				r.Config = slices.DeleteFunc(r.Config, func(c benchfmt.Config) bool { return !slices.Contains(tableKeys, c.Key) })
+				r.SetConfig("kernel", c.label)
+				if err := w.Write(r); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return results.Benchstat(ctx, stdout, &data, "-table", strings.Join(tableKeys, ","), "-row", ".fullname",
+		"-col", "kernel@("+labels(columns)+")", "-")
+}
+
+func labels(columns []*column) string {
+	var s []string
+	for _, c := range columns {
+		s = append(s, c.label)
+	}
+	return strings.Join(s, " ")
+}
+
+// spread says how far boots of one kernel lie apart.
+func spread(columns []*column, stdout io.Writer) {
+	fmt.Fprintf(stdout, "\nSpread over boots\n")
+	for _, c := range columns {
+		same := 0
+		for _, counts := range c.counts {
+			if slices.Min(counts) == slices.Max(counts) {
+				same++
+			}
+		}
+		var one, two []float64
+		for name, means := range c.means {
+			s := (slices.Max(means) - slices.Min(means)) / median(means) * 100
+			if strings.Contains(name, "/cpus=cross") {
+				two = append(two, s)
+			} else {
+				one = append(one, s)
+			}
+		}
+		fmt.Fprintf(stdout, "  %-12s %d boots: commonest count the same in all of them for %d of %d benchmarks", c.label, len(c.boots), same, len(c.counts))
+		if one != nil {
+			fmt.Fprintf(stdout, "; range of means: %.2f %% on one CPU", median(one))
+		}
+		if two != nil {
+			fmt.Fprintf(stdout, ", %.2f %% across two", median(two))
+		}
+		fmt.Fprintln(stdout)
+	}
+}
+
+// changes lists what changed most from a to b, by the median commonest count,
+// or the median mean where there is none.
+func changes(a, b *column, stdout io.Writer) {
+	type change struct {
+		name     string
+		from, to float64
+		unit     string
+	}
+	var list []change
+	add := func(from, to map[string][]float64, unit string) {
+		for name := range from {
+			if to[name] != nil && !slices.ContainsFunc(list, func(c change) bool { return c.name == name }) {
+				list = append(list, change{name, median(from[name]), median(to[name]), unit})
+			}
+		}
+	}
+	add(a.counts, b.counts, exactUnit)
+	add(a.means, b.means, meanUnit)
+	ratio := func(c change) float64 { return math.Abs(math.Log(c.to / c.from)) }
+	slices.SortFunc(list, func(x, y change) int {
+		return cmp.Or(cmp.Compare(ratio(y), ratio(x)), strings.Compare(x.name, y.name))
+	})
+	fmt.Fprintf(stdout, "\nWhat changed most from %s to %s\n", a.label, b.label)
+	for _, c := range list[:min(8, len(list))] {
+		fmt.Fprintf(stdout, "  %+7.1f %%  %8.0f → %8.0f %-15s %s\n", (c.to/c.from-1)*100, c.from, c.to, c.unit, c.name)
+	}
+}
+
+// median returns the median of values; NaN of none.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	s := slices.Sorted(slices.Values(values))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}
+
+func nameIs(name string) func(*benchfmt.Result) bool {
+	return func(r *benchfmt.Result) bool { return r.Name.String() == name }
+}
