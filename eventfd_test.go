@@ -187,7 +187,7 @@ func TestEventfdFlags(t *testing.T) {
 			}
 			fd, err := unix.Eventfd(42, fl)
 			must(t, "eventfd2", err)
-			defer unix.Close(fd)
+			t.Cleanup(func() { unix.Close(fd) })
 			if got, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || got != getfl {
 				t.Errorf("F_GETFL: %#x, %v; want %#x", got, err, getfl)
 			}

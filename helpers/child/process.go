@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -48,26 +47,30 @@ type Process struct {
 	tb     testing.TB
 	name   string
 	stdout *os.File
-	stderr *os.File // a memory file: nothing has to drain it
+	stderr *os.File
 	limit  time.Duration
 	asked  bool // the test has looked at how the child ended
 
-	ended  chan struct{} // closed when status is known
-	status unix.WaitStatus
+	drained chan struct{} // closed at the end of stderr
+	ended   chan struct{} // closed when status is known
+	status  unix.WaitStatus
 
 	mu      sync.Mutex
-	gone    bool // reaped: the pid may be another's
-	expired bool // killed by the deadline
+	said    []byte // on stderr
+	gone    bool   // reaped: the pid may be another's
+	expired bool   // killed by the deadline
 }
 
 // Start starts the test binary in a role. The child is killed, with its
 // process group, and reaped at the end of the test.
 func Start(tb testing.TB, r *Role, o Options) *Process {
 	tb.Helper()
+	needFiles(tb)
 	if _, err := os.Stat(self); err != nil {
 		tb.Skipf("a child process needs /proc: %v", err)
 	}
-	p := &Process{tb: tb, name: r.name, limit: o.Deadline, ended: make(chan struct{})}
+	p := &Process{tb: tb, name: r.name, limit: o.Deadline,
+		drained: make(chan struct{}), ended: make(chan struct{})}
 	if p.limit == 0 {
 		p.limit = Patience
 	}
@@ -80,6 +83,9 @@ func Start(tb testing.TB, r *Role, o Options) *Process {
 	}
 	if err != nil {
 		p.close()
+		if errors.Is(err, unix.EMFILE) {
+			tb.Skipf("starting a child in role %s: %v: raise RLIMIT_NOFILE (ulimit -n)", r.name, err)
+		}
 		tb.Fatalf("starting a child in role %s: %v", r.name, err)
 	}
 	timer := time.AfterFunc(p.limit, func() {
@@ -90,6 +96,7 @@ func Start(tb testing.TB, r *Role, o Options) *Process {
 			unix.Kill(-p.Pid, unix.SIGKILL)
 		}
 	})
+	go p.drain()
 	go p.reap()
 	tb.Cleanup(func() {
 		tb.Helper()
@@ -108,32 +115,35 @@ func Start(tb testing.TB, r *Role, o Options) *Process {
 	return p
 }
 
+// needFiles skips a test that could not have another party: started, it might
+// not get far enough to be ended again.
+func needFiles(tb testing.TB) {
+	tb.Helper()
+	const enough = 32
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err == nil && files.Cur < enough {
+		tb.Skipf("%d descriptors are allowed: raise RLIMIT_NOFILE to %d at least (ulimit -n)", files.Cur, enough)
+	}
+}
+
 // open makes the standard descriptors: the parent's ends go into p, the
 // child's are returned.
 func (p *Process) open() (theirs []uintptr, err error) {
-	var in, out [2]int
-	if err := unix.Pipe2(in[:], unix.O_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("pipe2: %w", err)
+	for i, f := range []**os.File{&p.Stdin, &p.stdout, &p.stderr} {
+		var ends [2]int
+		if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+			return theirs, fmt.Errorf("pipe2: %w", err)
+		}
+		ours, other := ends[0], ends[1]
+		if i == 0 {
+			ours, other = other, ours
+		}
+		*f = pollable(ours, fmt.Sprintf("descriptor %d of %s", i, p.name))
+		theirs = append(theirs, uintptr(other))
 	}
-	p.Stdin = pollable(in[1], "stdin of "+p.name)
-	theirs = append(theirs, uintptr(in[0]))
-	if err := unix.Pipe2(out[:], unix.O_CLOEXEC); err != nil {
-		return theirs, fmt.Errorf("pipe2: %w", err)
-	}
-	p.stdout = pollable(out[0], "stdout of "+p.name)
 	p.stdout.SetReadDeadline(time.Now().Add(p.limit + Patience))
 	p.Stdout = bufio.NewReader(p.stdout)
-	theirs = append(theirs, uintptr(out[1]))
-	mem, err := unix.MemfdCreate("stderr of "+p.name, unix.MFD_CLOEXEC)
-	if err != nil {
-		return theirs, fmt.Errorf("memfd_create: %w", err)
-	}
-	p.stderr = os.NewFile(uintptr(mem), "stderr of "+p.name)
-	dup, err := unix.FcntlInt(uintptr(mem), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return theirs, fmt.Errorf("fcntl F_DUPFD_CLOEXEC: %w", err)
-	}
-	return append(theirs, uintptr(dup)), nil
+	return theirs, nil
 }
 
 // pollable makes a file whose reads and writes obey deadlines. Only our side
@@ -175,7 +185,12 @@ func (p *Process) start(r *Role, o Options, files []uintptr) error {
 // reap waits for the end of the child, takes its whole group down while its
 // process id is still its own, and reaps it.
 func (p *Process) reap() {
-	defer close(p.ended)
+	defer func() {
+		// Who left the group and holds stderr open is not waited for.
+		p.stderr.SetReadDeadline(time.Now().Add(time.Second))
+		<-p.drained
+		close(p.ended)
+	}()
 	for {
 		err := unix.Waitid(unix.P_PID, p.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		if err != unix.EINTR {
@@ -192,6 +207,24 @@ func (p *Process) reap() {
 		}
 	}
 	p.gone = true
+}
+
+// drain keeps the first of what the child says on stderr and takes all of it,
+// so that the child never waits for a reader.
+func (p *Process) drain() {
+	defer close(p.drained)
+	var buf [4096]byte
+	for {
+		n, err := p.stderr.Read(buf[:])
+		p.mu.Lock()
+		if len(p.said) < 64<<10 {
+			p.said = append(p.said, buf[:n]...)
+		}
+		p.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
 }
 
 func (p *Process) close() {
@@ -300,11 +333,9 @@ func (p *Process) why() error {
 // Stderr returns what the child has written to its standard error so far (the
 // first 64 KiB), without white space around it.
 func (p *Process) Stderr() string {
-	text, err := io.ReadAll(io.NewSectionReader(p.stderr, 0, 64<<10))
-	if err != nil {
-		text = fmt.Appendf(text, "(stderr: %v)", err)
-	}
-	return strings.TrimSpace(string(text))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.TrimSpace(string(p.said))
 }
 
 // The kernel sends a child its death signal when the *thread* that started

@@ -31,6 +31,8 @@ type Thread struct {
 // Go runs f on a thread of its own; what names it in messages. The test must
 // let f return and Join it: a thread that blocks cannot be taken away.
 func Go(tb testing.TB, what string, f func() error) *Thread {
+	tb.Helper()
+	needFiles(tb)
 	t := &Thread{tb: tb, what: what, done: make(chan struct{})}
 	tid := make(chan int)
 	go func() {
@@ -113,6 +115,11 @@ func awaitBlocked(tb testing.TB, what string, pid, tid int, ended <-chan struct{
 
 func await(tb testing.TB, what string, pid, tid int, ended <-chan struct{}, want string, ok func(state) bool) {
 	tb.Helper()
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		// Nothing to go by but that going to sleep takes a moment.
+		time.Sleep(50 * time.Millisecond)
+		return
+	}
 	deadline := time.Now().Add(Patience)
 	for {
 		s := threadState(pid, tid)
@@ -132,14 +139,15 @@ func await(tb testing.TB, what string, pid, tid int, ended <-chan struct{}, want
 
 // state is what /proc tells of a thread.
 type state struct {
-	state byte // as in proc_pid_stat(5); 0 if it is gone
+	state byte // as in proc_pid_stat(5); 0 if that is not known
 	call  int  // the system call it sleeps in; -1 for none or not known
 	known bool // whether call would be known
+	err   error
 }
 
 func (s state) String() string {
-	if s.state == 0 {
-		return "gone"
+	if s.err != nil {
+		return fmt.Sprintf("in a state not known (%v)", s.err)
 	}
 	if s.call < 0 {
 		return fmt.Sprintf("in state %c", s.state)
@@ -160,6 +168,7 @@ func threadState(pid, tid int) state {
 	}
 	text, err := os.ReadFile(dir + "stat")
 	if err != nil {
+		s.err = err // most likely it is gone
 		return s
 	}
 	// The name is in parentheses and may hold anything, parentheses included.
