@@ -957,13 +957,16 @@ func mustTimeouts(tb testing.TB, fd int) {
 	}
 }
 
-// mustTemp opens a file that is gone with the test.
+// mustTemp opens a file that has no name any more.
 func mustTemp(tb testing.TB) int {
 	tb.Helper()
-	fd, err := unix.Open(filepath.Join(tb.TempDir(), "data"), unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
+	f, err := os.CreateTemp("", "eventbench")
 	must(tb, "open", err)
-	tb.Cleanup(func() { unix.Close(fd) })
-	return fd
+	tb.Cleanup(func() { f.Close() })
+	if err := os.Remove(f.Name()); err != nil {
+		tb.Error(err)
+	}
+	return int(f.Fd())
 }
 
 // mustMemory maps memory that the kernel may write to behind Go's back.
