@@ -83,6 +83,7 @@ func solo(b *testing.B, setup func(p *peer.Party) Side, bench func(run runner) (
 	l := sys.NewLoop(p.Arena, side.Calls...)
 	l.Sum = side.Sum
 	l.Reset(0)
+	settle()
 	run := func(n int, record func([]uint64)) error { return p.Run(l, n, record, nil) }
 	peer.SkipOrFatal(b, run(warmup, nil))
 	n := bench(run)
@@ -116,6 +117,7 @@ func RoundTrip(b *testing.B, setup func(p *peer.Pair) (here, there Side)) {
 		}
 		p.Here.Reset(0)
 		p.There.Reset(warmup + n)
+		settle()
 		p.Open()
 		peer.SkipOrFatal(b, p.Run(warmup, nil))
 		timed(b, p.Run, true)
@@ -189,6 +191,7 @@ func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *St
 		p.Here.Until, p.Here.Limit = &p.Here.Total, n
 	}
 
+	settle()
 	run := func(int, func([]uint64)) error {
 		p.Open()
 		if s.Take != nil {
@@ -281,11 +284,12 @@ func timed(b *testing.B, run runner, percentiles bool) int {
 // once runs the benchmark's b.N operations as one timed loop.
 func once(b *testing.B, run runner) {
 	b.Helper()
-	ticks := sys.Ticks()
+	// Between the two readings is the run alone: testing stops the world to set its timer.
 	b.ResetTimer()
+	ticks := sys.Ticks()
 	err := run(b.N, nil)
-	b.StopTimer()
 	ticks = sys.Ticks() - ticks
+	b.StopTimer()
 	peer.SkipOrFatal(b, err)
 	if Counted() {
 		b.ReportMetric(0, "ns/op") // testing leaves a zero out
@@ -358,6 +362,16 @@ func Units() []string {
 			"Unit "+p.name+"-latency-instrs better=lower")
 	}
 	return lines
+}
+
+// settle lets what the Go runtime began in the background come to its end
+// before instructions are counted: sweeping after a garbage collection, and the page
+// faults that it takes after a fork, fall into some operation or other. A
+// guest skips the time it is idle, so this costs nothing.
+func settle() {
+	if Counted() {
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // Counted reports whether instructions are counted here instead of time.
