@@ -19,6 +19,7 @@ require (
 )
 
 tool (
+	eventbench/helpers/cmd/guest
 	eventbench/helpers/cmd/report
 	eventbench/helpers/cmd/rounds
 	golang.org/x/perf/cmd/benchstat

@@ -1,0 +1,237 @@
+package guest
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Accel is what executes the guest's instructions.
+type Accel string
+
+const (
+	KVM Accel = "kvm" // the host's processor
+	TCG Accel = "tcg" // QEMU's translator
+)
+
+// Clock is what a guest's time is made of.
+type Clock string
+
+const (
+	WallClock  Clock = "wall"   // the host's time
+	InstrClock Clock = "instrs" // a nanosecond for each instruction, see countedProcessor
+)
+
+const kvmDevice = "/dev/kvm"
+
+// ChooseAccel settles what the words of the -accel and -clock flags leave
+// open: KVM and the wall clock where KVM works, counted instructions
+// elsewhere. If KVM would have been taken but cannot be, why says so.
+func ChooseAccel(ctx context.Context, q *QEMU, c *Cache, accel, clock string) (a Accel, cl Clock, why string, err error) {
+	a, cl = Accel(accel), Clock(clock)
+	switch accel {
+	case "auto", string(KVM), string(TCG):
+	default:
+		return "", "", "", fmt.Errorf("-accel %q: want auto, kvm or tcg", accel)
+	}
+	switch clock {
+	case "auto", string(WallClock), string(InstrClock):
+	default:
+		return "", "", "", fmt.Errorf("-clock %q: want auto, wall or instrs", clock)
+	}
+
+	if cl == InstrClock {
+		if a == KVM {
+			return "", "", "", errors.New("-clock instrs: KVM cannot count instructions: use -accel tcg")
+		}
+		return TCG, InstrClock, "", nil
+	}
+	if a == TCG {
+		if clock == "auto" {
+			cl = InstrClock
+		}
+		return TCG, cl, "", nil
+	}
+	if err := kvmUsable(ctx, q, c, a == KVM); err != nil {
+		if ctx.Err() != nil {
+			return "", "", "", context.Cause(ctx)
+		}
+		if a == KVM {
+			return "", "", "", fmt.Errorf("-accel kvm: %w", err)
+		}
+		if clock == "auto" {
+			cl = InstrClock
+		}
+		return TCG, cl, err.Error(), nil
+	}
+	return KVM, WallClock, "", nil
+}
+
+// kvmTimeout bounds the time for a guest of a few instructions. It takes a
+// tenth of a second where KVM works; where it does not, some never leave the
+// firmware.
+const kvmTimeout = 5 * time.Second
+
+// kvmUsable reports why KVM cannot be used, if so. What an earlier call with
+// this QEMU found since the host's last boot is believed unless fresh is set.
+func kvmUsable(ctx context.Context, q *QEMU, c *Cache, fresh bool) error {
+	fd, err := unix.Open(kvmDevice, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		err = &os.PathError{Op: "open", Path: kvmDevice, Err: err}
+		if errors.Is(err, os.ErrPermission) {
+			return fmt.Errorf("%w: become a member of the group that owns it, mostly kvm", err)
+		}
+		return err
+	}
+	unix.Close(fd)
+
+	found := kvmFinding{QEMU: fileIdentity(q.Path), Boot: bootID()}
+	if !fresh {
+		if old, ok := recallKVM(c); ok && old.QEMU == found.QEMU && old.Boot == found.Boot {
+			if old.Trouble != "" {
+				return errors.New(old.Trouble)
+			}
+			return nil
+		}
+	}
+	err = probeKVM(ctx, q)
+	if ctx.Err() != nil {
+		return err // which says nothing about KVM
+	}
+	if err != nil {
+		found.Trouble = err.Error()
+	}
+	rememberKVM(c, found)
+	return err
+}
+
+// probeKVM runs a guest of three instructions under KVM.
+func probeKVM(ctx context.Context, q *QEMU) error {
+	image, err := memfd("kvm-probe", bytes.NewReader(probeKernel()))
+	if err != nil {
+		return err
+	}
+	defer image.Close()
+	ctx, cancel := context.WithTimeout(ctx, kvmTimeout)
+	defer cancel()
+
+	cmd := &qemuCommand{}
+	kernel := cmd.inherit(image)
+	args := []string{
+		"-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
+		"-accel", "kvm", "-cpu", "host", "-machine", "pc", "-m", "16M",
+		"-device", fmt.Sprintf("isa-debug-exit,iobase=%#x,iosize=1", probePort),
+		"-kernel", kernel.path(),
+	}
+	out := &tail{}
+	p, err := startQEMU(q, args, cmd.files, out)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		p.kill()
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return fmt.Errorf("a guest of a few instructions did not end within %v under KVM", kvmTimeout)
+		}
+		return ctx.Err()
+	}
+	var exit *exec.ExitError
+	// isa-debug-exit makes of a byte the status byte<<1|1.
+	if errors.As(p.err, &exit) && exit.ExitCode() == probeByte<<1|1 {
+		return nil
+	}
+	why := "QEMU ended early"
+	if p.err != nil {
+		why = p.err.Error()
+	}
+	if lines := out.lines(1); len(lines) > 0 {
+		why += ": " + lines[0]
+	}
+	return fmt.Errorf("KVM is there but does not work (%s)", why)
+}
+
+const (
+	probePort = 0x501
+	probeByte = 0x2a
+)
+
+// probeKernel is a kernel in the form of the Multiboot Specification, version
+// 0.6.96, which QEMU can boot: it writes probeByte to probePort.
+func probeKernel() []byte {
+	const (
+		magic  = 0x1badb002
+		flags  = 1 << 16 // the addresses below are valid
+		base   = 1 << 20
+		header = 48
+	)
+	code := []byte{
+		0xb0, probeByte, // mov $probeByte, %al
+		0x66, 0xba, probePort & 0xff, probePort >> 8, // mov $probePort, %dx
+		0xee,       // out %al, (%dx)
+		0xf4,       // hlt
+		0xeb, 0xfd, // jmp to the hlt
+	}
+	end := uint32(base + header + len(code))
+	var image []byte
+	for _, field := range [header / 4]uint32{
+		magic, flags, -(magic + flags) & 0xffffffff,
+		base, base, end, end, base + header, // header, load, load end, bss end, entry
+	} {
+		image = binary.LittleEndian.AppendUint32(image, field)
+	}
+	return append(image, code...)
+}
+
+// kvmFinding is what the cache keeps about KVM.
+type kvmFinding struct {
+	QEMU    string // which binary
+	Boot    string // of the host
+	Trouble string // none if KVM works
+}
+
+const kvmFile = "kvm.json"
+
+// recallKVM and rememberKVM do without a cache that cannot be used: it only
+// spares the next start a few seconds.
+func recallKVM(c *Cache) (f kvmFinding, ok bool) {
+	data, err := os.ReadFile(c.path(kvmFile))
+	if err != nil {
+		return f, false
+	}
+	return f, json.Unmarshal(data, &f) == nil
+}
+
+func rememberKVM(c *Cache, f kvmFinding) {
+	if data, err := json.MarshalIndent(f, "", "\t"); err == nil {
+		c.writeFile(kvmFile, append(data, '\n'))
+	}
+}
+
+// fileIdentity changes when the file is replaced.
+func fileIdentity(path string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		return path
+	}
+	return fmt.Sprintf("%s %d %s", path, info.Size(), info.ModTime().UTC().Format(time.RFC3339Nano))
+}
+
+// bootID is random for each boot of the host, see random(4).
+func bootID() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
+}

@@ -1,0 +1,286 @@
+package guest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// IsInit reports whether this process is a guest's first one. A command whose
+// main calls RunInit in that case can be its own guest's init.
+func IsInit() bool {
+	if os.Getpid() != 1 || os.Args[0] != initPath {
+		return false
+	}
+	_, err := os.Stat(jobPath)
+	return err == nil
+}
+
+// RunInit does the job that the initramfs holds and switches the machine off.
+// It does not return: an init that ends is a kernel panic.
+func RunInit() {
+	// Everything here is for one thread: the runtime's others stay asleep while
+	// the program is measured.
+	runtime.LockOSThread()
+
+	report, err := doJob()
+	if err != nil {
+		if report == nil {
+			fmt.Fprintf(os.Stderr, "guest init: %v\n", err) // on the console
+		} else {
+			fmt.Fprintf(report, "%s %q\n", reportFailed, err)
+			drain(report)
+		}
+	}
+	// QEMU is told to end instead of starting the machine again, and a restart
+	// needs nothing of the machine, where switching off needs ACPI.
+	unix.Sync()
+	unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
+	for {
+		time.Sleep(time.Hour)
+	}
+}
+
+// doJob returns the report port, if it could be opened, also on an error.
+func doJob() (report *os.File, err error) {
+	if err := mount("devtmpfs", "/dev", "devtmpfs", unix.MS_NOSUID, "mode=0755"); err != nil {
+		return nil, err
+	}
+	if report, err = openPort(reportPort); err != nil {
+		return nil, err
+	}
+	stdout, err := openPort(stdoutPort)
+	if err != nil {
+		return report, err
+	}
+	stderr, err := openPort(stderrPort)
+	if err != nil {
+		return report, err
+	}
+
+	data, err := os.ReadFile(jobPath)
+	if err != nil {
+		return report, err
+	}
+	var j job
+	if err := json.Unmarshal(data, &j); err != nil {
+		return report, fmt.Errorf("%s: %w", jobPath, err)
+	}
+	if err := setUp(); err != nil {
+		return report, err
+	}
+	for _, dir := range j.MakeDir {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return report, err
+		}
+	}
+	for _, file := range j.Collect {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return report, err
+		}
+	}
+	time.Sleep(j.Settle)
+
+	status, err := runProgram(&j, stdout, stderr, report)
+	if err != nil {
+		return report, err
+	}
+	drain(stdout)
+	drain(stderr)
+	for i, file := range j.Collect {
+		if err := sendFile(report, i, file); err != nil {
+			return report, err
+		}
+	}
+	if status.Signaled() {
+		fmt.Fprintf(report, "%s %d\n", reportKilled, status.Signal())
+	} else {
+		fmt.Fprintf(report, "%s %d\n", reportExited, status.ExitStatus())
+	}
+	drain(report)
+	return report, nil
+}
+
+// setUp makes the machine what a program expects to find.
+func setUp() error {
+	for _, m := range []struct {
+		source, target, fstype string
+		flags                  uintptr
+		data                   string
+		optional               bool // a kernel may be built without
+	}{
+		{source: "proc", target: "/proc", fstype: "proc", flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
+		{source: "sysfs", target: "/sys", fstype: "sysfs", flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
+		{source: "tmpfs", target: "/tmp", fstype: "tmpfs", flags: unix.MS_NOSUID | unix.MS_NODEV, data: "mode=1777"},
+		{source: "tmpfs", target: "/dev/shm", fstype: "tmpfs", flags: unix.MS_NOSUID | unix.MS_NODEV, data: "mode=1777"},
+		{source: "devpts", target: "/dev/pts", fstype: "devpts", flags: unix.MS_NOSUID | unix.MS_NOEXEC, data: "ptmxmode=0666,mode=0620", optional: true},
+		{source: "cgroup2", target: "/sys/fs/cgroup", fstype: "cgroup2", flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, optional: true},
+	} {
+		err := mount(m.source, m.target, m.fstype, m.flags, m.data)
+		if m.optional && (errors.Is(err, unix.ENODEV) || errors.Is(err, fs.ErrNotExist)) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for link, target := range map[string]string{
+		"/dev/fd":     "/proc/self/fd",
+		"/dev/stdin":  "/proc/self/fd/0",
+		"/dev/stdout": "/proc/self/fd/1",
+		"/dev/stderr": "/proc/self/fd/2",
+	} {
+		if err := os.Symlink(target, link); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+
+	if err := unix.Sethostname([]byte("guest")); err != nil {
+		return os.NewSyscallError("sethostname", err)
+	}
+	if err := loopbackUp(); err != nil {
+		return err
+	}
+	// The kernel's own limits for its first process are 1024 and 4096 open
+	// files and 64 KiB of locked memory; what a distribution's init gives is
+	// what tests are written against.
+	for resource, limit := range map[int]unix.Rlimit{
+		unix.RLIMIT_NOFILE:  {Cur: 1024, Max: 524288},
+		unix.RLIMIT_MEMLOCK: {Cur: 8 << 20, Max: 8 << 20},
+		unix.RLIMIT_CORE:    {Cur: 0, Max: unix.RLIM_INFINITY},
+	} {
+		if err := unix.Setrlimit(resource, &limit); err != nil {
+			return os.NewSyscallError("setrlimit", err)
+		}
+	}
+	// A session of its own, as every init has, so that the program is not in
+	// the kernel's session 0, which getsid(2) could not name.
+	if _, err := unix.Setsid(); err != nil {
+		return os.NewSyscallError("setsid", err)
+	}
+	return nil
+}
+
+func mount(source, target, fstype string, flags uintptr, data string) error {
+	if err := os.MkdirAll(target, 0o755); err != nil {
+		return err
+	}
+	err := unix.Mount(source, target, fstype, flags, data)
+	if errors.Is(err, unix.EBUSY) {
+		return nil // CONFIG_DEVTMPFS_MOUNT was quicker
+	}
+	if err != nil {
+		return fmt.Errorf("mount %s on %s: %w", fstype, target, err)
+	}
+	return nil
+}
+
+// loopbackUp brings up lo, see netdevice(7). A kernel without a network is
+// fine.
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		if errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.ENOSYS) {
+			return nil
+		}
+		return os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(fd)
+	ifr, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	ifr.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr); err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("bring up lo: %w", err)
+	}
+	return nil
+}
+
+// runProgram starts the program, says so on report, and waits until it has
+// ended. Orphans that come to init are reaped meanwhile, and killed after.
+func runProgram(j *job, stdout, stderr, report *os.File) (syscall.WaitStatus, error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	// Not os.StartProcess: its Wait would race with the reaping below. Signal
+	// mask and handlers are as the kernel gave them: syscall.ForkExec restores
+	// the mask, and exec the handlers.
+	pid, err := syscall.ForkExec(j.Program, j.Args, &syscall.ProcAttr{
+		Dir:   j.Dir,
+		Env:   j.Env,
+		Files: []uintptr{null.Fd(), stdout.Fd(), stderr.Fd()},
+		Sys:   &syscall.SysProcAttr{Setpgid: true},
+	})
+	if err != nil {
+		return 0, fmt.Errorf("start %s: %w", j.Program, err)
+	}
+	fmt.Fprintf(report, "%s\n", reportStarted)
+
+	var status syscall.WaitStatus
+	for {
+		var s syscall.WaitStatus
+		got, err := syscall.Wait4(-1, &s, 0, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return 0, os.NewSyscallError("wait4", err)
+		case got == pid:
+			status = s
+			unix.Kill(-1, unix.SIGKILL) // all but init, see kill(2)
+			return status, nil
+		}
+	}
+}
+
+// sendFile sends what the program left for the host, if it did.
+func sendFile(report io.Writer, i int, file string) error {
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(report, "%s %d %d\n", reportFile, i, len(data))
+	_, err = io.Copy(report, bytes.NewReader(data))
+	return err
+}
+
+// openPort opens a serial port that passes bytes as they are.
+func openPort(name string) (*os.File, error) {
+	fd, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the kernel must have CONFIG_SERIAL_8250 with %d ports (CONFIG_SERIAL_8250_NR_UARTS)",
+			&fs.PathError{Op: "open", Path: name, Err: err}, serialPorts)
+	}
+	tio, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: no such serial port in the machine", name, err)
+	}
+	tio.Iflag = 0
+	tio.Oflag = 0 // a newline stays one byte
+	tio.Lflag = 0
+	tio.Cflag = unix.CS8 | unix.CREAD | unix.CLOCAL | unix.B115200
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, tio); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// drain waits until the port has sent everything, see tcdrain(3).
+func drain(port *os.File) {
+	unix.IoctlSetInt(int(port.Fd()), unix.TCSBRK, 1)
+}

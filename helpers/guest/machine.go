@@ -1,0 +1,395 @@
+package guest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A Machine is a virtual machine that runs one program and is gone.
+type Machine struct {
+	QEMU   *QEMU
+	Kernel *Kernel
+	Accel  Accel
+	Clock  Clock // InstrClock goes with TCG only
+	CPUs   int
+	Memory int // MiB
+	Seed   uint64
+	Append string // for the end of the kernel's command line
+	// Console gets what the kernel prints, live, if it is not nil.
+	Console io.Writer
+}
+
+// settleTime is how long a counted guest sleeps before the program starts, in
+// its own time. Kernel threads that finish the boot add up to ten times to
+// single figures otherwise. Asleep, the guest's clock jumps, so that it costs
+// next to nothing.
+const settleTime = 20 * time.Second
+
+// Status is how a program ended.
+type Status struct {
+	Code   int            // if Signal is 0
+	Signal syscall.Signal // which killed it
+}
+
+// ExitCode is the status as a shell gives it.
+func (s Status) ExitCode() int {
+	if s.Signal != 0 {
+		return 128 + int(s.Signal)
+	}
+	return s.Code
+}
+
+// A NoStatusError says why there is no status of the program's.
+type NoStatusError struct {
+	Err     error
+	Started bool     // the program had been started
+	Console []string // the last lines
+	Rest    int      // of console lines that are not in Console
+}
+
+func (e *NoStatusError) Error() string {
+	when := "before it started the program"
+	if e.Started {
+		when = "while the program ran"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "the guest ended %s: %v", when, e.Err)
+	if len(e.Console) == 0 {
+		b.WriteString("; the console was silent")
+	} else {
+		b.WriteString("; the console's last lines:")
+		for _, line := range e.Console {
+			b.WriteString("\n  | " + line)
+		}
+	}
+	return b.String()
+}
+
+func (e *NoStatusError) Unwrap() error { return e.Err }
+
+// consoleLines is how much of the console an error shows.
+const consoleLines = 25
+
+func (m *Machine) processor() interface {
+	option
+	model() string
+} {
+	switch {
+	case m.Accel == KVM:
+		return hostProcessor{m.CPUs, m.Seed}
+	case m.Clock == InstrClock:
+		return countedProcessor{m.CPUs, m.Seed}
+	default:
+		return emulatedProcessor{m.CPUs, m.Seed}
+	}
+}
+
+// options are the machine's, apart from the files it inherits.
+func (m *Machine) options() []option {
+	return []option{bareMachine{}, m.processor(), memory(m.Memory)}
+}
+
+// Config describes the machine as lines of the Go benchmark format, for
+// results that were measured on it.
+func (m *Machine) Config() ([]string, error) {
+	cmdline, err := kernelCmdline(append(m.options(), serialPort{id: consolePort}, userArgs(m.Append)))
+	if err != nil {
+		return nil, err
+	}
+	return []string{
+		"accelerator: " + string(m.Accel),
+		"qemu: " + m.QEMU.Version,
+		"cpu-model: " + m.processor().model(),
+		"memory: " + strconv.Itoa(m.Memory) + "M",
+		"seed: " + strconv.FormatUint(m.Seed, 10),
+		"kernel-image: " + m.Kernel.Name,
+		"cmdline: " + cmdline,
+	}, nil
+}
+
+// Run boots the machine and runs the program in it. It returns the program's
+// status, or a NoStatusError if the guest had none to give: also when ctx
+// ended first. No process is left then.
+func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer) (Status, error) {
+	fsys, err := m.initramfs(p)
+	if err != nil {
+		return Status{}, err
+	}
+	if need := 2 * fsys.size() >> 20; int64(m.Memory) < need {
+		return Status{}, fmt.Errorf("-memory %dM: the program and its testdata need %dM at least", m.Memory, need)
+	}
+	cmd := &qemuCommand{}
+	defer func() {
+		for _, f := range cmd.files {
+			f.Close()
+		}
+	}()
+	archive, err := memfd("initramfs", fsys)
+	if err != nil {
+		return Status{}, err
+	}
+	initrd := cmd.inherit(archive)
+	image, err := memfd("kernel", bytes.NewReader(m.Kernel.image))
+	if err != nil {
+		return Status{}, err
+	}
+	kernel := cmd.inherit(image)
+	cmd.add(m.options()...)
+
+	console := &tail{}
+	consoleOut := io.Writer(console)
+	if m.Console != nil {
+		consoleOut = io.MultiWriter(console, m.Console)
+	}
+	out, err := newPorts(cmd, []sink{
+		{consolePort, consoleOut}, {"stdout", stdout}, {"stderr", stderr},
+	})
+	if err != nil {
+		return Status{}, err
+	}
+	defer out.close()
+	report, err := newPort(cmd, "report")
+	if err != nil {
+		return Status{}, err
+	}
+	defer report.Close()
+	cmd.add(boot{kernel: kernel, initramfs: initrd}, userArgs(m.Append))
+
+	args, err := cmd.args()
+	if err != nil {
+		return Status{}, err
+	}
+	qemuSays := &tail{}
+	qemu, err := startQEMU(m.QEMU, args, cmd.files, qemuSays)
+	if err != nil {
+		return Status{}, err
+	}
+	defer qemu.kill()
+	for _, f := range cmd.files { // now QEMU's alone, so that its end is theirs
+		f.Close()
+	}
+	cmd.files = nil
+
+	reported := make(chan *reporter, 1)
+	go func() {
+		r := &reporter{files: p.collect}
+		r.read(report)
+		reported <- r
+	}()
+	var r *reporter
+	var why error
+	select {
+	case r = <-reported: // or QEMU has ended
+	case <-ctx.Done():
+		why = context.Cause(ctx)
+	}
+	if r == nil || !r.final {
+		// Whatever the reason, give the last words a moment: QEMU may be on
+		// its way out, after a panic.
+		select {
+		case <-qemu.done:
+		case <-ctx.Done():
+		case <-time.After(5 * time.Second):
+		}
+	}
+	qemu.kill()
+	if r == nil {
+		r = <-reported
+	}
+	if err := out.close(); err != nil {
+		return Status{}, err
+	}
+	if r.err == nil && r.final {
+		return r.status, nil
+	}
+	e := &NoStatusError{Started: r.started, Console: console.lines(consoleLines), Err: r.err}
+	switch {
+	case why != nil:
+		e.Err = why
+	case r.err != nil:
+	case len(qemuSays.lines(1)) > 0:
+		e.Err = fmt.Errorf("QEMU: %s", strings.Join(qemuSays.lines(3), "; "))
+	case qemu.err != nil:
+		e.Err = fmt.Errorf("QEMU: %w", qemu.err)
+	default:
+		e.Err = errors.New("it restarted, as a kernel does that panics")
+	}
+	return Status{}, e
+}
+
+// initramfs is the guest's file system with the program in it.
+func (m *Machine) initramfs(p *Program) (*initramfs, error) {
+	fsys := &initramfs{}
+	j, err := p.addTo(fsys)
+	if err != nil {
+		return nil, err
+	}
+	if m.Clock == InstrClock {
+		j.Settle = settleTime
+	}
+	data, err := j.encode()
+	if err != nil {
+		return nil, err
+	}
+	fsys.file(jobPath, 0o600, data)
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		return nil, err
+	}
+	if err := checkProgram(self); err != nil {
+		return nil, fmt.Errorf("this tool, which is also the guest's init, is %w", err)
+	}
+	fsys.file(initPath, 0o755, self)
+	fsys.device("/dev/console", 0o600, 5, 1) // for init's descriptors 0 to 2
+	return fsys, nil
+}
+
+type sink struct {
+	id string
+	w  io.Writer
+}
+
+// ports pass on what the guest writes to its serial ports.
+type ports struct {
+	spools []*spool
+	reads  []*os.File
+	copied []chan error
+}
+
+// newPorts adds a serial port for each sink to the machine.
+func newPorts(cmd *qemuCommand, sinks []sink) (*ports, error) {
+	p := &ports{}
+	for _, s := range sinks {
+		r, err := newPort(cmd, s.id)
+		if err != nil {
+			p.close()
+			return nil, err
+		}
+		spool, copied := newSpool(s.w), make(chan error, 1)
+		go func() {
+			_, err := io.Copy(spool, r)
+			copied <- err
+		}()
+		p.spools = append(p.spools, spool)
+		p.reads = append(p.reads, r)
+		p.copied = append(p.copied, copied)
+	}
+	return p, nil
+}
+
+// close waits until everything has been passed on, for which QEMU must have
+// ended.
+func (p *ports) close() error {
+	var first error
+	for i, s := range p.spools {
+		if err := <-p.copied[i]; err != nil && first == nil {
+			first = err
+		}
+		p.reads[i].Close()
+		if err := s.Close(); err != nil && first == nil {
+			first = err
+		}
+	}
+	p.spools = nil
+	return first
+}
+
+// newPort adds a serial port to the machine and returns what can be read from
+// it.
+func newPort(cmd *qemuCommand, id string) (*os.File, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.add(serialPort{id: id, file: cmd.inherit(w)})
+	return r, nil
+}
+
+// A reporter follows what init reports.
+type reporter struct {
+	files   []output
+	started bool
+	final   bool
+	status  Status
+	err     error
+}
+
+// read reads until init has nothing more to say.
+func (r *reporter) read(port io.Reader) {
+	in := bufio.NewReader(port)
+	for !r.final && r.err == nil {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return // the guest is gone
+		}
+		r.line(strings.TrimSuffix(line, "\n"), in)
+	}
+}
+
+func (r *reporter) line(line string, in io.Reader) {
+	var n, size int
+	word, rest, _ := strings.Cut(line, " ")
+	switch word {
+	case reportStarted:
+		r.started = true
+	case reportFailed:
+		text, err := strconv.Unquote(rest)
+		if err != nil {
+			text = rest
+		}
+		r.err = errors.New(text)
+	case reportExited, reportKilled:
+		if _, err := fmt.Sscanf(rest, "%d", &n); err != nil {
+			r.err = fmt.Errorf("its init reported %q", line)
+			return
+		}
+		if r.final = true; word == reportKilled {
+			r.status.Signal = syscall.Signal(n)
+		} else {
+			r.status.Code = n
+		}
+	case reportFile:
+		if _, err := fmt.Sscanf(rest, "%d %d", &n, &size); err != nil || n < 0 || n >= len(r.files) || size < 0 {
+			r.err = fmt.Errorf("its init reported %q", line)
+			return
+		}
+		r.err = receiveFile(r.files[n].host, io.LimitReader(in, int64(size)), int64(size))
+	default:
+		r.err = fmt.Errorf("its init reported %q", line)
+	}
+}
+
+// receiveFile writes a whole file or none.
+func receiveFile(name string, from io.Reader, size int64) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(f, from)
+	if err == nil && n < size {
+		err = fmt.Errorf("%s: %w", name, io.ErrUnexpectedEOF)
+	}
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}

@@ -1,0 +1,157 @@
+package guest
+
+import (
+	"bytes"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A Program is what a guest runs: a statically linked executable for x86-64.
+type Program struct {
+	image   []byte
+	name    string // of its file
+	args    []string
+	env     []string
+	dir     string // of the host, for testdata and relative file names
+	makeDir []string
+	collect []output
+}
+
+// An output is a file that the program writes for its caller.
+type output struct {
+	guest string
+	host  string
+}
+
+// LoadProgram reads the program in file. In the guest it runs with args (not
+// counting its name) and env, in a directory that has dir's testdata.
+//
+// The files and directories that the flags of a test binary name, such as
+// -test.cpuprofile, exist in the guest under the same names, and are brought
+// back when the program has ended.
+func LoadProgram(file string, args, env []string, dir string) (*Program, error) {
+	image, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkProgram(image); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	p := &Program{image: image, name: filepath.Base(file), args: args, env: env, dir: dir}
+	p.findOutputs()
+	return p, nil
+}
+
+// checkProgram explains why a guest could not run the program.
+func checkProgram(image []byte) error {
+	f, err := elf.NewFile(bytes.NewReader(image))
+	if err != nil {
+		var format *elf.FormatError
+		if errors.As(err, &format) || len(image) < 64 {
+			return errors.New("not an ELF executable; a guest has no shell or other interpreter")
+		}
+		return err
+	}
+	if f.Machine != elf.EM_X86_64 || f.Class != elf.ELFCLASS64 {
+		return fmt.Errorf("a program for %v, where the guest is x86-64: build it with GOARCH=amd64", f.Machine)
+	}
+	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
+		return fmt.Errorf("an ELF file of type %v, not an executable", f.Type)
+	}
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return errors.New("dynamically linked, and the guest has no libraries: build it with CGO_ENABLED=0 and without -race (C programs: -static)")
+		}
+	}
+	return nil
+}
+
+// addTo puts the program and what belongs to it into the guest's file system,
+// and returns what init has to know of it.
+func (p *Program) addTo(fsys *initramfs) (*job, error) {
+	name := path.Join(binDir, p.name)
+	fsys.file(name, 0o755, p.image)
+	fsys.dir(homeDir)
+	testdata, err := filepath.EvalSymlinks(filepath.Join(p.dir, "testdata"))
+	if err == nil {
+		err = fsys.tree(path.Join(homeDir, "testdata"), testdata)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	j := &job{
+		Program: name,
+		Args:    append([]string{name}, p.args...),
+		Env:     p.env,
+		Dir:     homeDir,
+		MakeDir: p.makeDir,
+	}
+	for _, o := range p.collect {
+		j.Collect = append(j.Collect, o.guest)
+	}
+	return j, nil
+}
+
+// Flags of a test binary whose value names a file that it writes, or a
+// directory that must be there. See go help testflag.
+var (
+	fileFlags = []string{"blockprofile", "coverprofile", "cpuprofile", "memprofile", "mutexprofile", "testlogfile", "trace"}
+	dirFlags  = []string{"fuzzcachedir", "gocoverdir", "outputdir"}
+)
+
+func (p *Program) findOutputs() {
+	hostDir, guestDir := p.dir, homeDir // for relative names
+	var files []string
+	for flag, value := range testFlags(p.args) {
+		switch {
+		case value == "":
+		case slices.Contains(fileFlags, flag):
+			files = append(files, value)
+		case slices.Contains(dirFlags, flag):
+			p.makeDir = append(p.makeDir, absoluteIn(homeDir, value))
+			if flag == "outputdir" {
+				hostDir, guestDir = absoluteIn(p.dir, value), absoluteIn(homeDir, value)
+			}
+		}
+	}
+	slices.Sort(p.makeDir)
+	slices.Sort(files)
+	for _, f := range files {
+		p.collect = append(p.collect, output{guest: absoluteIn(guestDir, f), host: absoluteIn(hostDir, f)})
+	}
+}
+
+// testFlags are a test binary's own flags: -test.name=value or -test.name
+// value, the last of a name counting.
+func testFlags(args []string) map[string]string {
+	flags := make(map[string]string)
+	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
+		name, ok := strings.CutPrefix(strings.TrimLeft(arg, "-"), "test.")
+		if !ok || arg[0] != '-' {
+			continue
+		}
+		name, value, ok := strings.Cut(name, "=")
+		if !ok && i+1 < len(args) {
+			value = args[i+1]
+		}
+		flags[name] = value
+	}
+	return flags
+}
+
+func absoluteIn(dir, name string) string {
+	if filepath.IsAbs(name) {
+		return filepath.Clean(name)
+	}
+	return filepath.Join(dir, name)
+}

@@ -1,0 +1,253 @@
+package guest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// QEMU is an emulator of x86-64 machines.
+type QEMU struct {
+	Path    string
+	Version string // such as "10.0.2"
+	major   int
+}
+
+const qemuProgram = "qemu-system-x86_64"
+
+var qemuVersion = regexp.MustCompile(`version (([0-9]+)\.[0-9]+[0-9.]*)`)
+
+// FindQEMU looks up QEMU, by its usual name if path is empty, and asks it for
+// its version.
+func FindQEMU(ctx context.Context, path string) (*QEMU, error) {
+	name := path
+	if name == "" {
+		name = qemuProgram
+	}
+	found, err := exec.LookPath(name)
+	if err != nil {
+		hint := ": install it (Debian and Ubuntu: qemu-system-x86; Fedora: qemu-system-x86-core), or name it with -qemu"
+		if path != "" {
+			hint = ""
+		}
+		return nil, fmt.Errorf("no QEMU: %w%s", err, hint)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, found, "--version")
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("%s --version: %w: %s", found, err, firstLine(out))
+	}
+	m := qemuVersion.FindSubmatch(out)
+	if !strings.Contains(string(out), "QEMU") || m == nil {
+		return nil, fmt.Errorf("%s is no QEMU: --version says %q", found, firstLine(out))
+	}
+	major, err := strconv.Atoi(string(m[2]))
+	if err != nil {
+		return nil, fmt.Errorf("%s --version: %w", found, err)
+	}
+	return &QEMU{Path: found, Version: string(m[1]), major: major}, nil
+}
+
+// fairCounting reports whether a counted machine can have more than one
+// processor. Before version 10, the first runs up to the next timer's deadline
+// without yielding: kernels before 6.5 wait for the second for ever, and so
+// does every loop that spins until another processor has done something.
+func (q *QEMU) fairCounting() bool { return q.major >= 10 }
+
+// An option is one property of the machine: what QEMU has to be told of it,
+// and what the kernel.
+type option interface {
+	Cmdline() []string
+	KernelArgs() []string
+}
+
+// bareMachine is a PC without the devices that QEMU adds unasked.
+type bareMachine struct{}
+
+func (bareMachine) Cmdline() []string {
+	return []string{
+		"-no-user-config", "-nodefaults", "-display", "none",
+		"-machine", "pc,hpet=off,usb=off,vmport=off,graphics=off",
+		// A guest that wants to start again has failed.
+		"-no-reboot",
+	}
+}
+
+func (bareMachine) KernelArgs() []string {
+	return []string{
+		"panic=-1", // restart at once, which is the end of QEMU
+		// None of these changes the code that a benchmark runs; they spare the
+		// boot what takes an emulated processor long.
+		"edd=off",           // BIOS calls for disks
+		"no_timer_check",    // loops over ten ticks to see that they come
+		"cpu_init_udelay=0", // 10 ms of looping that old processors need
+		"cryptomgr.notests", // self-tests of ciphers nothing here uses
+		"initcall_blacklist=" + // likewise: thousands of rounds of SHA-3
+			"jent_mod_init",
+	}
+}
+
+// countedProcessor executes guest instructions one by one, a nanosecond of the
+// guest's time each, and gives a guest without anything to do its next timer
+// at once. Nothing in the machine depends on the host's time, and its
+// randomness (RDRAND, the kernel's seed) comes from seed.
+type countedProcessor struct {
+	cpus int
+	seed uint64
+}
+
+func (p countedProcessor) Cmdline() []string {
+	return []string{
+		"-accel", "tcg",
+		"-icount", "shift=0,sleep=off",
+		"-rtc", "base=2020-01-01,clock=vm",
+		"-seed", strconv.FormatUint(p.seed, 10),
+		"-cpu", p.model(), "-smp", strconv.Itoa(p.cpus),
+	}
+}
+
+func (countedProcessor) KernelArgs() []string {
+	// The counter cannot be wrong, so that no timer has to watch it.
+	return []string{"tsc=reliable"}
+}
+
+func (countedProcessor) model() string { return "max" }
+
+// emulatedProcessor runs as quickly as the host lets it, on the host's clock.
+type emulatedProcessor struct {
+	cpus int
+	seed uint64
+}
+
+func (p emulatedProcessor) Cmdline() []string {
+	return []string{
+		"-accel", "tcg,thread=multi", "-seed", strconv.FormatUint(p.seed, 10),
+		"-cpu", p.model(), "-smp", strconv.Itoa(p.cpus),
+	}
+}
+
+func (emulatedProcessor) KernelArgs() []string { return nil }
+func (emulatedProcessor) model() string        { return "max" }
+
+// hostProcessor is the host's own, lent through KVM.
+type hostProcessor struct {
+	cpus int
+	seed uint64
+}
+
+func (p hostProcessor) Cmdline() []string {
+	return []string{
+		"-accel", "kvm", "-seed", strconv.FormatUint(p.seed, 10),
+		"-cpu", p.model(), "-smp", strconv.Itoa(p.cpus),
+	}
+}
+
+func (hostProcessor) KernelArgs() []string { return nil }
+func (hostProcessor) model() string        { return "host" }
+
+// memory is the machine's, in MiB.
+type memory int
+
+func (m memory) Cmdline() []string  { return []string{"-m", strconv.Itoa(int(m)) + "M"} }
+func (memory) KernelArgs() []string { return nil }
+
+// serialPort sends what the guest writes to it to a file of this process.
+type serialPort struct {
+	id   string
+	file inheritedFile
+}
+
+func (p serialPort) Cmdline() []string {
+	return []string{"-chardev", fmt.Sprintf("file,id=%s,path=%s", p.id, p.file.path()), "-serial", "chardev:" + p.id}
+}
+
+func (p serialPort) KernelArgs() []string {
+	if p.id != consolePort {
+		return nil
+	}
+	return []string{
+		"console=" + consolePort, "quiet",
+		fmt.Sprintf("8250.nr_uarts=%d", serialPorts), // some kernels look for fewer
+	}
+}
+
+// boot is the kernel and its first file system.
+type boot struct {
+	kernel, initramfs inheritedFile
+}
+
+func (b boot) Cmdline() []string {
+	return []string{"-kernel", b.kernel.path(), "-initrd", b.initramfs.path()}
+}
+
+func (boot) KernelArgs() []string { return nil }
+
+// userArgs come last on the kernel's command line, where they win.
+type userArgs string
+
+func (userArgs) Cmdline() []string      { return nil }
+func (a userArgs) KernelArgs() []string { return strings.Fields(string(a)) }
+
+// maxCmdline is COMMAND_LINE_SIZE of arch/x86, the final NUL included.
+const maxCmdline = 2048
+
+// kernelCmdline is the kernel's command line for a machine with these options.
+func kernelCmdline(opts []option) (string, error) {
+	var args []string
+	for _, o := range opts {
+		args = append(args, o.KernelArgs()...)
+	}
+	s := strings.Join(args, " ")
+	if len(s) >= maxCmdline {
+		return "", fmt.Errorf("the kernel's command line is %d bytes long, of at most %d: shorten -append", len(s), maxCmdline-1)
+	}
+	return s, nil
+}
+
+// inheritedFile is a file that QEMU inherits and opens by its number. So the
+// machine needs no temporary file that could stay behind, and gets the very
+// file that was looked at here.
+type inheritedFile int
+
+func (f inheritedFile) path() string { return fmt.Sprintf("/proc/self/fd/%d", int(f)) }
+
+// qemuCommand collects what QEMU inherits and its arguments, as exec.Cmd does.
+type qemuCommand struct {
+	files []*os.File
+	opts  []option
+}
+
+func (c *qemuCommand) inherit(f *os.File) inheritedFile {
+	c.files = append(c.files, f)
+	return inheritedFile(2 + len(c.files)) // exec.Cmd's ExtraFiles begin at 3
+}
+
+func (c *qemuCommand) add(o ...option) { c.opts = append(c.opts, o...) }
+
+func (c *qemuCommand) args() ([]string, error) {
+	var args []string
+	for _, o := range c.opts {
+		args = append(args, o.Cmdline()...)
+	}
+	cmdline, err := kernelCmdline(c.opts)
+	if err != nil {
+		return nil, err
+	}
+	if cmdline == "" {
+		return args, nil
+	}
+	return append(args, "-append", cmdline), nil
+}
+
+func firstLine(out []byte) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return line
+}
