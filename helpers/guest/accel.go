@@ -35,45 +35,34 @@ const kvmDevice = "/dev/kvm"
 
 // ChooseAccel settles what the words of the -accel and -clock flags leave
 // open: KVM and the wall clock where KVM works, counted instructions
-// elsewhere. If KVM would have been taken but cannot be, why says so.
-func ChooseAccel(ctx context.Context, q *QEMU, c *Cache, accel, clock string) (a Accel, cl Clock, why string, err error) {
-	a, cl = Accel(accel), Clock(clock)
-	switch accel {
-	case "auto", string(KVM), string(TCG):
-	default:
-		return "", "", "", fmt.Errorf("-accel %q: want auto, kvm or tcg", accel)
+// elsewhere. If KVM would have been taken but cannot be, it says so the first
+// time.
+func ChooseAccel(ctx context.Context, q *QEMU, c *Cache, accel, clock string, say progress) (Accel, Clock, error) {
+	a, cl := Accel(accel), Clock(clock)
+	if accel != "auto" && a != KVM && a != TCG {
+		return "", "", fmt.Errorf("-accel %q: want auto, kvm or tcg", accel)
 	}
-	switch clock {
-	case "auto", string(WallClock), string(InstrClock):
-	default:
-		return "", "", "", fmt.Errorf("-clock %q: want auto, wall or instrs", clock)
+	if clock != "auto" && cl != WallClock && cl != InstrClock {
+		return "", "", fmt.Errorf("-clock %q: want auto, wall or instrs", clock)
 	}
-
-	if cl == InstrClock {
-		if a == KVM {
-			return "", "", "", errors.New("-clock instrs: KVM cannot count instructions: use -accel tcg")
-		}
-		return TCG, InstrClock, "", nil
+	if a == KVM && cl == InstrClock {
+		return "", "", errors.New("-clock instrs: KVM cannot count instructions: use -accel tcg, or auto")
 	}
-	if a == TCG {
-		if clock == "auto" {
-			cl = InstrClock
+	if a != TCG && cl != InstrClock {
+		err := kvmUsable(ctx, q, c, a == KVM, say)
+		switch {
+		case err == nil:
+			return KVM, WallClock, nil
+		case ctx.Err() != nil:
+			return "", "", context.Cause(ctx)
+		case a == KVM:
+			return "", "", fmt.Errorf("-accel kvm: %w", err)
 		}
-		return TCG, cl, "", nil
 	}
-	if err := kvmUsable(ctx, q, c, a == KVM); err != nil {
-		if ctx.Err() != nil {
-			return "", "", "", context.Cause(ctx)
-		}
-		if a == KVM {
-			return "", "", "", fmt.Errorf("-accel kvm: %w", err)
-		}
-		if clock == "auto" {
-			cl = InstrClock
-		}
-		return TCG, cl, err.Error(), nil
+	if clock == "auto" {
+		cl = InstrClock
 	}
-	return KVM, WallClock, "", nil
+	return TCG, cl, nil
 }
 
 // kvmTimeout bounds the time for a guest of a few instructions. It takes a
@@ -82,36 +71,49 @@ func ChooseAccel(ctx context.Context, q *QEMU, c *Cache, accel, clock string) (a
 const kvmTimeout = 5 * time.Second
 
 // kvmUsable reports why KVM cannot be used, if so. What an earlier call with
-// this QEMU found since the host's last boot is believed unless fresh is set.
-func kvmUsable(ctx context.Context, q *QEMU, c *Cache, fresh bool) error {
-	fd, err := unix.Open(kvmDevice, unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		err = &os.PathError{Op: "open", Path: kvmDevice, Err: err}
-		if errors.Is(err, os.ErrPermission) {
-			return fmt.Errorf("%w: become a member of the group that owns it, mostly kvm", err)
-		}
-		return err
-	}
-	unix.Close(fd)
-
+// this QEMU found since the host's last boot is believed unless asked is set,
+// when the user wants KVM and nothing else. What is found for the first time
+// is also said.
+func kvmUsable(ctx context.Context, q *QEMU, c *Cache, asked bool, say progress) error {
 	found := kvmFinding{QEMU: fileIdentity(q.Path), Boot: bootID()}
-	if !fresh {
-		if old, ok := recallKVM(c); ok && old.QEMU == found.QEMU && old.Boot == found.Boot {
+	old, known := recallKVM(c)
+	known = known && old.QEMU == found.QEMU && old.Boot == found.Boot
+	err := openKVM()
+	if err == nil {
+		if known && old.Opened && !asked {
 			if old.Trouble != "" {
 				return errors.New(old.Trouble)
 			}
 			return nil
 		}
-	}
-	err = probeKVM(ctx, q)
-	if ctx.Err() != nil {
-		return err // which says nothing about KVM
+		found.Opened = true
+		err = probeKVM(ctx, q)
+		if ctx.Err() != nil {
+			return err // which says nothing about KVM
+		}
 	}
 	if err != nil {
 		found.Trouble = err.Error()
 	}
-	rememberKVM(c, found)
+	if found != old {
+		rememberKVM(c, found)
+		if err != nil && !asked {
+			say("no KVM, so QEMU's translator runs the guest: %v", err)
+		}
+	}
 	return err
+}
+
+func openKVM() error {
+	fd, err := unix.Open(kvmDevice, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		err = &os.PathError{Op: "open", Path: kvmDevice, Err: err}
+		if errors.Is(err, os.ErrPermission) {
+			err = fmt.Errorf("%w: become a member of the group that owns it, mostly kvm", err)
+		}
+		return err
+	}
+	return unix.Close(fd)
 }
 
 // probeKVM runs a guest of three instructions under KVM.
@@ -197,6 +199,7 @@ func probeKernel() []byte {
 type kvmFinding struct {
 	QEMU    string // which binary
 	Boot    string // of the host
+	Opened  bool   // the device can be opened, so that QEMU was tried
 	Trouble string // none if KVM works
 }
 

@@ -7,9 +7,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -29,21 +32,112 @@ var seriesPattern = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
 // or a Debian package that holds one), or a release series such as "6.12",
 // which is Debian's newest cloud kernel of that series. To mean a file whose
 // name looks like a series, write ./6.12.
-func FindKernel(ctx context.Context, c *Cache, arg string, progress func(format string, args ...any)) (*Kernel, error) {
-	if arg == "" {
+//
+// A cached kernel of the series is taken as it is, unless update asks for the
+// newest there is now. An empty mirror means the mirror of the system's apt
+// sources.
+func FindKernel(ctx context.Context, c *Cache, arg, mirror string, update bool, say progress) (*Kernel, error) {
+	switch {
+	case arg == "":
 		return nil, errors.New("no kernel given: -kernel wants a vmlinuz, a .deb or a series such as 6.12 (-list shows which there are)")
+	case seriesPattern.MatchString(arg):
+		return findSeries(ctx, c, arg, mirror, update, say)
 	}
-	data, err := os.ReadFile(arg)
+	info, err := os.Stat(arg)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("kernel: %w (a file, or a series such as 6.12, is wanted)", err)
 	}
-	k, err := parseKernel(data)
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("kernel: %s is not a file", arg)
+	}
+	image, err := os.ReadFile(arg)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", arg, err)
+		return nil, fmt.Errorf("kernel: %w", err)
 	}
-	sum := sha256.Sum256(data)
+	sum := sha256.Sum256(image)
+	if bytes.HasPrefix(image, []byte("!<arch>\n")) || filepath.Ext(arg) == ".deb" {
+		if image, err = imageInPackage(ctx, arg); err != nil {
+			return nil, fmt.Errorf("kernel: %s: %w", arg, err)
+		}
+	}
+	k, err := parseKernel(image)
+	if err != nil {
+		return nil, fmt.Errorf("kernel: %s: %w", arg, err)
+	}
 	k.Name = fmt.Sprintf("%s sha256:%x", filepath.Base(arg), sum[:6])
 	return k, nil
+}
+
+// imageFile is where Debian's packages have the image.
+var imageFile = regexp.MustCompile(`^(\./)?(boot|(usr/)?lib/modules/[^/]+)/vmlinuz[^/]*$`)
+
+const maxImageSize = 256 << 20
+
+// imageInPackage gets the kernel out of a Debian package. dpkg-deb does the
+// unpacking: it comes with apt, is a small package everywhere else, and knows
+// every compression that packages are made with, for which a library in Go
+// would bring half a dozen more modules along.
+func imageInPackage(ctx context.Context, file string) ([]byte, error) {
+	const dpkg = "dpkg-deb"
+	if _, err := exec.LookPath(dpkg); err != nil {
+		return nil, fmt.Errorf("%w: install dpkg to unpack it", err)
+	}
+	// What is wanted comes first, so dpkg-deb is stopped when it is there.
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	r, w := io.Pipe()
+	says := &tail{}
+	ended := make(chan error, 1)
+	go func() {
+		err := runTool(ctx, w, says, dpkg, "--fsys-tarfile", file)
+		w.CloseWithError(err) // or EOF
+		ended <- err
+	}()
+	image, err := imageInTar(r)
+	stop()
+	r.CloseWithError(context.Canceled)
+	if e := <-ended; err != nil && len(says.lines(1)) > 0 {
+		return nil, fmt.Errorf("%w: %s", e, strings.Join(says.lines(2), "; "))
+	}
+	return image, err
+}
+
+// imageInTar finds the kernel in an archive. It reads the headers by itself:
+// archive/tar imports os/user, with which a cgo build of this package's
+// command is linked dynamically, and such a program cannot be a guest's init.
+func imageInTar(r io.Reader) ([]byte, error) {
+	const block = 512
+	var header [block]byte
+	for {
+		_, err := io.ReadFull(r, header[:])
+		if errors.Is(err, io.EOF) || err == nil && header == [block]byte{} { // the end
+			return nil, errors.New("no vmlinuz in the package (Debian's newer kernels have it in linux-binary-*, not in linux-image-*)")
+		}
+		if err != nil {
+			return nil, err
+		}
+		// The fields of struct posix_header in tar(5). All names wanted fit.
+		field := func(from, size int) string {
+			text, _, _ := bytes.Cut(header[from:from+size], []byte{0})
+			return string(text)
+		}
+		name, kind := field(0, 100), header[156]
+		size, err := strconv.ParseInt(strings.TrimSpace(field(124, 12)), 8, 64)
+		if err != nil || size < 0 || string(header[257:262]) != "ustar" {
+			return nil, fmt.Errorf("the package's archive has a broken header at %q", name)
+		}
+		if (kind == '0' || kind == 0) && imageFile.MatchString(name) {
+			if size > maxImageSize {
+				return nil, fmt.Errorf("%s: %d bytes are too many for a kernel", name, size)
+			}
+			image := make([]byte, size)
+			_, err := io.ReadFull(r, image)
+			return image, err
+		}
+		if _, err := io.CopyN(io.Discard, r, (size+block-1)/block*block); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // Offsets of Documentation/arch/x86/boot.rst in the kernel's source.

@@ -80,6 +80,25 @@ func (e *NoStatusError) Unwrap() error { return e.Err }
 // consoleLines is how much of the console an error shows.
 const consoleLines = 25
 
+// MinMemory is the least that a distribution's kernel boots with, in MiB.
+const MinMemory = 128
+
+// ChooseCPUs settles the number of processors if it is 0: two, as many
+// benchmarks need, if QEMU can do that.
+func (m *Machine) ChooseCPUs(say progress) error {
+	fair := m.Clock != InstrClock || m.QEMU.fairCounting()
+	if m.CPUs > 1 && !fair {
+		return fmt.Errorf("-cpus %d: QEMU %s starves the second processor when it counts instructions; QEMU 10 does not (Debian bookworm has it in bookworm-backports)", m.CPUs, m.QEMU.Version)
+	}
+	if m.CPUs == 0 {
+		if m.CPUs = 2; !fair {
+			m.CPUs = 1
+			say("one processor, as QEMU %s cannot count instructions on two; QEMU 10 can (Debian bookworm has it in bookworm-backports)", m.QEMU.Version)
+		}
+	}
+	return nil
+}
+
 func (m *Machine) processor() interface {
 	option
 	model() string

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -10,33 +11,28 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// qemuProcess is a running QEMU.
-type qemuProcess struct {
+// A process is a running child that cannot outlive this process.
+type process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
 	err  error         // of cmd.Wait, once done is closed
 }
 
-// startQEMU starts QEMU so that it cannot outlive this process. QEMU inherits
-// files; output gets what it says itself.
-func startQEMU(q *QEMU, args []string, files []*os.File, output io.Writer) (*qemuProcess, error) {
-	cmd := exec.Command(q.Path, args...)
-	cmd.ExtraFiles = files
-	cmd.Stdout, cmd.Stderr = output, output
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		// Ctrl-C on the terminal is for this process, which then ends QEMU.
-		Setpgid:   true,
-		Pdeathsig: syscall.SIGKILL,
-	}
-	p := &qemuProcess{cmd: cmd, done: make(chan struct{})}
+// start starts cmd, in a process group of its own: Ctrl-C on the terminal is
+// for this process, which then ends its children.
+func start(cmd *exec.Cmd) (*process, error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = time.Second // for output that a grandchild keeps open
+	p := &process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// The signal comes when the thread that started QEMU ends (see
-		// PR_SET_PDEATHSIG(2const)), so this thread must not end before.
+		// The signal comes when the thread that started the child ends (see
+		// PR_SET_PDEATHSIG(2const)), so this one must not end before.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -47,15 +43,49 @@ func startQEMU(q *QEMU, args []string, files []*os.File, output io.Writer) (*qem
 		}
 	}()
 	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// kill ends the child and those it has started, and waits for it.
+func (p *process) kill() {
+	select {
+	case <-p.done: // its number may be another's by now
+	default:
+		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	}
+	<-p.done
+}
+
+// startQEMU starts QEMU. It inherits files; output gets what it says itself.
+func startQEMU(q *QEMU, args []string, files []*os.File, output io.Writer) (*process, error) {
+	cmd := exec.Command(q.Path, args...)
+	cmd.ExtraFiles = files
+	cmd.Stdout, cmd.Stderr = output, output
+	p, err := start(cmd)
+	if err != nil {
 		return nil, fmt.Errorf("start QEMU: %w", err)
 	}
 	return p, nil
 }
 
-// kill ends QEMU and waits for that.
-func (p *qemuProcess) kill() {
-	p.cmd.Process.Kill()
-	<-p.done
+// runTool runs a command to its end, or until ctx ends.
+func runTool(ctx context.Context, stdout, stderr io.Writer, name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	p, err := start(cmd)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-p.done:
+		return p.err
+	case <-ctx.Done():
+		p.kill()
+		return context.Cause(ctx)
+	}
 }
 
 // memfd makes a file that is nowhere but in memory and in the processes that

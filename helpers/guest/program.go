@@ -15,10 +15,11 @@ import (
 
 // A Program is what a guest runs: a statically linked executable for x86-64.
 type Program struct {
+	Env []string // in the guest; see Machine.Env
+
 	image   []byte
 	name    string // of its file
 	args    []string
-	env     []string
 	dir     string // of the host, for testdata and relative file names
 	makeDir []string
 	collect []output
@@ -31,12 +32,12 @@ type output struct {
 }
 
 // LoadProgram reads the program in file. In the guest it runs with args (not
-// counting its name) and env, in a directory that has dir's testdata.
+// counting its name), in a directory that has dir's testdata.
 //
 // The files and directories that the flags of a test binary name, such as
 // -test.cpuprofile, exist in the guest under the same names, and are brought
 // back when the program has ended.
-func LoadProgram(file string, args, env []string, dir string) (*Program, error) {
+func LoadProgram(file string, args []string, dir string) (*Program, error) {
 	image, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -44,7 +45,7 @@ func LoadProgram(file string, args, env []string, dir string) (*Program, error) 
 	if err := checkProgram(image); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	p := &Program{image: image, name: filepath.Base(file), args: args, env: env, dir: dir}
+	p := &Program{image: image, name: filepath.Base(file), args: args, dir: dir}
 	p.findOutputs()
 	return p, nil
 }
@@ -89,7 +90,7 @@ func (p *Program) addTo(fsys *initramfs) (*job, error) {
 	j := &job{
 		Program: name,
 		Args:    append([]string{name}, p.args...),
-		Env:     p.env,
+		Env:     p.Env,
 		Dir:     homeDir,
 		MakeDir: p.makeDir,
 	}

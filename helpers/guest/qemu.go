@@ -39,21 +39,21 @@ func FindQEMU(ctx context.Context, path string) (*QEMU, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, found, "--version")
-	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
+	says := &tail{}
+	err = runTool(ctx, says, says, found, "--version")
+	out := strings.Join(says.lines(5), "\n")
 	if err != nil {
-		return nil, fmt.Errorf("%s --version: %w: %s", found, err, firstLine(out))
+		return nil, fmt.Errorf("%s --version: %w: %.200s", found, err, out)
 	}
-	m := qemuVersion.FindSubmatch(out)
-	if !strings.Contains(string(out), "QEMU") || m == nil {
-		return nil, fmt.Errorf("%s is no QEMU: --version says %q", found, firstLine(out))
+	m := qemuVersion.FindStringSubmatch(out)
+	if !strings.Contains(out, "QEMU") || m == nil {
+		return nil, fmt.Errorf("%s is no QEMU: --version says %.200q", found, out)
 	}
-	major, err := strconv.Atoi(string(m[2]))
+	major, err := strconv.Atoi(m[2])
 	if err != nil {
 		return nil, fmt.Errorf("%s --version: %w", found, err)
 	}
-	return &QEMU{Path: found, Version: string(m[1]), major: major}, nil
+	return &QEMU{Path: found, Version: m[1], major: major}, nil
 }
 
 // fairCounting reports whether a counted machine can have more than one
@@ -245,9 +245,4 @@ func (c *qemuCommand) args() ([]string, error) {
 		return args, nil
 	}
 	return append(args, "-append", cmdline), nil
-}
-
-func firstLine(out []byte) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	return line
 }

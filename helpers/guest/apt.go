@@ -1,0 +1,567 @@
+package guest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Debian's suites that have kernels in the series of today. Nothing is ever
+// installed from them, so it does not matter which of them the host runs.
+var suites = []struct {
+	name     string
+	security bool // lives on the security mirror
+}{
+	{"bullseye", false}, {"bullseye-security", true},
+	{"bookworm", false}, {"bookworm-security", true}, {"bookworm-backports", false},
+	{"trixie", false}, {"trixie-security", true}, {"trixie-backports", false},
+	{"sid", false},
+}
+
+const (
+	debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+	aptHelper     = "/usr/lib/apt/apt-helper"
+	aptDirectory  = "/etc/apt"
+)
+
+// An aptPackage is a kernel image that can be had.
+type aptPackage struct {
+	Series  string // such as "6.12"
+	Name    string
+	Version string // Debian's
+	Suite   string
+	URI     string
+	SHA256  string
+	Size    int64
+}
+
+// An aptIndex is what the suites had when it was made. It is small: what apt
+// fetched for it is gone.
+type aptIndex struct {
+	Made     time.Time
+	Packages []aptPackage // by version, the newest first
+	Troubles []string     // suites that could not be read
+}
+
+const (
+	indexFile = "index.json"
+	indexLife = 24 * time.Hour
+)
+
+// newest returns the newest package of a series.
+func (x *aptIndex) newest(series string) (aptPackage, bool) {
+	for _, p := range x.Packages {
+		if p.Series == series {
+			return p, true
+		}
+	}
+	return aptPackage{}, false
+}
+
+// series are the series that can be had, the newest first.
+func (x *aptIndex) series() []string {
+	var all []string
+	for _, p := range x.Packages {
+		if !slices.Contains(all, p.Series) {
+			all = append(all, p.Series)
+		}
+	}
+	return all
+}
+
+// readIndex returns the cached index, however old.
+func readIndex(c *Cache) (*aptIndex, error) {
+	data, err := os.ReadFile(c.path(indexFile))
+	if err != nil {
+		return nil, err
+	}
+	x := &aptIndex{}
+	if err := json.Unmarshal(data, x); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.path(indexFile), err)
+	}
+	return x, nil
+}
+
+// freshIndex returns an index that is not older than life, a cached one if
+// there is one. The caller holds the cache's lock.
+func freshIndex(ctx context.Context, c *Cache, mirror string, life time.Duration, say progress) (*aptIndex, error) {
+	if x, err := readIndex(c); err == nil && time.Since(x.Made) < life {
+		return x, nil
+	}
+	work, remove, err := c.workDir()
+	if err != nil {
+		return nil, err
+	}
+	defer remove()
+	a, err := newApt(work, mirror)
+	if err != nil {
+		return nil, err
+	}
+	say("reading Debian's package lists")
+	x, err := a.index(ctx)
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.MarshalIndent(x, "", "\t")
+	if err != nil {
+		return nil, err
+	}
+	return x, c.writeFile(indexFile, append(data, '\n'))
+}
+
+// download fetches a package into dir, which is in the cache's work directory,
+// and returns the file. What does not have the hash that the signed lists gave
+// is refused by apt.
+func download(ctx context.Context, dir string, p aptPackage, mirror string, say progress) (string, error) {
+	a, err := newApt(dir, mirror)
+	if err != nil {
+		return "", err
+	}
+	say("downloading %s %s (%d MB)", p.Name, p.Version, (p.Size+500_000)/1_000_000)
+	to := filepath.Join(dir, "package.deb")
+	if _, err := a.run(ctx, aptHelper, "download-file", p.URI, to, "SHA256:"+p.SHA256); err != nil {
+		return "", fmt.Errorf("download %s: %w", p.URI, err)
+	}
+	return to, nil
+}
+
+// apt runs Debian's package manager on a state of its own.
+type apt struct {
+	config string
+}
+
+// newApt sets up apt's state in dir. An empty mirror means the system's.
+func newApt(dir, mirror string) (*apt, error) {
+	for _, need := range []struct{ path, pkg string }{
+		{aptHelper, "apt"}, {debianKeyring, "debian-archive-keyring"},
+	} {
+		if _, err := os.Stat(need.path); err != nil {
+			return nil, fmt.Errorf("a series is looked up with apt: %w: install %s, or give -kernel a file", err, need.pkg)
+		}
+	}
+	m := mirrors{main: mirror}
+	if mirror == "" {
+		var err error
+		if m, err = systemMirrors(aptDirectory); err != nil {
+			return nil, err
+		}
+	} else if u, err := url.Parse(mirror); err != nil || u.Scheme == "" || strings.ContainsAny(mirror, " \t\n[]") {
+		return nil, fmt.Errorf("-mirror %q: want a URL such as http://HOST/debian", mirror)
+	}
+	lists := filepath.Join(dir, "lists", "partial")
+	archives := filepath.Join(dir, "cache", "archives", "partial")
+	for _, d := range []string{lists, archives} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	sources := filepath.Join(dir, "sources.list")
+	if err := os.WriteFile(sources, m.sources(), 0o644); err != nil {
+		return nil, err
+	}
+	a := &apt{config: filepath.Join(dir, "apt.conf")}
+	return a, os.WriteFile(a.config, aptConfig(dir), 0o644)
+}
+
+// aptConfig is read after the system's configuration, so that a proxy set
+// there counts. Its hooks do not: they are for packages that get installed.
+func aptConfig(dir string) []byte {
+	quoted := func(elem ...string) string { return `"` + filepath.Join(append([]string{dir}, elem...)...) + `"` }
+	return fmt.Appendf(nil, `#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear APT::Architectures;
+#clear Acquire::IndexTargets;
+APT::Architecture "amd64";
+APT::Architectures { "amd64"; };
+Acquire::IndexTargets::deb::Packages {
+  MetaKey "$(COMPONENT)/binary-$(ARCHITECTURE)/Packages";
+  ShortDescription "Packages";
+  Description "$(RELEASE)/$(COMPONENT) $(ARCHITECTURE) Packages";
+};
+// Whole lists: differences need an older list.
+Acquire::PDiffs "false";
+Acquire::Languages "none";
+Acquire::Retries "2";
+Acquire::http::Timeout "20";
+Acquire::https::Timeout "20";
+Dir::Etc::sourcelist %s;
+Dir::Etc::sourceparts "/dev/null";
+Dir::State::lists %s;
+Dir::State::status "/dev/null";
+Dir::Cache %s;
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+// The user apt gives its rights up for cannot read a private directory.
+APT::Sandbox::User "root";
+`, quoted("sources.list"), quoted("lists"), quoted("cache"))
+}
+
+func (a *apt) run(ctx context.Context, name string, args ...string) ([]byte, error) {
+	var out bytes.Buffer
+	says := &tail{}
+	err := runTool(ctx, &out, says, name, append([]string{"-c", a.config}, args...)...)
+	if ctx.Err() != nil {
+		return nil, err
+	}
+	if err != nil {
+		return nil, aptError(err, says.lines(50))
+	}
+	return out.Bytes(), nil
+}
+
+// aptError makes one line of what apt says.
+func aptError(err error, lines []string) error {
+	var said []string
+	for _, line := range lines {
+		if text, ok := strings.CutPrefix(line, "E: "); ok && len(said) < 3 {
+			said = append(said, text)
+		}
+	}
+	if len(said) == 0 {
+		return err
+	}
+	return fmt.Errorf("apt: %s", strings.Join(said, "; "))
+}
+
+// index fetches the lists of all suites and picks the kernels.
+func (a *apt) index(ctx context.Context) (*aptIndex, error) {
+	_, updateErr := a.run(ctx, "apt-get", "update")
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	// One suite that is gone must not hide the others: they are there.
+	targets, err := a.run(ctx, "apt-get", "indextargets",
+		"--format", "$(CODENAME)|$(REPO_URI)|$(FILENAME)", "Created-By: Packages")
+	if err != nil {
+		return nil, err
+	}
+	x := &aptIndex{Made: time.Now()}
+	if updateErr != nil {
+		x.Troubles = append(x.Troubles, updateErr.Error())
+	}
+	for line := range strings.Lines(string(targets)) {
+		suite, rest, _ := strings.Cut(strings.TrimSpace(line), "|")
+		repo, file, ok := strings.Cut(rest, "|")
+		if !ok {
+			return nil, fmt.Errorf("apt-get indextargets: unexpected line %q", line)
+		}
+		list, err := a.run(ctx, aptHelper, "cat-file", file)
+		if err != nil {
+			return nil, err
+		}
+		found, err := parsePackages(bytes.NewReader(list), suite, repo)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		x.Packages = append(x.Packages, found...)
+	}
+	if len(x.Packages) == 0 {
+		if updateErr != nil {
+			return nil, updateErr
+		}
+		return nil, errors.New("apt: Debian's package lists have no cloud kernel")
+	}
+	slices.SortStableFunc(x.Packages, func(p, q aptPackage) int {
+		return compareVersions(q.Version, p.Version)
+	})
+	return x, nil
+}
+
+// Debian's cloud kernels are the ones built for virtual machines. The image is
+// in linux-image, or since 6.19 in linux-binary, when linux-image only
+// depends on it. Names without a full version are such packages too.
+var (
+	imagePackage  = regexp.MustCompile(`^linux-(image|binary)-[0-9][^-]*(-[^-]+)?-cloud-amd64$`)
+	kernelVersion = regexp.MustCompile(`^([0-9]+\.[0-9]+)[.~-]`)
+)
+
+// minImageSize tells an image from a package that only depends on one.
+const minImageSize = 4 << 20
+
+// parsePackages reads a Packages file, see deb822(5), for kernel images.
+func parsePackages(r io.Reader, suite, repo string) ([]aptPackage, error) {
+	var found []aptPackage
+	var p aptPackage
+	var arch string
+	flush := func() {
+		series := kernelVersion.FindStringSubmatch(p.Version)
+		if arch == "amd64" && series != nil && p.Size >= minImageSize && p.SHA256 != "" && imagePackage.MatchString(p.Name) {
+			p.Series, p.Suite = series[1], suite
+			found = append(found, p)
+		}
+		p, arch = aptPackage{}, ""
+	}
+	in := bufio.NewScanner(r)
+	in.Buffer(nil, 4<<20) // the longest Depends
+	for in.Scan() {
+		line := in.Text()
+		if line == "" {
+			flush()
+			continue
+		}
+		key, value, ok := strings.Cut(line, ": ")
+		if !ok {
+			continue // a continued field
+		}
+		switch key {
+		case "Package":
+			p.Name = value
+		case "Version":
+			p.Version = value
+		case "Architecture":
+			arch = value
+		case "Filename":
+			p.URI = strings.TrimSuffix(repo, "/") + "/" + value
+		case "SHA256":
+			p.SHA256 = value
+		case "Size":
+			n, err := strconv.ParseInt(value, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("package %s: Size: %w", p.Name, err)
+			}
+			p.Size = n
+		}
+	}
+	flush()
+	return found, in.Err()
+}
+
+// mirrors are where the suites are.
+type mirrors struct {
+	main     string
+	security string // derived from main if empty
+}
+
+// sources is a sources.list(5) of the suites.
+func (m mirrors) sources() []byte {
+	security := m.security
+	if security == "" {
+		security = strings.TrimSuffix(m.main, "/") + "-security"
+	}
+	var b []byte
+	for _, s := range suites {
+		uri := m.main
+		if s.security {
+			uri = security
+		}
+		b = fmt.Appendf(b, "deb [signed-by=%s] %s %s main\n", debianKeyring, uri, s.name)
+	}
+	return b
+}
+
+// systemMirrors finds Debian's mirrors in the apt sources of the system, in
+// the one-line and the deb822 form.
+func systemMirrors(dir string) (mirrors, error) {
+	files := []string{filepath.Join(dir, "sources.list")}
+	parts, err := filepath.Glob(filepath.Join(dir, "sources.list.d", "*"))
+	if err != nil {
+		return mirrors{}, err
+	}
+	files = append(files, parts...)
+
+	var m mirrors
+	for _, file := range files {
+		parse := parseOneLine
+		switch filepath.Ext(file) {
+		case ".list":
+		case ".sources":
+			parse = parseDeb822
+		default:
+			continue
+		}
+		data, err := os.ReadFile(file)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return mirrors{}, err
+		}
+		for _, s := range parse(string(data)) {
+			switch {
+			case !slices.Contains(s.components, "main"):
+			case m.security == "" && slices.ContainsFunc(s.suites, isSecuritySuite):
+				m.security = s.uri
+			case m.main == "" && slices.ContainsFunc(s.suites, isDebianSuite):
+				m.main = s.uri
+			}
+		}
+	}
+	m.main, m.security = firstMirror(m.main), firstMirror(m.security)
+	if m.main == "" {
+		return mirrors{}, fmt.Errorf("no Debian mirror in %s/sources.list or sources.list.d: name one with -mirror, or give -kernel a file", dir)
+	}
+	return m, nil
+}
+
+// firstMirror is the mirror that uri means: of a local list of mirrors, see
+// apt-transport-mirror(1), the first. Debian's images for clouds have such
+// lists.
+func firstMirror(uri string) string {
+	list, ok := strings.CutPrefix(uri, "mirror+file:")
+	if !ok {
+		return uri
+	}
+	data, err := os.ReadFile("/" + strings.TrimLeft(list, "/"))
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(data)) {
+		line, _, _ = strings.Cut(line, "#")
+		if f := strings.Fields(line); len(f) > 0 {
+			return f[0]
+		}
+	}
+	return ""
+}
+
+// A source is an entry of the apt sources.
+type source struct {
+	uri        string
+	suites     []string
+	components []string
+}
+
+var debianSuite = regexp.MustCompile(`^(bullseye|bookworm|trixie|forky|duke|sid|(old){0,3}stable|testing|unstable)(-updates|-backports)?$`)
+
+func isDebianSuite(s string) bool { return debianSuite.MatchString(s) }
+
+func isSecuritySuite(s string) bool {
+	base, ok := strings.CutSuffix(s, "-security")
+	return ok && isDebianSuite(base)
+}
+
+// parseOneLine reads the entries of a sources.list.
+func parseOneLine(data string) []source {
+	var all []source
+	for line := range strings.Lines(data) {
+		line, _, _ = strings.Cut(line, "#")
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "deb")
+		if !ok || rest == strings.TrimLeft(rest, " \t") { // deb-src
+			continue
+		}
+		rest = strings.TrimSpace(rest)
+		if strings.HasPrefix(rest, "[") {
+			_, rest, _ = strings.Cut(rest, "]")
+		}
+		if f := strings.Fields(rest); len(f) >= 3 {
+			all = append(all, source{uri: f[0], suites: f[1:2], components: f[2:]})
+		}
+	}
+	return all
+}
+
+// parseDeb822 reads the entries of a .sources file.
+func parseDeb822(data string) []source {
+	var all []source
+	fields := make(map[string]string)
+	last := ""
+	flush := func() {
+		uris := strings.Fields(fields["uris"])
+		if slices.Contains(strings.Fields(fields["types"]), "deb") && len(uris) > 0 &&
+			!slices.Contains([]string{"no", "false", "without", "off", "disable"}, strings.ToLower(fields["enabled"])) {
+			all = append(all, source{uri: uris[0], suites: strings.Fields(fields["suites"]), components: strings.Fields(fields["components"])})
+		}
+		clear(fields)
+		last = ""
+	}
+	for line := range strings.Lines(data) {
+		switch {
+		case strings.HasPrefix(line, "#"):
+		case strings.TrimSpace(line) == "":
+			flush()
+		case line[0] == ' ' || line[0] == '\t':
+			fields[last] += " " + strings.TrimSpace(line)
+		default:
+			key, value, _ := strings.Cut(line, ":")
+			last = strings.ToLower(key)
+			fields[last] = strings.TrimSpace(value)
+		}
+	}
+	flush()
+	return all
+}
+
+// compareVersions orders Debian versions as deb-version(7) has it.
+func compareVersions(a, b string) int {
+	epochA, upA, revA := splitVersion(a)
+	epochB, upB, revB := splitVersion(b)
+	if epochA != epochB {
+		return epochA - epochB
+	}
+	if c := compareVersionPart(upA, upB); c != 0 {
+		return c
+	}
+	return compareVersionPart(revA, revB)
+}
+
+func splitVersion(v string) (epoch int, upstream, revision string) {
+	if e, rest, ok := strings.Cut(v, ":"); ok {
+		epoch, _ = strconv.Atoi(e)
+		v = rest
+	}
+	if i := strings.LastIndexByte(v, '-'); i >= 0 {
+		return epoch, v[:i], v[i+1:]
+	}
+	return epoch, v, ""
+}
+
+// compareVersionPart takes turns between runs of other characters and runs of
+// digits. A tilde sorts before everything, even the end; letters before
+// non-letters; digits as numbers.
+func compareVersionPart(a, b string) int {
+	for a != "" || b != "" {
+		for (a != "" && !isDigit(a[0])) || (b != "" && !isDigit(b[0])) {
+			if c := versionOrder(a) - versionOrder(b); c != 0 {
+				return c
+			}
+			a, b = a[1:], b[1:]
+		}
+		var na, nb string
+		na, a = cutNumber(a)
+		nb, b = cutNumber(b)
+		if len(na) != len(nb) {
+			return len(na) - len(nb)
+		}
+		if c := strings.Compare(na, nb); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+func versionOrder(s string) int {
+	switch {
+	case s == "" || isDigit(s[0]):
+		return 0
+	case s[0] == '~':
+		return -1
+	case s[0] >= 'A' && s[0] <= 'Z' || s[0] >= 'a' && s[0] <= 'z':
+		return int(s[0])
+	}
+	return int(s[0]) + 256
+}
+
+// cutNumber returns the number at the beginning of s, without leading zeros,
+// and what follows it.
+func cutNumber(s string) (number, rest string) {
+	i := 0
+	for i < len(s) && isDigit(s[i]) {
+		i++
+	}
+	return strings.TrimLeft(s[:i], "0"), s[i:]
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }

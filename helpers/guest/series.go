@@ -1,0 +1,273 @@
+package guest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// progress says what takes a while.
+type progress func(format string, args ...any)
+
+// A cachedKernel is what the cache keeps beside an image.
+type cachedKernel struct {
+	Series  string
+	Package string
+	Version string // Debian's
+	Suite   string
+	SHA256  string // of the image
+	dir     string
+}
+
+const (
+	kernelsDir = "kernels"
+	imageName  = "vmlinuz"
+	factsName  = "kernel.json"
+)
+
+// cachedKernels returns the cache's kernels, by version, the newest first.
+func cachedKernels(c *Cache) ([]cachedKernel, error) {
+	facts, err := filepath.Glob(c.path(kernelsDir, "*", factsName))
+	if err != nil {
+		return nil, err
+	}
+	var all []cachedKernel
+	for _, name := range facts {
+		data, err := os.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // another process has just replaced it
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cache: %w", err)
+		}
+		k := cachedKernel{dir: filepath.Dir(name)}
+		if err := json.Unmarshal(data, &k); err != nil {
+			continue // as good as not cached
+		}
+		all = append(all, k)
+	}
+	slices.SortFunc(all, func(a, b cachedKernel) int { return compareVersions(b.Version, a.Version) })
+	return all, nil
+}
+
+// load reads the image and makes sure that it is what was put there.
+func (k cachedKernel) load() (*Kernel, error) {
+	image, err := os.ReadFile(filepath.Join(k.dir, imageName))
+	if err != nil {
+		return nil, err
+	}
+	if sum := sha256.Sum256(image); hex.EncodeToString(sum[:]) != k.SHA256 {
+		return nil, fmt.Errorf("%s has changed since it was put there", filepath.Join(k.dir, imageName))
+	}
+	kernel, err := parseKernel(image)
+	if err != nil {
+		return nil, err
+	}
+	kernel.Name = k.Package + " " + k.Version
+	return kernel, nil
+}
+
+// loadCached loads the newest cached kernel of a series; want narrows that
+// down to one version. It returns nil if there is none that is whole.
+func loadCached(c *Cache, series, want string, say progress) (*Kernel, error) {
+	all, err := cachedKernels(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range all {
+		if k.Series != series || want != "" && k.Version != want {
+			continue
+		}
+		kernel, err := k.load()
+		if err == nil {
+			return kernel, nil
+		}
+		say("cached kernel not used: %v", err)
+	}
+	return nil, nil
+}
+
+// findSeries returns a kernel of the series from the cache, which it gets
+// there first if need be.
+func findSeries(ctx context.Context, c *Cache, series, mirror string, update bool, say progress) (*Kernel, error) {
+	if !update {
+		if k, err := loadCached(c, series, "", say); k != nil || err != nil {
+			return k, err
+		}
+	}
+	unlock, err := c.lock(ctx, func() { say("waiting for another process that fills the cache") })
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if !update { // that process may have got it
+		if k, err := loadCached(c, series, "", say); k != nil || err != nil {
+			return k, err
+		}
+	}
+
+	life := indexLife
+	if update {
+		life = 0
+	}
+	x, err := freshIndex(ctx, c, mirror, life, say)
+	if err != nil {
+		return nil, fmt.Errorf("kernel %s: %w", series, err)
+	}
+	p, ok := x.newest(series)
+	if !ok && time.Since(x.Made) > time.Minute {
+		// It may be newer than the index.
+		if x, err = freshIndex(ctx, c, mirror, 0, say); err != nil {
+			return nil, fmt.Errorf("kernel %s: %w", series, err)
+		}
+		p, ok = x.newest(series)
+	}
+	if !ok {
+		err := fmt.Errorf("no cloud kernel of Debian's is of series %s; there are %s", series, strings.Join(x.series(), ", "))
+		if len(x.Troubles) > 0 {
+			err = fmt.Errorf("%w (not all lists could be read: %s)", err, strings.Join(x.Troubles, "; "))
+		}
+		return nil, err
+	}
+	if k, err := loadCached(c, series, p.Version, say); k != nil || err != nil {
+		return k, err
+	}
+	err = fetch(ctx, c, p, mirror, say)
+	if err != nil && ctx.Err() == nil && time.Since(x.Made) > time.Minute {
+		// The archive may have moved on since the index was made.
+		if x, e := freshIndex(ctx, c, mirror, 0, say); e == nil {
+			if p, ok = x.newest(series); ok {
+				err = fetch(ctx, c, p, mirror, say)
+			}
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("kernel %s: %w", series, err)
+	}
+	k, err := loadCached(c, series, p.Version, say)
+	if k == nil && err == nil {
+		err = fmt.Errorf("kernel %s: it was put into the cache, %s, and is not there", series, c.dir)
+	}
+	return k, err
+}
+
+// fetch puts the package's kernel into the cache. The caller holds the lock.
+func fetch(ctx context.Context, c *Cache, p aptPackage, mirror string, say progress) error {
+	work, remove, err := c.workDir()
+	if err != nil {
+		return err
+	}
+	defer remove()
+	file, err := download(ctx, work, p, mirror, say)
+	if err != nil {
+		return err
+	}
+	image, err := imageInPackage(ctx, file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.URI, err)
+	}
+	if _, err := parseKernel(image); err != nil {
+		return fmt.Errorf("%s: %w", p.URI, err)
+	}
+	sum := sha256.Sum256(image)
+	facts, err := json.MarshalIndent(cachedKernel{
+		Series: p.Series, Package: p.Name, Version: p.Version, Suite: p.Suite, SHA256: hex.EncodeToString(sum[:]),
+	}, "", "\t")
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(work, "kernel")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if err := writeSynced(filepath.Join(dir, imageName), image); err != nil {
+		return err
+	}
+	if err := writeSynced(filepath.Join(dir, factsName), append(facts, '\n')); err != nil {
+		return err
+	}
+	to := c.path(kernelsDir, p.Name+"_"+p.Version)
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return c.unwritable(err)
+	}
+	if err := os.RemoveAll(to); err != nil { // one that could not be loaded
+		return c.unwritable(err)
+	}
+	return os.Rename(dir, to)
+}
+
+func writeSynced(name string, data []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// A Series is a release series of kernels, for a list.
+type Series struct {
+	Name    string // such as "6.12"
+	Newest  string // Debian's version, empty if unknown
+	Suite   string
+	Cached  string // Debian's version, empty if none is
+	Package string // of the newest, or else of the cached
+}
+
+// ListSeries lists what there is and what is cached, the newest first. If what
+// there is cannot be found out it lists the cached and returns the error too.
+func ListSeries(ctx context.Context, c *Cache, mirror string, update bool, say progress) ([]Series, error) {
+	life := indexLife
+	if update {
+		life = 0
+	}
+	x, err := readIndex(c)
+	if err != nil || time.Since(x.Made) >= life {
+		var unlock func()
+		if unlock, err = c.lock(ctx, func() { say("waiting for another process that fills the cache") }); err == nil {
+			x, err = freshIndex(ctx, c, mirror, life, say)
+			unlock()
+		}
+	}
+	if err != nil {
+		x = &aptIndex{}
+	}
+	for _, trouble := range x.Troubles {
+		say("not all lists could be read: %s", trouble)
+	}
+	kernels, e := cachedKernels(c)
+	err = errors.Join(err, e)
+
+	var all []Series
+	for _, name := range x.series() {
+		p, _ := x.newest(name)
+		all = append(all, Series{Name: name, Newest: p.Version, Suite: p.Suite, Package: p.Name})
+	}
+	for _, k := range kernels {
+		i := slices.IndexFunc(all, func(s Series) bool { return s.Name == k.Series })
+		if i < 0 {
+			all = append(all, Series{Name: k.Series, Package: k.Package})
+			i = len(all) - 1
+		}
+		if all[i].Cached == "" {
+			all[i].Cached = k.Version
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Series) int { return compareVersions(b.Name, a.Name) })
+	return all, err
+}
