@@ -305,6 +305,35 @@ func TestInterruptBy(t *testing.T) {
 	}
 }
 
+// An event that comes together with the interruption is not lost: the wait is
+// over, and the interruption is for after the iteration. Here they are one
+// signal, so that they always come together.
+func TestInterruptWithEvent(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	const sig = unix.Signal(45)
+	runs, restore, err := Handle(sig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer restore()
+	old, err := Mask(^Sigset(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer Mask(old)
+	a := mustArena(t)
+	l := NewLoop(a, SigsuspendUntilRun(Place(a, ^Sigs(sig)), runs))
+	l.Reset(2)
+	l.InterruptBy(runs)
+	if err := unix.Tgkill(unix.Getpid(), unix.Gettid(), sig); err != nil {
+		t.Fatal(err)
+	}
+	if l.Run() || !errors.Is(l.Err(), unix.EINTR) || l.Done != 1 {
+		t.Errorf("got %v, want EINTR after 1 of 2", l.Err())
+	}
+}
+
 func mustArena(t *testing.T) *Arena {
 	t.Helper()
 	a, err := NewArena(256 << 10)
