@@ -19,7 +19,9 @@ require (
 )
 
 tool (
+	eventbench/helpers/cmd/fidelity
 	eventbench/helpers/cmd/guest
+	eventbench/helpers/cmd/kernels
 	eventbench/helpers/cmd/report
 	eventbench/helpers/cmd/rounds
 	golang.org/x/perf/cmd/benchstat

@@ -1,0 +1,310 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/perf/benchfmt"
+	"golang.org/x/perf/benchmath"
+
+	"eventbench/helpers/results"
+)
+
+// A measurement is all pairs of all rows.
+type measurement struct {
+	*options
+	sides    [2]side // Go, C
+	progress *progress
+
+	rows   []measured
+	unit   string // in which the sides are compared
+	config []benchfmt.Config
+	done   []*benchfmt.Result // in the order in which they were measured
+}
+
+// measured is a row with its figures.
+type measured struct {
+	row
+	n      int          // iterations
+	values [2][]float64 // of the sides; index i is pair i
+}
+
+// units are those by which sides are compared, the first that there is.
+var units = []string{"instrs/op", "ns/op"}
+
+// prepare runs all rows once, to learn which of them there are, in which unit
+// they come, and how many iterations take how long. Where starting a process
+// is slow, it is also the first pair.
+func (m *measurement) prepare(ctx context.Context, chosen []row) error {
+	m.progress.show("trying every row")
+	counts := [2]int{1, 4000} // of the Go side only what there is matters; 4000 take at most 50 ms
+	if m.n > 0 {
+		counts = [2]int{1, 1}
+	}
+	if m.exec != nil {
+		counts = [2]int{m.n, m.n}
+	}
+	var got [2][]*benchfmt.Result
+	for i, n := range counts {
+		var err error
+		if got[i], err = m.sides[i].run(ctx, m.options, names(chosen), n); err != nil {
+			return err
+		}
+	}
+	for i, r := range chosen {
+		goRes, cRes := got[0][i], got[1][i]
+		if goRes == nil {
+			m.progress.say("%s: skipped: the Go benchmark says that it cannot run here", r.name)
+			continue
+		}
+		unit := unitOf(goRes)
+		if unit == "" || unit != unitOf(cRes) {
+			return fmt.Errorf("%s: the Go side reports %q, the C side %q: both need the same EVENTBENCH_CLOCK", r.name, unit, unitOf(cRes))
+		}
+		m.unit, m.config = unit, goRes.Config
+		n := m.n
+		if n == 0 {
+			sec, _ := cRes.Value("sec/op")
+			n = iterations(m.time, sec)
+		}
+		m.rows = append(m.rows, measured{row: r, n: n})
+	}
+	if len(m.rows) == 0 {
+		return errors.New("no row can be measured here")
+	}
+	if m.exec == nil {
+		return nil
+	}
+	all := m.groups()[0]
+	for which := range got {
+		there := slices.DeleteFunc(got[which], func(r *benchfmt.Result) bool { return r == nil })
+		if err := m.record(all, which, there); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// groups returns the rows, by index, that one process measures: each by
+// itself, or all of them where starting a process is slow.
+func (m *measurement) groups() [][]int {
+	groups := make([][]int, 0, len(m.rows))
+	for i := range m.rows {
+		if m.exec != nil && i > 0 {
+			groups[0] = append(groups[0], i)
+			continue
+		}
+		groups = append(groups, []int{i})
+	}
+	return groups
+}
+
+// iterations returns how many take the time given when each takes sec, to two digits.
+func iterations(total time.Duration, sec float64) int {
+	n := total.Seconds() / sec
+	digit := math.Pow(10, math.Floor(math.Log10(n))-1)
+	return max(int(math.Round(n/digit)*digit), 100)
+}
+
+// unitOf returns the unit by which the result is compared.
+func unitOf(r *benchfmt.Result) string {
+	for _, unit := range units {
+		if _, ok := figure(r, unit); ok {
+			return unit
+		}
+	}
+	return ""
+}
+
+// figure returns the result's value in a unit as it was printed, before
+// benchfmt made seconds of nanoseconds.
+func figure(r *benchfmt.Result, unit string) (float64, bool) {
+	for _, v := range r.Values {
+		if v.OrigUnit == unit {
+			return v.OrigValue, true
+		}
+		if v.Unit == unit {
+			return v.Value, true
+		}
+	}
+	return 0, false
+}
+
+// measure runs the pairs that prepare has not.
+func (m *measurement) measure(ctx context.Context) error {
+	random := rand.New(rand.NewPCG(m.seed, 0))
+	groups := m.groups()
+	first := len(m.rows[0].values[0])
+	total, done, begun := (m.pairs-first)*len(groups), 0, time.Now()
+	for pair := first; pair < m.pairs; pair++ {
+		random.Shuffle(len(groups), func(i, j int) { groups[i], groups[j] = groups[j], groups[i] })
+		for _, group := range groups {
+			m.progress.step(pair+1, m.pairs, done, total, time.Since(begun), m.rows[group[0]].name)
+			if err := m.pair(ctx, group, random.IntN(2)); err != nil {
+				return err
+			}
+			done++
+		}
+	}
+	return nil
+}
+
+// pair measures the rows of a group once on either side, which one first as told.
+func (m *measurement) pair(ctx context.Context, group []int, first int) error {
+	var names []string
+	for _, i := range group {
+		names = append(names, m.rows[i].name)
+	}
+	for _, which := range []int{first, 1 - first} {
+		got, err := m.sides[which].run(ctx, m.options, names, m.rows[group[0]].n)
+		if err != nil {
+			return err
+		}
+		if err := m.record(group, which, got); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// record takes one side's results of the rows of a group.
+func (m *measurement) record(group []int, which int, got []*benchfmt.Result) error {
+	for k, i := range group {
+		value, ok := 0.0, false
+		if got[k] != nil {
+			value, ok = figure(got[k], m.unit)
+		}
+		if !ok {
+			return fmt.Errorf("%s side of %s: no %s, which there was before", m.sides[which].impl, m.rows[i].name, m.unit)
+		}
+		m.rows[i].values[which] = append(m.rows[i].values[which], value)
+		m.keep(got[k], m.sides[which].impl)
+	}
+	return nil
+}
+
+// keep notes a result for the file. What only one side reports would give
+// benchstat tables with one column.
+func (m *measurement) keep(r *benchfmt.Result, impl string) {
+	r.Values = slices.DeleteFunc(r.Values, func(v benchfmt.Value) bool {
+		return !slices.Contains([]string{"ns/op", "sec/op", "instrs/op", "mean-instrs/op"}, v.Unit)
+	})
+	r.Config = slices.Clone(m.config)
+	r.SetConfig("impl", impl)
+	i, _ := r.ConfigIndex("impl")
+	r.Config[i].File = true
+	m.done = append(m.done, r)
+}
+
+// write writes all results to the file that the options name, or to one in dir
+// that is named by what was measured, and returns its path.
+func (m *measurement) write(dir string) (path string, err error) {
+	path = m.out
+	if path == "" {
+		config := benchfmt.Result{Config: m.config}
+		name := config.GetConfig("kernel-release") + "-" + config.GetConfig("clock")
+		path = filepath.Join(dir, results.FileName(name)+results.Ext)
+	}
+	var text bytes.Buffer
+	w := benchfmt.NewWriter(&text)
+	for _, r := range m.done {
+		if err := w.Write(r); err != nil {
+			return "", err
+		}
+	}
+	text.WriteString("PASS\n")
+	return path, results.Write(path, text.Bytes())
+}
+
+// table prints the rows and returns the names of those that are over.
+func (m *measurement) table(w io.Writer) (over []string) {
+	exact := m.unit == "instrs/op"
+	interval := "95 % interval"
+	if exact {
+		interval = "range"
+	}
+	width := 0
+	for _, r := range m.rows {
+		width = max(width, len(r.name))
+	}
+	fmt.Fprintf(w, "%-*s  %12s  %12s  %6s  %-14s  %s\n", width, "", "Go "+m.unit, "C "+m.unit, "Go/C", interval, "at most")
+	for _, r := range m.rows {
+		s := summarize(r.values, exact)
+		verdict := s.verdict(r.atMost)
+		if verdict == "over" {
+			over = append(over, r.name)
+		}
+		fmt.Fprintf(w, "%-*s  %12s  %12s  %6.3f  %-14s  %7.2f  %s\n",
+			width, r.name, digits(s.sides[0]), digits(s.sides[1]), s.ratio, s.interval(), r.atMost, verdict)
+	}
+	return over
+}
+
+// A summary is what a row's pairs come to.
+type summary struct {
+	sides         [2]float64 // medians
+	ratio, lo, hi float64
+}
+
+// summarize compares Go's values with C's. Exact values have no interval but their range.
+func summarize(values [2][]float64, exact bool) summary {
+	var s summary
+	ratios := make([]float64, len(values[0]))
+	for i := range ratios {
+		ratios[i] = values[0][i] / values[1][i]
+	}
+	for i, v := range values {
+		s.sides[i] = median(v).Center
+	}
+	m := median(ratios)
+	s.ratio, s.lo, s.hi = m.Center, m.Lo, m.Hi
+	if exact {
+		s.lo, s.hi = slices.Min(ratios), slices.Max(ratios)
+	}
+	return s
+}
+
+// median returns the median with its 95 % interval, which is infinite where
+// there are too few values for one.
+func median(values []float64) benchmath.Summary {
+	// NewSample sorts what it is given.
+	sample := benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds)
+	return benchmath.AssumeNothing.Summary(sample, 0.95)
+}
+
+func (s summary) interval() string {
+	if math.IsInf(s.lo, 0) || math.IsInf(s.hi, 0) {
+		return fmt.Sprintf("needs %d pairs", minPairs)
+	}
+	return fmt.Sprintf("%.3f to %.3f", s.lo, s.hi)
+}
+
+// verdict holds the ratio's interval, as it is printed, against the most that it may be.
+func (s summary) verdict(atMost float64) string {
+	const half = 0.0005
+	switch {
+	case s.lo > atMost+half:
+		return "over"
+	case s.hi > atMost+half:
+		return "unclear"
+	}
+	return "ok"
+}
+
+// digits prints a figure with as many digits as matter.
+func digits(v float64) string {
+	if v >= 1000 || v == math.Trunc(v) {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.1f", v)
+}

@@ -1,0 +1,68 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// progress tells how far the measurement is: in place on a terminal, and
+// elsewhere with a line for each pair.
+type progress struct {
+	w        io.Writer
+	terminal bool
+	pair     int // the last that a line was printed for
+}
+
+func newProgress(w io.Writer) *progress {
+	p := &progress{w: w}
+	if f, ok := w.(*os.File); ok {
+		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+		p.terminal = err == nil
+	}
+	return p
+}
+
+// show says what is being done.
+func (p *progress) show(what string) {
+	if p.terminal {
+		fmt.Fprintf(p.w, "\r%.79s\x1b[K", what)
+		return
+	}
+	fmt.Fprintln(p.w, what)
+}
+
+// step says which row is being measured and how long the rest will take.
+func (p *progress) step(pair, pairs, done, total int, elapsed time.Duration, name string) {
+	if !p.terminal && pair == p.pair {
+		return
+	}
+	p.pair = pair
+	text := fmt.Sprintf("pair %d/%d", pair, pairs)
+	if done > 0 {
+		left := elapsed * time.Duration(total-done) / time.Duration(done)
+		text += fmt.Sprintf(", about %v left", left.Round(time.Second))
+	}
+	if p.terminal {
+		text += ": " + name
+	}
+	p.show(text)
+}
+
+// clear takes away the line that is drawn in place.
+func (p *progress) clear() {
+	if p.terminal {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}
+
+// say prints a line that stays.
+func (p *progress) say(format string, args ...any) {
+	p.clear()
+	fmt.Fprintf(p.w, format+"\n", args...)
+}

@@ -1,0 +1,76 @@
+//go:build linux
+
+package main
+
+// A row is a benchmark that has a namesake in C.
+type row struct {
+	name string // without "Benchmark" and the suffix for GOMAXPROCS
+	// atMost is the ratio of Go to C to reach: for a loop of calls that do not
+	// block, what an executor without the Go scheduler adds to a call; to
+	// entering the kernel alone nothing, as C's own syscall(2) costs as much.
+	atMost float64
+}
+
+const (
+	same    = "/cpus=same"
+	thread  = "/peer=thread" + same
+	process = "/peer=process" + same
+)
+
+var rows = []row{
+	{"NullGetppid", 1.00},
+	{"NullNoSuchCall", 1.00},
+	{"EventfdCreate", 1.05},
+	{"EventfdSelf", 1.05},
+	{"PipeCreate", 1.05},
+	{"PipeSelf", 1.05},
+	{"SocketpairCreate", 1.05},
+	{"SocketpairSelf", 1.05},
+	{"FutexSelf", 1.08},
+	{"EpollCreate", 1.05},
+	{"EpollCtl/op=mod", 1.07},
+	{"EpollCtl/op=adddel", 1.07},
+	{"EpollWait/ready=0", 1.05},
+	{"EpollWait/ready=1", 1.05},
+	{"EpollSelf", 1.05},
+	{"TimerfdCreate", 1.05},
+	{"TimerfdArm", 1.08},
+	{"TimerfdSelf", 1.08},
+	{"SignalfdCreate", 1.05},
+	{"SignalSelf/sig=std/via=sigtimedwait", 1.05},
+	{"SignalSelf/sig=std/via=signalfd", 1.05},
+	{"SignalSelf/sig=std/via=handler", 1.05},
+	{"SignalSelf/sig=rt/via=sigtimedwait", 1.05},
+	{"SignalSelf/sig=rt/via=signalfd", 1.05},
+	{"SignalSelf/sig=rt/via=handler", 1.05},
+	{"EventfdRoundTrip" + thread, 1.10},
+	{"EventfdRoundTrip" + process, 1.05},
+	{"PipeRoundTrip" + thread, 1.10},
+	{"PipeRoundTrip" + process, 1.05},
+	{"SocketpairRoundTrip" + thread, 1.10},
+	{"SocketpairRoundTrip" + process, 1.05},
+	{"FutexRoundTrip" + thread, 1.10},
+	{"FutexRoundTrip" + process, 1.05},
+	{"EpollRoundTrip" + thread, 1.10},
+	{"EpollRoundTrip" + process, 1.05},
+	{"SignalRoundTrip/sig=std/via=sigtimedwait" + thread, 1.10},
+	{"SignalRoundTrip/sig=std/via=sigtimedwait" + process, 1.05},
+	{"SignalRoundTrip/sig=std/via=signalfd" + thread, 1.10},
+	{"SignalRoundTrip/sig=std/via=signalfd" + process, 1.05},
+	{"SignalRoundTrip/sig=std/via=handler" + thread, 1.10},
+	{"SignalRoundTrip/sig=std/via=handler" + process, 1.05},
+	{"SignalRoundTrip/sig=rt/via=sigtimedwait" + thread, 1.10},
+	{"SignalRoundTrip/sig=rt/via=sigtimedwait" + process, 1.05},
+	{"SignalRoundTrip/sig=rt/via=signalfd" + thread, 1.10},
+	{"SignalRoundTrip/sig=rt/via=signalfd" + process, 1.05},
+	{"SignalRoundTrip/sig=rt/via=handler" + thread, 1.10},
+	{"SignalRoundTrip/sig=rt/via=handler" + process, 1.05},
+}
+
+func names(rows []row) []string {
+	var s []string
+	for _, r := range rows {
+		s = append(s, r.name)
+	}
+	return s
+}

@@ -1,0 +1,222 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/perf/benchfmt"
+	"golang.org/x/sys/unix"
+)
+
+// A side is one of the two implementations.
+type side struct {
+	impl string // "go" or "c": the value of the configuration key impl
+	path string // of the program
+	// args has the program run the named loops, n times each.
+	args func(names []string, n int) []string
+}
+
+// build makes both programs in dir.
+func build(ctx context.Context, o *options, dir string) (sides [2]side, err error) {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return sides, err
+	}
+	sides[0] = side{"go", filepath.Join(dir, "eventbench.test"), goArgs}
+	sides[1] = side{"c", filepath.Join(dir, "reference"), cArgs}
+	if o.test != "" {
+		// os/exec looks for a bare name in PATH only.
+		if sides[0].path, err = filepath.Abs(o.test); err != nil {
+			return sides, err
+		}
+		if _, err := os.Stat(sides[0].path); err != nil {
+			return sides, fmt.Errorf("-test: %w (go test -c -o eventbench.test makes one)", err)
+		}
+	} else {
+		cmd := command(ctx, "go", "test", "-c", "-o", sides[0].path, ".")
+		cmd.Dir = root
+		// A guest has no C library to load.
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if _, stderr, err := output(cmd); err != nil {
+			return sides, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, stderr)
+		}
+	}
+
+	cc := strings.Fields(o.cc)
+	if len(cc) == 0 {
+		return sides, errors.New("-cc: the compiler's name is empty")
+	}
+	if _, err := exec.LookPath(cc[0]); err != nil {
+		return sides, fmt.Errorf("no C compiler: %w: install one (Debian: apt install gcc libc6-dev; Fedora: dnf install gcc glibc-devel glibc-static), or name it with -cc or CC", err)
+	}
+	args := append(slices.Clone(cc[1:]), "-std=c11", "-O2", "-pthread", "-o", sides[1].path)
+	if o.exec != nil {
+		args = append(args, "-static")
+	}
+	cmd := command(ctx, append(append(cc[:1], args...), filepath.Join(root, "testdata", "reference", "reference.c"))...)
+	if _, stderr, err := output(cmd); err != nil {
+		return sides, fmt.Errorf("%s: %w\n%s(headers or static libraries missing? Debian: apt install libc6-dev)", strings.Join(cmd.Args, " "), err, stderr)
+	}
+	return sides, nil
+}
+
+// moduleRoot returns the directory of this module, in which the tool must run.
+func moduleRoot(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOMOD: %w", err)
+	}
+	mod := strings.TrimSpace(string(out))
+	root := filepath.Dir(mod)
+	if _, err := os.Stat(filepath.Join(root, "testdata", "reference", "reference.c")); mod == "" || mod == os.DevNull || err != nil {
+		return "", errors.New("not in eventbench's source tree: run it there")
+	}
+	return root, nil
+}
+
+func goArgs(names []string, n int) []string {
+	var patterns []string
+	for _, name := range names {
+		var levels []string
+		for _, level := range strings.Split("Benchmark"+name, "/") {
+			levels = append(levels, "^"+regexp.QuoteMeta(level)+"$")
+		}
+		patterns = append(patterns, strings.Join(levels, "/"))
+	}
+	return []string{"-test.run=^$", "-test.v", "-test.bench=" + strings.Join(patterns, "|"), "-test.benchtime=" + strconv.Itoa(n) + "x"}
+}
+
+func cArgs(names []string, n int) []string {
+	var args []string
+	for _, name := range names {
+		args = append(args, name, strconv.Itoa(n))
+	}
+	return args
+}
+
+// run has the side run the named loops and returns what it printed: one
+// result for each name, in order. A loop that the side skipped is nil.
+func (s side) run(ctx context.Context, o *options, names []string, n int) ([]*benchfmt.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.limit)
+	defer cancel()
+	argv := slices.Concat(o.exec, []string{s.path}, s.args(names, n))
+	cmd := command(ctx, argv...)
+	stdout, stderr, err := output(cmd)
+	what := s.impl + " side"
+	if len(names) == 1 {
+		what += " of " + names[0]
+	}
+	failed := func(err error) error {
+		return fmt.Errorf("%s: %w\n\t%s\n%s", what, err, shorten(strings.Join(cmd.Args, " ")), tail(stdout+stderr))
+	}
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return nil, failed(fmt.Errorf("not done after %v (-limit)", o.limit))
+	case err != nil:
+		return nil, failed(err)
+	}
+	results, err := parseResults(stdout, names)
+	if err != nil {
+		return nil, failed(err)
+	}
+	return results, nil
+}
+
+// parseResults returns the result for each of the names, or nil for one that
+// was skipped. Names come without GOMAXPROCS, and so does the result's.
+func parseResults(stdout string, names []string) ([]*benchfmt.Result, error) {
+	found := make(map[string]*benchfmt.Result)
+	r := benchfmt.NewReader(strings.NewReader(stdout), "output")
+	for r.Scan() {
+		switch rec := r.Result().(type) {
+		case *benchfmt.SyntaxError:
+			return nil, rec
+		case *benchfmt.Result:
+			name := gomaxprocs.ReplaceAllString(rec.Name.String(), "")
+			res := rec.Clone()
+			res.Name = benchfmt.Name(name)
+			found[name] = res
+		}
+	}
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	results := make([]*benchfmt.Result, len(names))
+	for i, name := range names {
+		results[i] = found[name]
+		if results[i] == nil && !strings.Contains(stdout, "--- SKIP: Benchmark"+name) {
+			return nil, fmt.Errorf("no result for Benchmark%s: there is no such benchmark", name)
+		}
+	}
+	return results, nil
+}
+
+var gomaxprocs = regexp.MustCompile(`-\d+$`)
+
+// grace is how long a process may take to end after it was asked to.
+const grace = 2 * time.Second
+
+// command is a process that leads a group of its own, which is asked to end when ctx does.
+func command(ctx context.Context, argv ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGTERM) }
+	cmd.WaitDelay = grace
+	return cmd
+}
+
+// output runs cmd and returns what it printed. No process of its group
+// outlives the call.
+func output(cmd *exec.Cmd) (stdout, stderr string, err error) {
+	// The kernel sends Pdeathsig when the thread that started the child ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	if cmd.Process != nil {
+		unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
+	}
+	return out.String(), errs.String(), err
+}
+
+// tail returns what matters of a failed program's output, indented: its end,
+// or what stands around the first failure that testing reports.
+func tail(text string) string {
+	const keep = 12
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	failure := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "--- FAIL: ") || strings.HasPrefix(l, "panic: ") })
+	switch {
+	case failure >= 0:
+		lines = lines[max(failure-keep/2, 0):min(failure+keep/2, len(lines))]
+	case len(lines) > keep:
+		lines = lines[len(lines)-keep:]
+	}
+	for i, l := range lines {
+		lines[i] = "\t" + shorten(l)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// shorten cuts a line, such as a command that names all rows, to what is readable.
+func shorten(line string) string {
+	const most = 240
+	if len(line) > most {
+		line = line[:most-4] + " ..."
+	}
+	return line
+}
