@@ -8,6 +8,7 @@ import (
 	"os"
 	"testing"
 
+	"eventbench/helpers/behaviour"
 	"eventbench/helpers/child"
 	"eventbench/helpers/leak"
 	"eventbench/helpers/machine"
@@ -22,7 +23,9 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "eventbench:", err)
 		os.Exit(2)
 	}
-	os.Exit(leak.Check(m.Run))
+	code := leak.Check(m.Run)
+	behaviour.Report(os.Stderr)
+	os.Exit(code)
 }
 
 // describe prints what the results are measured on and the units they are

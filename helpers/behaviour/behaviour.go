@@ -1,0 +1,323 @@
+//go:build linux
+
+// Package behaviour runs the promises of a mechanism, one test a row of an
+// inventory.
+//
+// The inventory says what must hold: testdata/behaviours/eventfd.txt and its
+// like. The tests are a table in a test file:
+//
+//	func TestEventfd(t *testing.T) {
+//		behaviour.Run(t, "eventfd", map[string]func(*testing.T){
+//			"EFD-01": eventfdIsReadWrite,
+//		})
+//	}
+//
+// and one of them runs by go test -run 'TestEventfd/EFD-01'.
+//
+// A row that cannot be checked where it runs is skipped through [Absent],
+// [Unprivileged], [Limited] or [Refused], whose reasons are counted. What a
+// kernel must have and does not have is no reason to skip.
+package behaviour
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"eventbench/helpers/child"
+	"eventbench/helpers/machine"
+	"eventbench/helpers/sys"
+)
+
+// Inventory holds the inventories as MECHANISM.txt. The test binary brings
+// them with it, for it also runs where there is no testdata.
+var Inventory fs.FS
+
+func init() {
+	// Rows use up their threads. The first thread must not be among them: it
+	// cannot end, and signals to the process go to it before all others.
+	runtime.LockOSThread()
+}
+
+// Run runs the rows of a mechanism as subtests, in the order of their ids.
+// It fails when a row of the inventory has no test or a test no row.
+//
+// A row runs locked to a thread that ends with it, so that it may leave the
+// thread's mask, affinity or credentials as they come. What belongs to the process
+// must be as before: handlers, limits, pending signals. A row that hangs is interrupted.
+func Run(t *testing.T, mechanism string, rows map[string]func(*testing.T)) {
+	t.Helper()
+	inventory, err := load(mechanism)
+	if err != nil {
+		t.Fatal(err)
+	}
+	statements := map[string]string{}
+	for _, row := range inventory {
+		statements[row.ID] = row.Statement
+		if rows[row.ID] == nil {
+			t.Errorf("%s (%s) has no test", row.ID, row.Statement)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		if statements[id] == "" {
+			t.Errorf("%s has a test and no row in testdata/behaviours/%s.txt", id, mechanism)
+		}
+		t.Run(id, func(t *testing.T) {
+			runtime.LockOSThread()
+			watch := newWatchdog(t)
+			before := here()
+			// Registered first, this runs after all that the row cleans up.
+			t.Cleanup(func() {
+				watch.stop()
+				for _, left := range here().since(before) {
+					t.Errorf("%s left %s", id, left)
+				}
+				if t.Failed() {
+					t.Logf("%s: %s", id, statements[id])
+				}
+				tally.add(t, id)
+			})
+			rows[id](t)
+		})
+	}
+}
+
+func load(mechanism string) ([]Row, error) {
+	name := mechanism + ".txt"
+	if Inventory == nil {
+		return nil, fmt.Errorf("behaviour.Inventory is not set: nothing to read %s from", name)
+	}
+	f, err := Inventory.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("the inventory of %s: %w", mechanism, err)
+	}
+	defer f.Close()
+	return Parse("testdata/behaviours/"+name, f)
+}
+
+// Since reports whether the running kernel is of at least this release.
+// gVisor counts as the release that it claims to be.
+func Since(major, minor int) bool {
+	v := release()
+	return v[0] > major || v[0] == major && v[1] >= minor
+}
+
+var release = sync.OnceValue(func() (v [2]int) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		panic(fmt.Sprintf("uname: %v", err))
+	}
+	text := unix.ByteSliceToString(u.Release[:])
+	if n, _ := fmt.Sscanf(text, "%d.%d", &v[0], &v[1]); n != 2 {
+		panic(fmt.Sprintf("uname: release %q does not start with two numbers", text))
+	}
+	return v
+})
+
+// GVisor reports whether the kernel is gVisor's.
+func GVisor() bool { return gvisor() }
+
+var gvisor = sync.OnceValue(func() bool {
+	system, err := machine.Here()
+	if err != nil {
+		return false
+	}
+	config, _ := system.Config()
+	return slices.Contains(config, machine.Line{Key: "virt", Value: "gvisor"})
+})
+
+// Absent skips a row whose subject is not there: left out of this kernel's
+// configuration, or younger than this kernel.
+func Absent(tb testing.TB, format string, args ...any) {
+	tb.Helper()
+	skip(tb, "absent", format, args)
+}
+
+// Unprivileged skips a row that takes a privilege the process does not have.
+func Unprivileged(tb testing.TB, format string, args ...any) {
+	tb.Helper()
+	skip(tb, "privilege", format, args)
+}
+
+// Limited skips a row that a resource limit, one CPU or a missing /proc
+// leaves no room for.
+func Limited(tb testing.TB, format string, args ...any) {
+	tb.Helper()
+	skip(tb, "limit", format, args)
+}
+
+// Refused skips a row whose system call a seccomp filter does not let through.
+func Refused(tb testing.TB, format string, args ...any) {
+	tb.Helper()
+	skip(tb, "seccomp", format, args)
+}
+
+func skip(tb testing.TB, class, format string, args []any) {
+	tb.Helper()
+	tally.because(tb.Name(), class)
+	tb.Skipf(class+": "+format, args...)
+}
+
+// Report writes one line with how many rows held, broke and were skipped for
+// what kind of reason, over all of Run so far; and nothing if no row ran.
+func Report(w io.Writer) {
+	if s := tally.String(); s != "" {
+		fmt.Fprintln(w, "behaviours:", s)
+	}
+}
+
+// A tallySheet counts rows by how they ended.
+type tallySheet struct {
+	mu      sync.Mutex
+	reasons map[string]string // by test name: the class of the skip
+	ends    map[string]string // by row: held, broke or the class of the skip
+}
+
+var tally = tallySheet{reasons: map[string]string{}, ends: map[string]string{}}
+
+func (s *tallySheet) because(test, class string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reasons[test] = class
+}
+
+// add notes the end of a row. Of several runs of a row the worst counts.
+func (s *tallySheet) add(t *testing.T, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case t.Failed():
+		s.ends[id] = "broken"
+	case s.ends[id] == "broken":
+	case t.Skipped():
+		class := s.reasons[t.Name()]
+		if class == "" {
+			class = "other"
+		}
+		s.ends[id] = class
+	default:
+		s.ends[id] = "held"
+	}
+}
+
+func (s *tallySheet) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.ends) == 0 {
+		return ""
+	}
+	counts := map[string]int{}
+	for _, end := range s.ends {
+		counts[end]++
+	}
+	text := fmt.Sprintf("%d rows: %d held, %d broken", len(s.ends), counts["held"], counts["broken"])
+	skipped := len(s.ends) - counts["held"] - counts["broken"]
+	delete(counts, "held")
+	delete(counts, "broken")
+	text += fmt.Sprintf(", %d skipped", skipped)
+	var classes []string
+	for _, class := range slices.Sorted(maps.Keys(counts)) {
+		classes = append(classes, class+" "+strconv.Itoa(counts[class]))
+	}
+	if len(classes) > 0 {
+		text += " (" + strings.Join(classes, ", ") + ")"
+	}
+	return text
+}
+
+// limit is how long a row may take. Whatever a row waits for has a limit of
+// its own, which is child.Patience where nothing shorter is said.
+var limit = child.Patience + 10*time.Second
+
+// interrupting is the signal whose handler does nothing but end a system call
+// with EINTR. Rows have no use for it but as one of all signals.
+const interrupting = unix.Signal(62)
+
+// A watchdog ends a row that hangs.
+type watchdog struct {
+	t     *testing.T
+	tid   int
+	start time.Time
+	done  chan struct{} // closed at the row's end
+	ended chan struct{} // closed when the watchdog is through with the row
+}
+
+// progress is when a row last started or ended, and which one started last.
+var progress struct {
+	sync.Mutex
+	at     time.Time
+	latest *watchdog
+}
+
+// newWatchdog watches the calling goroutine's thread.
+func newWatchdog(t *testing.T) *watchdog {
+	w := &watchdog{t: t, tid: unix.Gettid(), start: time.Now(), done: make(chan struct{}), ended: make(chan struct{})}
+	progress.Lock()
+	progress.at, progress.latest = w.start, w
+	progress.Unlock()
+	go w.run()
+	return w
+}
+
+func (w *watchdog) stop() {
+	close(w.done)
+	<-w.ended
+	progress.Lock()
+	progress.at = time.Now()
+	progress.Unlock()
+}
+
+// left returns the time that the row has left. A parallel row waits for its
+// turn in the middle of its run, so that time counts only while no other row
+// starts or ends; and the one that started last is the first to be blamed.
+func (w *watchdog) left() time.Duration {
+	progress.Lock()
+	defer progress.Unlock()
+	end := progress.at.Add(limit)
+	if progress.latest != w {
+		end = end.Add(5 * time.Second)
+	}
+	return time.Until(end)
+}
+
+func (w *watchdog) run() {
+	defer close(w.ended)
+	for {
+		left := w.left()
+		if left <= 0 {
+			break
+		}
+		select {
+		case <-w.done:
+			return
+		case <-time.After(left):
+		}
+	}
+	w.t.Errorf("still running after %v, without any other row's progress; interrupting it", time.Since(w.start).Round(time.Second))
+	_, restore, err := sys.Handle(interrupting)
+	if err == nil {
+		defer restore()
+		for range 200 {
+			unix.Tgkill(unix.Getpid(), w.tid, interrupting)
+			select {
+			case <-w.done:
+				return
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}
+	// The stacks of all goroutines show what it waits for.
+	debug.SetTraceback("all")
+	panic(fmt.Sprintf("%s hangs and cannot be interrupted", w.t.Name()))
+}
