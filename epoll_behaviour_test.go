@@ -1,0 +1,3133 @@
+//go:build linux
+
+package eventbench
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"eventbench/helpers/behaviour"
+	"eventbench/helpers/child"
+	"eventbench/helpers/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestEpoll(t *testing.T) {
+	behaviour.Run(t, "epoll", map[string]func(*testing.T){
+		"EPL-001": epollCreateSize,
+		"EPL-002": epollCreateFlags,
+		"EPL-003": epollCloexec,
+		"EPL-004": epollAtDescriptorLimit,
+		"EPL-005": epollIsNoStream,
+		"EPL-006": epollSeek,
+		"EPL-007": epollName,
+		"EPL-008": epollCtlBadDescriptors,
+		"EPL-009": epollAddUnpollable,
+		"EPL-010": epollChangeUnpollable,
+		"EPL-011": epollPath,
+		"EPL-012": epollOfItself,
+		"EPL-013": epollCtlOnOther,
+		"EPL-014": epollUnknownOp,
+		"EPL-015": epollNullEvent,
+		"EPL-017": epollAddTwice,
+		"EPL-018": epollChangeUnregistered,
+		"EPL-019": epollMaxUserWatches,
+		"EPL-020": epollDuplicates,
+		"EPL-021": epollClosedOriginal,
+		"EPL-023": epollStaleNumber,
+		"EPL-024": epollLastClose,
+		"EPL-026": epollChildHoldsTarget,
+		"EPL-027": epollTargetInFlight,
+		"EPL-028": epollPassed,
+		"EPL-029": epollAcrossExec,
+		"EPL-030": epollAddReady,
+		"EPL-031": epollModAsksAgain,
+		"EPL-032": epollModReplaces,
+		"EPL-033": epollErrAndHupAlways,
+		"EPL-034": epollAllMasks,
+		"EPL-035": epollUnknownBits,
+		"EPL-036": epollOnlyRequestedBits,
+		"EPL-037": epollWakeupNeedsCapability,
+		"EPL-038": epollCycleOfTwo,
+		"EPL-039": epollLongCycles,
+		"EPL-040": epollDepth,
+		"EPL-041": epollDepthFromAbove,
+		"EPL-043": epollNested,
+		"EPL-044": epollPolled,
+		"EPL-045": epollNestedTriggers,
+		"EPL-046": epollExclusiveBits,
+		"EPL-047": epollExclusiveMod,
+		"EPL-048": epollExclusiveNested,
+		"EPL-049": epollExclusiveWakesOne,
+		"EPL-050": epollExclusiveMixed,
+		"EPL-052": epollAllInstances,
+		"EPL-053": epollInputBits,
+		"EPL-054": epollWaitErrors,
+		"EPL-055": epollMostEvents,
+		"EPL-056": epollWaitOrder,
+		"EPL-057": epollUnusedBuffer,
+		"EPL-059": epollHalfBuffer,
+		"EPL-060": epollTimeoutZero,
+		"EPL-061": epollNegativeTimeouts,
+		"EPL-062": epollNeverEarly,
+		"EPL-063": epollTimerSlack,
+		"EPL-064": epollHugeTimeouts,
+		"EPL-065": epollEmptySet,
+		"EPL-066": epollAtMost,
+		"EPL-067": epollRoundRobin,
+		"EPL-068": epollFirstInFirstOut,
+		"EPL-069": epollMerged,
+		"EPL-070": epollDataBits,
+		"EPL-071": epollLevelAndEdge,
+		"EPL-072": epollPartialRead,
+		"EPL-073": epollEdgeBeforeDrained,
+		"EPL-074": epollPipeRoom,
+		"EPL-075": epollOneshot,
+		"EPL-077": epollOneshotOneThread,
+		"EPL-078": epollOneshotTwice,
+		"EPL-079": epollOneshotEdge,
+		"EPL-080": epollEdgeWakesOne,
+		"EPL-081": epollLevelWakesAll,
+		"EPL-083": epollEachItsOwn,
+		"EPL-084": epollTimeoutRace,
+		"EPL-085": epollInterrupted,
+		"EPL-086": epollNotRestarted,
+		"EPL-088": epollIgnoredSignals,
+		"EPL-090": epollQuestionAndSignal,
+		"EPL-091": epollPwaitMask,
+		"EPL-092": epollPwaitArguments,
+		"EPL-093": epollPwait2Timeouts,
+		"EPL-094": epollPwait2Arguments,
+		"EPL-095": epollPwait2KeepsTimeout,
+	})
+}
+
+// epollCreateSize: the size is ignored but must be positive, epoll_create(2).
+// arm64 has no such system call; x/sys then makes the check itself.
+func epollCreateSize(t *testing.T) {
+	for _, size := range []int{0, -1, math.MinInt32} {
+		if fd, err := unix.EpollCreate(size); err != unix.EINVAL {
+			t.Errorf("epoll_create(%d) = %d, %v; want EINVAL", size, fd, err)
+			unix.Close(fd)
+		}
+	}
+	source := mustEventfd(t, 0)
+	mustPost(t, source)
+	for _, size := range []int{1, 2, math.MaxInt32} {
+		epfd, err := unix.EpollCreate(size)
+		if err != nil {
+			t.Errorf("epoll_create(%d): %v", size, err)
+			continue
+		}
+		defer unix.Close(epfd)
+		// It is no bound on what can be watched either.
+		dup, _ := mustDup(t, source)
+		mustAdd(t, epfd, source, unix.EPOLLIN)
+		mustAdd(t, epfd, dup, unix.EPOLLIN)
+		wantReady(t, epfd, ready(source, unix.EPOLLIN), ready(dup, unix.EPOLLIN))
+	}
+}
+
+// epollCreateFlags: EPOLL_CLOEXEC is the only flag, epoll_create1(2).
+func epollCreateFlags(t *testing.T) {
+	for bit := range 32 {
+		flag := 1 << bit
+		if flag == unix.EPOLL_CLOEXEC {
+			continue
+		}
+		for _, flags := range []int{flag, flag | unix.EPOLL_CLOEXEC} {
+			fd, _, errno := unix.Syscall(unix.SYS_EPOLL_CREATE1, uintptr(flags), 0, 0)
+			if errno != unix.EINVAL {
+				t.Errorf("epoll_create1(%#x) = %d, %v; want EINVAL", flags, int(fd), errno)
+				unix.Close(int(fd))
+			}
+		}
+	}
+}
+
+// epollCloexec: EPOLL_CLOEXEC sets the descriptor's FD_CLOEXEC, and nothing else does.
+func epollCloexec(t *testing.T) {
+	check := func(what string, fd int, err error, want int) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		defer unix.Close(fd)
+		if got, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); got != want || err != nil {
+			t.Errorf("F_GETFD after %s = %d, %v; want %d", what, got, err, want)
+		}
+	}
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	check("epoll_create1(EPOLL_CLOEXEC)", fd, err, unix.FD_CLOEXEC)
+	fd, err = unix.EpollCreate1(0)
+	check("epoll_create1(0)", fd, err, 0)
+	fd, err = unix.EpollCreate(1)
+	check("epoll_create(1)", fd, err, 0)
+}
+
+// epollAtDescriptorLimit: EMFILE at RLIMIT_NOFILE, epoll_create(2), and what was
+// half made is given back.
+func epollAtDescriptorLimit(t *testing.T) {
+	child.Start(t, epollAtDescriptorLimitRole, child.Options{}).Wait()
+}
+
+var epollAtDescriptorLimitRole = child.Register("epoll-at-descriptor-limit", func(p *child.Proc) error {
+	last, err := unix.EpollCreate1(0)
+	if err != nil {
+		return err
+	}
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		return fmt.Errorf("getrlimit: %w", err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(last) + 1, Max: old.Max}); err != nil {
+		return fmt.Errorf("setrlimit: %w", err)
+	}
+	for range 100 {
+		if fd, err := unix.EpollCreate1(0); err != unix.EMFILE {
+			return fmt.Errorf("epoll_create1 with all %d descriptors in use = %d, %v; want EMFILE", last+1, fd, err)
+		}
+	}
+	unix.Close(last)
+	if fd, err := unix.EpollCreate1(0); fd != last || err != nil {
+		return fmt.Errorf("epoll_create1 after a close = %d, %v; want %d", fd, err, last)
+	}
+	return nil
+})
+
+// epollIsNoStream: an epoll instance has no read or write operation, and is
+// open for both.
+func epollIsNoStream(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	for _, size := range []int{0, 8, 4096} {
+		if n, err := unix.Read(epfd, make([]byte, size)); err != unix.EINVAL {
+			t.Errorf("read of %d bytes = %d, %v; want EINVAL", size, n, err)
+		}
+		if n, err := unix.Write(epfd, make([]byte, size)); err != unix.EINVAL {
+			t.Errorf("write of %d bytes = %d, %v; want EINVAL", size, n, err)
+		}
+	}
+	if flags, err := unix.FcntlInt(uintptr(epfd), unix.F_GETFL, 0); flags&^unix.O_LARGEFILE != unix.O_RDWR || err != nil {
+		t.Errorf("F_GETFL = %#x, %v; want O_RDWR", flags, err)
+	}
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+}
+
+// epollSeek: from 6.0 on a file without an llseek operation cannot be told from
+// one that ignores it (noop_llseek): 0, where it was ESPIPE.
+func epollSeek(t *testing.T) {
+	epfd := mustEpoll(t)
+	var want error
+	if !behaviour.Since(6, 0) {
+		want = unix.ESPIPE
+	}
+	for _, whence := range []int{io.SeekStart, io.SeekCurrent, io.SeekEnd} {
+		if off, err := unix.Seek(epfd, 0, whence); err != want || err == nil && off != 0 {
+			t.Errorf("lseek(0, %d) = %d, %v; want 0, %v", whence, off, err, want)
+		}
+	}
+	if off, err := unix.Seek(epfd, 10, io.SeekStart); err != want || err == nil && off != 0 {
+		t.Errorf("lseek(10, SEEK_SET) = %d, %v; want 0, %v", off, err, want)
+	}
+}
+
+// epollName: proc_pid_fd(5) shows what an anonymous inode is for.
+func epollName(t *testing.T) {
+	if got, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", mustEpoll(t))); got != "anon_inode:[eventpoll]" || err != nil {
+		t.Errorf("readlink of /proc/self/fd/N = %q, %v; want anon_inode:[eventpoll]", got, err)
+	}
+}
+
+// epollCtlBadDescriptors: EBADF for an epfd or a target that is not open, epoll_ctl(2).
+func epollCtlBadDescriptors(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	for _, bad := range badDescriptors(t) {
+		for _, op := range epollOps {
+			wantCtl(t, bad, op, source, unix.EBADF)
+			wantCtl(t, epfd, op, bad, unix.EBADF)
+			wantCtl(t, bad, op, bad, unix.EBADF)
+		}
+	}
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+}
+
+// epollAddUnpollable: EPERM for a target without a poll operation, epoll_ctl(2).
+func epollAddUnpollable(t *testing.T) {
+	epfd := mustEpoll(t)
+	for what, fd := range unpollable(t) {
+		if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, 0); err != unix.EPERM {
+			t.Errorf("epoll_ctl(ADD) of %s: %v, want EPERM", what, err)
+		}
+	}
+	wantReady(t, epfd)
+}
+
+// epollChangeUnpollable: the target's kind is checked before whether it is
+// registered, so that DEL and MOD are refused with EPERM too.
+func epollChangeUnpollable(t *testing.T) {
+	epfd := mustEpoll(t)
+	for what, fd := range unpollable(t) {
+		for _, op := range []int{unix.EPOLL_CTL_DEL, unix.EPOLL_CTL_MOD, 77} {
+			if err := epollCtl(epfd, op, fd, unix.EPOLLIN, 0); err != unix.EPERM {
+				t.Errorf("epoll_ctl(%s) of %s: %v, want EPERM", opName(op), what, err)
+			}
+		}
+	}
+}
+
+// epollPath: a descriptor opened with O_PATH names a place, not an open file:
+// EBADF, open(2), even where the file behind it could be polled.
+func epollPath(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	path := mustOpen(t, "/", unix.O_PATH)
+	for _, op := range epollOps {
+		wantCtl(t, epfd, op, path, unix.EBADF)
+		wantCtl(t, path, op, source, unix.EBADF)
+	}
+}
+
+// epollOfItself: an instance cannot watch itself, whatever the operation and
+// whichever descriptor it goes by.
+func epollOfItself(t *testing.T) {
+	epfd := mustEpoll(t)
+	dup, _ := mustDup(t, epfd)
+	for _, op := range epollOps {
+		wantCtl(t, epfd, op, epfd, unix.EINVAL)
+		wantCtl(t, epfd, op, dup, unix.EINVAL)
+		wantCtl(t, dup, op, epfd, unix.EINVAL)
+	}
+	wantReady(t, epfd)
+}
+
+// epollCtlOnOther: EINVAL where epfd is open but not an epoll instance, epoll_ctl(2).
+func epollCtlOnOther(t *testing.T) {
+	r, w := mustPipe(t)
+	pair := mustSocketpair(t)
+	source := mustEventfd(t, 0)
+	file := mustOpen(t, filepath.Join(t.TempDir(), "file"), unix.O_RDWR|unix.O_CREAT)
+	for _, fd := range []int{r, w, pair[0], mustEventfd(t, 0), file} {
+		for _, op := range epollOps {
+			wantCtl(t, fd, op, source, unix.EINVAL)
+		}
+	}
+}
+
+// epollUnknownOp: an operation other than ADD, MOD and DEL is refused with EINVAL
+// whether the target is registered or not; it is taken to have an event, so that a
+// null pointer is noticed first.
+func epollUnknownOp(t *testing.T) {
+	epfd, source, other := mustEpoll(t), mustEventfd(t, 0), mustEventfd(t, 0)
+	mustPost(t, source)
+	mustPost(t, other)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	for _, op := range []int{0, 4, -1, math.MaxInt32, math.MinInt32} {
+		for _, fd := range []int{source, other} {
+			wantCtl(t, epfd, op, fd, unix.EINVAL)
+			if err := epollCtlAt(epfd, op, fd, 0); err != unix.EFAULT {
+				t.Errorf("epoll_ctl(%d) with a null event: %v, want EFAULT", op, err)
+			}
+		}
+	}
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+}
+
+// epollNullEvent: ADD and MOD need an event, DEL takes none since 2.6.9, epoll_ctl(2) BUGS.
+func epollNullEvent(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	bad := badPointers(t, unsafe.Sizeof(unix.EpollEvent{}))
+	for what, p := range bad {
+		if err := epollCtlAt(epfd, unix.EPOLL_CTL_ADD, source, p); err != unix.EFAULT {
+			t.Errorf("epoll_ctl(ADD) with %s: %v, want EFAULT", what, err)
+		}
+	}
+	wantReady(t, epfd)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	for what, p := range bad {
+		if err := epollCtlAt(epfd, unix.EPOLL_CTL_MOD, source, p); err != unix.EFAULT {
+			t.Errorf("epoll_ctl(MOD) with %s: %v, want EFAULT", what, err)
+		}
+		wantReady(t, epfd, ready(source, unix.EPOLLIN))
+	}
+	for what, p := range bad {
+		if err := epollCtlAt(epfd, unix.EPOLL_CTL_DEL, source, p); err != nil {
+			t.Errorf("epoll_ctl(DEL) with %s: %v", what, err)
+		}
+		wantReady(t, epfd)
+		mustAdd(t, epfd, source, unix.EPOLLIN)
+	}
+}
+
+// epollAddTwice: EEXIST, and the first registration stays as it is.
+func epollAddTwice(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	for _, bits := range []uint32{unix.EPOLLIN, unix.EPOLLOUT, unix.EPOLLIN | unix.EPOLLEXCLUSIVE, 0} {
+		if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, source, bits, 77); err != unix.EEXIST {
+			t.Errorf("second epoll_ctl(ADD) with events %#x: %v, want EEXIST", bits, err)
+		}
+		wantReady(t, epfd, ready(source, unix.EPOLLIN))
+	}
+}
+
+// epollChangeUnregistered: MOD and DEL of what is not (or no longer) registered: ENOENT.
+func epollChangeUnregistered(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	check := func() {
+		t.Helper()
+		wantCtl(t, epfd, unix.EPOLL_CTL_MOD, source, unix.ENOENT)
+		wantCtl(t, epfd, unix.EPOLL_CTL_DEL, source, unix.ENOENT)
+		wantReady(t, epfd)
+	}
+	check()
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	// The same file under another number is another registration.
+	dup, _ := mustDup(t, source)
+	wantCtl(t, epfd, unix.EPOLL_CTL_MOD, dup, unix.ENOENT)
+	wantCtl(t, epfd, unix.EPOLL_CTL_DEL, dup, unix.ENOENT)
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+	mustDel(t, epfd, source)
+	check()
+}
+
+// epollMaxUserWatches: /proc/sys/fs/epoll/max_user_watches bounds what one user
+// has registered in all instances together, epoll(7): ENOSPC beyond; DEL and the close
+// of an instance or of a target give back what they held.
+func epollMaxUserWatches(t *testing.T) {
+	const sysctl = "/proc/sys/fs/epoll/max_user_watches"
+	text, err := os.ReadFile(sysctl)
+	if errors.Is(err, os.ErrNotExist) {
+		behaviour.Absent(t, "%s: no such file: no CONFIG_SYSCTL, or no /proc", sysctl)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", sysctl, err)
+	}
+	if unix.Geteuid() != 0 {
+		behaviour.Unprivileged(t, "to lower %s from %d and to be a user without watches", sysctl, limit)
+	}
+	p := child.Start(t, epollMaxUserWatchesRole, child.Options{Args: []string{sysctl, string(text)}})
+	if got := p.Line(); got != "done" {
+		behaviour.Unprivileged(t, "%s", got)
+	}
+	p.Wait()
+	if now, err := os.ReadFile(sysctl); err != nil || string(now) != string(text) {
+		t.Errorf("%s is %q now, %v; was %q", sysctl, now, err, text)
+	}
+}
+
+var epollMaxUserWatchesRole = child.Register("epoll-max-user-watches", func(p *child.Proc) (err error) {
+	// Far more than anybody on a machine that runs tests has, and little enough to
+	// be used up in some milliseconds. During these the limit is everyone's.
+	const limit = 20000
+	sysctl, was := p.Args[0], p.Args[1]
+	f, err := os.OpenFile(sysctl, os.O_WRONLY, 0)
+	if err != nil {
+		p.Say("%v", err)
+		return nil
+	}
+	defer f.Close()
+	// The charge is the real user's: one who owns nothing yet. The effective user,
+	// and with it the right to write, stays what it is.
+	uid := uintptr(1_900_000_000 + unix.Getpid())
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uid, ^uintptr(0), ^uintptr(0)); errno != 0 {
+		p.Say("setresuid: %v", errno)
+		return nil
+	}
+	if n, _ := strconv.Atoi(strings.TrimSpace(was)); n > limit {
+		// Not to be killed with the parent before the limit is back.
+		if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt([]byte(strconv.Itoa(limit)), 0); err != nil {
+			p.Say("%v", err)
+			return nil
+		}
+		defer func() {
+			_, e := f.WriteAt([]byte(was), 0)
+			err = errors.Join(err, e)
+		}()
+	}
+	if err := epollAtWatchLimit(); err != nil {
+		return err
+	}
+	p.Say("done")
+	return nil
+})
+
+// epollAtWatchLimit registers until it may not, and then looks at what makes room.
+func epollAtWatchLimit() error {
+	sources := make([]int, 200)
+	for i := range sources {
+		fd, err := unix.Eventfd(0, 0)
+		if err != nil {
+			return fmt.Errorf("eventfd2: %w", err)
+		}
+		sources[i] = fd
+	}
+	// fill makes registrations until one is refused.
+	fill := func() (sets []int, made int, err error) {
+		for {
+			epfd, err := unix.EpollCreate1(0)
+			if err != nil {
+				return sets, made, fmt.Errorf("epoll_create1 after %d registrations: %w", made, err)
+			}
+			sets = append(sets, epfd)
+			for _, fd := range sources {
+				err := epollCtl(epfd, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, 0)
+				if err == unix.ENOSPC {
+					// Nothing is left of the refused one.
+					if err := epollCtl(epfd, unix.EPOLL_CTL_DEL, fd, 0, 0); err != unix.ENOENT {
+						return sets, made, fmt.Errorf("epoll_ctl(DEL) of what ADD refused: %v, want ENOENT", err)
+					}
+					return sets, made, nil
+				}
+				if err != nil {
+					return sets, made, fmt.Errorf("epoll_ctl(ADD) number %d: %v, want success or ENOSPC", made+1, err)
+				}
+				made++
+			}
+		}
+	}
+	sets, made, err := fill()
+	if err != nil {
+		return err
+	}
+	if made == 0 {
+		return errors.New("no registration could be made")
+	}
+	room := 0
+	for _, step := range []struct {
+		what string
+		do   func() error
+		room int
+	}{
+		{"nothing", func() error { return nil }, 0},
+		{"a MOD", func() error { return epollCtl(sets[0], unix.EPOLL_CTL_MOD, sources[1], 0, 0) }, 0},
+		{"a DEL", func() error { return epollCtl(sets[0], unix.EPOLL_CTL_DEL, sources[1], 0, 0) }, 1},
+		{"the close of an instance with 200 targets", func() error { return unix.Close(sets[1]) }, 200},
+		{"the close of a target that all instances but one still have", func() error {
+			fd := sources[0]
+			sources = sources[1:]
+			return unix.Close(fd)
+		}, (made+199)/200 - 1},
+	} {
+		if err := step.do(); err != nil {
+			return fmt.Errorf("%s at the limit: %w", step.what, err)
+		}
+		room += step.room
+		more, got, err := fill()
+		for _, epfd := range more {
+			unix.Close(epfd)
+		}
+		if err != nil {
+			return err
+		}
+		if got != room {
+			return fmt.Errorf("after %s there is room for %d registrations, want %d", step.what, got, room)
+		}
+	}
+	return nil
+}
+
+// epollDuplicates: the key is descriptor number and open file description, epoll(7)
+// Q&A: a duplicate is another registration with a mask of its own, and both report.
+func epollDuplicates(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	dup, _ := mustDup(t, source)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	mustAdd(t, epfd, dup, unix.EPOLLIN|unix.EPOLLOUT)
+	wantReady(t, epfd, ready(dup, unix.EPOLLOUT))
+	mustPost(t, source)
+	wantReadyAnyOrder(t, epfd, ready(source, unix.EPOLLIN), ready(dup, unix.EPOLLIN|unix.EPOLLOUT))
+	mustDel(t, epfd, source)
+	wantReady(t, epfd, ready(dup, unix.EPOLLIN|unix.EPOLLOUT))
+	mustMod(t, epfd, dup, unix.EPOLLIN)
+	mustTake(t, dup, 1)
+	wantReady(t, epfd)
+}
+
+// epollClosedOriginal: closing a descriptor removes nothing while the open file
+// description lives on, epoll(7) Q&A; the registration then reports for a number that
+// is not open, and cannot be reached by it.
+func epollClosedOriginal(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	original, closeOriginal := mustDup(t, source)
+	mustAdd(t, epfd, original, unix.EPOLLIN)
+	closeOriginal()
+	wantReady(t, epfd)
+	mustPost(t, source)
+	wantReady(t, epfd, ready(original, unix.EPOLLIN))
+	wantReady(t, epfd, ready(original, unix.EPOLLIN))
+	wantCtl(t, epfd, unix.EPOLL_CTL_DEL, original, unix.EBADF)
+	wantCtl(t, epfd, unix.EPOLL_CTL_MOD, original, unix.EBADF)
+	// Nor by the number of the duplicate that keeps it alive.
+	wantCtl(t, epfd, unix.EPOLL_CTL_DEL, source, unix.ENOENT)
+	mustTake(t, source, 1)
+	wantReady(t, epfd)
+}
+
+// epollStaleNumber: a registration whose number was closed is reached again once
+// a duplicate of the same open file is put there; another file under that number is
+// another key, which does not disturb it.
+func epollStaleNumber(t *testing.T) {
+	epfd, source, other := mustEpoll(t), mustEventfd(t, 0), mustEventfd(t, 0)
+	number, _ := mustDup(t, source)
+	mustAdd(t, epfd, number, unix.EPOLLIN)
+	mustPut(t, other, number)
+	mustPost(t, source)
+	wantReady(t, epfd, ready(number, unix.EPOLLIN))
+	wantCtl(t, epfd, unix.EPOLL_CTL_MOD, number, unix.ENOENT)
+	wantCtl(t, epfd, unix.EPOLL_CTL_DEL, number, unix.ENOENT)
+	if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, number, unix.EPOLLIN, 77); err != nil {
+		t.Errorf("epoll_ctl(ADD) of another file under a number in use: %v", err)
+	}
+	mustPost(t, other)
+	wantReadyAnyOrder(t, epfd, ready(number, unix.EPOLLIN), readiness{unix.EPOLLIN, 77})
+	mustPut(t, source, number)
+	wantCtl(t, epfd, unix.EPOLL_CTL_ADD, number, unix.EEXIST)
+	mustDel(t, epfd, number)
+	wantReady(t, epfd, readiness{unix.EPOLLIN, 77})
+}
+
+// epollLastClose: with the last descriptor of the open file description its
+// registrations go, without an event, epoll(7) Q&A; the number is free for another file.
+func epollLastClose(t *testing.T) {
+	epfd, edge := mustEpoll(t), mustEpoll(t)
+	next := mustEventfd(t, 0)
+	source, err := unix.Eventfd(1, unix.EFD_CLOEXEC)
+	closeSource := closable(t, source, err)
+	dup, closeDup := mustDup(t, source)
+	for _, fd := range []int{source, dup} {
+		mustAdd(t, epfd, fd, unix.EPOLLIN)
+		mustAdd(t, edge, fd, unix.EPOLLIN|unix.EPOLLET)
+	}
+	closeSource()
+	wantReadyAnyOrder(t, epfd, ready(source, unix.EPOLLIN), ready(dup, unix.EPOLLIN))
+	closeDup()
+	wantReady(t, epfd)
+	wantReady(t, edge)
+	for _, number := range []int{source, dup} {
+		mustPut(t, next, number)
+		closable(t, number, nil)
+		wantCtl(t, epfd, unix.EPOLL_CTL_DEL, number, unix.ENOENT)
+		wantCtl(t, edge, unix.EPOLL_CTL_MOD, number, unix.ENOENT)
+		mustAdd(t, epfd, number, unix.EPOLLIN)
+	}
+	wantReady(t, epfd)
+	mustPost(t, next)
+	wantReadyAnyOrder(t, epfd, ready(source, unix.EPOLLIN), ready(dup, unix.EPOLLIN))
+	wantReady(t, edge)
+}
+
+// epollChildHoldsTarget: a child's copy of a descriptor keeps the parent's registration
+// alive after the parent has closed its own; it goes with the child, epoll(7) Q&A.
+func epollChildHoldsTarget(t *testing.T) {
+	epfd := mustEpoll(t)
+	r, w, closeReader, _ := mustClosablePipe(t)
+	p := child.Start(t, epollHolder, child.Options{Files: []int{r}})
+	p.Expect("holding")
+	mustAdd(t, epfd, r, unix.EPOLLIN)
+	closeReader()
+	mustWrite(t, w, "x")
+	wantReady(t, epfd, ready(r, unix.EPOLLIN))
+	p.Say("take")
+	p.Expect("x")
+	wantReady(t, epfd)
+	mustWrite(t, w, "y")
+	wantReady(t, epfd, ready(r, unix.EPOLLIN))
+	p.Signal(unix.SIGKILL)
+	p.Status()
+	wantReady(t, epfd)
+}
+
+var epollHolder = child.Register("epoll-holder", func(p *child.Proc) error {
+	p.Say("holding")
+	for {
+		if _, err := p.Hear(); err != nil {
+			return nil
+		}
+		var buf [1]byte
+		if _, err := unix.Read(child.FirstFile, buf[:]); err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+		p.Say("%s", buf[:])
+	}
+})
+
+// epollTargetInFlight: a message that carries a descriptor (SCM_RIGHTS, unix(7)) refers
+// to the open file as well: its registration lives while the message is not received.
+func epollTargetInFlight(t *testing.T) {
+	epfd := mustEpoll(t)
+	r, w, closeReader, _ := mustClosablePipe(t)
+	mustAdd(t, epfd, r, unix.EPOLLIN)
+	sockets := mustSocketpair(t)
+	mustSendFile(t, sockets[0], r)
+	closeReader()
+	wantReady(t, epfd)
+	mustWrite(t, w, "x")
+	wantReady(t, epfd, ready(r, unix.EPOLLIN))
+	received, err := receiveFile(sockets[1])
+	closeReceived := closable(t, received, err)
+	wantReady(t, epfd, ready(r, unix.EPOLLIN))
+	closeReceived()
+	wantReady(t, epfd)
+}
+
+// epollPassed: an epoll instance passed by SCM_RIGHTS reports to its receiver what
+// the sender registered, with the sender's data, though the receiver has none of the targets.
+func epollPassed(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, source, unix.EPOLLIN, 0x1234_5678_9abc_def0); err != nil {
+		t.Fatal(err)
+	}
+	sockets := mustSocketpair(t)
+	p := child.Start(t, epollReceiver, child.Options{Files: []int{sockets[1]}, Args: []string{strconv.Itoa(source)}})
+	mustSendFile(t, sockets[0], epfd)
+	p.Expect("received")
+	mustPost(t, source)
+	p.Expect("[IN of 0x123456789abcdef0]")
+	wantReady(t, epfd, readiness{unix.EPOLLIN, 0x1234_5678_9abc_def0})
+	// The receiver adds a target of its own: the set is one and the same.
+	p.Say("add")
+	p.Expect("added")
+	wantReadyAnyOrder(t, epfd, readiness{unix.EPOLLIN, 0x1234_5678_9abc_def0}, readiness{unix.EPOLLOUT, 99})
+	p.Wait()
+	wantReady(t, epfd, readiness{unix.EPOLLIN, 0x1234_5678_9abc_def0})
+}
+
+var epollReceiver = child.Register("epoll-receiver", func(p *child.Proc) error {
+	source, err := strconv.Atoi(p.Args[0])
+	if err != nil {
+		return err
+	}
+	epfd, err := receiveFile(child.FirstFile)
+	if err != nil {
+		return err
+	}
+	for _, op := range []int{unix.EPOLL_CTL_DEL, unix.EPOLL_CTL_MOD} {
+		// The number means nothing here, or another file.
+		if err := epollCtl(epfd, op, source, unix.EPOLLIN, 0); err == nil {
+			return fmt.Errorf("epoll_ctl(%s) by the sender's number succeeded", opName(op))
+		}
+	}
+	p.Say("received")
+	var events [4]unix.EpollEvent
+	n, err := epollPwait(epfd, events[:], int(child.Patience/time.Millisecond))
+	if err != nil {
+		return fmt.Errorf("epoll_pwait: %w", err)
+	}
+	p.Say("%v", readinessOf(events[:n]))
+	if _, err := p.Hear(); err != nil {
+		return err
+	}
+	own, err := unix.Eventfd(0, 0)
+	if err != nil {
+		return err
+	}
+	if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, own, unix.EPOLLOUT, 99); err != nil {
+		return err
+	}
+	p.Say("added")
+	p.Hear()
+	return nil
+})
+
+// epollAcrossExec: an instance without close-on-exec goes through execve(2) with its
+// registrations; those of targets that execve closes go as at any close.
+func epollAcrossExec(t *testing.T) {
+	child.Start(t, epollBeforeExec, child.Options{}).Wait()
+}
+
+var (
+	epollBeforeExec = child.Register("epoll-before-exec", func(p *child.Proc) error {
+		epfd, err := unix.EpollCreate1(0)
+		if err != nil {
+			return err
+		}
+		args := []string{strconv.Itoa(epfd)}
+		for i, flags := range []int{0, unix.EFD_CLOEXEC, 0} {
+			fd, err := unix.Eventfd(1, flags)
+			if err != nil {
+				return err
+			}
+			if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLOUT, uint64(i)); err != nil {
+				return err
+			}
+			args = append(args, strconv.Itoa(fd))
+		}
+		return p.Exec(epollAfterExec, args...)
+	})
+	epollAfterExec = child.Register("epoll-after-exec", func(p *child.Proc) error {
+		var fds []int
+		for _, a := range p.Args {
+			fd, err := strconv.Atoi(a)
+			if err != nil {
+				return err
+			}
+			fds = append(fds, fd)
+		}
+		epfd, kept, gone, other := fds[0], fds[1], fds[2], fds[3]
+		if _, err := unix.FcntlInt(uintptr(gone), unix.F_GETFD, 0); err != unix.EBADF {
+			return fmt.Errorf("F_GETFD of a close-on-exec descriptor: %v, want EBADF", err)
+		}
+		const both = unix.EPOLLIN | unix.EPOLLOUT
+		if err := checkReady(epfd, readiness{both, 0}, readiness{both, 2}); err != nil {
+			return err
+		}
+		var buf [8]byte
+		if _, err := unix.Read(kept, buf[:]); err != nil {
+			return err
+		}
+		if err := epollCtl(epfd, unix.EPOLL_CTL_DEL, other, 0, 0); err != nil {
+			return err
+		}
+		return checkReady(epfd, readiness{unix.EPOLLOUT, 0})
+	})
+)
+
+// epollAddReady: ADD of what is ready already is an event like any other: there at
+// once, also for a thread that waits, for level and edge.
+func epollAddReady(t *testing.T) {
+	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLONESHOT, unix.EPOLLEXCLUSIVE} {
+		epfd, source := mustEpoll(t), mustEventfd(t, 0)
+		mustPost(t, source)
+		mustAdd(t, epfd, source, unix.EPOLLIN|mode)
+		wantReady(t, epfd, ready(source, unix.EPOLLIN))
+
+		waited, other := mustEpoll(t), mustEventfd(t, 0)
+		w := startWait(t, waited, 4, -1)
+		mustAdd(t, waited, other, unix.EPOLLIN|mode) // not ready: nobody wakes
+		stillAsleep(t, w)
+		mustAdd(t, waited, source, unix.EPOLLIN|mode)
+		w.want(ready(source, unix.EPOLLIN))
+	}
+}
+
+// epollModAsksAgain: MOD looks at the target anew, epoll(7) Q&A ("Modify will reread
+// available I/O"): a ready edge-triggered target is reported once more with each MOD, also
+// one that changes nothing, and also to a thread that waits.
+func epollModAsksAgain(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+	for range 3 {
+		wantReady(t, epfd)
+		mustMod(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
+		wantReady(t, epfd, ready(source, unix.EPOLLIN))
+	}
+	w := startWait(t, epfd, 4, -1)
+	mustMod(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
+	w.want(ready(source, unix.EPOLLIN))
+	mustTake(t, source, 1)
+	mustMod(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
+	wantReady(t, epfd)
+}
+
+// epollModReplaces: MOD replaces mask and data, both whole, epoll_ctl(2).
+func epollModReplaces(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	mod := func(bits uint32, data uint64) {
+		t.Helper()
+		if err := epollCtl(epfd, unix.EPOLL_CTL_MOD, source, bits, data); err != nil {
+			t.Fatalf("epoll_ctl(MOD): %v", err)
+		}
+	}
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	mod(unix.EPOLLOUT, 77)
+	wantReady(t, epfd, readiness{unix.EPOLLOUT, 77})
+	mod(unix.EPOLLOUT, math.MaxUint64) // the data alone
+	wantReady(t, epfd, readiness{unix.EPOLLOUT, math.MaxUint64})
+	mod(unix.EPOLLIN|unix.EPOLLET, 0) // the trigger as well
+	wantReady(t, epfd, readiness{unix.EPOLLIN, 0})
+	wantReady(t, epfd)
+	mod(unix.EPOLLIN, 1)
+	wantReady(t, epfd, readiness{unix.EPOLLIN, 1})
+	// A change while the event is collected and not yet reported counts, too.
+	mod(unix.EPOLLPRI, 2)
+	wantReady(t, epfd)
+	mod(unix.EPOLLIN|unix.EPOLLOUT, 3)
+	wantReady(t, epfd, readiness{unix.EPOLLIN | unix.EPOLLOUT, 3})
+}
+
+// epollErrAndHupAlways: ADD and MOD put EPOLLERR and EPOLLHUP into every mask, epoll_ctl(2),
+// the empty one included; proc_pid_fdinfo(5) shows it.
+func epollErrAndHupAlways(t *testing.T) {
+	epfd := mustEpoll(t)
+	_, errs, closeReader, _ := mustClosablePipe(t)
+	hups, _, _, closeWriter := mustClosablePipe(t)
+	mustAdd(t, epfd, errs, 0)
+	mustAdd(t, epfd, hups, unix.EPOLLIN)
+	mustMod(t, epfd, hups, 0)
+	wantReady(t, epfd)
+	closeReader()
+	wantReady(t, epfd, ready(errs, unix.EPOLLERR))
+	closeWriter()
+	wantReadyAnyOrder(t, epfd, ready(errs, unix.EPOLLERR), ready(hups, unix.EPOLLHUP))
+	for _, e := range mustFdinfo(t, epfd) {
+		if e.events != unix.EPOLLERR|unix.EPOLLHUP {
+			t.Errorf("fdinfo has events %#x for an empty mask, want EPOLLERR|EPOLLHUP", e.events)
+		}
+	}
+}
+
+// epollAllMasks: every combination of these bits is a mask that ADD and MOD take, and what
+// is reported of a target that can be read and written follows from it.
+func epollAllMasks(t *testing.T) {
+	bits := []uint32{unix.EPOLLIN, unix.EPOLLOUT, unix.EPOLLPRI, unix.EPOLLERR, unix.EPOLLHUP,
+		unix.EPOLLET, unix.EPOLLONESHOT, unix.EPOLLRDHUP}
+	source := mustEventfd(t, 0)
+	mustPost(t, source)
+	added, changed := mustEpoll(t), mustEpoll(t, source)
+	for subset := range 1 << len(bits) {
+		var mask uint32
+		for i, b := range bits {
+			if subset>>i&1 == 1 {
+				mask |= b
+			}
+		}
+		mustAdd(t, added, source, mask)
+		mustMod(t, changed, source, mask)
+		for _, epfd := range []int{added, changed} {
+			var first, second []readiness
+			if both := mask & (unix.EPOLLIN | unix.EPOLLOUT); both != 0 {
+				first = append(first, ready(source, both))
+				if mask&(unix.EPOLLET|unix.EPOLLONESHOT) == 0 {
+					second = first
+				}
+			}
+			wantReady(t, epfd, first...)
+			wantReady(t, epfd, second...)
+		}
+		mustDel(t, added, source)
+		if t.Failed() {
+			t.Fatalf("with mask %#x", mask)
+		}
+	}
+}
+
+// epollUnknownBits: bits of a mask that mean nothing are accepted, alone and all at once,
+// and never reported: there was no check when epoll was made, epoll_ctl(2) BUGS.
+func epollUnknownBits(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	var all uint32
+	for bit := range 27 {
+		b := uint32(1) << bit
+		const known = unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLOUT | unix.EPOLLERR | unix.EPOLLHUP | unix.EPOLLRDNORM |
+			unix.EPOLLRDBAND | unix.EPOLLWRNORM | unix.EPOLLWRBAND | unix.EPOLLMSG | unix.EPOLLRDHUP
+		if b&known != 0 {
+			continue
+		}
+		all |= b
+		mustAdd(t, epfd, source, b)
+		wantReady(t, epfd)
+		mustMod(t, epfd, source, unix.EPOLLIN|b)
+		wantReady(t, epfd, ready(source, unix.EPOLLIN))
+		mustDel(t, epfd, source)
+	}
+	mustAdd(t, epfd, source, unix.EPOLLOUT|all)
+	wantReady(t, epfd, ready(source, unix.EPOLLOUT))
+}
+
+// epollOnlyRequestedBits: of what a target reports only what was asked for is passed on,
+// and what was asked for and is not there is not.
+func epollOnlyRequestedBits(t *testing.T) {
+	const in, out = unix.EPOLLIN, unix.EPOLLOUT
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	mustAdd(t, epfd, source, 0)
+	for mask, want := range map[uint32]uint32{
+		in:                   in,
+		out:                  out,
+		in | unix.EPOLLRDHUP: in,
+		// An eventfd reports plain IN and OUT only, a socket their NORM twins as well.
+		in | unix.EPOLLRDNORM | out | unix.EPOLLWRNORM: in | out,
+		unix.EPOLLRDNORM | unix.EPOLLWRNORM:            0,
+		unix.EPOLLPRI | unix.EPOLLERR | unix.EPOLLHUP:  0,
+	} {
+		mustMod(t, epfd, source, mask)
+		if want == 0 {
+			wantReady(t, epfd)
+		} else {
+			wantReady(t, epfd, ready(source, want))
+		}
+	}
+	mustDel(t, epfd, source)
+	s := mustSocketpair(t)
+	mustWrite(t, s[1], "x")
+	mustAdd(t, epfd, s[0], 0)
+	for _, mask := range []uint32{in, out, unix.EPOLLRDNORM, unix.EPOLLWRNORM, unix.EPOLLWRBAND,
+		in | unix.EPOLLRDNORM, in | unix.EPOLLRDNORM | out | unix.EPOLLWRNORM | unix.EPOLLWRBAND} {
+		mustMod(t, epfd, s[0], mask)
+		wantReady(t, epfd, ready(s[0], mask))
+	}
+}
+
+// epollWakeupNeedsCapability: EPOLLWAKEUP is dropped without a word where the caller lacks
+// CAP_BLOCK_SUSPEND, epoll_ctl(2) BUGS, and where the kernel cannot suspend (no
+// CONFIG_PM_SLEEP, which /sys/power/wakeup_count comes with).
+func epollWakeupNeedsCapability(t *testing.T) {
+	const capBlockSuspend = 36
+	source := mustEventfd(t, 0)
+	mustPost(t, source)
+	// kept has the calling thread ask for the bit and looks whether it is there.
+	kept := func() (bool, error) {
+		epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+		if err != nil {
+			return false, err
+		}
+		defer unix.Close(epfd)
+		var bits [2]uint32
+		for i, op := range []int{unix.EPOLL_CTL_ADD, unix.EPOLL_CTL_MOD} {
+			if err := epollCtl(epfd, op, source, unix.EPOLLIN|unix.EPOLLWAKEUP, 1); err != nil {
+				return false, fmt.Errorf("epoll_ctl(%s) with EPOLLWAKEUP: %w", opName(op), err)
+			}
+			entries, err := fdinfo(epfd)
+			if err != nil || len(entries) != 1 {
+				return false, fmt.Errorf("fdinfo: %v, %w; want one entry", entries, err)
+			}
+			bits[i] = entries[0].events & unix.EPOLLWAKEUP
+		}
+		if bits[0] != bits[1] {
+			return false, fmt.Errorf("EPOLLWAKEUP after ADD is %#x, after MOD %#x", bits[0], bits[1])
+		}
+		return bits[0] != 0, checkReady(epfd, readiness{unix.EPOLLIN, 1})
+	}
+	caps, err := capabilities()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = os.Stat("/sys/power/wakeup_count")
+	want := caps.effective()>>capBlockSuspend&1 == 1 && err == nil && inFirstUserNamespace()
+	if got, err := kept(); err != nil {
+		t.Fatal(err)
+	} else if got != want {
+		t.Errorf("EPOLLWAKEUP kept: %t, want %t", got, want)
+	}
+	child.Go(t, "thread without CAP_BLOCK_SUSPEND", func() error {
+		if err := caps.drop(capBlockSuspend); err != nil {
+			return err
+		}
+		got, err := kept()
+		if got {
+			err = errors.New("EPOLLWAKEUP was kept")
+		}
+		return err
+	}).Join()
+}
+
+// epollCycleOfTwo: two instances cannot watch each other, epoll_ctl(2) ELOOP, whichever
+// of the duplicates is used; what was there before goes on working.
+func epollCycleOfTwo(t *testing.T) {
+	a, b, source := mustEpoll(t), mustEpoll(t), mustEventfd(t, 0)
+	dup, _ := mustDup(t, a)
+	mustAdd(t, b, source, unix.EPOLLIN)
+	mustAdd(t, a, b, unix.EPOLLIN)
+	wantCtl(t, b, unix.EPOLL_CTL_ADD, a, unix.ELOOP)
+	wantCtl(t, b, unix.EPOLL_CTL_ADD, dup, unix.ELOOP)
+	wantCtl(t, b, unix.EPOLL_CTL_DEL, a, unix.ENOENT)
+	mustPost(t, source)
+	wantReady(t, a, ready(b, unix.EPOLLIN))
+	wantReady(t, b, ready(source, unix.EPOLLIN))
+	// Without the first link the other direction is free.
+	mustDel(t, a, b)
+	mustAdd(t, b, a, unix.EPOLLIN)
+	wantCtl(t, a, unix.EPOLL_CTL_ADD, b, unix.ELOOP)
+}
+
+// epollLongCycles: nor can longer rings be closed, wherever the last link is.
+func epollLongCycles(t *testing.T) {
+	for _, length := range []int{3, 4, 5} {
+		for last := range length {
+			ring := make([]int, length)
+			for i := range ring {
+				ring[i] = mustEpoll(t)
+			}
+			for i := range ring {
+				if i != last {
+					mustAdd(t, ring[i], ring[(i+1)%length], unix.EPOLLIN)
+				}
+			}
+			wantCtl(t, ring[last], unix.EPOLL_CTL_ADD, ring[(last+1)%length], unix.ELOOP)
+		}
+	}
+	// Two ways to one target are no ring.
+	top, left, right, bottom := mustEpoll(t), mustEpoll(t), mustEpoll(t), mustEpoll(t)
+	for _, side := range []int{left, right} {
+		mustAdd(t, side, bottom, unix.EPOLLIN)
+		mustAdd(t, top, side, unix.EPOLLIN)
+	}
+	source := mustEventfd(t, 0)
+	mustAdd(t, bottom, source, unix.EPOLLIN)
+	mustPost(t, source)
+	wantReadyAnyOrder(t, top, ready(left, unix.EPOLLIN), ready(right, unix.EPOLLIN))
+}
+
+// epollDepth: five instances may stand on top of each other over a source; ELOOP where a
+// sixth is put on top, epoll_ctl(2). The event goes up through all five.
+func epollDepth(t *testing.T) {
+	source := mustEventfd(t, 0)
+	chain := []int{mustEpoll(t, source)}
+	for range 4 {
+		chain = append(chain, mustEpoll(t, chain[len(chain)-1]))
+	}
+	sixth := mustEpoll(t)
+	wantCtl(t, sixth, unix.EPOLL_CTL_ADD, chain[4], unix.ELOOP)
+	mustAdd(t, sixth, chain[3], unix.EPOLLIN) // beside the fifth there is room
+	w := startWait(t, chain[4], 1, -1)
+	mustPost(t, source)
+	w.want(ready(chain[3], unix.EPOLLIN))
+	wantReady(t, sixth, ready(chain[3], unix.EPOLLIN))
+	for i := 4; i > 0; i-- {
+		wantReady(t, chain[i], ready(chain[i-1], unix.EPOLLIN))
+	}
+	wantReady(t, chain[0], ready(source, unix.EPOLLIN))
+}
+
+// epollDepthFromAbove: the limit also holds for instances that are put below, where no
+// source is yet, since the kernel looks upwards as well (f2e467a48287, in 6.17 and in stable
+// releases before it). Until then such a chain could have any length; it could not get a source.
+func epollDepthFromAbove(t *testing.T) {
+	const longest = 12
+	chain := []int{mustEpoll(t)} // from the top
+	for len(chain) < longest {
+		next := mustEpoll(t)
+		err := epollCtl(chain[len(chain)-1], unix.EPOLL_CTL_ADD, next, unix.EPOLLIN, 0)
+		if err != nil {
+			if err != unix.ELOOP {
+				t.Errorf("epoll_ctl(ADD) below %d instances: %v, want ELOOP", len(chain), err)
+			}
+			break
+		}
+		chain = append(chain, next)
+	}
+	want := longest
+	if epollLooksUpwards() {
+		want = 5
+	}
+	if len(chain) != want {
+		t.Errorf("%d instances could be put below each other, want %d", len(chain), want)
+	}
+	source := mustEventfd(t, 0)
+	mustPost(t, source)
+	for i, epfd := range chain {
+		if i < 5 {
+			mustAdd(t, epfd, source, unix.EPOLLIN)
+		} else {
+			wantCtl(t, epfd, unix.EPOLL_CTL_ADD, source, unix.EINVAL)
+		}
+	}
+}
+
+// epollLooksUpwards reports whether this kernel has f2e467a48287, "eventpoll: Fix
+// semi-unbounded recursion".
+func epollLooksUpwards() bool {
+	if behaviour.Since(6, 17) {
+		return true
+	}
+	return false
+}
+
+// epollNested: an instance is ready when it has something to report, epoll(7) Q&A: the outer
+// one reports it with the data it was added with, then it can be asked itself.
+func epollNested(t *testing.T) {
+	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLONESHOT} {
+		outer, inner, source := mustEpoll(t), mustEpoll(t), mustEventfd(t, 0)
+		mustAdd(t, inner, source, unix.EPOLLIN)
+		if err := epollCtl(outer, unix.EPOLL_CTL_ADD, inner, unix.EPOLLIN|unix.EPOLLOUT|mode, 77); err != nil {
+			t.Fatal(err)
+		}
+		wantReady(t, outer)
+		w := startWait(t, outer, 4, -1)
+		mustPost(t, source)
+		w.want(readiness{unix.EPOLLIN, 77})
+		wantReady(t, inner, ready(source, unix.EPOLLIN))
+		mustTake(t, source, 1)
+		wantReady(t, inner)
+		wantReady(t, outer)
+	}
+}
+
+// epollPolled: an instance that has something to report is readable for poll(2), select(2) and
+// ppoll alike, epoll(7) Q&A. They take nothing away; what the instance itself gives out, it no longer
+// has if the target is edge-triggered.
+func epollPolled(t *testing.T) {
+	for _, edge := range []bool{false, true} {
+		epfd, source := mustEpoll(t), mustEventfd(t, 0)
+		mode := uint32(0)
+		if edge {
+			mode = unix.EPOLLET
+		}
+		mustAdd(t, epfd, source, unix.EPOLLIN|mode)
+		wantPolled(t, epfd, 0)
+		mustPost(t, source)
+		for range 3 {
+			wantPolled(t, epfd, unix.POLLIN)
+		}
+		wantReady(t, epfd, ready(source, unix.EPOLLIN))
+		if edge {
+			wantPolled(t, epfd, 0)
+			mustPost(t, source)
+			wantPolled(t, epfd, unix.POLLIN)
+			mustTake(t, source, 2)
+		} else {
+			wantPolled(t, epfd, unix.POLLIN)
+			mustTake(t, source, 1)
+		}
+		// An entry of the ready list whose target is not ready does not count.
+		wantPolled(t, epfd, 0)
+		wantReady(t, epfd)
+		s := startPoll(t, epfd)
+		stillAsleep(t, s)
+		mustPost(t, source)
+		s.wantPolled()
+	}
+}
+
+// epollNestedTriggers: what the outer of two instances reports, for both triggers of both: an
+// edge-triggered outer one once per edge, a level-triggered one for as long as the inner one has
+// something to report. poll(2) of the outer one asks and takes nothing.
+func epollNestedTriggers(t *testing.T) {
+	for _, c := range []struct{ inner, outer uint32 }{
+		{0, 0}, {0, unix.EPOLLET}, {unix.EPOLLET, 0}, {unix.EPOLLET, unix.EPOLLET},
+	} {
+		t.Run(fmt.Sprintf("inner=%s/outer=%s", trigger(c.inner), trigger(c.outer)), func(t *testing.T) {
+			make := func() (outer, inner, source int, fromInner, fromSource readiness) {
+				outer, inner, source = mustEpoll(t), mustEpoll(t), mustEventfd(t, 0)
+				mustAdd(t, inner, source, unix.EPOLLIN|c.inner)
+				mustAdd(t, outer, inner, unix.EPOLLIN|c.outer)
+				return outer, inner, source, ready(inner, unix.EPOLLIN), ready(source, unix.EPOLLIN)
+			}
+			// again is what the outer one has to say when nothing new has come.
+			again := func(outer int, r readiness) {
+				t.Helper()
+				if c.outer == 0 {
+					wantReady(t, outer, r)
+				} else {
+					wantReady(t, outer)
+				}
+			}
+
+			outer, inner, source, fromInner, fromSource := make()
+			mustPost(t, source)
+			wantPolled(t, outer, unix.POLLIN)
+			wantPolled(t, outer, unix.POLLIN)
+			wantReady(t, outer, fromInner)
+			again(outer, fromInner)
+			again(outer, fromInner)
+			if c.outer == 0 {
+				wantPolled(t, outer, unix.POLLIN)
+			} else {
+				wantPolled(t, outer, 0)
+			}
+			mustPost(t, source) // a new edge, though the inner one has not been asked
+			wantReady(t, outer, fromInner)
+			wantReady(t, inner, fromSource)
+			if c.inner == 0 {
+				again(outer, fromInner)
+				wantReady(t, inner, fromSource)
+			} else {
+				wantReady(t, outer)
+				wantReady(t, inner)
+			}
+			mustTake(t, source, 2)
+			wantReady(t, outer)
+			wantReady(t, inner)
+
+			// The inner one is asked first: an edge-triggered one then has nothing left.
+			mustPost(t, source)
+			wantReady(t, inner, fromSource)
+			if c.inner == 0 {
+				wantReady(t, outer, fromInner)
+			} else {
+				wantReady(t, outer)
+			}
+
+			// Threads: of two in the outer one an edge wakes one, a level both.
+			outer, inner, source, fromInner, fromSource = make()
+			a, b := startWait(t, outer, 4, -1), startWait(t, outer, 4, -1)
+			mustPost(t, source)
+			if c.outer == 0 {
+				a.want(fromInner)
+				b.want(fromInner)
+			} else {
+				first, rest := wantWoken(t, 1, a, b)
+				first[0].want(fromInner)
+				mustPost(t, source)
+				rest[0].want(fromInner)
+			}
+			wantReady(t, inner, fromSource)
+
+			// One polls the outer one.
+			outer, inner, source, fromInner, fromSource = make()
+			polling := startPoll(t, outer)
+			mustPost(t, source)
+			polling.wantPolled()
+			wantReady(t, outer, fromInner)
+
+			// One waits in the inner one.
+			outer, inner, source, fromInner, fromSource = make()
+			in := startWait(t, inner, 4, -1)
+			mustPost(t, source)
+			in.want(fromSource)
+			if c.inner == 0 {
+				wantPolled(t, outer, unix.POLLIN)
+				wantReady(t, outer, fromInner)
+			} else {
+				wantPolled(t, outer, 0)
+			}
+		})
+	}
+}
+
+func trigger(mode uint32) string {
+	if mode&unix.EPOLLET != 0 {
+		return "edge"
+	}
+	return "level"
+}
+
+// epollExclusiveBits: EPOLLEXCLUSIVE goes with IN, OUT, ERR, HUP, WAKEUP and ET, and with
+// nothing else, epoll_ctl(2) EINVAL; a refused ADD leaves nothing.
+func epollExclusiveBits(t *testing.T) {
+	const good = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLERR | unix.EPOLLHUP | unix.EPOLLWAKEUP | unix.EPOLLET
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	for bit := range 32 {
+		b := uint32(1) << bit
+		if b == unix.EPOLLEXCLUSIVE {
+			continue
+		}
+		for _, mask := range []uint32{b, b | unix.EPOLLIN} {
+			err := epollCtl(epfd, unix.EPOLL_CTL_ADD, source, mask|unix.EPOLLEXCLUSIVE, uint64(source))
+			if b&good == 0 {
+				if err != unix.EINVAL {
+					t.Errorf("epoll_ctl(ADD) with EPOLLEXCLUSIVE|%#x: %v, want EINVAL", mask, err)
+				}
+				wantReady(t, epfd)
+				continue
+			}
+			if err != nil {
+				t.Errorf("epoll_ctl(ADD) with EPOLLEXCLUSIVE|%#x: %v", mask, err)
+			}
+			if want := mask & (unix.EPOLLIN | unix.EPOLLOUT); want != 0 {
+				wantReady(t, epfd, ready(source, want))
+			}
+			mustDel(t, epfd, source)
+		}
+	}
+	mustAdd(t, epfd, source, unix.EPOLLEXCLUSIVE) // alone it is a mask like 0
+	wantReady(t, epfd)
+}
+
+// epollExclusiveMod: EPOLLEXCLUSIVE is for ADD: MOD with it, and MOD of what was added with
+// it, are refused, epoll_ctl(2) EINVAL, and change nothing. DEL and a new ADD remain.
+func epollExclusiveMod(t *testing.T) {
+	epfd, plain, exclusive := mustEpoll(t), mustEventfd(t, 0), mustEventfd(t, 0)
+	mustPost(t, plain)
+	mustPost(t, exclusive)
+	mustAdd(t, epfd, plain, unix.EPOLLIN)
+	mustAdd(t, epfd, exclusive, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
+	check := func(fd int, bits uint32) {
+		t.Helper()
+		if err := epollCtl(epfd, unix.EPOLL_CTL_MOD, fd, bits, 77); err != unix.EINVAL {
+			t.Errorf("epoll_ctl(MOD) with events %#x: %v, want EINVAL", bits, err)
+		}
+		wantReady(t, epfd, ready(plain, unix.EPOLLIN), ready(exclusive, unix.EPOLLIN))
+	}
+	check(plain, unix.EPOLLOUT|unix.EPOLLEXCLUSIVE)
+	check(exclusive, unix.EPOLLOUT|unix.EPOLLEXCLUSIVE)
+	check(exclusive, unix.EPOLLOUT)
+	check(exclusive, 0)
+	mustDel(t, epfd, exclusive)
+	mustAdd(t, epfd, exclusive, unix.EPOLLOUT)
+	mustMod(t, epfd, exclusive, unix.EPOLLIN)
+	wantReady(t, epfd, ready(plain, unix.EPOLLIN), ready(exclusive, unix.EPOLLIN))
+	// In an event for DEL, which is not read, the bit does not matter.
+	if err := epollCtl(epfd, unix.EPOLL_CTL_DEL, plain, unix.EPOLLEXCLUSIVE|unix.EPOLLPRI, 0); err != nil {
+		t.Errorf("epoll_ctl(DEL) with EPOLLEXCLUSIVE in its event: %v", err)
+	}
+}
+
+// epollExclusiveNested: an instance cannot be watched exclusively, epoll_ctl(2) EINVAL.
+func epollExclusiveNested(t *testing.T) {
+	outer, inner := mustEpoll(t), mustEpoll(t)
+	if err := epollCtl(outer, unix.EPOLL_CTL_ADD, inner, unix.EPOLLIN|unix.EPOLLEXCLUSIVE, 0); err != unix.EINVAL {
+		t.Errorf("epoll_ctl(ADD) of an epoll instance with EPOLLEXCLUSIVE: %v, want EINVAL", err)
+	}
+	mustAdd(t, outer, inner, unix.EPOLLIN)
+}
+
+// epollExclusiveWakesOne: of several idle instances that watch a target exclusively one wakes,
+// where epoll_ctl(2) promises "one or more". The others do not, but they could be asked.
+func epollExclusiveWakesOne(t *testing.T) {
+	for _, mode := range []uint32{0, unix.EPOLLET} {
+		source := mustEventfd(t, 0)
+		_, waiting := mustWaiters(t, 4, source, unix.EPOLLIN|unix.EPOLLEXCLUSIVE|mode)
+		mustPost(t, source)
+		woken, asleep := wantWoken(t, 1, waiting...)
+		woken[0].want(ready(source, unix.EPOLLIN))
+		// Each event wakes another while the first ones are busy with theirs.
+		for len(asleep) > 0 {
+			mustPost(t, source)
+			woken, asleep = wantWoken(t, 1, asleep...)
+			woken[0].want(ready(source, unix.EPOLLIN))
+		}
+	}
+}
+
+// epollExclusiveMixed: all instances that watch without EPOLLEXCLUSIVE get the event, and
+// at least one of those with it, epoll_ctl(2); the kernel makes it one.
+func epollExclusiveMixed(t *testing.T) {
+	source := mustEventfd(t, 0)
+	_, first := mustWaiters(t, 2, source, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
+	_, plain := mustWaiters(t, 2, source, unix.EPOLLIN)
+	_, last := mustWaiters(t, 2, source, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
+	mustPost(t, source)
+	for _, s := range plain {
+		s.want(ready(source, unix.EPOLLIN))
+	}
+	woken, _ := wantWoken(t, 1, append(first, last...)...)
+	woken[0].want(ready(source, unix.EPOLLIN))
+}
+
+// epollAllInstances: an event is reported to all instances that watch the target, epoll(7)
+// Q&A, waiting or not.
+func epollAllInstances(t *testing.T) {
+	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLONESHOT} {
+		source := mustEventfd(t, 0)
+		_, waiting := mustWaiters(t, 4, source, unix.EPOLLIN|mode)
+		idle := mustEpoll(t)
+		mustAdd(t, idle, source, unix.EPOLLIN|mode)
+		mustPost(t, source)
+		for _, s := range waiting {
+			s.want(ready(source, unix.EPOLLIN))
+		}
+		wantReady(t, idle, ready(source, unix.EPOLLIN))
+	}
+}
+
+// epollInputBits: the bits that say how to watch are never reported, epoll_ctl(2): "input flags".
+func epollInputBits(t *testing.T) {
+	for _, how := range []uint32{unix.EPOLLEXCLUSIVE, unix.EPOLLEXCLUSIVE | unix.EPOLLET | unix.EPOLLWAKEUP,
+		unix.EPOLLET, unix.EPOLLONESHOT, unix.EPOLLWAKEUP, unix.EPOLLET | unix.EPOLLONESHOT | unix.EPOLLWAKEUP} {
+		epfd, source := mustEpoll(t), mustEventfd(t, 0)
+		mustAdd(t, epfd, source, unix.EPOLLIN|how)
+		wantReady(t, epfd)
+		mustPost(t, source)
+		wantReady(t, epfd, ready(source, unix.EPOLLIN))
+	}
+}
+
+// epollWaitErrors: EBADF for a descriptor that is not open, EINVAL for one that is no epoll
+// instance or for room for no event, epoll_wait(2).
+func epollWaitErrors(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	events := make([]unix.EpollEvent, 4)
+	check := func(fd, max int, want error) {
+		t.Helper()
+		n, err := epollPwaitAt(fd, uintptr(unsafe.Pointer(&events[0])), max, 0, 0, 0)
+		if err != want {
+			t.Errorf("epoll_pwait(%d, ..., %d) = %d, %v; want %v", fd, max, n, err, want)
+		}
+	}
+	for _, bad := range badDescriptors(t) {
+		check(bad, 4, unix.EBADF)
+	}
+	r, _ := mustPipe(t)
+	for _, fd := range []int{source, r, mustOpen(t, "/", unix.O_RDONLY)} {
+		check(fd, 4, unix.EINVAL)
+	}
+	check(mustOpen(t, "/", unix.O_PATH), 4, unix.EBADF)
+	for _, max := range []int{0, -1, math.MinInt32} {
+		check(epfd, max, unix.EINVAL)
+	}
+	if slices.ContainsFunc(events, func(e unix.EpollEvent) bool { return e != unix.EpollEvent{} }) {
+		t.Errorf("a wait that failed wrote %v", readinessOf(events))
+	}
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+}
+
+// epollMostEvents: room for as many events as fit into INT_MAX bytes may be given, not for
+// one more. The size of an event is 12 bytes on x86-64 (packed) and 16 elsewhere.
+func epollMostEvents(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	var event unix.EpollEvent
+	most := math.MaxInt32 / int(unsafe.Sizeof(event))
+	if n, err := epollPwaitAt(epfd, uintptr(unsafe.Pointer(&event)), most, 0, 0, 0); n != 1 || err != nil {
+		t.Errorf("epoll_pwait with room for %d events = %d, %v; want 1", most, n, err)
+	}
+	for _, max := range []int{most + 1, math.MaxInt32} {
+		if n, err := epollPwaitAt(epfd, uintptr(unsafe.Pointer(&event)), max, 0, 0, 0); err != unix.EINVAL {
+			t.Errorf("epoll_pwait with room for %d events = %d, %v; want EINVAL", max, n, err)
+		}
+	}
+}
+
+// epollWaitOrder: which of two errors is reported: the number of events was checked before
+// the descriptor up to 6.14, and after it since.
+func epollWaitOrder(t *testing.T) {
+	want := unix.EINVAL
+	if behaviour.Since(6, 15) {
+		want = unix.EBADF
+	}
+	var event unix.EpollEvent
+	for _, max := range []int{0, -1, math.MaxInt32} {
+		if n, err := epollPwaitAt(-1, uintptr(unsafe.Pointer(&event)), max, 0, 0, 0); err != want {
+			t.Errorf("epoll_pwait(-1, ..., %d) = %d, %v; want %v", max, n, err, want)
+		}
+	}
+	// The buffer comes before the kind of the descriptor on all, and after the number.
+	kernel := -uintptr(os.Getpagesize())
+	notEpoll := mustEventfd(t, 0)
+	if _, err := epollPwaitAt(notEpoll, kernel, 1, 0, 0, 0); err != unix.EFAULT {
+		t.Errorf("epoll_pwait of an eventfd into the kernel: %v, want EFAULT", err)
+	}
+	if _, err := epollPwaitAt(notEpoll, kernel, 0, 0, 0, 0); err != unix.EINVAL {
+		t.Errorf("epoll_pwait of no event into the kernel: %v, want EINVAL", err)
+	}
+}
+
+// epollUnusedBuffer: a buffer that cannot be written is not noticed while there is nothing
+// to write, unless it is not the program's at all.
+func epollUnusedBuffer(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	for what, p := range badPointers(t, unsafe.Sizeof(unix.EpollEvent{})) {
+		var want error
+		if what == kernelPointer {
+			want = unix.EFAULT
+		}
+		if n, err := epollPwaitAt(epfd, p, 1, 0, 0, 0); n != 0 || err != want {
+			t.Errorf("epoll_pwait with nothing ready into %s = %d, %v; want 0, %v", what, n, err, want)
+		}
+	}
+}
+
+// epollHalfBuffer: a fault after some events were stored is no error: they are
+// returned, epoll_wait(2) being what read(2) is, and the others are not lost.
+func epollHalfBuffer(t *testing.T) {
+	const size = unsafe.Sizeof(unix.EpollEvent{})
+	mem := mustMap(t, 2)
+	page := uintptr(os.Getpagesize())
+	if err := unix.Mprotect(mem[page:], unix.PROT_READ); err != nil {
+		t.Fatalf("mprotect: %v", err)
+	}
+	for fit := range 4 {
+		epfd := mustEpoll(t)
+		var want []readiness
+		for i := range 4 {
+			fd := mustEventfd(t, 0)
+			mustPost(t, fd)
+			mode := uint32(unix.EPOLLET)
+			if i%2 == 1 {
+				mode = unix.EPOLLONESHOT
+			}
+			mustAdd(t, epfd, fd, unix.EPOLLIN|mode)
+			want = append(want, ready(fd, unix.EPOLLIN))
+		}
+		start := page - uintptr(fit)*size
+		n, err := epollPwaitAt(epfd, uintptr(unsafe.Pointer(&mem[start])), 4, 0, 0, 0)
+		if fit == 0 {
+			if err != unix.EFAULT {
+				t.Errorf("epoll_pwait into a read-only page = %d, %v; want EFAULT", n, err)
+			}
+		} else if n != fit || err != nil {
+			t.Errorf("epoll_pwait with room for %d of 4 events = %d, %v; want %d", fit, n, err, fit)
+		} else {
+			got := readinessOf(unsafe.Slice((*unix.EpollEvent)(unsafe.Pointer(&mem[start])), fit))
+			if !slices.Equal(got, want[:fit]) {
+				t.Errorf("epoll_pwait with room for %d of 4 events reports %v, want %v", fit, got, want[:fit])
+			}
+		}
+		wantReady(t, epfd, want[fit:]...)
+		wantReady(t, epfd)
+	}
+}
+
+// epollTimeoutZero: a timeout of 0 makes the call a question, epoll_wait(2).
+func epollTimeoutZero(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	wantReady(t, epfd)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	start := time.Now()
+	for range 100 {
+		wantReady(t, epfd)
+	}
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("100 waits with timeout 0 took %v", took)
+	}
+	mustPost(t, source)
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+}
+
+// epollNegativeTimeouts: epoll_wait(2) says that -1 is for ever; so are all others below 0.
+func epollNegativeTimeouts(t *testing.T) {
+	var sleepers []*sleeper
+	source := mustEventfd(t, 0)
+	for _, timeout := range []int{-1, -2, -1000, math.MinInt32} {
+		sleepers = append(sleepers, startWait(t, mustEpoll(t, source), 4, timeout))
+	}
+	stillAsleep(t, sleepers...)
+	mustPost(t, source)
+	for _, s := range sleepers {
+		s.want(ready(source, unix.EPOLLIN))
+	}
+}
+
+// epollNeverEarly: a wait ends by its timeout no earlier than that, by CLOCK_MONOTONIC, epoll_wait(2).
+func epollNeverEarly(t *testing.T) {
+	epfd := mustEpoll(t, mustEventfd(t, 0))
+	for range 3 {
+		for _, ms := range []int{1, 2, 3, 5, 8} {
+			s := startSleep(t, "thread in epoll_pwait", func(s *sleeper) (int, error) {
+				return epollPwait(epfd, s.events[:], ms)
+			})
+			s.want()
+			if want := time.Duration(ms) * time.Millisecond; s.took < want {
+				t.Errorf("epoll_pwait with a timeout of %v took %v", want, s.took)
+			}
+		}
+	}
+}
+
+// epollTimerSlack: a timeout is widened by the thread's timer slack, prctl(2) PR_SET_TIMERSLACK: the
+// kernel may end the wait that much later, with other timers. A timerfd is not widened.
+func epollTimerSlack(t *testing.T) {
+	const timeout = time.Millisecond
+	const slack = 20 * time.Millisecond
+	epfd, timer := mustEpoll(t), mustTimerfd(t)
+	// late returns by how much 9 waits missed their time, in the middle.
+	late := func(slack time.Duration, wait func() error) time.Duration {
+		t.Helper()
+		var lates []time.Duration
+		child.Go(t, "waiting thread", func() error {
+			if _, err := sys.Mask(^sys.Sigset(0)); err != nil {
+				return err
+			}
+			if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0); err != nil {
+				return fmt.Errorf("prctl PR_SET_TIMERSLACK: %w", err)
+			}
+			for range 9 {
+				start := time.Now()
+				if err := wait(); err != nil {
+					return err
+				}
+				lates = append(lates, time.Since(start)-timeout)
+			}
+			return nil
+		}).Join()
+		if t.Failed() {
+			t.FailNow()
+		}
+		slices.Sort(lates)
+		if lates[0] < 0 {
+			t.Errorf("early by %v with a slack of %v", -lates[0], slack)
+		}
+		return lates[len(lates)/2]
+	}
+	wait := func() error {
+		var event [1]unix.EpollEvent
+		_, err := epollPwait(epfd, event[:], int(timeout/time.Millisecond))
+		return err
+	}
+	read := func() error {
+		spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(timeout))}
+		if err := unix.TimerfdSettime(timer, 0, &spec, nil); err != nil {
+			return err
+		}
+		_, err := unix.Read(timer, make([]byte, 8))
+		return err
+	}
+	// On a busy machine other interrupts may end a wide wait early and the
+	// scheduler a narrow one late: what counts is that it can be told.
+	const more = 200 * time.Microsecond
+	for try := 1; ; try++ {
+		narrow, wide, timerfd := late(1, wait), late(slack, wait), late(slack, read)
+		if wide > narrow+more && wide > timerfd+more {
+			return
+		}
+		if try == 10 {
+			t.Errorf("late by %v with no slack, %v with %v, a timerfd %v; want the second the longest by %v", narrow, wide, slack, timerfd, more)
+			return
+		}
+	}
+}
+
+// epollHugeTimeouts: a timeout beyond what the kernel's clock can hold is a long one, and one
+// that is over when the wait begins ends it: it did neither on some kernels (endless loop of
+// 6.14's release candidates, d9ec73301099).
+func epollHugeTimeouts(t *testing.T) {
+	source := mustEventfd(t, 0)
+	waits := []*sleeper{startWait(t, mustEpoll(t, source), 4, math.MaxInt32)}
+	if hasPwait2() {
+		for _, timeout := range []unix.Timespec{
+			{Sec: math.MaxInt64, Nsec: 999_999_999}, {Sec: math.MaxInt64 / 2}, {Sec: 9_223_372_036, Nsec: 854_775_807}, {Sec: 1 << 32},
+		} {
+			epfd := mustEpoll(t, source)
+			s := startSleep(t, "thread in epoll_pwait2", func(s *sleeper) (int, error) {
+				return epollPwait2(epfd, s.events[:], &timeout)
+			})
+			s.AwaitBlocked(unix.SYS_EPOLL_PWAIT2)
+			waits = append(waits, s)
+		}
+		epfd := mustEpoll(t)
+		for _, ns := range []int64{1, 10, 100, 1000} {
+			s := startSleep(t, fmt.Sprintf("thread in epoll_pwait2 for %d ns", ns), func(s *sleeper) (n int, err error) {
+				for range 20 {
+					n, err = epollPwait2(epfd, s.events[:], &unix.Timespec{Nsec: ns})
+					if n != 0 || err != nil {
+						break
+					}
+				}
+				return n, err
+			})
+			s.want()
+		}
+	}
+	stillAsleep(t, waits...)
+	mustPost(t, source)
+	for _, s := range waits {
+		s.want(ready(source, unix.EPOLLIN))
+	}
+}
+
+// epollEmptySet: an instance that watches nothing can be waited for; what is added meanwhile ends the
+// wait once it is ready, epoll_wait(2) NOTES.
+func epollEmptySet(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	s := startSleep(t, "thread in epoll_pwait for 5 ms", func(s *sleeper) (int, error) {
+		return epollPwait(epfd, s.events[:], 5)
+	})
+	s.want()
+	if s.took < 5*time.Millisecond {
+		t.Errorf("epoll_pwait of an empty set for 5ms took %v", s.took)
+	}
+	s = startWait(t, epfd, 4, -1)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	stillAsleep(t, s)
+	mustPost(t, source)
+	s.want(ready(source, unix.EPOLLIN))
+}
+
+// epollAtMost: no more events than there is room for, epoll_wait(2), and nothing written behind
+// them; the others come with the next calls, each once where they are edge-triggered.
+func epollAtMost(t *testing.T) {
+	for _, mode := range []uint32{unix.EPOLLET, unix.EPOLLONESHOT} {
+		epfd := mustEpoll(t)
+		var fds []int
+		for range 7 {
+			fd := mustEventfd(t, 0)
+			mustAdd(t, epfd, fd, unix.EPOLLIN|mode)
+			mustPost(t, fd)
+			fds = append(fds, fd)
+		}
+		var got []int
+		for _, room := range []int{1, 3, 2, 4, 4} {
+			var events [8]unix.EpollEvent
+			for i := range events {
+				events[i] = unix.EpollEvent{Events: 77, Fd: -77}
+			}
+			n, err := epollPwait(epfd, events[:room], 0)
+			if want := min(room, len(fds)-len(got)); n != want || err != nil {
+				t.Fatalf("epoll_pwait with room for %d events after %d of %d = %d, %v; want %d", room, len(got), len(fds), n, err, want)
+			}
+			for _, e := range events[:n] {
+				got = append(got, int(e.Fd))
+			}
+			for i, e := range events[n:] {
+				if e.Events != 77 || e.Fd != -77 {
+					t.Errorf("event %d was overwritten by a wait that returned %d", n+i, n)
+				}
+			}
+		}
+		if !slices.Equal(got, fds) {
+			t.Errorf("targets reported one by one: %v, want %v", got, fds)
+		}
+	}
+}
+
+// epollRoundRobin: successive waits with little room go round what is ready, epoll_wait(2) NOTES.
+func epollRoundRobin(t *testing.T) {
+	epfd := mustEpoll(t)
+	for i := range 5 {
+		fd := mustEventfd(t, 0)
+		mustPost(t, fd)
+		if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, uint64(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range [][]readiness{
+		{{unix.EPOLLIN, 0}, {unix.EPOLLIN, 1}}, {{unix.EPOLLIN, 2}, {unix.EPOLLIN, 3}}, {{unix.EPOLLIN, 4}, {unix.EPOLLIN, 0}},
+		{{unix.EPOLLIN, 1}, {unix.EPOLLIN, 2}}, {{unix.EPOLLIN, 3}, {unix.EPOLLIN, 4}}, {{unix.EPOLLIN, 0}, {unix.EPOLLIN, 1}},
+	} {
+		var events [2]unix.EpollEvent
+		n, err := epollPwait(epfd, events[:], 0)
+		if got := readinessOf(events[:n]); err != nil || !slices.Equal(got, want) {
+			t.Errorf("epoll_pwait with room for 2 reports %v, %v; want %v", got, err, want)
+		}
+	}
+}
+
+// epollFirstInFirstOut: targets are reported in the order in which they became ready, not that in
+// which they were added; a second event does not move one, becoming ready anew does.
+func epollFirstInFirstOut(t *testing.T) {
+	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLONESHOT} {
+		epfd := mustEpoll(t)
+		var fds []int
+		for range 4 {
+			fd := mustEventfd(t, 0)
+			mustAdd(t, epfd, fd, unix.EPOLLIN|mode)
+			fds = append(fds, fd)
+		}
+		for _, i := range []int{2, 0, 3, 2, 1, 0} {
+			mustPost(t, fds[i])
+		}
+		in := func(i int) readiness { return ready(fds[i], unix.EPOLLIN) }
+		wantReady(t, epfd, in(2), in(0), in(3), in(1))
+	}
+	// What is no longer ready has not kept its place.
+	epfd, a, b := mustEpoll(t), mustEventfd(t, 0), mustEventfd(t, 0)
+	mustAdd(t, epfd, a, unix.EPOLLIN)
+	mustAdd(t, epfd, b, unix.EPOLLIN)
+	mustPost(t, a)
+	mustTake(t, a, 1)
+	wantReady(t, epfd)
+	mustPost(t, b)
+	mustPost(t, a)
+	wantReady(t, epfd, ready(b, unix.EPOLLIN), ready(a, unix.EPOLLIN))
+}
+
+// epollMerged: events between two waits are combined, epoll(7) Q&A: one entry, with all that is
+// true when it is fetched.
+func epollMerged(t *testing.T) {
+	for _, mode := range []uint32{unix.EPOLLET, unix.EPOLLONESHOT} {
+		epfd := mustEpoll(t)
+		pair := mustSocketpair(t)
+		mustAdd(t, epfd, pair[0], unix.EPOLLIN|unix.EPOLLRDHUP|mode)
+		mustWrite(t, pair[1], "x")
+		mustWrite(t, pair[1], "y")
+		if err := unix.Shutdown(pair[1], unix.SHUT_WR); err != nil {
+			t.Fatal(err)
+		}
+		wantReady(t, epfd, ready(pair[0], unix.EPOLLIN|unix.EPOLLRDHUP))
+		wantReady(t, epfd)
+	}
+	// What has passed by then is not in it.
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLET)
+	for range 3 {
+		mustPost(t, source)
+	}
+	mustTake(t, source, 3)
+	wantReady(t, epfd, ready(source, unix.EPOLLOUT))
+	wantReady(t, epfd)
+}
+
+// epollDataBits: the 64 bits of data come back as they were given, epoll_wait(2).
+func epollDataBits(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	values := []uint64{0, math.MaxUint64, 0x0123_4567_89ab_cdef, math.MaxUint32, math.MaxUint32 << 32}
+	for bit := range 64 {
+		values = append(values, 1<<bit)
+	}
+	for _, v := range values {
+		if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, source, unix.EPOLLIN, v); err != nil {
+			t.Fatal(err)
+		}
+		wantReady(t, epfd, readiness{unix.EPOLLIN, v})
+		if err := epollCtl(epfd, unix.EPOLL_CTL_MOD, source, unix.EPOLLOUT, ^v); err != nil {
+			t.Fatal(err)
+		}
+		wantReady(t, epfd, readiness{unix.EPOLLOUT, ^v})
+		mustDel(t, epfd, source)
+	}
+}
+
+// epollLevelAndEdge: a level is reported for as long as it lasts, an edge once, epoll(7).
+func epollLevelAndEdge(t *testing.T) {
+	r, w := mustPipe(t)
+	level, edge := mustEpoll(t), mustEpoll(t)
+	mustAdd(t, level, r, unix.EPOLLIN)
+	mustAdd(t, edge, r, unix.EPOLLIN|unix.EPOLLET)
+	for range 3 {
+		wantReady(t, level)
+		wantReady(t, edge)
+		mustWrite(t, w, "x")
+		wantReady(t, edge, ready(r, unix.EPOLLIN))
+		for range 3 {
+			wantReady(t, level, ready(r, unix.EPOLLIN))
+			wantReady(t, edge)
+		}
+		mustRead(t, r, "x")
+	}
+}
+
+// epollPartialRead: taking a part of what is there is no edge, epoll(7): the pipe of its example, a
+// socket, and an eventfd that counts.
+func epollPartialRead(t *testing.T) {
+	epfd := mustEpoll(t)
+	r, w := mustPipe(t)
+	pair := mustSocketpair(t)
+	counter := mustEventfd(t, unix.EFD_SEMAPHORE)
+	for _, fd := range []int{r, pair[0], counter} {
+		mustAdd(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
+	}
+	mustWrite(t, w, strings.Repeat("x", 2048))
+	mustWrite(t, pair[1], "xyz")
+	mustPost(t, counter)
+	mustPost(t, counter)
+	wantReady(t, epfd, ready(r, unix.EPOLLIN), ready(pair[0], unix.EPOLLIN), ready(counter, unix.EPOLLIN))
+	mustRead(t, r, strings.Repeat("x", 1024))
+	mustRead(t, pair[0], "x")
+	mustTake(t, counter, 1)
+	wantReady(t, epfd)
+	s := startSleep(t, "thread in epoll_pwait", func(s *sleeper) (int, error) { return epollPwait(epfd, s.events[:], 5) })
+	s.want()
+}
+
+// epollEdgeBeforeDrained: what arrives while there still is something to read is an edge, epoll(7):
+// "multiple events can be generated upon receipt of multiple chunks of data".
+func epollEdgeBeforeDrained(t *testing.T) {
+	epfd := mustEpoll(t)
+	r, w := mustPipe(t)
+	pair := mustSocketpair(t)
+	counter := mustEventfd(t, 0)
+	for _, fd := range []int{r, pair[0], counter} {
+		mustAdd(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
+	}
+	for range 3 {
+		mustWrite(t, w, "xy")
+		mustWrite(t, pair[1], "xy")
+		mustPost(t, counter)
+		wantReady(t, epfd, ready(r, unix.EPOLLIN), ready(pair[0], unix.EPOLLIN), ready(counter, unix.EPOLLIN))
+		wantReady(t, epfd)
+	}
+	mustRead(t, r, "x")
+	mustRead(t, pair[0], "x")
+	mustWrite(t, w, "z")
+	mustWrite(t, pair[1], "z")
+	wantReady(t, epfd, ready(r, unix.EPOLLIN), ready(pair[0], unix.EPOLLIN))
+}
+
+// epollPipeRoom: the edge of a full pipe that can be written again comes when a whole page of it is
+// read, pipe(7): its room is counted in pages, and writers are not woken for less.
+func epollPipeRoom(t *testing.T) {
+	epfd := mustEpoll(t)
+	r, w, _, _ := mustClosablePipe(t)
+	mustAdd(t, epfd, w, unix.EPOLLOUT|unix.EPOLLET)
+	wantReady(t, epfd, ready(w, unix.EPOLLOUT))
+	page := make([]byte, os.Getpagesize())
+	for {
+		if _, err := unix.Write(w, page); err == unix.EAGAIN {
+			break
+		} else if err != nil {
+			t.Fatalf("write: %v", err)
+		}
+	}
+	wantReady(t, epfd)
+	for _, part := range []int{1, len(page)/2 - 1, len(page)/2 - 1} {
+		if n, err := unix.Read(r, page[:part]); n != part || err != nil {
+			t.Fatalf("read of %d = %d, %v", part, n, err)
+		}
+		wantReady(t, epfd)
+	}
+	if _, err := unix.Read(r, page[:1]); err != nil {
+		t.Fatal(err)
+	}
+	wantReady(t, epfd, ready(w, unix.EPOLLOUT))
+	if n, err := unix.Write(w, page); n != len(page) || err != nil {
+		t.Errorf("write of a page into the room for one = %d, %v", n, err)
+	}
+}
+
+// epollOneshot: EPOLLONESHOT reports one event; then nothing, not even an error or a hang-up, until a
+// MOD arms it again, epoll_ctl(2). The target stays registered.
+func epollOneshot(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLONESHOT)
+	for range 3 {
+		wantReady(t, epfd)
+		mustPost(t, source)
+		wantReady(t, epfd, ready(source, unix.EPOLLIN))
+		wantReady(t, epfd)
+		mustPost(t, source)
+		wantReady(t, epfd)
+		wantCtl(t, epfd, unix.EPOLL_CTL_ADD, source, unix.EEXIST)
+		mustTake(t, source, 2)
+		mustMod(t, epfd, source, unix.EPOLLIN|unix.EPOLLONESHOT)
+	}
+	mustPost(t, source)
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+	mustMod(t, epfd, source, unix.EPOLLIN|unix.EPOLLONESHOT) // is still ready
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+	mustMod(t, epfd, source, unix.EPOLLIN) // for good
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+	mustDel(t, epfd, source)
+
+	r, w, _, closeWriter := mustClosablePipe(t)
+	mustAdd(t, epfd, r, unix.EPOLLIN|unix.EPOLLONESHOT)
+	mustWrite(t, w, "x")
+	wantReady(t, epfd, ready(r, unix.EPOLLIN))
+	closeWriter()
+	wantReady(t, epfd)
+	mustMod(t, epfd, r, unix.EPOLLONESHOT)
+	wantReady(t, epfd, ready(r, unix.EPOLLHUP))
+	wantReady(t, epfd)
+}
+
+// epollOneshotOneThread: however many threads wait and events come, a one-shot target wakes one.
+func epollOneshotOneThread(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLONESHOT)
+	var waiting []*sleeper
+	for range 4 {
+		waiting = append(waiting, startWait(t, epfd, 4, -1))
+	}
+	for range 5 {
+		mustPost(t, source)
+	}
+	woken, asleep := wantWoken(t, 1, waiting...)
+	woken[0].want(ready(source, unix.EPOLLIN))
+	mustMod(t, epfd, source, unix.EPOLLIN|unix.EPOLLONESHOT)
+	woken, asleep = wantWoken(t, 1, asleep...)
+	woken[0].want(ready(source, unix.EPOLLIN))
+	mustPost(t, source)
+	stillAsleep(t, asleep...)
+}
+
+// epollOneshotTwice: one-shot registrations of a target in two instances are independent: each reports
+// once and is armed by itself, and under load no event is lost between an arming and the next wait.
+func epollOneshotTwice(t *testing.T) {
+	const shot = unix.EPOLLIN | unix.EPOLLONESHOT
+	source := mustEventfd(t, unix.EFD_SEMAPHORE|unix.EFD_NONBLOCK)
+	a, b := mustEpoll(t), mustEpoll(t)
+	mustAdd(t, a, source, shot)
+	mustAdd(t, b, source, shot)
+	mustPost(t, source)
+	wantReady(t, a, ready(source, unix.EPOLLIN))
+	wantReady(t, a)
+	wantReady(t, b, ready(source, unix.EPOLLIN))
+	mustMod(t, b, source, shot)
+	wantReady(t, a)
+	wantReady(t, b, ready(source, unix.EPOLLIN))
+	mustTake(t, source, 1)
+	mustMod(t, a, source, shot)
+	mustMod(t, b, source, shot)
+
+	const events = 2000
+	var taken atomic.Int64
+	all := make(chan struct{})
+	consume := func(epfd int) func(s *sleeper) (int, error) {
+		return func(s *sleeper) (int, error) {
+			var buf [8]byte
+			for {
+				if n, err := epollPwait(epfd, s.events[:], -1); err != nil {
+					return n, err // EINTR in the end
+				}
+				if _, err := unix.Read(source, buf[:]); err == nil {
+					if taken.Add(1) == events {
+						close(all)
+					}
+				} else if err != unix.EAGAIN {
+					return 0, err
+				}
+				if err := epollCtl(epfd, unix.EPOLL_CTL_MOD, source, shot, 0); err != nil {
+					return 0, err
+				}
+			}
+		}
+	}
+	first, second := startSleep(t, "first consumer", consume(a)), startSleep(t, "second consumer", consume(b))
+	for range events {
+		mustPost(t, source)
+	}
+	select {
+	case <-all:
+	case <-time.After(child.Patience):
+		t.Errorf("%d of %d events were taken within %v", taken.Load(), events, child.Patience)
+	}
+	for _, s := range []*sleeper{first, second} {
+		s.rouse()
+		s.wantErr(unix.EINTR)
+	}
+	if got := taken.Load(); got != events {
+		t.Errorf("%d events were taken, want %d", got, events)
+	}
+}
+
+// epollOneshotEdge: a disabled one-shot target is not reported for a new edge either; armed again
+// as edge-triggered it is reported once for what is there.
+func epollOneshotEdge(t *testing.T) {
+	const shot = unix.EPOLLIN | unix.EPOLLET | unix.EPOLLONESHOT
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustAdd(t, epfd, source, shot)
+	mustPost(t, source)
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+	mustPost(t, source)
+	wantReady(t, epfd)
+	mustTake(t, source, 2)
+	mustPost(t, source)
+	wantReady(t, epfd)
+	mustMod(t, epfd, source, shot)
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+	mustPost(t, source)
+	wantReady(t, epfd)
+}
+
+// epollEdgeWakesOne: of several threads in one instance an edge wakes one, epoll(7).
+func epollEdgeWakesOne(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
+	var asleep []*sleeper
+	for range 4 {
+		asleep = append(asleep, startWait(t, epfd, 4, -1))
+	}
+	for len(asleep) > 0 {
+		mustPost(t, source)
+		var woken []*sleeper
+		woken, asleep = wantWoken(t, 1, asleep...)
+		woken[0].want(ready(source, unix.EPOLLIN))
+	}
+	wantReady(t, epfd)
+}
+
+// epollLevelWakesAll: a level that nobody takes away wakes one thread after the other.
+func epollLevelWakesAll(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	var waiting []*sleeper
+	for range 6 {
+		waiting = append(waiting, startWait(t, epfd, 4, -1))
+	}
+	mustPost(t, source)
+	for _, s := range waiting {
+		s.want(ready(source, unix.EPOLLIN))
+	}
+}
+
+// epollEachItsOwn: as many edges at once as threads wait wake them all, each with another one
+// where there is room for one. Kernels before 5.8 could leave a thread asleep.
+func epollEachItsOwn(t *testing.T) {
+	const n = 10
+	epfd := mustEpoll(t)
+	var fds []int
+	for range n {
+		fd := mustEventfd(t, 0)
+		mustAdd(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
+		fds = append(fds, fd)
+	}
+	for range 5 {
+		var waiting []*sleeper
+		for range n {
+			waiting = append(waiting, startWait(t, epfd, 1, -1))
+		}
+		for _, fd := range fds {
+			mustPost(t, fd)
+		}
+		var got []int
+		for i, s := range waiting {
+			s.Join()
+			if s.n != 1 || s.err != nil {
+				t.Fatalf("thread %d of %d got %d events, %v; want 1", i+1, n, s.n, s.err)
+			}
+			got = append(got, int(s.events[0].Fd))
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, fds) {
+			t.Fatalf("%d threads got targets %v, want %v", n, got, fds)
+		}
+		wantReady(t, epfd)
+	}
+}
+
+// epollTimeoutRace: an edge that comes just when one thread's timeout ends goes to that thread or to
+// another one that waits, never to none. Kernels before 5.8 and some release candidates of 5.10 lost it.
+func epollTimeoutRace(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
+	for try := range 40 {
+		patient := startWait(t, epfd, 1, -1)
+		hasty := startSleep(t, "thread in epoll_pwait for 1 ms", func(s *sleeper) (int, error) {
+			return epollPwait(epfd, s.events[:1], 1)
+		})
+		// From a little before the end to a little after it.
+		time.Sleep(900*time.Microsecond + time.Duration(try)*8*time.Microsecond)
+		mustPost(t, source)
+		hasty.Join()
+		if hasty.n == 1 {
+			hasty.want(ready(source, unix.EPOLLIN))
+			mustPost(t, source)
+		} else {
+			hasty.want()
+		}
+		patient.want(ready(source, unix.EPOLLIN))
+		wantReady(t, epfd)
+	}
+}
+
+// epollInterrupted: a signal that is caught ends the wait with EINTR, epoll_wait(2); the instance
+// is as before.
+func epollInterrupted(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
+	for _, timeout := range []int{-1, 60_000} {
+		s := startWait(t, epfd, 4, timeout)
+		s.rouse()
+		s.wantErr(unix.EINTR)
+	}
+	mustPost(t, source)
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+}
+
+// epollNotRestarted: it is EINTR whether or not the handler was installed with SA_RESTART,
+// signal(7), which a read(2) obeys.
+func epollNotRestarted(t *testing.T) {
+	// The Go runtime's handlers are such; this one ignores the signal.
+	const sig = unix.SIGUSR1
+	var action struct{ handler, flags, restorer, mask uint64 }
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(unsafe.Pointer(&action)), 8, 0, 0)
+	const saRestart = 0x10000000
+	if errno != 0 || action.handler <= 1 || action.flags&saRestart == 0 {
+		t.Fatalf("rt_sigaction(%v): handler %#x, flags %#x, %v; want a handler with SA_RESTART", sig, action.handler, action.flags, errno)
+	}
+	unblocked := func(call func(s *sleeper) (int, error)) func(s *sleeper) (int, error) {
+		return func(s *sleeper) (int, error) {
+			if _, err := sys.Mask(^sys.Sigs(rouse, sig)); err != nil {
+				return 0, err
+			}
+			return call(s)
+		}
+	}
+	source := mustEventfd(t, 0)
+	epfd := mustEpoll(t, source)
+	wait := startSleep(t, "thread in epoll_pwait", unblocked(func(s *sleeper) (int, error) {
+		return epollPwait(epfd, s.events[:], -1)
+	}))
+	read := startSleep(t, "thread in read", unblocked(func(s *sleeper) (int, error) {
+		return unix.Read(source, make([]byte, 8))
+	}))
+	wait.AwaitBlocked(unix.SYS_EPOLL_PWAIT)
+	read.AwaitBlocked(unix.SYS_READ)
+	for _, s := range []*sleeper{wait, read} {
+		if err := unix.Tgkill(unix.Getpid(), s.Tid, sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait.wantErr(unix.EINTR)
+	stillAsleep(t, read)
+	mustPost(t, source)
+	read.Join()
+	if read.n != 8 || read.err != nil {
+		t.Errorf("the restarted read = %d, %v; want 8", read.n, read.err)
+	}
+}
+
+// epollIgnoredSignals: a signal that is ignored, as such or by default, does not end the wait: it
+// is discarded when it is sent, signal(7).
+func epollIgnoredSignals(t *testing.T) {
+	source := mustEventfd(t, 0)
+	p := child.Start(t, epollIgnoring, child.Options{Files: []int{source}})
+	p.Expect("waiting")
+	for _, sig := range []unix.Signal{unix.SIGUSR2, unix.SIGTERM, unix.SIGWINCH, unix.SIGCHLD, unix.SIGURG, unix.SIGCONT} {
+		p.AwaitBlocked(unix.SYS_EPOLL_PWAIT)
+		if err := unix.Tgkill(p.Pid, p.Pid, sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.AwaitBlocked(unix.SYS_EPOLL_PWAIT)
+	mustPost(t, source)
+	p.Expect("[IN of 0x7]")
+	p.Wait()
+}
+
+var epollIgnoring = child.Register("epoll-ignoring", func(p *child.Proc) error {
+	if err := child.Ignore(unix.SIGUSR2, unix.SIGTERM); err != nil {
+		return err
+	}
+	if err := child.Default(unix.SIGWINCH, unix.SIGCHLD, unix.SIGURG, unix.SIGCONT); err != nil {
+		return err
+	}
+	epfd, err := unix.EpollCreate1(0)
+	if err != nil {
+		return err
+	}
+	if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, child.FirstFile, unix.EPOLLIN, 7); err != nil {
+		return err
+	}
+	p.Say("waiting")
+	var events [4]unix.EpollEvent
+	n, err := epollPwait(epfd, events[:], int(child.Patience/time.Millisecond))
+	if err != nil {
+		return fmt.Errorf("epoll_pwait: %w", err)
+	}
+	p.Say("%v", readinessOf(events[:n]))
+	return nil
+})
+
+// epollQuestionAndSignal: a wait with timeout 0 does not sleep, so that no signal ends it: with nothing
+// ready it returns 0 though the mask lets a pending signal through, which stays pending.
+func epollQuestionAndSignal(t *testing.T) {
+	const sig = unix.SIGUSR1
+	epfd := mustEpoll(t, mustEventfd(t, 0))
+	runs := mustHandle(t, sig)
+	mustBlock(t, ^sys.Sigset(0))
+	if err := unix.Tgkill(unix.Getpid(), unix.Gettid(), sig); err != nil {
+		t.Fatal(err)
+	}
+	defer mustDiscard(t, sig)
+	var events [4]unix.EpollEvent
+	mask := ^sys.Sigs(sig)
+	n, err := epollPwaitAt(epfd, uintptr(unsafe.Pointer(&events[0])), 4, 0, uintptr(unsafe.Pointer(&mask)), 8)
+	if n != 0 || err != nil {
+		t.Errorf("epoll_pwait = %d, %v; want 0", n, err)
+	}
+	if *runs != 0 || !isPending(t, sig) {
+		t.Errorf("the handler ran %d times, the signal is pending: %t; want 0, true", *runs, isPending(t, sig))
+	}
+}
+
+// epollPwaitMask: the mask of epoll_pwait(2) replaces the thread's for the wait, and only for that:
+// a signal that it blocks comes after the wait, one that it lets through ends it.
+func epollPwaitMask(t *testing.T) {
+	const sig = unix.SIGUSR1
+	source := mustEventfd(t, 0)
+	epfd := mustEpoll(t, source)
+	runs := mustHandle(t, sig)
+	open, shut := ^sys.Sigs(rouse, sig), ^sys.Sigs(rouse)
+	var after sys.Sigset
+	wait := func(outside, inside sys.Sigset) *sleeper {
+		t.Helper()
+		atomic.StoreUint64(runs, 0)
+		s := startSleep(t, "thread in epoll_pwait", func(s *sleeper) (int, error) {
+			if _, err := sys.Mask(outside); err != nil {
+				return 0, err
+			}
+			n, err := epollPwaitAt(epfd, uintptr(unsafe.Pointer(&s.events[0])), 4, -1, uintptr(unsafe.Pointer(&inside)), 8)
+			var errMask error
+			after, errMask = sys.Mask(outside)
+			return n, errors.Join(err, errMask)
+		})
+		s.AwaitBlocked(unix.SYS_EPOLL_PWAIT)
+		if err := unix.Tgkill(unix.Getpid(), s.Tid, sig); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	check := func(outside sys.Sigset) {
+		t.Helper()
+		if got := atomic.LoadUint64(runs); got != 1 {
+			t.Errorf("the handler ran %d times, want once", got)
+		}
+		if want := outside &^ sys.Sigs(unix.SIGKILL, unix.SIGSTOP); after != want { // which cannot be blocked
+			t.Errorf("the mask is %#x after the wait, want %#x", after, want)
+		}
+	}
+
+	s := wait(open, shut)
+	stillAsleep(t, s)
+	if got := atomic.LoadUint64(runs); got != 0 {
+		t.Errorf("the handler ran %d times while the signal was blocked", got)
+	}
+	mustPost(t, source)
+	s.want(ready(source, unix.EPOLLIN))
+	check(open)
+	mustTake(t, source, 1)
+
+	s = wait(shut, open)
+	s.Join()
+	if !errors.Is(s.err, unix.EINTR) {
+		t.Errorf("epoll_pwait = %d, %v; want EINTR", s.n, s.err)
+	}
+	check(shut)
+}
+
+// epollPwaitArguments: the size of the mask must be that of the kernel's, 8 bytes; neither it nor
+// the mask is looked at where the mask is null. Both come before the descriptor.
+func epollPwaitArguments(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	var events [4]unix.EpollEvent
+	var mask [32]sys.Sigset
+	old, err := sys.Mask(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sys.Mask(old); err != nil {
+		t.Fatal(err)
+	}
+	mask[0] = old
+	for _, size := range []uintptr{0, 1, 4, 7, 9, 16, 128, ^uintptr(0)} {
+		for _, fd := range []int{epfd, source, -1} {
+			n, err := epollPwaitAt(fd, uintptr(unsafe.Pointer(&events[0])), 4, 0, uintptr(unsafe.Pointer(&mask)), size)
+			if err != unix.EINVAL {
+				t.Errorf("epoll_pwait of %d with a mask of %d bytes = %d, %v; want EINVAL", fd, size, n, err)
+			}
+		}
+		n, err := epollPwaitAt(epfd, uintptr(unsafe.Pointer(&events[0])), 4, 0, 0, size)
+		if n != 1 || err != nil {
+			t.Errorf("epoll_pwait with no mask, of %d bytes = %d, %v; want 1", size, n, err)
+		}
+	}
+	for what, p := range badPointers(t, 8) {
+		if p == 0 {
+			continue
+		}
+		for _, fd := range []int{epfd, source, -1} {
+			n, err := epollPwaitAt(fd, uintptr(unsafe.Pointer(&events[0])), 4, 0, p, 8)
+			if err != unix.EFAULT {
+				t.Errorf("epoll_pwait of %d with %s as mask = %d, %v; want EFAULT", fd, what, n, err)
+			}
+		}
+		// The size first.
+		if n, err := epollPwaitAt(epfd, uintptr(unsafe.Pointer(&events[0])), 4, 0, p, 16); err != unix.EINVAL {
+			t.Errorf("epoll_pwait with %s as mask of 16 bytes = %d, %v; want EINVAL", what, n, err)
+		}
+	}
+	if now, err := sys.Mask(old); now != old || err != nil {
+		t.Errorf("the mask is %#x after calls that failed, was %#x; %v", now, old, err)
+	}
+}
+
+// epollPwait2Timeouts: epoll_pwait2(2) has a timeout in nanoseconds, null for none. It came with 5.11.
+func epollPwait2Timeouts(t *testing.T) {
+	source := mustEventfd(t, 0)
+	epfd := mustEpoll(t, source)
+	if !hasPwait2() {
+		if _, err := epollPwait2(epfd, make([]unix.EpollEvent, 1), &unix.Timespec{}); err != unix.ENOSYS {
+			t.Errorf("epoll_pwait2 before 5.11: %v, want ENOSYS", err)
+		}
+		return
+	}
+	s := startSleep(t, "thread in epoll_pwait2", func(s *sleeper) (int, error) {
+		return epollPwait2(epfd, s.events[:], nil)
+	})
+	s.AwaitBlocked(unix.SYS_EPOLL_PWAIT2)
+	stillAsleep(t, s)
+	mustPost(t, source)
+	s.want(ready(source, unix.EPOLLIN))
+	if n, err := epollPwait2(epfd, s.events[:], &unix.Timespec{}); n != 1 || err != nil {
+		t.Errorf("epoll_pwait2 with timeout 0 and an event = %d, %v; want 1", n, err)
+	}
+	mustTake(t, source, 1)
+	if n, err := epollPwait2(epfd, s.events[:], &unix.Timespec{}); n != 0 || err != nil {
+		t.Errorf("epoll_pwait2 with timeout 0 and no event = %d, %v; want 0", n, err)
+	}
+	// Nanoseconds are not rounded to anything like a millisecond, and never down.
+	const timeout = 100 * time.Microsecond
+	shortest := time.Duration(math.MaxInt64)
+	child.Go(t, "thread in epoll_pwait2", func() error {
+		if _, err := sys.Mask(^sys.Sigset(0)); err != nil {
+			return err
+		}
+		if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
+			return fmt.Errorf("prctl PR_SET_TIMERSLACK: %w", err)
+		}
+		for tries := 0; tries < 20 || tries < 2000 && shortest > time.Millisecond; tries++ {
+			start := time.Now()
+			if n, err := epollPwait2(epfd, make([]unix.EpollEvent, 1), &unix.Timespec{Nsec: int64(timeout)}); n != 0 || err != nil {
+				return fmt.Errorf("epoll_pwait2 = %d, %w; want 0", n, err)
+			}
+			shortest = min(shortest, time.Since(start))
+		}
+		return nil
+	}).Join()
+	if shortest < timeout || shortest > time.Millisecond {
+		t.Errorf("the shortest of many waits of %v took %v", timeout, shortest)
+	}
+}
+
+// epollPwait2Arguments: a time that is none is refused, before all that other arguments have wrong.
+func epollPwait2Arguments(t *testing.T) {
+	if !hasPwait2() {
+		behaviour.Absent(t, "epoll_pwait2 came with 5.11")
+	}
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	events := make([]unix.EpollEvent, 4)
+	call := func(fd int, timeout, mask, size uintptr) error {
+		_, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(fd), uintptr(unsafe.Pointer(&events[0])), 4, timeout, mask, size)
+		if errno != 0 {
+			return errno
+		}
+		return nil
+	}
+	kernel := -uintptr(os.Getpagesize())
+	for _, bad := range []unix.Timespec{
+		{Sec: -1}, {Sec: math.MinInt64}, {Nsec: -1}, {Nsec: 1_000_000_000}, {Nsec: math.MaxInt64}, {Sec: 1, Nsec: math.MinInt64}, {Sec: -1, Nsec: 1_000_000_000},
+	} {
+		mem := mustMap(t, 1) // not to move while its address is a number
+		*(*unix.Timespec)(unsafe.Pointer(&mem[0])) = bad
+		at := uintptr(unsafe.Pointer(&mem[0]))
+		for _, fd := range []int{epfd, source, -1} {
+			if err := call(fd, at, 0, 0); err != unix.EINVAL {
+				t.Errorf("epoll_pwait2 of %d for %+v: %v, want EINVAL", fd, bad, err)
+			}
+		}
+		if err := call(epfd, at, kernel, 8); err != unix.EINVAL {
+			t.Errorf("epoll_pwait2 for %+v with a bad mask: %v, want EINVAL", bad, err)
+		}
+	}
+	for what, p := range badPointers(t, unsafe.Sizeof(unix.Timespec{})) {
+		if p == 0 {
+			continue
+		}
+		for _, fd := range []int{epfd, source, -1} {
+			if err := call(fd, p, 0, 0); err != unix.EFAULT {
+				t.Errorf("epoll_pwait2 of %d with %s as timeout: %v, want EFAULT", fd, what, err)
+			}
+		}
+		if err := call(epfd, p, p, 77); err != unix.EFAULT {
+			t.Errorf("epoll_pwait2 with %s as timeout and a bad mask: %v, want EFAULT", what, err)
+		}
+	}
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+}
+
+// epollPwait2KeepsTimeout: the timeout is not written to, whichever way the wait ends, unlike
+// ppoll(2)'s.
+func epollPwait2KeepsTimeout(t *testing.T) {
+	if !hasPwait2() {
+		behaviour.Absent(t, "epoll_pwait2 came with 5.11")
+	}
+	source := mustEventfd(t, 0)
+	epfd := mustEpoll(t, source)
+	wait := func(timeout unix.Timespec) (*sleeper, *unix.Timespec) {
+		left := timeout
+		return startSleep(t, "thread in epoll_pwait2", func(s *sleeper) (int, error) {
+			return epollPwait2(epfd, s.events[:], &left)
+		}), &left
+	}
+	long, short := unix.Timespec{Sec: 60, Nsec: 5}, unix.Timespec{Nsec: 2_000_000}
+	s, left := wait(short)
+	s.want()
+	if *left != short {
+		t.Errorf("after the time was over the timeout is %+v, was %+v", *left, short)
+	}
+	s, left = wait(long)
+	s.AwaitBlocked(unix.SYS_EPOLL_PWAIT2)
+	s.rouse()
+	s.wantErr(unix.EINTR)
+	if *left != long {
+		t.Errorf("after a signal the timeout is %+v, was %+v", *left, long)
+	}
+	s, left = wait(long)
+	s.AwaitBlocked(unix.SYS_EPOLL_PWAIT2)
+	mustPost(t, source)
+	s.want(ready(source, unix.EPOLLIN))
+	if *left != long {
+		t.Errorf("after an event the timeout is %+v, was %+v", *left, long)
+	}
+}
+
+// What the rows above and below are written in.
+
+// readiness is an event as epoll_wait(2) reports it.
+type readiness struct {
+	bits uint32
+	data uint64
+}
+
+// ready is what is reported of a target whose data is its descriptor, as mustAdd has it.
+func ready(fd int, bits uint32) readiness { return readiness{bits, uint64(fd)} }
+
+func (r readiness) String() string {
+	var names []string
+	rest := r.bits
+	for _, b := range []struct {
+		bit  uint32
+		name string
+	}{
+		{unix.EPOLLIN, "IN"}, {unix.EPOLLPRI, "PRI"}, {unix.EPOLLOUT, "OUT"}, {unix.EPOLLERR, "ERR"},
+		{unix.EPOLLHUP, "HUP"}, {unix.EPOLLRDHUP, "RDHUP"},
+	} {
+		if rest&b.bit != 0 {
+			names = append(names, b.name)
+			rest &^= b.bit
+		}
+	}
+	if rest != 0 || r.bits == 0 {
+		names = append(names, fmt.Sprintf("%#x", rest))
+	}
+	return fmt.Sprintf("%s of %#x", strings.Join(names, "|"), r.data)
+}
+
+func readinessOf(events []unix.EpollEvent) []readiness {
+	var rs []readiness
+	for _, e := range events {
+		rs = append(rs, readiness{e.Events, uint64(uint32(e.Fd)) | uint64(uint32(e.Pad))<<32})
+	}
+	return rs
+}
+
+// checkReady asks once, without waiting, what is ready: exactly this, in this order.
+func checkReady(epfd int, want ...readiness) error {
+	var events [64]unix.EpollEvent
+	n, err := epollPwait(epfd, events[:], 0)
+	if err != nil {
+		return fmt.Errorf("epoll_pwait: %w", err)
+	}
+	if got := readinessOf(events[:n]); !slices.Equal(got, want) {
+		return fmt.Errorf("epoll_pwait reports %v, want %v", got, want)
+	}
+	return nil
+}
+
+func wantReady(tb testing.TB, epfd int, want ...readiness) {
+	tb.Helper()
+	if err := checkReady(epfd, want...); err != nil {
+		tb.Error(err)
+	}
+}
+
+func wantReadyAnyOrder(tb testing.TB, epfd int, want ...readiness) {
+	tb.Helper()
+	var events [64]unix.EpollEvent
+	n, err := epollPwait(epfd, events[:], 0)
+	got := readinessOf(events[:n])
+	order := func(a, b readiness) int { return cmp.Or(cmp.Compare(a.data, b.data), cmp.Compare(a.bits, b.bits)) }
+	slices.SortFunc(got, order)
+	slices.SortFunc(want, order)
+	if err != nil || !slices.Equal(got, want) {
+		tb.Errorf("epoll_pwait reports %v, %v; want %v in any order", got, err, want)
+	}
+}
+
+// epollCtl is epoll_ctl(2) with an errno or nil.
+func epollCtl(epfd, op, fd int, bits uint32, data uint64) error {
+	return epollCtlAt(epfd, op, fd, uintptr(unsafe.Pointer(
+		&unix.EpollEvent{Events: bits, Fd: int32(data), Pad: int32(data >> 32)})))
+}
+
+// epollCtlAt is epoll_ctl(2) with its event anywhere.
+//
+//go:uintptrescapes
+func epollCtlAt(epfd, op, fd int, event uintptr) error {
+	_, _, errno := unix.Syscall6(unix.SYS_EPOLL_CTL, uintptr(epfd), uintptr(op), uintptr(fd), event, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// epollPwait is epoll_wait(2) by the call that all architectures have.
+func epollPwait(epfd int, events []unix.EpollEvent, timeout int) (int, error) {
+	return epollPwaitAt(epfd, uintptr(unsafe.Pointer(unsafe.SliceData(events))), len(events), timeout, 0, 0)
+}
+
+// epollPwaitAt is epoll_pwait(2) with its buffer and its mask anywhere.
+//
+//go:uintptrescapes
+func epollPwaitAt(epfd int, events uintptr, max, timeout int, mask, masksize uintptr) (int, error) {
+	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), events, uintptr(max), uintptr(timeout), mask, masksize)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
+// epollPwait2 is epoll_pwait2(2) without a mask; a nil timeout is for ever.
+func epollPwait2(epfd int, events []unix.EpollEvent, timeout *unix.Timespec) (int, error) {
+	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epfd), uintptr(unsafe.Pointer(unsafe.SliceData(events))),
+		uintptr(len(events)), uintptr(unsafe.Pointer(timeout)), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
+// hasPwait2 reports whether this kernel must have epoll_pwait2(2).
+func hasPwait2() bool { return behaviour.Since(5, 11) || behaviour.GVisor() }
+
+var epollOps = []int{unix.EPOLL_CTL_ADD, unix.EPOLL_CTL_MOD, unix.EPOLL_CTL_DEL}
+
+func opName(op int) string {
+	switch op {
+	case unix.EPOLL_CTL_ADD:
+		return "ADD"
+	case unix.EPOLL_CTL_MOD:
+		return "MOD"
+	case unix.EPOLL_CTL_DEL:
+		return "DEL"
+	}
+	return strconv.Itoa(op)
+}
+
+// wantCtl makes a change that must end in this error.
+func wantCtl(tb testing.TB, epfd, op, fd int, want error) {
+	tb.Helper()
+	if err := epollCtl(epfd, op, fd, unix.EPOLLIN, uint64(uint32(fd))); err != want {
+		tb.Errorf("epoll_ctl(%d, %s, %d): %v, want %v", epfd, opName(op), fd, err, want)
+	}
+}
+
+// mustAdd registers fd, with its number as data.
+func mustAdd(tb testing.TB, epfd, fd int, bits uint32) {
+	tb.Helper()
+	if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, fd, bits, uint64(fd)); err != nil {
+		tb.Fatalf("epoll_ctl(ADD) with events %#x: %v", bits, err)
+	}
+}
+
+func mustMod(tb testing.TB, epfd, fd int, bits uint32) {
+	tb.Helper()
+	if err := epollCtl(epfd, unix.EPOLL_CTL_MOD, fd, bits, uint64(fd)); err != nil {
+		tb.Fatalf("epoll_ctl(MOD) with events %#x: %v", bits, err)
+	}
+}
+
+func mustDel(tb testing.TB, epfd, fd int) {
+	tb.Helper()
+	if err := epollCtlAt(epfd, unix.EPOLL_CTL_DEL, fd, 0); err != nil {
+		tb.Fatalf("epoll_ctl(DEL): %v", err)
+	}
+}
+
+// A sleeper is a thread in a system call that is to sleep. It blocks all signals
+// but one of its own, so that nothing of the Go runtime's ends the call.
+type sleeper struct {
+	*child.Thread
+	tb     testing.TB
+	n      int // the call's result
+	err    error
+	took   time.Duration
+	events [64]unix.EpollEvent // for the calls that fill it in
+}
+
+// rouse is the signal by which a sleeper is got out of its call.
+const rouse = unix.Signal(61)
+
+// startSleep makes the call on a thread of its own; s.want and s.wantErr wait for its end.
+// At the end of the test the thread is got out of it.
+func startSleep(tb testing.TB, what string, call func(s *sleeper) (int, error)) *sleeper {
+	tb.Helper()
+	mustHandle(tb, rouse)
+	s := &sleeper{tb: tb}
+	s.Thread = child.Go(tb, what, func() error {
+		old, err := sys.Mask(^sys.Sigs(rouse))
+		if err != nil {
+			return err
+		}
+		start := time.Now()
+		s.n, s.err = call(s)
+		s.took = time.Since(start)
+		_, err = sys.Mask(old)
+		return err
+	})
+	tb.Cleanup(s.rouse)
+	return s
+}
+
+// startWait has a thread sleep in epoll_wait(2).
+func startWait(tb testing.TB, epfd, max, timeout int) *sleeper {
+	tb.Helper()
+	s := startSleep(tb, "thread in epoll_pwait", func(s *sleeper) (int, error) {
+		return epollPwait(epfd, s.events[:max], timeout)
+	})
+	s.AwaitBlocked(unix.SYS_EPOLL_PWAIT)
+	return s
+}
+
+// startPoll has a thread sleep in poll(2) for reading.
+func startPoll(tb testing.TB, fd int) *sleeper {
+	tb.Helper()
+	s := startSleep(tb, "thread in ppoll", func(*sleeper) (int, error) {
+		return unix.Ppoll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, nil, nil)
+	})
+	s.AwaitBlocked(unix.SYS_PPOLL)
+	return s
+}
+
+// rouse ends the call with EINTR, if it has not ended.
+func (s *sleeper) rouse() {
+	for deadline := time.Now().Add(child.Patience); ; time.Sleep(100 * time.Microsecond) {
+		select {
+		case <-s.Done():
+			return
+		default:
+		}
+		if time.Now().After(deadline) {
+			return // Join will say so
+		}
+		unix.Tgkill(unix.Getpid(), s.Tid, rouse)
+	}
+}
+
+// want waits for the call's end, which must be with these events.
+func (s *sleeper) want(want ...readiness) {
+	s.tb.Helper()
+	s.Join()
+	if got := readinessOf(s.events[:s.n]); s.err != nil || !slices.Equal(got, want) {
+		s.tb.Errorf("the waiting thread got %v, %v; want %v", got, s.err, want)
+	}
+}
+
+// wantErr waits for the call's end, which must be with this error.
+func (s *sleeper) wantErr(want error) {
+	s.tb.Helper()
+	s.Join()
+	if s.err != want {
+		s.tb.Errorf("the waiting thread got %d events, %v; want %v", s.n, s.err, want)
+	}
+}
+
+// wantPolled waits for the end of a poll(2), which must be that there is something to read.
+func (s *sleeper) wantPolled() {
+	s.tb.Helper()
+	s.Join()
+	if s.n != 1 || s.err != nil {
+		s.tb.Errorf("ppoll in the waiting thread = %d, %v; want 1", s.n, s.err)
+	}
+}
+
+// grace is how long a thread that must not wake is given to do so.
+const grace = 15 * time.Millisecond
+
+// stillAsleep checks that none of the calls ends.
+func stillAsleep(tb testing.TB, sleepers ...*sleeper) {
+	tb.Helper()
+	time.Sleep(grace)
+	for i, s := range sleepers {
+		select {
+		case <-s.Done():
+			tb.Errorf("waiting thread %d of %d returned with %v, %v; want it asleep",
+				i+1, len(sleepers), readinessOf(s.events[:s.n]), s.err)
+		default:
+		}
+	}
+}
+
+// wantWoken waits for the calls of n of the threads to end, and for no more, and returns which
+// did and which did not.
+func wantWoken(tb testing.TB, n int, sleepers ...*sleeper) (woken, asleep []*sleeper) {
+	tb.Helper()
+	cases := make(chan struct{}, len(sleepers))
+	for _, s := range sleepers {
+		go func() { <-s.Done(); cases <- struct{}{} }()
+	}
+	for i := range n {
+		select {
+		case <-cases:
+		case <-time.After(child.Patience):
+			tb.Fatalf("%d of %d threads woke within %v, want %d", i, len(sleepers), child.Patience, n)
+		}
+	}
+	time.Sleep(grace)
+	for _, s := range sleepers {
+		select {
+		case <-s.Done():
+			woken = append(woken, s)
+		default:
+			asleep = append(asleep, s)
+		}
+	}
+	if len(woken) != n {
+		tb.Fatalf("%d of %d threads woke, want %d", len(woken), len(sleepers), n)
+	}
+	return woken, asleep
+}
+
+// mustWaiters returns n instances that watch fd, each with a thread that waits.
+func mustWaiters(tb testing.TB, n, fd int, bits uint32) (sets []int, waiting []*sleeper) {
+	tb.Helper()
+	for range n {
+		epfd := mustEpoll(tb)
+		mustAdd(tb, epfd, fd, bits)
+		sets = append(sets, epfd)
+		waiting = append(waiting, startWait(tb, epfd, 4, -1))
+	}
+	return sets, waiting
+}
+
+// wantPolled asks poll(2), ppoll(2) and select(2) about a descriptor, for reading.
+func wantPolled(tb testing.TB, fd int, want int16) {
+	tb.Helper()
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT | unix.POLLPRI}}
+	n, err := unix.Poll(p, 0)
+	if err != nil || p[0].Revents != want || n == 0 != (want == 0) {
+		tb.Errorf("poll = %d, %v with revents %#x; want %#x", n, err, p[0].Revents, want)
+	}
+	var r, w, e unix.FdSet
+	for _, set := range []*unix.FdSet{&r, &w, &e} {
+		set.Set(fd)
+	}
+	n, err = unix.Select(fd+1, &r, &w, &e, &unix.Timeval{})
+	if err != nil || r.IsSet(fd) != (want&unix.POLLIN != 0) || w.IsSet(fd) != (want&unix.POLLOUT != 0) || e.IsSet(fd) != (want&unix.POLLPRI != 0) {
+		tb.Errorf("select = %d, %v: readable %t, writable %t, exceptional %t; want poll's %#x",
+			n, err, r.IsSet(fd), w.IsSet(fd), e.IsSet(fd), want)
+	}
+}
+
+// mustBlock sets the mask of the row's thread, which ends with the row.
+func mustBlock(tb testing.TB, mask sys.Sigset) {
+	tb.Helper()
+	if _, err := sys.Mask(mask); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// isPending reports whether a signal is pending for the calling thread, sigpending(2).
+func isPending(tb testing.TB, sig unix.Signal) bool {
+	tb.Helper()
+	var set sys.Sigset
+	if _, _, errno := unix.RawSyscall(unix.SYS_RT_SIGPENDING, uintptr(unsafe.Pointer(&set)), 8, 0); errno != 0 {
+		tb.Fatalf("rt_sigpending: %v", errno)
+	}
+	return set&sys.Sigs(sig) != 0
+}
+
+// mustDiscard takes a signal that is blocked and pending.
+func mustDiscard(tb testing.TB, sig unix.Signal) {
+	tb.Helper()
+	set := sys.Sigs(sig)
+	got, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&set)), 0,
+		uintptr(unsafe.Pointer(&unix.Timespec{})), 8, 0, 0)
+	if errno != 0 || unix.Signal(got) != sig {
+		tb.Errorf("rt_sigtimedwait = %d, %v; want %v", got, errno, sig)
+	}
+}
+
+// badDescriptors are numbers that no descriptor has.
+func badDescriptors(tb testing.TB) []int {
+	tb.Helper()
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	unix.Close(fd)
+	return []int{-1, math.MinInt32, math.MaxInt32, fd}
+}
+
+// unpollable are files without a poll operation.
+func unpollable(tb testing.TB) map[string]int {
+	tb.Helper()
+	dir := tb.TempDir()
+	mem, err := unix.MemfdCreate("unpollable", unix.MFD_CLOEXEC)
+	closable(tb, mem, err)
+	return map[string]int{
+		"a regular file": mustOpen(tb, filepath.Join(dir, "file"), unix.O_RDWR|unix.O_CREAT),
+		"a directory":    mustOpen(tb, dir, unix.O_RDONLY),
+		"/dev/zero":      mustOpen(tb, "/dev/zero", unix.O_RDWR),
+		"/dev/null":      mustOpen(tb, "/dev/null", unix.O_RDWR),
+		"a memory file":  mem,
+	}
+}
+
+// badPointers are addresses at which size bytes cannot be read.
+func badPointers(tb testing.TB, size uintptr) map[string]uintptr {
+	tb.Helper()
+	page := uintptr(os.Getpagesize())
+	mem := mustMap(tb, 2)
+	if err := unix.Mprotect(mem[page:], unix.PROT_NONE); err != nil {
+		tb.Fatalf("mprotect: %v", err)
+	}
+	second := uintptr(unsafe.Pointer(&mem[page]))
+	return map[string]uintptr{
+		"a null pointer":                       0,
+		"a pointer to inaccessible memory":     second,
+		"a pointer to a half accessible event": second - size/2,
+		kernelPointer:                          -page,
+	}
+}
+
+// kernelPointer names an address that no program has.
+const kernelPointer = "a pointer into the kernel"
+
+// mustMap maps pages of memory.
+func mustMap(tb testing.TB, pages int) []byte {
+	tb.Helper()
+	mem, err := unix.Mmap(-1, 0, pages*os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		tb.Fatalf("mmap: %v", err)
+	}
+	tb.Cleanup(func() { unix.Munmap(mem) })
+	return mem
+}
+
+// An fdinfoEntry is a line that proc_pid_fdinfo(5) has for a registration.
+type fdinfoEntry struct {
+	tfd    int
+	events uint32
+	data   uint64
+	line   string
+}
+
+func fdinfo(epfd int) ([]fdinfoEntry, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", epfd))
+	if err != nil {
+		return nil, err
+	}
+	var entries []fdinfoEntry
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "tfd:") {
+			continue
+		}
+		e := fdinfoEntry{line: line}
+		if _, err := fmt.Sscanf(line, "tfd: %d events: %x data: %x", &e.tfd, &e.events, &e.data); err != nil {
+			return nil, fmt.Errorf("line %q: %w", line, err)
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+func mustFdinfo(tb testing.TB, epfd int) []fdinfoEntry {
+	tb.Helper()
+	entries, err := fdinfo(epfd)
+	if errors.Is(err, os.ErrNotExist) {
+		behaviour.Absent(tb, "no fdinfo: %v", err)
+	}
+	if err != nil || len(entries) == 0 {
+		tb.Fatalf("fdinfo: %d entries, %v", len(entries), err)
+	}
+	return entries
+}
+
+// A capset is a thread's capabilities, capget(2).
+type capset [2]unix.CapUserData
+
+func capabilities() (c capset, err error) {
+	err = unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &c[0])
+	return c, err
+}
+
+func (c capset) effective() uint64 { return uint64(c[0].Effective) | uint64(c[1].Effective)<<32 }
+
+// drop takes a capability from the calling thread's effective set.
+func (c capset) drop(capability int) error {
+	c[capability/32].Effective &^= 1 << (capability % 32)
+	return unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &c[0])
+}
+
+// inFirstUserNamespace reports whether capabilities count everywhere, user_namespaces(7).
+func inFirstUserNamespace() bool {
+	text, err := os.ReadFile("/proc/self/uid_map")
+	return err != nil || strings.Join(strings.Fields(string(text)), " ") == "0 0 4294967295"
+}
+
+// closable takes a descriptor that was just made and returns what closes it: the test
+// when it is time, or its end.
+func closable(tb testing.TB, fd int, err error) (closeNow func()) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	closeNow = sync.OnceFunc(func() { unix.Close(fd) })
+	tb.Cleanup(closeNow)
+	return closeNow
+}
+
+func mustDup(tb testing.TB, fd int) (dup int, closeNow func()) {
+	tb.Helper()
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	return dup, closable(tb, dup, err)
+}
+
+// mustPut makes number a duplicate of fd, in place of what it was.
+func mustPut(tb testing.TB, fd, number int) {
+	tb.Helper()
+	if err := unix.Dup3(fd, number, unix.O_CLOEXEC); err != nil {
+		tb.Fatalf("dup3(%d, %d): %v", fd, number, err)
+	}
+}
+
+func mustClosablePipe(tb testing.TB) (r, w int, closeReader, closeWriter func()) {
+	tb.Helper()
+	var fds [2]int
+	err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK)
+	return fds[0], fds[1], closable(tb, fds[0], err), closable(tb, fds[1], err)
+}
+
+func mustOpen(tb testing.TB, name string, flags int) int {
+	tb.Helper()
+	fd, err := unix.Open(name, flags|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		tb.Fatalf("open of %s: %v", name, err)
+	}
+	closable(tb, fd, err)
+	return fd
+}
+
+func mustWrite(tb testing.TB, fd int, text string) {
+	tb.Helper()
+	if n, err := unix.Write(fd, []byte(text)); n != len(text) || err != nil {
+		tb.Fatalf("write of %d bytes = %d, %v", len(text), n, err)
+	}
+}
+
+func mustRead(tb testing.TB, fd int, want string) {
+	tb.Helper()
+	buf := make([]byte, len(want))
+	if n, err := unix.Read(fd, buf); err != nil || string(buf[:n]) != want {
+		tb.Fatalf("read of %d bytes = %d, %v", len(want), n, err)
+	}
+}
+
+// mustTake reads an eventfd whose counter must be this.
+func mustTake(tb testing.TB, fd int, want uint64) {
+	tb.Helper()
+	var buf [8]byte
+	if n, err := unix.Read(fd, buf[:]); err != nil || binary.NativeEndian.Uint64(buf[:]) != want {
+		tb.Fatalf("read of eventfd = %d, %v with %d; want %d", n, err, binary.NativeEndian.Uint64(buf[:]), want)
+	}
+}
+
+// mustSendFile sends a descriptor over a unix(7) socket: SCM_RIGHTS.
+func mustSendFile(tb testing.TB, socket, fd int) {
+	tb.Helper()
+	if err := unix.Sendmsg(socket, []byte{0}, unix.UnixRights(fd), nil, 0); err != nil {
+		tb.Fatalf("sendmsg with SCM_RIGHTS: %v", err)
+	}
+}
+
+func receiveFile(socket int) (int, error) {
+	oob := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(socket, make([]byte, 1), oob, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return -1, fmt.Errorf("recvmsg: %w", err)
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:n])
+	if err != nil || len(messages) != 1 {
+		return -1, fmt.Errorf("recvmsg: %d control messages, %v; want 1", len(messages), err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		return -1, err
+	}
+	return fds[0], nil
+}
