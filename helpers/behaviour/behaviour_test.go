@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"eventbench/helpers/child"
 )
 
 const victims = `
@@ -31,7 +33,39 @@ VIC-06 leaves a signal pending
 VIC-07 has no test
 
 VIC-09 runs in parallel
+
+VIC-10 holds in a process of its own
+
+VIC-11 breaks in a process of its own
+
+VIC-12 is skipped in a process of its own
 `
+
+func TestMain(m *testing.M) {
+	child.Main()
+	os.Exit(m.Run())
+}
+
+var (
+	holdsAlone = Alone(func(t testing.TB) {
+		var set unix.Sigset_t
+		if err := unix.PthreadSigmask(unix.SIG_BLOCK, nil, &set); err != nil {
+			t.Fatal(err)
+		}
+		if set.Val[0] != 1<<(unix.SIGUSR1-1) || unix.Getpid() != unix.Gettid() {
+			t.Errorf("mask %#x, process %d, thread %d", set.Val[0], unix.Getpid(), unix.Gettid())
+		}
+		t.Log("mask", set.Val[0])
+	}, unix.SIGUSR1)
+	breaksAlone = Alone(func(t testing.TB) {
+		t.Cleanup(func() { t.Errorf("cleaned up") })
+		t.Error("counter is", 4)
+		t.Fatalf("counter is %d", 5)
+	})
+	skippedAlone = Alone(func(t testing.TB) {
+		Limited(t, "only %d CPU", 1)
+	})
+)
 
 // TestVictims is run by TestRun: most of it is meant to fail.
 func TestVictims(t *testing.T) {
@@ -64,6 +98,9 @@ func TestVictims(t *testing.T) {
 		},
 		"VIC-08": func(t *testing.T) {},
 		"VIC-09": func(t *testing.T) { t.Parallel() },
+		"VIC-10": holdsAlone,
+		"VIC-11": breaksAlone,
+		"VIC-12": skippedAlone,
 	})
 }
 
@@ -88,7 +125,12 @@ func TestRun(t *testing.T) {
 		`VIC-07 \(has no test\) has no test`,
 		`VIC-08 has a test and no row in testdata/behaviours/victim.txt`,
 		`--- PASS: TestVictims/VIC-09 `,
-		`behaviours: 8 rows: 3 held, 3 broken, 2 skipped \(absent 1, privilege 1\)`,
+		`--- PASS: TestVictims/VIC-10 `,
+		`mask 512`,
+		`--- FAIL: TestVictims/VIC-11 `,
+		`exit status 1: counter is 4\n *counter is 5\n *cleaned up`,
+		`limit: only 1 CPU`,
+		`behaviours: 11 rows: 4 held, 4 broken, 3 skipped \(absent 1, limit 1, privilege 1\)`,
 	} {
 		if !regexp.MustCompile(want).Match(out) {
 			t.Errorf("the output lacks %s", want)

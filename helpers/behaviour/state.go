@@ -26,6 +26,7 @@ func here() *state {
 		unix.Getrlimit(resource, &s.limits[resource])
 	}
 	unix.RawSyscall(unix.SYS_RT_SIGPENDING, uintptr(unsafe.Pointer(&s.pending)), 8, 0)
+	s.pending &^= 1 << (unix.SIGURG - 1) // the Go runtime's own, at any time
 	return s
 }
 
