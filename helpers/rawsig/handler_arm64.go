@@ -1,0 +1,12 @@
+package rawsig
+
+import "debug/elf"
+
+const machine = elf.EM_AARCH64
+
+// UcontextMask is the offset of uc_sigmask in the ucontext_t of a handler
+// (arch/arm64/include/uapi/asm/ucontext.h), for Poke.
+const UcontextMask = 40
+
+// returnable does nothing: on this architecture handlers return by the vDSO.
+func (act *Action) returnable() {}
