@@ -8,20 +8,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 	"unsafe"
 
 	"eventbench/helpers/behaviour"
 	"eventbench/helpers/child"
+	"eventbench/helpers/rawsig"
 	"eventbench/helpers/sys"
 
 	"golang.org/x/sys/unix"
@@ -114,6 +118,18 @@ func TestEpoll(t *testing.T) {
 		"EPL-093": epollPwait2Timeouts,
 		"EPL-094": epollPwait2Arguments,
 		"EPL-095": epollPwait2KeepsTimeout,
+		"EPL-096": epollPeerShutdown,
+		"EPL-097": epollPipeEnds,
+		"EPL-098": epollUnconnected,
+		"EPL-099": epollMounts,
+		"EPL-100": epollClosedWhileWaiting,
+		"EPL-101": epollNothingLeftToWaitFor,
+		"EPL-102": epollBusyPoll,
+		"EPL-103": epollUnknownIoctl,
+		"EPL-104": epollFdinfo,
+		"EPL-105": epollKcmp,
+		"EPL-106": epollUring,
+		"EPL-107": epollStorm,
 	})
 }
 
@@ -182,32 +198,24 @@ func epollCloexec(t *testing.T) {
 
 // epollAtDescriptorLimit: EMFILE at RLIMIT_NOFILE, epoll_create(2), and what was
 // half made is given back.
-func epollAtDescriptorLimit(t *testing.T) {
-	child.Start(t, epollAtDescriptorLimitRole, child.Options{}).Wait()
-}
-
-var epollAtDescriptorLimitRole = child.Register("epoll-at-descriptor-limit", func(p *child.Proc) error {
-	last, err := unix.EpollCreate1(0)
-	if err != nil {
-		return err
-	}
+var epollAtDescriptorLimit = behaviour.Alone(func(t testing.TB) {
+	last := mustEpoll(t)
 	var old unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
-		return fmt.Errorf("getrlimit: %w", err)
+		t.Fatalf("getrlimit: %v", err)
 	}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(last) + 1, Max: old.Max}); err != nil {
-		return fmt.Errorf("setrlimit: %w", err)
+		t.Fatalf("setrlimit: %v", err)
 	}
 	for range 100 {
 		if fd, err := unix.EpollCreate1(0); err != unix.EMFILE {
-			return fmt.Errorf("epoll_create1 with all %d descriptors in use = %d, %v; want EMFILE", last+1, fd, err)
+			t.Fatalf("epoll_create1 with all %d descriptors in use = %d, %v; want EMFILE", last+1, fd, err)
 		}
 	}
 	unix.Close(last)
 	if fd, err := unix.EpollCreate1(0); fd != last || err != nil {
-		return fmt.Errorf("epoll_create1 after a close = %d, %v; want %d", fd, err, last)
+		t.Errorf("epoll_create1 after a close = %d, %v; want %d", fd, err, last)
 	}
-	return nil
 })
 
 // epollIsNoStream: an epoll instance has no read or write operation, and is
@@ -1950,13 +1958,7 @@ func epollPipeRoom(t *testing.T) {
 	mustAdd(t, epfd, w, unix.EPOLLOUT|unix.EPOLLET)
 	wantReady(t, epfd, ready(w, unix.EPOLLOUT))
 	page := make([]byte, os.Getpagesize())
-	for {
-		if _, err := unix.Write(w, page); err == unix.EAGAIN {
-			break
-		} else if err != nil {
-			t.Fatalf("write: %v", err)
-		}
-	}
+	mustFill(t, w)
 	wantReady(t, epfd)
 	for _, part := range []int{1, len(page)/2 - 1, len(page)/2 - 1} {
 		if n, err := unix.Read(r, page[:part]); n != part || err != nil {
@@ -2305,18 +2307,15 @@ func epollQuestionAndSignal(t *testing.T) {
 	epfd := mustEpoll(t, mustEventfd(t, 0))
 	runs := mustHandle(t, sig)
 	mustBlock(t, ^sys.Sigset(0))
-	if err := unix.Tgkill(unix.Getpid(), unix.Gettid(), sig); err != nil {
-		t.Fatal(err)
-	}
-	defer mustDiscard(t, sig)
+	mustRaise(t, sig)
 	var events [4]unix.EpollEvent
 	mask := ^sys.Sigs(sig)
 	n, err := epollPwaitAt(epfd, uintptr(unsafe.Pointer(&events[0])), 4, 0, uintptr(unsafe.Pointer(&mask)), 8)
 	if n != 0 || err != nil {
 		t.Errorf("epoll_pwait = %d, %v; want 0", n, err)
 	}
-	if *runs != 0 || !isPending(t, sig) {
-		t.Errorf("the handler ran %d times, the signal is pending: %t; want 0, true", *runs, isPending(t, sig))
+	if got := atomic.LoadUint64(runs); got != 0 || !isPending(t, sig) {
+		t.Errorf("the handler ran %d times, the signal is pending: %t; want 0, true", got, isPending(t, sig))
 	}
 }
 
@@ -2555,6 +2554,615 @@ func epollPwait2KeepsTimeout(t *testing.T) {
 	}
 }
 
+// epollPeerShutdown: EPOLLRDHUP tells that the peer shut down its writing half, epoll_ctl(2),
+// together with the EPOLLIN of an end of file; EPOLLHUP comes when both halves are down. It is reported
+// where it was asked for only.
+func epollPeerShutdown(t *testing.T) {
+	const asked = unix.EPOLLIN | unix.EPOLLRDHUP
+	check := func(kind string, a, b int) {
+		t.Helper()
+		plain, epfd, edge := mustEpoll(t), mustEpoll(t), mustEpoll(t)
+		mustAdd(t, plain, a, unix.EPOLLIN)
+		mustAdd(t, epfd, a, asked)
+		mustAdd(t, edge, a, asked|unix.EPOLLET)
+		both := mustEpoll(t)
+		mustAdd(t, both, b, asked|unix.EPOLLOUT)
+		wantReady(t, both, ready(b, unix.EPOLLOUT))
+		if err := unix.Shutdown(b, unix.SHUT_WR); err != nil {
+			t.Fatalf("shutdown: %v", err)
+		}
+		wantSoon(t, epfd, ready(a, asked))
+		wantReady(t, epfd, ready(a, asked))
+		wantReady(t, plain, ready(a, unix.EPOLLIN))
+		wantReady(t, edge, ready(a, asked))
+		wantReady(t, edge)
+		mustRead(t, a, "")
+		// The other direction still works.
+		mustWrite(t, a, "x")
+		wantSoon(t, both, ready(b, asked&^unix.EPOLLRDHUP|unix.EPOLLOUT))
+		mustRead(t, b, "x")
+		if err := unix.Shutdown(a, unix.SHUT_WR); err != nil {
+			t.Fatalf("shutdown: %v", err)
+		}
+		wantSoon(t, epfd, ready(a, asked|unix.EPOLLHUP))
+		wantSoon(t, plain, ready(a, unix.EPOLLIN|unix.EPOLLHUP))
+		wantReady(t, both, ready(b, asked|unix.EPOLLOUT|unix.EPOLLHUP))
+		if t.Failed() {
+			t.Fatalf("with %s sockets", kind)
+		}
+	}
+	sockets := mustSocketpair(t)
+	check("unix", sockets[0], sockets[1])
+
+	// A close shuts down both halves at once.
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	closable(t, pair[0], err)
+	closeOther := closable(t, pair[1], err)
+	epfd := mustEpoll(t)
+	mustAdd(t, epfd, pair[0], asked)
+	closeOther()
+	wantReady(t, epfd, ready(pair[0], asked|unix.EPOLLHUP))
+
+	a, b := mustTCP(t)
+	check("TCP", a, b)
+}
+
+// epollPipeEnds: what the ends of a pipe report when the other one is closed, pipe(7), poll(2).
+func epollPipeEnds(t *testing.T) {
+	const asked = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP
+	for _, c := range []struct {
+		what        string
+		fill        int // bytes, or -1: all there is room for
+		closeReader bool
+		want        uint32
+	}{
+		{"reader of an empty pipe", 0, false, unix.EPOLLHUP},
+		{"reader of a pipe with data", 1, false, unix.EPOLLIN | unix.EPOLLHUP},
+		{"writer of an empty pipe", 0, true, unix.EPOLLOUT | unix.EPOLLERR},
+		{"writer of a pipe with room", 1, true, unix.EPOLLOUT | unix.EPOLLERR},
+		{"writer of a full pipe", -1, true, unix.EPOLLERR},
+	} {
+		r, w, closeReader, closeWriter := mustClosablePipe(t)
+		if c.fill > 0 {
+			mustWrite(t, w, strings.Repeat("x", c.fill))
+		} else if c.fill < 0 {
+			mustFill(t, w)
+		}
+		level, edge := mustEpoll(t), mustEpoll(t)
+		end, closeOther := r, closeWriter
+		if c.closeReader {
+			end, closeOther = w, closeReader
+		}
+		mustAdd(t, level, end, asked)
+		mustAdd(t, edge, end, asked|unix.EPOLLET)
+		checkReady(edge) // what is ready before
+		closeOther()
+		for range 2 {
+			wantReady(t, level, ready(end, c.want))
+		}
+		wantReady(t, edge, ready(end, c.want))
+		wantReady(t, edge)
+		if t.Failed() {
+			t.Fatalf("%s after the other end was closed", c.what)
+		}
+	}
+}
+
+// epollUnconnected: a stream socket that was never connected is hung up and can be written to (to
+// learn that it is not connected); one that listens is neither.
+func epollUnconnected(t *testing.T) {
+	const asked = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP
+	for _, family := range []int{unix.AF_UNIX, unix.AF_INET} {
+		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err == unix.EAFNOSUPPORT {
+			behaviour.Absent(t, "socket(%d): %v", family, err)
+		}
+		closable(t, fd, err)
+		epfd := mustEpoll(t)
+		mustAdd(t, epfd, fd, asked)
+		wantReady(t, epfd, ready(fd, unix.EPOLLOUT|unix.EPOLLHUP))
+		if family == unix.AF_INET {
+			// An autobind: no address is in anybody's way.
+			if err := unix.Listen(fd, 1); err != nil {
+				t.Fatalf("listen: %v", err)
+			}
+			wantReady(t, epfd)
+		}
+	}
+}
+
+// epollMounts: /proc/self/mounts reports EPOLLERR and EPOLLPRI once for each change of the mounts
+// that this thread sees, proc_pid_mounts(5).
+func epollMounts(t *testing.T) {
+	dir := t.TempDir()
+	attr := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
+	if unix.Geteuid() != 0 {
+		attr.Cloneflags |= unix.CLONE_NEWUSER
+		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: unix.Getuid(), Size: 1}}
+	}
+	// Whether that may be done is best tried.
+	try := exec.Command("/proc/self/exe", "-test.list=^$")
+	try.SysProcAttr = attr
+	if err := try.Run(); err != nil {
+		behaviour.Unprivileged(t, "a mount namespace of its own: %v", err)
+	}
+	p := child.Start(t, epollMountsRole, child.Options{Attr: attr, Args: []string{dir}})
+	if line := p.Line(); line != "done" {
+		behaviour.Unprivileged(t, "%s", line)
+	}
+	p.Wait()
+}
+
+var epollMountsRole = child.Register("epoll-mounts", func(p *child.Proc) error {
+	dir := p.Args[0]
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		p.Say("make / private: %v", err)
+		return nil
+	}
+	if err := unix.Mount("none", dir, "tmpfs", 0, ""); err != nil {
+		p.Say("mount a tmpfs: %v", err)
+		return nil
+	}
+	mounts, err := unix.Open("/proc/self/mounts", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, mounts, unix.EPOLLPRI, 7); err != nil {
+		return err
+	}
+	if err := checkReady(epfd); err != nil {
+		return fmt.Errorf("before a change: %w", err)
+	}
+	changed := readiness{unix.EPOLLPRI | unix.EPOLLERR, 7}
+	for _, change := range []struct {
+		what string
+		do   func() error
+	}{
+		{"umount", func() error { return unix.Unmount(dir, 0) }},
+		{"mount", func() error { return unix.Mount("none", dir, "tmpfs", 0, "") }},
+	} {
+		if err := change.do(); err != nil {
+			return fmt.Errorf("%s: %w", change.what, err)
+		}
+		if err := errors.Join(checkReady(epfd, changed), checkReady(epfd)); err != nil {
+			return fmt.Errorf("after a %s: %w", change.what, err)
+		}
+	}
+	p.Say("done")
+	return nil
+})
+
+// epollClosedWhileWaiting: closing the instance's descriptor wakes nobody who waits for it: the
+// call refers to the open file and returns the next event; the number is gone at once.
+func epollClosedWhileWaiting(t *testing.T) {
+	source := mustEventfd(t, 0)
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	closeEpfd := closable(t, epfd, err)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	s := startWait(t, epfd, 4, -1)
+	closeEpfd()
+	if _, err := unix.FcntlInt(uintptr(epfd), unix.F_GETFD, 0); err != unix.EBADF {
+		t.Errorf("F_GETFD of the closed descriptor: %v, want EBADF", err)
+	}
+	stillAsleep(t, s)
+	mustPost(t, source)
+	s.want(ready(source, unix.EPOLLIN))
+}
+
+// epollNothingLeftToWaitFor: taking away what a thread waits for does not wake it: the wait goes
+// on until its time is over.
+func epollNothingLeftToWaitFor(t *testing.T) {
+	const timeout = 30
+	for what, take := range map[string]func(epfd, source int, closeSource func()){
+		"DEL":          func(epfd, source int, _ func()) { mustDel(t, epfd, source) },
+		"close":        func(_, _ int, closeSource func()) { closeSource() },
+		"an empty MOD": func(epfd, source int, _ func()) { mustMod(t, epfd, source, 0) },
+	} {
+		epfd := mustEpoll(t)
+		source, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+		closeSource := closable(t, source, err)
+		mustAdd(t, epfd, source, unix.EPOLLIN)
+		s := startWait(t, epfd, 4, timeout)
+		take(epfd, source, closeSource)
+		s.want()
+		if s.took < timeout*time.Millisecond {
+			t.Errorf("%s of the only target ended a wait of %d ms after %v", what, timeout, s.took)
+		}
+	}
+}
+
+// The requests of ioctl_eventpoll(2), and their structure.
+const (
+	epiocSetParams = 0x40088a01
+	epiocGetParams = 0x80088a02
+)
+
+type epollParams struct {
+	usecs  uint32 // busy_poll_usecs
+	budget uint16 // busy_poll_budget
+	prefer uint8  // prefer_busy_poll
+	pad    uint8
+}
+
+//go:uintptrescapes
+func ioctlAt(fd int, request uint, arg uintptr) error {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), arg); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// epollBusyPoll: ioctl_eventpoll(2): what busy polling an instance does can be asked and set from 6.9
+// on; all 0 at first, and what is out of range is refused and changes nothing.
+func epollBusyPoll(t *testing.T) {
+	epfd := mustEpoll(t)
+	if !behaviour.Since(6, 9) {
+		for _, request := range []uint{epiocGetParams, epiocSetParams} {
+			if err := ioctlAt(epfd, request, uintptr(unsafe.Pointer(&epollParams{}))); err != unix.ENOTTY {
+				t.Errorf("ioctl %#x before 6.9: %v, want ENOTTY", request, err)
+			}
+		}
+		return
+	}
+	want := epollParams{}
+	wantParams := func() {
+		t.Helper()
+		got := epollParams{77, 77, 77, 77}
+		err := ioctlAt(epfd, epiocGetParams, uintptr(unsafe.Pointer(&got)))
+		if err == unix.EOPNOTSUPP {
+			behaviour.Absent(t, "ioctl EPIOCGPARAMS: %v: the kernel was built without CONFIG_NET_RX_BUSY_POLL", err)
+		}
+		if got != want || err != nil {
+			t.Errorf("EPIOCGPARAMS gives %+v, %v; want %+v", got, err, want)
+		}
+	}
+	wantParams()
+	set := func(p epollParams, wantErr error) {
+		t.Helper()
+		if err := ioctlAt(epfd, epiocSetParams, uintptr(unsafe.Pointer(&p))); err != wantErr {
+			t.Errorf("EPIOCSPARAMS of %+v: %v, want %v", p, err, wantErr)
+		}
+		if wantErr == nil {
+			want = p
+		}
+		wantParams()
+	}
+	set(epollParams{usecs: 1000, budget: 64, prefer: 1}, nil)
+	set(epollParams{usecs: math.MaxInt32, budget: 1}, nil)
+	set(epollParams{pad: 1}, unix.EINVAL)
+	set(epollParams{usecs: math.MaxInt32 + 1}, unix.EINVAL)
+	set(epollParams{usecs: math.MaxUint32}, unix.EINVAL)
+	set(epollParams{prefer: 2}, unix.EINVAL)
+	set(epollParams{prefer: 255, budget: 65}, unix.EINVAL)
+	for what, p := range badPointers(t, 8) {
+		for _, request := range []uint{epiocGetParams, epiocSetParams} {
+			if err := ioctlAt(epfd, request, p); err != unix.EFAULT {
+				t.Errorf("ioctl %#x with %s: %v, want EFAULT", request, what, err)
+			}
+		}
+	}
+	wantParams()
+
+	// More packets than a driver takes at once (NAPI_POLL_WEIGHT) is an administrator's choice.
+	const capNetAdmin = 12
+	caps, err := capabilities()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if caps.effective()>>capNetAdmin&1 == 1 && inFirstUserNamespace() {
+		set(epollParams{budget: 65}, nil)
+		set(epollParams{budget: math.MaxUint16}, nil)
+	}
+	// The row's thread ends with it, and with what it has dropped.
+	if err := caps.drop(capNetAdmin); err != nil {
+		t.Fatal(err)
+	}
+	set(epollParams{budget: 65}, unix.EPERM)
+	set(epollParams{budget: 65, pad: 1}, unix.EINVAL)
+	set(epollParams{}, nil)
+	// Asking for it changes nothing for targets that are no network devices.
+	source := mustEventfd(t, 0)
+	set(epollParams{usecs: 10, budget: 8, prefer: 1}, nil)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	s := startWait(t, epfd, 4, -1)
+	mustPost(t, source)
+	s.want(ready(source, unix.EPOLLIN))
+}
+
+// epollUnknownIoctl: an instance had no requests of its own before 6.9 (ENOTTY, ioctl(2)); since then
+// those that it does not know are EINVAL. Its own mean nothing to others.
+func epollUnknownIoctl(t *testing.T) {
+	want := unix.ENOTTY
+	if behaviour.Since(6, 9) {
+		want = unix.EINVAL
+	}
+	var arg epollParams
+	for _, request := range []uint{0x40088a00, 0x40088a03, 0x80088a01, 0x12345678, unix.TCGETS, unix.TIOCINQ} {
+		if err := ioctlAt(mustEpoll(t), request, uintptr(unsafe.Pointer(&arg))); err != want {
+			t.Errorf("ioctl %#x: %v, want %v", request, err, want)
+		}
+	}
+	r, _ := mustPipe(t)
+	for _, fd := range []int{mustEventfd(t, 0), mustTimerfd(t), r, mustSocketpair(t)[0]} {
+		for _, request := range []uint{epiocGetParams, epiocSetParams} {
+			if err := ioctlAt(fd, request, uintptr(unsafe.Pointer(&arg))); err != unix.ENOTTY {
+				t.Errorf("ioctl %#x of another kind of descriptor: %v, want ENOTTY", request, err)
+			}
+		}
+	}
+}
+
+// epollFdinfo: proc_pid_fdinfo(5) has a line for each registration: number, mask and data as they
+// were given, and position, inode and device of the file since 4.13.
+func epollFdinfo(t *testing.T) {
+	epfd := mustEpoll(t)
+	file := mustOpen(t, "/proc/self/mounts", unix.O_RDONLY) // has a position and can be polled
+	if _, err := unix.Read(file, make([]byte, 10)); err != nil {
+		t.Fatal(err)
+	}
+	source := mustEventfd(t, 0)
+	dup, _ := mustDup(t, source)
+	want := map[string]bool{}
+	for _, c := range []struct {
+		fd   int
+		bits uint32
+		data uint64
+		pos  int
+	}{
+		{source, unix.EPOLLIN, 0, 0},
+		{dup, unix.EPOLLOUT | unix.EPOLLET | unix.EPOLLONESHOT, math.MaxUint64, 0},
+		{file, unix.EPOLLIN | unix.EPOLLEXCLUSIVE, 0xabc, 10},
+	} {
+		if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, c.fd, c.bits, c.data); err != nil {
+			t.Fatal(err)
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(c.fd, &st); err != nil {
+			t.Fatal(err)
+		}
+		device := unix.Major(st.Dev)<<20 | unix.Minor(st.Dev)
+		want[fmt.Sprintf("tfd: %8d events: %8x data: %16x  pos:%d ino:%x sdev:%x\n",
+			c.fd, c.bits|unix.EPOLLERR|unix.EPOLLHUP, c.data, c.pos, st.Ino, device)] = true
+	}
+	got := map[string]bool{}
+	for _, e := range mustFdinfo(t, epfd) {
+		got[e.line] = true
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("fdinfo has %q, want %q", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+	mustDel(t, epfd, dup)
+	mustDel(t, epfd, file)
+	mustMod(t, epfd, source, unix.EPOLLRDHUP)
+	entries := mustFdinfo(t, epfd)
+	if len(entries) != 1 || entries[0].events != unix.EPOLLRDHUP|unix.EPOLLERR|unix.EPOLLHUP || entries[0].data != uint64(source) {
+		t.Errorf("after DEL and MOD fdinfo has %+v", entries)
+	}
+}
+
+// epollKcmp: kcmp(2) KCMP_EPOLL_TFD compares an open file with the one that an instance has under a
+// number, also under a number that is another file's by now.
+func epollKcmp(t *testing.T) {
+	epfd, source, other := mustEpoll(t), mustEventfd(t, 0), mustEventfd(t, 0)
+	number, _ := mustDup(t, source)
+	mustAdd(t, epfd, number, unix.EPOLLIN)
+	type slot struct{ efd, tfd, toff uint32 }
+	kcmp := func(fd int, s slot) (int, error) {
+		const epollTfd = 7 // KCMP_EPOLL_TFD
+		pid := uintptr(unix.Getpid())
+		n, _, errno := unix.Syscall6(unix.SYS_KCMP, pid, pid, epollTfd, uintptr(fd), uintptr(unsafe.Pointer(&s)), 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.ENOSYS:
+			behaviour.Absent(t, "kcmp: %v: the kernel was built without CONFIG_KCMP", errno)
+		case unix.EPERM, unix.EACCES:
+			behaviour.Refused(t, "kcmp of this process with itself: %v", errno)
+		}
+		return 0, errno
+	}
+	same := func(fd int, s slot, want bool) {
+		t.Helper()
+		if n, err := kcmp(fd, s); err != nil || (n == 0) != want {
+			t.Errorf("kcmp of %d with %+v = %d, %v; want the same: %t", fd, s, n, err, want)
+		}
+	}
+	s := slot{efd: uint32(epfd), tfd: uint32(number)}
+	same(source, s, true)
+	same(number, s, true)
+	same(other, s, false)
+	// Another file under the number, registered too: toff counts those with one number.
+	mustPut(t, other, number)
+	same(source, s, true)
+	same(number, s, false)
+	mustAdd(t, epfd, number, unix.EPOLLIN)
+	second := s
+	second.toff = 1
+	of := func(fd int) bool {
+		first, err1 := kcmp(fd, s)
+		next, err2 := kcmp(fd, second)
+		return err1 == nil && err2 == nil && (first == 0) != (next == 0)
+	}
+	if !of(source) || !of(other) {
+		t.Error("two files registered under one number are not told apart")
+	}
+	for _, c := range []struct {
+		what string
+		s    slot
+		want error
+	}{
+		{"a third file under the number", slot{s.efd, s.tfd, 2}, unix.ENOENT},
+		{"a number that is not registered", slot{s.efd, uint32(source), 0}, unix.ENOENT},
+		{"no epoll instance", slot{uint32(source), s.tfd, 0}, unix.EINVAL},
+		{"no descriptor", slot{math.MaxInt32, s.tfd, 0}, unix.EBADF},
+	} {
+		if n, err := kcmp(source, c.s); err != c.want {
+			t.Errorf("kcmp with %s = %d, %v; want %v", c.what, n, err, c.want)
+		}
+	}
+}
+
+// epollUring: io_uring's IORING_OP_EPOLL_CTL (5.6) and IORING_OP_EPOLL_WAIT (6.15) do what the
+// system calls do, errors included.
+func epollUring(t *testing.T) {
+	const opEpollCtl, opEpollWait = 29, 59
+	ring := mustUring(t)
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	event := epollPointer(t, unix.EpollEvent{Events: unix.EPOLLIN, Fd: 77})
+	ctl := func(epfd, op, fd int) int32 {
+		return ring.do(t, uringEntry{opcode: opEpollCtl, fd: int32(epfd), off: uint64(fd), addr: uint64(uintptr(event)), len: uint32(op)})
+	}
+	check := func(what string, got, want int32) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%s by io_uring = %d, want %d", what, got, want)
+		}
+	}
+	mustPost(t, source)
+	check("epoll_ctl(ADD)", ctl(epfd, unix.EPOLL_CTL_ADD, source), 0)
+	check("epoll_ctl(ADD) again", ctl(epfd, unix.EPOLL_CTL_ADD, source), -int32(unix.EEXIST))
+	wantReady(t, epfd, readiness{unix.EPOLLIN, 77})
+	check("epoll_ctl(MOD)", ctl(epfd, unix.EPOLL_CTL_MOD, source), 0)
+	check("epoll_ctl of itself", ctl(epfd, unix.EPOLL_CTL_ADD, epfd), -int32(unix.EINVAL))
+	check("epoll_ctl(ADD) of no descriptor", ctl(epfd, unix.EPOLL_CTL_ADD, -1), -int32(unix.EBADF))
+
+	wait := uringEntry{opcode: opEpollWait, fd: int32(epfd), addr: uint64(uintptr(event)), len: 1}
+	if !behaviour.Since(6, 15) {
+		check("epoll_wait before 6.15", ring.do(t, wait), -int32(unix.EINVAL))
+	} else {
+		*(*unix.EpollEvent)(event) = unix.EpollEvent{}
+		check("epoll_wait", ring.do(t, wait), 1)
+		if got := readinessOf(unsafe.Slice((*unix.EpollEvent)(event), 1)); got[0] != (readiness{unix.EPOLLIN, 77}) {
+			t.Errorf("epoll_wait by io_uring reports %v", got[0])
+		}
+		// With nothing ready it is complete when something is.
+		mustTake(t, source, 1)
+		ring.submit(t, wait)
+		time.Sleep(grace)
+		if n := ring.completed(); n != 0 {
+			t.Errorf("epoll_wait by io_uring is complete with nothing ready")
+		}
+		mustPost(t, source)
+		check("epoll_wait that slept", ring.wait(t), 1)
+		none := wait
+		none.len = 0
+		check("epoll_wait for no event", ring.do(t, none), -int32(unix.EINVAL))
+		none = wait
+		none.fd = int32(source)
+		check("epoll_wait of an eventfd", ring.do(t, none), -int32(unix.EINVAL))
+	}
+	check("epoll_ctl(DEL)", ctl(epfd, unix.EPOLL_CTL_DEL, source), 0)
+	check("epoll_ctl(DEL) again", ctl(epfd, unix.EPOLL_CTL_DEL, source), -int32(unix.ENOENT))
+	wantReady(t, epfd)
+}
+
+// epollStorm: registrations that come and go, and instances that are closed, while others wait and
+// post, neither stop nor lose an event of a target that stays.
+func epollStorm(t *testing.T) {
+	const rounds = 2000
+	epfd := mustEpoll(t)
+	ping, pong := mustEventfd(t, 0), mustEventfd(t, 0)
+	mustAdd(t, epfd, ping, unix.EPOLLIN|unix.EPOLLET)
+	noise := make([]int, 8)
+	for i := range noise {
+		noise[i] = mustEventfd(t, unix.EFD_NONBLOCK)
+	}
+	var over atomic.Bool
+	churn := func(seed int) func(*sleeper) (int, error) {
+		return func(*sleeper) (int, error) {
+			for i := seed; !over.Load(); i++ {
+				fd := noise[i%len(noise)]
+				var err error
+				switch i % 5 {
+				case 0:
+					err = epollCtl(epfd, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLET, uint64(fd))
+				case 1:
+					err = epollCtl(epfd, unix.EPOLL_CTL_MOD, fd, unix.EPOLLIN, uint64(fd))
+				case 2:
+					_, err = unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+				case 3:
+					_, err = unix.Read(fd, make([]byte, 8))
+				case 4:
+					err = epollCtl(epfd, unix.EPOLL_CTL_DEL, fd, 0, 0)
+				}
+				if err != nil && err != unix.EEXIST && err != unix.ENOENT && err != unix.EAGAIN {
+					return i, err
+				}
+				// And an instance that goes away with what it watches.
+				other, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+				if err != nil {
+					return i, err
+				}
+				err = errors.Join(epollCtl(other, unix.EPOLL_CTL_ADD, ping, unix.EPOLLIN, 0),
+					epollCtl(other, unix.EPOLL_CTL_ADD, epfd, unix.EPOLLIN, 0), unix.Close(other))
+				if err != nil {
+					return i, err
+				}
+			}
+			return 0, nil
+		}
+	}
+	sleepers := []*sleeper{startSleep(t, "first thread that changes", churn(0)), startSleep(t, "second thread that changes", churn(3))}
+	answer := startSleep(t, "thread that answers", func(s *sleeper) (int, error) {
+		for seen := 0; seen < rounds; {
+			n, err := epollPwait(epfd, s.events[:], -1)
+			if err != nil {
+				return seen, err
+			}
+			for _, e := range s.events[:n] {
+				switch {
+				case int(e.Fd) != ping:
+					unix.Read(int(e.Fd), make([]byte, 8))
+				default:
+					seen++
+					if _, err := unix.Read(ping, make([]byte, 8)); err != nil {
+						return seen, err
+					}
+					if _, err := unix.Write(pong, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
+						return seen, err
+					}
+				}
+			}
+		}
+		return rounds, nil
+	})
+	answered := mustEpoll(t, pong)
+	asking := startSleep(t, "thread that asks", func(s *sleeper) (int, error) {
+		defer over.Store(true)
+		for i := range rounds {
+			if _, err := unix.Write(ping, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
+				return i, err
+			}
+			if n, err := epollPwait(answered, s.events[:], int(child.Patience/time.Millisecond)); n != 1 || err != nil {
+				return i, fmt.Errorf("no answer: %d events, %w", n, err)
+			}
+			if _, err := unix.Read(pong, make([]byte, 8)); err != nil {
+				return i, err
+			}
+		}
+		return rounds, nil
+	})
+	for i, s := range append(sleepers, answer, asking) {
+		s.Join()
+		if s.err != nil {
+			t.Errorf("thread %d ended after %d with %v", i, s.n, s.err)
+		}
+	}
+	// All is as after quieter times.
+	for _, fd := range noise {
+		if err := epollCtl(epfd, unix.EPOLL_CTL_DEL, fd, 0, 0); err != nil && err != unix.ENOENT {
+			t.Errorf("epoll_ctl(DEL): %v", err)
+		}
+	}
+	wantReady(t, epfd)
+	mustPost(t, ping)
+	wantReady(t, epfd, ready(ping, unix.EPOLLIN))
+}
+
 // What the rows above and below are written in.
 
 // readiness is an event as epoll_wait(2) reports it.
@@ -2613,6 +3221,18 @@ func wantReady(tb testing.TB, epfd int, want ...readiness) {
 	if err := checkReady(epfd, want...); err != nil {
 		tb.Error(err)
 	}
+}
+
+// wantSoon waits until this is ready: for what the network stack brings about in its own time.
+func wantSoon(tb testing.TB, epfd int, want ...readiness) {
+	tb.Helper()
+	var err error
+	for deadline := time.Now().Add(child.Patience / 4); time.Now().Before(deadline); time.Sleep(100 * time.Microsecond) {
+		if err = checkReady(epfd, want...); err == nil {
+			return
+		}
+	}
+	tb.Error(err)
 }
 
 func wantReadyAnyOrder(tb testing.TB, epfd int, want ...readiness) {
@@ -2901,25 +3521,24 @@ func mustBlock(tb testing.TB, mask sys.Sigset) {
 	}
 }
 
-// isPending reports whether a signal is pending for the calling thread, sigpending(2).
-func isPending(tb testing.TB, sig unix.Signal) bool {
+// mustRaise sends the row's thread a signal, which it blocks; what is left of it at the end is
+// taken.
+func mustRaise(tb testing.TB, sig unix.Signal) {
 	tb.Helper()
-	var set sys.Sigset
-	if _, _, errno := unix.RawSyscall(unix.SYS_RT_SIGPENDING, uintptr(unsafe.Pointer(&set)), 8, 0); errno != 0 {
-		tb.Fatalf("rt_sigpending: %v", errno)
+	if err := rawsig.Raise(sig); err != nil {
+		tb.Fatal(err)
 	}
-	return set&sys.Sigs(sig) != 0
+	tb.Cleanup(func() { rawsig.Take(sys.Sigs(sig)) })
 }
 
-// mustDiscard takes a signal that is blocked and pending.
-func mustDiscard(tb testing.TB, sig unix.Signal) {
+// isPending reports whether a signal is pending for the calling thread.
+func isPending(tb testing.TB, sig unix.Signal) bool {
 	tb.Helper()
-	set := sys.Sigs(sig)
-	got, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&set)), 0,
-		uintptr(unsafe.Pointer(&unix.Timespec{})), 8, 0, 0)
-	if errno != 0 || unix.Signal(got) != sig {
-		tb.Errorf("rt_sigtimedwait = %d, %v; want %v", got, errno, sig)
+	set, err := rawsig.Pending()
+	if err != nil {
+		tb.Fatal(err)
 	}
+	return set&sys.Sigs(sig) != 0
 }
 
 // badDescriptors are numbers that no descriptor has.
@@ -2967,6 +3586,14 @@ func badPointers(tb testing.TB, size uintptr) map[string]uintptr {
 
 // kernelPointer names an address that no program has.
 const kernelPointer = "a pointer into the kernel"
+
+// epollPointer puts an event where it does not move.
+func epollPointer(tb testing.TB, e unix.EpollEvent) unsafe.Pointer {
+	tb.Helper()
+	p := unsafe.Pointer(&mustMap(tb, 1)[0])
+	*(*unix.EpollEvent)(p) = e
+	return p
+}
 
 // mustMap maps pages of memory.
 func mustMap(tb testing.TB, pages int) []byte {
@@ -3071,6 +3698,52 @@ func mustClosablePipe(tb testing.TB) (r, w int, closeReader, closeWriter func())
 	var fds [2]int
 	err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK)
 	return fds[0], fds[1], closable(tb, fds[0], err), closable(tb, fds[1], err)
+}
+
+// mustFill writes pages to a non-blocking pipe until it takes no more.
+func mustFill(tb testing.TB, w int) {
+	tb.Helper()
+	page := make([]byte, os.Getpagesize())
+	for {
+		if _, err := unix.Write(w, page); err == unix.EAGAIN {
+			return
+		} else if err != nil {
+			tb.Fatalf("write: %v", err)
+		}
+	}
+}
+
+// mustTCP returns two connected TCP sockets.
+func mustTCP(tb testing.TB) (a, b int) {
+	tb.Helper()
+	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err == unix.EAFNOSUPPORT {
+		behaviour.Absent(tb, "TCP: %v", err)
+	}
+	closable(tb, listener, err)
+	loopback := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
+	if err := unix.Bind(listener, loopback); err == unix.EADDRNOTAVAIL {
+		behaviour.Limited(tb, "bind to 127.0.0.1: %v: there is no loopback interface", err)
+	} else if err != nil {
+		tb.Fatalf("bind: %v", err)
+	}
+	if err := unix.Listen(listener, 1); err != nil {
+		tb.Fatalf("listen: %v", err)
+	}
+	addr, err := unix.Getsockname(listener)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	a, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	closable(tb, a, err)
+	if err := unix.Connect(a, addr); err == unix.ENETUNREACH {
+		behaviour.Limited(tb, "connect to 127.0.0.1: %v: the loopback interface is down", err)
+	} else if err != nil {
+		tb.Fatalf("connect: %v", err)
+	}
+	b, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
+	closable(tb, b, err)
+	return a, b
 }
 
 func mustOpen(tb testing.TB, name string, flags int) int {
