@@ -1634,10 +1634,30 @@ func epollNeverEarly(t *testing.T) {
 // kernel may end the wait that much later, with other timers. A timerfd is not widened.
 func epollTimerSlack(t *testing.T) {
 	const timeout = time.Millisecond
-	const slack = 20 * time.Millisecond
 	epfd, timer := mustEpoll(t), mustTimerfd(t)
+	wait := func() error {
+		var event [1]unix.EpollEvent
+		_, err := epollPwait(epfd, event[:], int(timeout/time.Millisecond))
+		return err
+	}
+	read := func() error {
+		spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(timeout))}
+		if err := unix.TimerfdSettime(timer, 0, &spec, nil); err != nil {
+			return err
+		}
+		_, err := unix.Read(timer, make([]byte, 8))
+		return err
+	}
+	wantLater(t, "epoll_pwait", timeout, wait, "a timerfd", read)
+}
+
+// wantLater checks that of two ways to wait neither is early, and that timer slack makes the first, and
+// not the second, later than it is without.
+func wantLater(t *testing.T, wideName string, timeout time.Duration, wide func() error, narrowName string, narrow func() error) {
+	t.Helper()
+	const slack = 20 * time.Millisecond
 	// late returns by how much 9 waits missed their time, in the middle.
-	late := func(slack time.Duration, wait func() error) time.Duration {
+	late := func(name string, slack time.Duration, wait func() error) time.Duration {
 		t.Helper()
 		var lates []time.Duration
 		child.Go(t, "waiting thread", func() error {
@@ -1661,33 +1681,21 @@ func epollTimerSlack(t *testing.T) {
 		}
 		slices.Sort(lates)
 		if lates[0] < 0 {
-			t.Errorf("early by %v with a slack of %v", -lates[0], slack)
+			t.Errorf("%s is early by %v with a slack of %v", name, -lates[0], slack)
 		}
 		return lates[len(lates)/2]
-	}
-	wait := func() error {
-		var event [1]unix.EpollEvent
-		_, err := epollPwait(epfd, event[:], int(timeout/time.Millisecond))
-		return err
-	}
-	read := func() error {
-		spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(timeout))}
-		if err := unix.TimerfdSettime(timer, 0, &spec, nil); err != nil {
-			return err
-		}
-		_, err := unix.Read(timer, make([]byte, 8))
-		return err
 	}
 	// On a busy machine other interrupts may end a wide wait early and the
 	// scheduler a narrow one late: what counts is that it can be told.
 	const more = 200 * time.Microsecond
 	for try := 1; ; try++ {
-		narrow, wide, timerfd := late(1, wait), late(slack, wait), late(slack, read)
-		if wide > narrow+more && wide > timerfd+more {
+		without, with, other := late(wideName, 1, wide), late(wideName, slack, wide), late(narrowName, slack, narrow)
+		if with > without+more && with > other+more {
 			return
 		}
 		if try == 10 {
-			t.Errorf("late by %v with no slack, %v with %v, a timerfd %v; want the second the longest by %v", narrow, wide, slack, timerfd, more)
+			t.Errorf("%s is late by %v without slack and by %v with %v, %s by %v; want the second the longest by %v",
+				wideName, without, with, slack, narrowName, other, more)
 			return
 		}
 	}
@@ -2220,11 +2228,9 @@ func epollInterrupted(t *testing.T) {
 func epollNotRestarted(t *testing.T) {
 	// The Go runtime's handlers are such; this one ignores the signal.
 	const sig = unix.SIGUSR1
-	var action struct{ handler, flags, restorer, mask uint64 }
-	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(unsafe.Pointer(&action)), 8, 0, 0)
-	const saRestart = 0x10000000
-	if errno != 0 || action.handler <= 1 || action.flags&saRestart == 0 {
-		t.Fatalf("rt_sigaction(%v): handler %#x, flags %#x, %v; want a handler with SA_RESTART", sig, action.handler, action.flags, errno)
+	action, err := rawsig.SetAction(sig, nil)
+	if err != nil || action.Handler <= rawsig.Ignore || action.Flags&rawsig.SARestart == 0 {
+		t.Fatalf("rt_sigaction(%v): %+v, %v; want a handler with SA_RESTART", sig, action, err)
 	}
 	unblocked := func(call func(s *sleeper) (int, error)) func(s *sleeper) (int, error) {
 		return func(s *sleeper) (int, error) {
