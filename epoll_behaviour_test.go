@@ -130,6 +130,27 @@ func TestEpoll(t *testing.T) {
 		"EPL-105": epollKcmp,
 		"EPL-106": epollUring,
 		"EPL-107": epollStorm,
+		"EPL-108": epollPathLimits,
+		"EPL-109": epollStopped,
+		"EPL-110": epollLastComeFirstWoken,
+		"EPL-111": epollExclusivePassedOver,
+		"EPL-112": epollEventBeforeSignal,
+		"EPL-113": epollOneshotDisabled,
+		"EPL-114": epollCtlOrder,
+		"EPL-115": epollInnerClosed,
+		"EPL-116": epollOuterClosed,
+		"EPL-117": epollDelReady,
+		"EPL-118": epollNestedChanges,
+		"EPL-119": epollMisaligned,
+		"EPL-120": epollProcessesShare,
+		"EPL-121": epollNonblocking,
+		"EPL-122": epollNoFile,
+		"EPL-123": epollInode,
+		"EPL-124": epollAdderGone,
+		"EPL-125": epollSpuriousWakeups,
+		"EPL-126": epollModIsAtomic,
+		"EPL-127": epollDuplicateInstance,
+		"EPL-128": epollWaitIsPwait,
 	})
 }
 
@@ -1394,7 +1415,7 @@ func epollExclusiveNested(t *testing.T) {
 }
 
 // epollExclusiveWakesOne: of several idle instances that watch a target exclusively one wakes,
-// where epoll_ctl(2) promises "one or more". The others do not, but they could be asked.
+// where epoll_ctl(2) promises "one or more".
 func epollExclusiveWakesOne(t *testing.T) {
 	for _, mode := range []uint32{0, unix.EPOLLET} {
 		source := mustEventfd(t, 0)
@@ -3167,6 +3188,627 @@ func epollStorm(t *testing.T) {
 	wantReady(t, epfd)
 	mustPost(t, ping)
 	wantReady(t, epfd, ready(ping, unix.EPOLLIN))
+}
+
+// epollPathLimits: the ways from one source up through instances are limited by their length (1000 were
+// meant, any number is taken of the shortest), lest an event wake a storm: EINVAL, and the refused
+// registration leaves nothing.
+func epollPathLimits(t *testing.T) {
+	for _, c := range []struct{ length, most int }{{5, 10}, {4, 50}, {3, 100}, {2, 500}, {1, 1100}} {
+		source := mustEventfd(t, 0)
+		top := source
+		for range c.length - 1 {
+			top = mustEpoll(t, top)
+		}
+		var last int
+		for n := 0; ; n++ {
+			epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+			if err == unix.EMFILE {
+				behaviour.Limited(t, "%d instances: %v: raise RLIMIT_NOFILE", n, err)
+			}
+			closable(t, epfd, err)
+			err = epollCtl(epfd, unix.EPOLL_CTL_ADD, top, unix.EPOLLIN, uint64(top))
+			if n < c.most {
+				if err != nil {
+					t.Fatalf("way %d of length %d: %v", n+1, c.length, err)
+				}
+				last = epfd
+				continue
+			}
+			if c.length == 1 {
+				break
+			}
+			if err != unix.EINVAL {
+				t.Errorf("way %d of length %d: %v, want EINVAL", n+1, c.length, err)
+			}
+			wantCtl(t, epfd, unix.EPOLL_CTL_DEL, top, unix.ENOENT)
+			// Where one goes there is room for one.
+			mustDel(t, last, top)
+			mustAdd(t, epfd, top, unix.EPOLLIN)
+			wantCtl(t, last, unix.EPOLL_CTL_ADD, top, unix.EINVAL)
+			last = epfd
+			break
+		}
+		mustPost(t, source)
+		wantReady(t, last, ready(top, unix.EPOLLIN))
+	}
+}
+
+// epollStopped: a process that is stopped and continued finds its wait ended with EINTR, though no
+// handler ran, signal(7); ppoll(2) and read(2) go on.
+func epollStopped(t *testing.T) {
+	for _, c := range []struct {
+		call string
+		nr   uintptr
+		want string
+	}{{"epoll_pwait", unix.SYS_EPOLL_PWAIT, "0 interrupted system call"}, {"ppoll", unix.SYS_PPOLL, "1 <nil>"}, {"read", unix.SYS_READ, "8 <nil>"}} {
+		source := mustEventfd(t, 0)
+		p := child.Start(t, epollStoppedRole, child.Options{Files: []int{source}, Args: []string{c.call}})
+		p.Expect("waiting")
+		p.AwaitBlocked(c.nr)
+		p.Signal(unix.SIGSTOP)
+		p.AwaitState("T")
+		p.Signal(unix.SIGCONT)
+		if c.call != "epoll_pwait" {
+			p.AwaitBlocked(c.nr)
+			mustPost(t, source)
+		}
+		p.Expect(c.want)
+		p.Wait()
+	}
+}
+
+var epollStoppedRole = child.Register("epoll-stopped", func(p *child.Proc) error {
+	if _, err := sys.Mask(^sys.Sigset(0)); err != nil { // no handler's EINTR
+		return err
+	}
+	epfd, err := unix.EpollCreate1(0)
+	if err != nil {
+		return err
+	}
+	if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, child.FirstFile, unix.EPOLLIN, 7); err != nil {
+		return err
+	}
+	p.Say("waiting")
+	var n int
+	switch p.Args[0] {
+	case "epoll_pwait":
+		n, err = epollPwait(epfd, make([]unix.EpollEvent, 1), -1)
+	case "ppoll":
+		n, err = unix.Ppoll([]unix.PollFd{{Fd: child.FirstFile, Events: unix.POLLIN}}, nil, nil)
+	case "read":
+		n, err = unix.Read(child.FirstFile, make([]byte, 8))
+	}
+	p.Say("%d %v", n, err)
+	return nil
+})
+
+// epollLastComeFirstWoken: of the threads that wait in an instance the one that came last is woken
+// first; so work stays with those that have it, and the others sleep on.
+func epollLastComeFirstWoken(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
+	var waiting []*sleeper
+	for range 3 {
+		waiting = append(waiting, startWait(t, epfd, 4, -1))
+	}
+	for i := len(waiting) - 1; i >= 0; i-- {
+		mustPost(t, source)
+		waiting[i].want(ready(source, unix.EPOLLIN))
+		if i > 0 {
+			stillAsleep(t, waiting[:i]...)
+		}
+	}
+}
+
+// epollExclusivePassedOver: exclusive instances are woken in the order in which they registered, up
+// to the first one in which somebody waits. Those behind it are not told: asked, they have nothing
+// to report, though the target is ready and level-triggered. A MOD, which would help, is not allowed.
+func epollExclusivePassedOver(t *testing.T) {
+	const bits = unix.EPOLLIN | unix.EPOLLEXCLUSIVE
+	source := mustEventfd(t, 0)
+	idle, behind := mustEpoll(t), mustEpoll(t)
+	mustAdd(t, idle, source, bits)
+	_, first := mustWaiters(t, 1, source, bits)
+	mustAdd(t, behind, source, bits)
+	_, last := mustWaiters(t, 1, source, bits)
+	mustPost(t, source)
+	first[0].want(ready(source, unix.EPOLLIN))
+	stillAsleep(t, last...)
+	wantReady(t, idle, ready(source, unix.EPOLLIN))
+	wantReady(t, behind)
+	// The next event finds nobody waiting before it.
+	mustPost(t, source)
+	last[0].want(ready(source, unix.EPOLLIN))
+	wantReady(t, behind, ready(source, unix.EPOLLIN))
+}
+
+// epollEventBeforeSignal: what is ready when epoll_pwait(2) begins is returned though a signal is
+// pending that its mask lets through; the signal stays pending and its handler does not run.
+func epollEventBeforeSignal(t *testing.T) {
+	const sig = unix.SIGUSR1
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	mustPost(t, source)
+	runs := mustHandle(t, sig)
+	mustBlock(t, ^sys.Sigset(0))
+	mustRaise(t, sig)
+	mask := ^sys.Sigs(sig)
+	for _, timeout := range []int{0, 1, 10_000, -1} {
+		var events [4]unix.EpollEvent
+		n, err := epollPwaitAt(epfd, uintptr(unsafe.Pointer(&events[0])), 4, timeout, uintptr(unsafe.Pointer(&mask)), 8)
+		if n != 1 || err != nil {
+			t.Errorf("epoll_pwait with an event, a signal and a timeout of %d = %d, %v; want 1", timeout, n, err)
+		}
+		if got := atomic.LoadUint64(runs); got != 0 || !isPending(t, sig) {
+			t.Fatalf("the handler ran %d times, the signal is pending: %t; want 0, true", got, isPending(t, sig))
+		}
+	}
+	mustTake(t, source, 1)
+	if n, err := epollPwaitAt(epfd, uintptr(unsafe.Pointer(new([4]unix.EpollEvent))), 4, -1, uintptr(unsafe.Pointer(&mask)), 8); err != unix.EINTR {
+		t.Errorf("epoll_pwait with a signal and no event = %d, %v; want EINTR", n, err)
+	}
+	if got := atomic.LoadUint64(runs); got != 1 || isPending(t, sig) {
+		t.Errorf("the handler ran %d times, the signal is pending: %t; want 1, false", got, isPending(t, sig))
+	}
+}
+
+// epollOneshotDisabled: a one-shot registration that has reported is there with an empty mask, as
+// fdinfo shows: how it watches is kept, what for is not, not even EPOLLERR and EPOLLHUP.
+func epollOneshotDisabled(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	for _, how := range []uint32{unix.EPOLLONESHOT, unix.EPOLLONESHOT | unix.EPOLLET} {
+		mustAdd(t, epfd, source, unix.EPOLLIN|how)
+		check := func(when string, want uint32) {
+			t.Helper()
+			if e := mustFdinfo(t, epfd); len(e) != 1 || e[0].events != want || e[0].data != uint64(source) {
+				t.Errorf("fdinfo has %+v %s, want events %#x", e, when, want)
+			}
+		}
+		check("before the event", unix.EPOLLIN|unix.EPOLLERR|unix.EPOLLHUP|how)
+		wantReady(t, epfd, ready(source, unix.EPOLLIN))
+		check("after it", how)
+		mustMod(t, epfd, source, unix.EPOLLOUT)
+		check("armed again", unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP)
+		mustDel(t, epfd, source)
+	}
+}
+
+// epollCtlOrder: of several things that are wrong with an epoll_ctl(2) the first in this order is
+// reported: the event's address, epfd, fd, what cannot be polled, the kind of epfd, EPOLLEXCLUSIVE, a loop,
+// what is registered.
+func epollCtlOrder(t *testing.T) {
+	const bad = -1
+	const exclusive = unix.EPOLLIN | unix.EPOLLEXCLUSIVE
+	epfd, inner, source := mustEpoll(t), mustEpoll(t), mustEventfd(t, 0)
+	unpollable := mustOpen(t, "/", unix.O_RDONLY)
+	mustAdd(t, inner, epfd, unix.EPOLLIN)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	mustAdd(t, epfd, mustEpoll(t), unix.EPOLLIN)
+	exclusively := mustEventfd(t, 0)
+	mustAdd(t, epfd, exclusively, exclusive)
+	at := func(fd, op, target int, bits uint32) error { return epollCtl(fd, op, target, bits, 0) }
+	null := func(fd, op, target int, _ uint32) error { return epollCtlAt(fd, op, target, 0) }
+	for _, c := range []struct {
+		what   string
+		call   func(fd, op, target int, bits uint32) error
+		fd, op int
+		target int
+		bits   uint32
+		want   error
+	}{
+		{"null event, bad epfd", null, bad, unix.EPOLL_CTL_ADD, bad, 0, unix.EFAULT},
+		{"null event, unknown operation, bad epfd", null, bad, 77, bad, 0, unix.EFAULT},
+		{"null event for DEL, bad epfd", null, bad, unix.EPOLL_CTL_DEL, bad, 0, unix.EBADF},
+		{"epfd that is none, bad target", at, source, unix.EPOLL_CTL_ADD, bad, 0, unix.EBADF},
+		{"epfd that is none, unpollable target", at, source, unix.EPOLL_CTL_ADD, unpollable, 0, unix.EPERM},
+		{"unpollable epfd and target", at, unpollable, unix.EPOLL_CTL_ADD, unpollable, 0, unix.EPERM},
+		{"epfd that is none and its own target", at, source, unix.EPOLL_CTL_ADD, source, 0, unix.EINVAL},
+		{"unknown operation, unpollable target", at, epfd, 77, unpollable, 0, unix.EPERM},
+		{"EPOLLEXCLUSIVE that may not be, what is registered", at, epfd, unix.EPOLL_CTL_ADD, source, exclusive | unix.EPOLLPRI, unix.EINVAL},
+		{"EPOLLEXCLUSIVE, what is registered", at, epfd, unix.EPOLL_CTL_ADD, source, exclusive, unix.EEXIST},
+		{"EPOLLEXCLUSIVE of an instance, a loop", at, epfd, unix.EPOLL_CTL_ADD, inner, exclusive, unix.EINVAL},
+		{"MOD with EPOLLEXCLUSIVE of what is not registered", at, epfd, unix.EPOLL_CTL_MOD, inner, exclusive, unix.EINVAL},
+		{"MOD of an exclusive one", at, epfd, unix.EPOLL_CTL_MOD, exclusively, unix.EPOLLIN, unix.EINVAL},
+		{"MOD of what is not registered, a loop", at, epfd, unix.EPOLL_CTL_MOD, inner, unix.EPOLLIN, unix.ENOENT},
+		{"unknown operation with EPOLLEXCLUSIVE", at, epfd, 77, inner, exclusive | unix.EPOLLPRI, unix.EINVAL},
+	} {
+		if err := c.call(c.fd, c.op, c.target, c.bits); err != c.want {
+			t.Errorf("%s: %v, want %v", c.what, err, c.want)
+		}
+	}
+}
+
+// epollInnerClosed: an instance that is closed goes from those that watch it, like any target: nothing
+// is reported, nobody wakes, and its number is free.
+func epollInnerClosed(t *testing.T) {
+	outer, source := mustEpoll(t), mustEventfd(t, 0)
+	next := mustEpoll(t, source)
+	for _, mode := range []uint32{0, unix.EPOLLET} {
+		inner, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+		closeInner := closable(t, inner, err)
+		mustAdd(t, inner, source, unix.EPOLLIN)
+		mustAdd(t, outer, inner, unix.EPOLLIN|mode)
+		polling, waiting := startPoll(t, outer), startWait(t, outer, 4, -1)
+		closeInner()
+		stillAsleep(t, polling, waiting)
+		mustPost(t, source)
+		stillAsleep(t, polling, waiting)
+		mustPut(t, next, inner)
+		closable(t, inner, nil)
+		wantCtl(t, outer, unix.EPOLL_CTL_DEL, inner, unix.ENOENT)
+		mustAdd(t, outer, inner, unix.EPOLLIN)
+		waiting.want(ready(inner, unix.EPOLLIN))
+		polling.wantPolled()
+		mustDel(t, outer, inner)
+		mustTake(t, source, 1)
+	}
+}
+
+// epollOuterClosed: closing an instance takes its registrations along, and nothing else: what it
+// watched can be watched by others as before.
+func epollOuterClosed(t *testing.T) {
+	source := mustEventfd(t, 0)
+	inner := mustEpoll(t, source)
+	outer, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	closeOuter := closable(t, outer, err)
+	mustAdd(t, outer, inner, unix.EPOLLIN)
+	mustAdd(t, outer, source, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
+	mustPost(t, source)
+	wantReadyAnyOrder(t, outer, ready(inner, unix.EPOLLIN), ready(source, unix.EPOLLIN))
+	closeOuter()
+	wantReady(t, inner, ready(source, unix.EPOLLIN))
+	// No loop any more, and no place taken up.
+	other := mustEpoll(t)
+	mustAdd(t, inner, other, unix.EPOLLIN)
+	wantCtl(t, other, unix.EPOLL_CTL_ADD, inner, unix.ELOOP)
+	mustDel(t, inner, other)
+	mustTake(t, source, 1)
+	_, waiting := mustWaiters(t, 1, source, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
+	mustPost(t, source)
+	waiting[0].want(ready(source, unix.EPOLLIN))
+}
+
+// epollDelReady: DEL takes an event back that was collected and not yet reported; a new ADD is a new
+// registration, at the end of those that are ready.
+func epollDelReady(t *testing.T) {
+	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLONESHOT} {
+		epfd, a, b := mustEpoll(t), mustEventfd(t, 0), mustEventfd(t, 0)
+		mustAdd(t, epfd, a, unix.EPOLLIN|mode)
+		mustAdd(t, epfd, b, unix.EPOLLIN|mode)
+		mustPost(t, a)
+		mustPost(t, b)
+		mustDel(t, epfd, a)
+		if mode == 0 {
+			wantReady(t, epfd, ready(b, unix.EPOLLIN))
+		}
+		mustAdd(t, epfd, a, unix.EPOLLIN|mode)
+		wantReady(t, epfd, ready(b, unix.EPOLLIN), ready(a, unix.EPOLLIN))
+		mustDel(t, epfd, a)
+		mustDel(t, epfd, b)
+		wantReady(t, epfd)
+		wantPolled(t, epfd, 0)
+	}
+}
+
+// epollNestedChanges: what ADD, MOD and DEL change in an inner instance is an event, or the end of
+// one, for the outer one and those who wait in it.
+func epollNestedChanges(t *testing.T) {
+	outer, inner, source := mustEpoll(t), mustEpoll(t), mustEventfd(t, 0)
+	mustAdd(t, outer, inner, unix.EPOLLIN)
+	mustPost(t, source)
+	w := startWait(t, outer, 4, -1)
+	mustAdd(t, inner, source, unix.EPOLLOUT|unix.EPOLLONESHOT)
+	w.want(ready(inner, unix.EPOLLIN))
+	wantReady(t, inner, ready(source, unix.EPOLLOUT))
+	wantReady(t, outer)
+	w = startWait(t, outer, 4, -1)
+	mustMod(t, inner, source, unix.EPOLLPRI)
+	stillAsleep(t, w)
+	mustMod(t, inner, source, unix.EPOLLIN)
+	w.want(ready(inner, unix.EPOLLIN))
+	mustMod(t, inner, source, unix.EPOLLPRI)
+	wantReady(t, outer)
+	mustMod(t, inner, source, unix.EPOLLIN)
+	wantReady(t, outer, ready(inner, unix.EPOLLIN))
+	mustDel(t, inner, source)
+	wantReady(t, outer)
+	wantPolled(t, outer, 0)
+}
+
+// epollMisaligned: the events may be stored at any address.
+func epollMisaligned(t *testing.T) {
+	const size = unsafe.Sizeof(unix.EpollEvent{})
+	epfd := mustEpoll(t)
+	var want []readiness
+	for i := range 3 {
+		fd := mustEventfd(t, 0)
+		mustPost(t, fd)
+		data := uint64(0x1111_1111_1111_1111) * uint64(i+1)
+		if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, data); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, readiness{unix.EPOLLIN, data})
+	}
+	for shift := range uintptr(8) {
+		var buf [8 + 3*size]byte
+		if n, err := epollPwaitAt(epfd, uintptr(unsafe.Pointer(&buf[shift])), 3, 0, 0, 0); n != 3 || err != nil {
+			t.Errorf("epoll_pwait to an address shifted by %d = %d, %v; want 3", shift, n, err)
+		}
+		var events [3]unix.EpollEvent
+		copy(unsafe.Slice((*byte)(unsafe.Pointer(&events)), 3*size), buf[shift:])
+		if got := readinessOf(events[:]); !slices.Equal(got, want) {
+			t.Errorf("epoll_pwait to an address shifted by %d reports %v, want %v", shift, got, want)
+		}
+		// And read from any.
+		event := epollEventBytes(unix.EPOLLIN, want[0].data)
+		copy(buf[shift:], event)
+		fd := mustEventfd(t, 0)
+		if err := epollCtlAt(epfd, unix.EPOLL_CTL_ADD, fd, uintptr(unsafe.Pointer(&buf[shift]))); err != nil {
+			t.Errorf("epoll_ctl(ADD) with an event shifted by %d: %v", shift, err)
+		}
+	}
+}
+
+func epollEventBytes(bits uint32, data uint64) []byte {
+	e := unix.EpollEvent{Events: bits, Fd: int32(data), Pad: int32(data >> 32)}
+	return slices.Clone(unsafe.Slice((*byte)(unsafe.Pointer(&e)), unsafe.Sizeof(e)))
+}
+
+// epollProcessesShare: processes that have inherited an instance wait in it like threads: an edge
+// wakes one of them, epoll(7), a level all.
+func epollProcessesShare(t *testing.T) {
+	mustBlock(t, ^sys.Sigset(0))
+	for _, mode := range []uint32{unix.EPOLLET, 0} {
+		epfd, source := mustEpoll(t), mustEventfd(t, 0)
+		mustAdd(t, epfd, source, unix.EPOLLIN|mode)
+		var children []*forked
+		for range 3 {
+			a := mustArena(t)
+			p := mustForkIn(t, a, sys.EpollWait(epfd, sys.EpollEvents(a, 4), -1, 1))
+			p.awaitBlocked(t, unix.SYS_EPOLL_PWAIT)
+			children = append(children, p)
+		}
+		if mode == 0 {
+			mustPost(t, source)
+			for _, p := range children {
+				p.want(t)
+			}
+			continue
+		}
+		for left := len(children); left > 0; left-- {
+			mustPost(t, source)
+			time.Sleep(grace)
+			children = slices.DeleteFunc(children, func(p *forked) bool { return p.Gone() && p.loop.Ended() })
+			if len(children) != left-1 {
+				t.Fatalf("%d of %d processes wait after an edge, want %d", len(children), left, left-1)
+			}
+		}
+	}
+}
+
+// epollNonblocking: O_NONBLOCK can be set on an instance, and means nothing to those who wait in it.
+func epollNonblocking(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	if err := unix.SetNonblock(epfd, true); err != nil {
+		t.Fatalf("F_SETFL O_NONBLOCK: %v", err)
+	}
+	if flags, err := unix.FcntlInt(uintptr(epfd), unix.F_GETFL, 0); flags&unix.O_NONBLOCK == 0 || err != nil {
+		t.Errorf("F_GETFL = %#x, %v; want O_NONBLOCK in it", flags, err)
+	}
+	wantReady(t, epfd)
+	s := startWait(t, epfd, 4, -1)
+	stillAsleep(t, s)
+	mustPost(t, source)
+	s.want(ready(source, unix.EPOLLIN))
+}
+
+// epollNoFile: an instance cannot be read at an offset, mapped, truncated, synchronised, spliced or
+// told to signal, each with the error of its own manual page.
+func epollNoFile(t *testing.T) {
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	mustAdd(t, epfd, source, unix.EPOLLIN)
+	r, w := mustPipe(t)
+	mustWrite(t, w, "x")
+	file := mustOpen(t, filepath.Join(t.TempDir(), "file"), unix.O_RDWR|unix.O_CREAT)
+	mustWrite(t, file, "x")
+	buf := make([]byte, 8)
+	number := func(_ int, err error) error { return err }
+	number64 := func(_ int64, err error) error { return err }
+	for _, c := range []struct {
+		call string
+		err  error
+		want error
+	}{
+		{"pread", number(unix.Pread(epfd, buf, 0)), unix.ESPIPE},
+		{"pwrite", number(unix.Pwrite(epfd, buf, 0)), unix.ESPIPE},
+		{"readv", number(unix.Readv(epfd, [][]byte{buf})), unix.EINVAL},
+		{"writev", number(unix.Writev(epfd, [][]byte{buf})), unix.EINVAL},
+		{"ftruncate", unix.Ftruncate(epfd, 0), unix.EINVAL},
+		{"fsync", unix.Fsync(epfd), unix.EINVAL},
+		{"fdatasync", unix.Fdatasync(epfd), unix.EINVAL},
+		{"fallocate", unix.Fallocate(epfd, 0, 0, 1), unix.ENODEV},
+		{"splice to it", number64(unix.Splice(r, nil, epfd, nil, 1, unix.SPLICE_F_NONBLOCK)), unix.EINVAL},
+		{"splice from it", number64(unix.Splice(epfd, nil, w, nil, 1, unix.SPLICE_F_NONBLOCK)), unix.EINVAL},
+		{"tee", number64(unix.Tee(epfd, w, 1, unix.SPLICE_F_NONBLOCK)), unix.EINVAL},
+		{"sendfile to it", number(unix.Sendfile(epfd, file, new(int64), 1)), unix.EINVAL},
+		{"F_SETFL O_DIRECT", number(unix.FcntlInt(uintptr(epfd), unix.F_SETFL, unix.O_DIRECT)), unix.EINVAL},
+		{"F_GETPIPE_SZ", number(unix.FcntlInt(uintptr(epfd), unix.F_GETPIPE_SZ, 0)), unix.EBADF},
+		{"F_ADD_SEALS", number(unix.FcntlInt(uintptr(epfd), unix.F_ADD_SEALS, 0)), unix.EINVAL},
+	} {
+		if c.err != c.want {
+			t.Errorf("%s: %v, want %v", c.call, c.err, c.want)
+		}
+	}
+	if _, err := unix.Mmap(epfd, 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_PRIVATE); err != unix.ENODEV {
+		t.Errorf("mmap: %v, want ENODEV", err)
+	}
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+}
+
+// epollInode: all instances and event descriptors have one anonymous inode: mode 0600 without a type,
+// no size; and its name in /proc cannot be opened.
+func epollInode(t *testing.T) {
+	epfd := mustEpoll(t)
+	var st, other unix.Stat_t
+	if err := errors.Join(unix.Fstat(epfd, &st), unix.Fstat(mustEventfd(t, 0), &other)); err != nil {
+		t.Fatal(err)
+	}
+	if st.Mode != 0o600 || st.Size != 0 || st.Nlink != 1 || st.Ino != other.Ino || st.Dev != other.Dev {
+		t.Errorf("fstat gives mode %#o, size %d, %d links, inode %d on %#x; want 0600, 0, 1, and an eventfd's inode %d on %#x",
+			st.Mode, st.Size, st.Nlink, st.Ino, st.Dev, other.Ino, other.Dev)
+	}
+	for _, flags := range []int{unix.O_RDONLY, unix.O_RDWR} {
+		if fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", epfd), flags|unix.O_CLOEXEC, 0); err != unix.ENXIO {
+			t.Errorf("open of /proc/self/fd/N = %d, %v; want ENXIO", fd, err)
+			unix.Close(fd)
+		}
+	}
+}
+
+// epollAdderGone: a signalfd wakes an instance through the process that registered it. When that has
+// ended, the registration stays and is never ready by itself; a MOD asks for the signals of whoever
+// makes it. (The kernel once used what the process had left there after it was freed.)
+func epollAdderGone(t *testing.T) {
+	const sig = unix.SIGUSR1
+	mustBlock(t, ^sys.Sigset(0))
+	epfd, signals := mustEpoll(t), mustSignalfd(t, sig)
+	a := mustArena(t)
+	event := sys.Place(a, unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(signals)})
+	mustForkIn(t, a, sys.EpollCtl(epfd, unix.EPOLL_CTL_ADD, signals, event)).want(t)
+	wantReady(t, epfd)
+	mustRaise(t, sig)
+	wantReady(t, epfd)
+	wantCtl(t, epfd, unix.EPOLL_CTL_ADD, signals, unix.EEXIST)
+	mustMod(t, epfd, signals, unix.EPOLLIN)
+	wantReady(t, epfd, ready(signals, unix.EPOLLIN))
+	if _, err := rawsig.Take(sys.Sigs(sig)); err != nil {
+		t.Fatal(err)
+	}
+	wantReady(t, epfd)
+	mustRaise(t, sig)
+	wantReady(t, epfd)
+	mustDel(t, epfd, signals)
+	mustAdd(t, epfd, signals, unix.EPOLLIN) // now through this process
+	wantReady(t, epfd, ready(signals, unix.EPOLLIN))
+}
+
+// epollSpuriousWakeups: what wakes a thread and turns out to be no event neither ends its wait nor
+// starts its time anew: here inner instances that are closed.
+func epollSpuriousWakeups(t *testing.T) {
+	const timeout = 40 * time.Millisecond
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	s := startWait(t, epfd, 4, int(timeout/time.Millisecond))
+	start := time.Now()
+	for time.Since(start) < timeout/2 {
+		inner, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+		closeInner := closable(t, inner, err)
+		mustAdd(t, epfd, inner, unix.EPOLLIN)
+		closeInner()
+		time.Sleep(time.Millisecond)
+	}
+	s.want()
+	if s.took < timeout || s.took > timeout+child.Patience/2 {
+		t.Errorf("a wait of %v took %v", timeout, s.took)
+	}
+}
+
+// epollModIsAtomic: mask and data that are reported belong together, whatever MODs are going on.
+func epollModIsAtomic(t *testing.T) {
+	const rounds = 5000
+	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	mustPost(t, source)
+	pairs := []readiness{{unix.EPOLLIN, 0x1111_1111_1111_1111}, {unix.EPOLLOUT, 0x2222_2222_2222_2222}, {unix.EPOLLIN | unix.EPOLLOUT, 0x3333_3333_3333_3333}}
+	if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, source, pairs[0].bits, pairs[0].data); err != nil {
+		t.Fatal(err)
+	}
+	var over atomic.Bool
+	changing := startSleep(t, "thread that changes", func(*sleeper) (n int, err error) {
+		for ; !over.Load(); n++ {
+			p := pairs[n%len(pairs)]
+			if err := epollCtl(epfd, unix.EPOLL_CTL_MOD, source, p.bits, p.data); err != nil {
+				return n, err
+			}
+		}
+		return n, nil
+	})
+	seen := map[readiness]int{}
+	for range rounds {
+		var events [2]unix.EpollEvent
+		n, err := epollPwait(epfd, events[:], 0)
+		got := readinessOf(events[:n])
+		if err != nil || n != 1 || !slices.Contains(pairs, got[0]) {
+			t.Errorf("epoll_pwait reports %v, %v; want one of %v", got, err, pairs)
+			break
+		}
+		seen[got[0]]++
+	}
+	over.Store(true)
+	changing.Join()
+	if changing.err != nil {
+		t.Error(changing.err)
+	}
+}
+
+// epollDuplicateInstance: duplicates of an instance's descriptor are one instance; as targets they are
+// two.
+func epollDuplicateInstance(t *testing.T) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	closeEpfd := closable(t, epfd, err)
+	dup, _ := mustDup(t, epfd)
+	outer, source := mustEpoll(t), mustEventfd(t, 0)
+	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
+	wantCtl(t, dup, unix.EPOLL_CTL_ADD, source, unix.EEXIST)
+	mustAdd(t, outer, epfd, unix.EPOLLIN)
+	mustAdd(t, outer, dup, unix.EPOLLIN)
+	mustPost(t, source)
+	wantReadyAnyOrder(t, outer, ready(epfd, unix.EPOLLIN), ready(dup, unix.EPOLLIN))
+	wantReady(t, dup, ready(source, unix.EPOLLIN))
+	wantReady(t, epfd)
+	wantReady(t, outer)
+	closeEpfd()
+	mustPost(t, source)
+	wantReadyAnyOrder(t, outer, ready(epfd, unix.EPOLLIN), ready(dup, unix.EPOLLIN))
+	wantReady(t, dup, ready(source, unix.EPOLLIN))
+}
+
+// epollWaitIsPwait: epoll_wait(2), where it exists, is epoll_pwait without a mask: the thread's own
+// stays in force. (x/sys uses the one that the architecture has.)
+func epollWaitIsPwait(t *testing.T) {
+	const sig = unix.SIGUSR1
+	source := mustEventfd(t, 0)
+	epfd := mustEpoll(t, source)
+	runs := mustHandle(t, sig)
+	var ran uint64
+	s := startSleep(t, "thread in epoll_wait", func(s *sleeper) (int, error) {
+		n, err := unix.EpollWait(epfd, s.events[:], -1)
+		ran = atomic.LoadUint64(runs)
+		rawsig.Take(sys.Sigs(sig)) // before the thread's mask ends
+		return n, err
+	})
+	time.Sleep(grace)
+	if err := rawsig.Tgkill(unix.Getpid(), s.Tid, sig); err != nil {
+		t.Fatal(err)
+	}
+	stillAsleep(t, s)
+	mustPost(t, source)
+	s.want(ready(source, unix.EPOLLIN))
+	if ran != 0 {
+		t.Errorf("the handler of a blocked signal ran %d times", ran)
+	}
+	var events [2]unix.EpollEvent
+	for _, c := range []struct {
+		fd, room int
+		want     error
+	}{{epfd, 0, unix.EINVAL}, {source, 2, unix.EINVAL}, {-1, 2, unix.EBADF}} {
+		if n, err := unix.EpollWait(c.fd, events[:c.room], 0); err != c.want {
+			t.Errorf("epoll_wait of %d with room for %d = %d, %v; want %v", c.fd, c.room, n, err, c.want)
+		}
+	}
 }
 
 // What the rows above and below are written in.
