@@ -151,6 +151,7 @@ func TestEpoll(t *testing.T) {
 		"EPL-126": epollModIsAtomic,
 		"EPL-127": epollDuplicateInstance,
 		"EPL-128": epollWaitIsPwait,
+		"EPL-129": epollChargesCreator,
 	})
 }
 
@@ -443,7 +444,14 @@ func epollChangeUnregistered(t *testing.T) {
 // epollMaxUserWatches: /proc/sys/fs/epoll/max_user_watches bounds what one user
 // has registered in all instances together, epoll(7): ENOSPC beyond; DEL and the close
 // of an instance or of a target give back what they held.
-func epollMaxUserWatches(t *testing.T) {
+func epollMaxUserWatches(t *testing.T) { atWatchLimit(t, "room") }
+
+// epollChargesCreator: it is the real user who created the instance that pays for what is registered in
+// it, whoever registers.
+func epollChargesCreator(t *testing.T) { atWatchLimit(t, "creator") }
+
+func atWatchLimit(t *testing.T, what string) {
+	t.Helper()
 	const sysctl = "/proc/sys/fs/epoll/max_user_watches"
 	text, err := os.ReadFile(sysctl)
 	if errors.Is(err, os.ErrNotExist) {
@@ -459,7 +467,7 @@ func epollMaxUserWatches(t *testing.T) {
 	if unix.Geteuid() != 0 {
 		behaviour.Unprivileged(t, "to lower %s from %d and to be a user without watches", sysctl, limit)
 	}
-	p := child.Start(t, epollMaxUserWatchesRole, child.Options{Args: []string{sysctl, string(text)}})
+	p := child.Start(t, epollMaxUserWatchesRole, child.Options{Args: []string{sysctl, string(text), what}})
 	if got := p.Line(); got != "done" {
 		behaviour.Unprivileged(t, "%s", got)
 	}
@@ -482,9 +490,8 @@ var epollMaxUserWatchesRole = child.Register("epoll-max-user-watches", func(p *c
 	defer f.Close()
 	// The charge is the real user's: one who owns nothing yet. The effective user,
 	// and with it the right to write, stays what it is.
-	uid := uintptr(1_900_000_000 + unix.Getpid())
-	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uid, ^uintptr(0), ^uintptr(0)); errno != 0 {
-		p.Say("setresuid: %v", errno)
+	if err := becomeNewUser(); err != nil {
+		p.Say("setresuid: %v", err)
 		return nil
 	}
 	if n, _ := strconv.Atoi(strings.TrimSpace(was)); n > limit {
@@ -501,15 +508,27 @@ var epollMaxUserWatchesRole = child.Register("epoll-max-user-watches", func(p *c
 			err = errors.Join(err, e)
 		}()
 	}
-	if err := epollAtWatchLimit(); err != nil {
+	if err := epollAtWatchLimit(p.Args[2] == "creator"); err != nil {
 		return err
 	}
 	p.Say("done")
 	return nil
 })
 
-// epollAtWatchLimit registers until it may not, and then looks at what makes room.
-func epollAtWatchLimit() error {
+// becomeNewUser makes a user the real one of the calling thread who has not been there before.
+func becomeNewUser() error {
+	newUsers++
+	uid := uintptr(1_900_000_000 + 10*unix.Getpid() + newUsers)
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uid, ^uintptr(0), ^uintptr(0)); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+var newUsers int
+
+// epollAtWatchLimit registers until it may not, and then looks at what makes room, or at who is charged.
+func epollAtWatchLimit(creator bool) error {
 	sources := make([]int, 200)
 	for i := range sources {
 		fd, err := unix.Eventfd(0, 0)
@@ -518,7 +537,7 @@ func epollAtWatchLimit() error {
 		}
 		sources[i] = fd
 	}
-	// fill makes registrations until one is refused.
+	// fill makes instances and registrations until one is refused.
 	fill := func() (sets []int, made int, err error) {
 		for {
 			epfd, err := unix.EpollCreate1(0)
@@ -548,6 +567,31 @@ func epollAtWatchLimit() error {
 	}
 	if made == 0 {
 		return errors.New("no registration could be made")
+	}
+	if creator {
+		mine := sets[len(sets)-1]
+		if err := becomeNewUser(); err != nil {
+			return fmt.Errorf("setresuid: %w", err)
+		}
+		theirs, err := unix.EpollCreate1(0)
+		if err != nil {
+			return fmt.Errorf("epoll_create1: %w", err)
+		}
+		last := sources[len(sources)-1]
+		if err := epollCtl(theirs, unix.EPOLL_CTL_ADD, last, unix.EPOLLIN, 0); err != nil {
+			return fmt.Errorf("another user's epoll_ctl(ADD) in an instance of his own: %w", err)
+		}
+		if err := epollCtl(mine, unix.EPOLL_CTL_ADD, last, unix.EPOLLIN, 0); err != unix.ENOSPC {
+			return fmt.Errorf("another user's epoll_ctl(ADD) in an instance whose creator is at the limit: %v, want ENOSPC", err)
+		}
+		// What he removes is given back to the creator.
+		if err := epollCtl(sets[0], unix.EPOLL_CTL_DEL, last, 0, 0); err != nil {
+			return fmt.Errorf("another user's epoll_ctl(DEL): %w", err)
+		}
+		if err := epollCtl(mine, unix.EPOLL_CTL_ADD, last, unix.EPOLLIN, 0); err != nil {
+			return fmt.Errorf("another user's epoll_ctl(ADD) where a DEL made room: %w", err)
+		}
+		return nil
 	}
 	room := 0
 	for _, step := range []struct {
@@ -3542,18 +3586,12 @@ func epollMisaligned(t *testing.T) {
 			t.Errorf("epoll_pwait to an address shifted by %d reports %v, want %v", shift, got, want)
 		}
 		// And read from any.
-		event := epollEventBytes(unix.EPOLLIN, want[0].data)
-		copy(buf[shift:], event)
+		copy(buf[shift:], unsafe.Slice((*byte)(unsafe.Pointer(&unix.EpollEvent{Events: unix.EPOLLIN})), size))
 		fd := mustEventfd(t, 0)
 		if err := epollCtlAt(epfd, unix.EPOLL_CTL_ADD, fd, uintptr(unsafe.Pointer(&buf[shift]))); err != nil {
 			t.Errorf("epoll_ctl(ADD) with an event shifted by %d: %v", shift, err)
 		}
 	}
-}
-
-func epollEventBytes(bits uint32, data uint64) []byte {
-	e := unix.EpollEvent{Events: bits, Fd: int32(data), Pad: int32(data >> 32)}
-	return slices.Clone(unsafe.Slice((*byte)(unsafe.Pointer(&e)), unsafe.Sizeof(e)))
 }
 
 // epollProcessesShare: processes that have inherited an instance wait in it like threads: an edge

@@ -46,6 +46,8 @@ func TestLoop(t *testing.T) {
 		"INT-17": loopKilledHolder,
 		"INT-18": loopKilledWaiter,
 		"INT-20": loopHandlerInPwait,
+		"INT-21": loopWrongProcess,
+		"INT-22": loopStopped,
 	})
 }
 
@@ -1070,6 +1072,108 @@ func loopHandlerInPwait(t *testing.T) {
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
 	mustTake(t, source, 1)
 }
+
+// loopWrongProcess: a signalfd in a set that two processes share is asked about the signals of whoever waits.
+// A process that has none pending takes the other one's event out of the ready list: that one is told
+// again with its next signal, of whatever number, or after a MOD, level-triggered or not.
+func loopWrongProcess(t *testing.T) {
+	// Processes that get no other signals: the Go runtime sends itself some, and each counts.
+	mustBlock(t, ^sys.Sigset(0))
+	signals, epfd := mustSignalfd(t, unix.SIGUSR1), mustEpoll(t)
+	turn, done := mustEventfd(t, unix.EFD_SEMAPHORE), mustEventfd(t, unix.EFD_SEMAPHORE)
+	a := mustArena(t)
+	word, one := a.Word(0), a.Word(1)
+	event := sys.Place(a, unix.EpollEvent{Events: unix.EPOLLIN, Fd: 7})
+	next := []sys.Call{sys.EventfdWrite(done, one), sys.EventfdRead(turn, word)}
+	reports := func(n int) sys.Call { return sys.EpollWait(epfd, sys.EpollEvents(a, 4), 0, n) }
+	owner := mustForkIn(t, a, slices.Concat(
+		[]sys.Call{sys.EpollCtl(epfd, unix.EPOLL_CTL_ADD, signals, event), reports(0)}, next,
+		[]sys.Call{reports(1), reports(1)}, next,
+		[]sys.Call{reports(0), sys.EpollCtl(epfd, unix.EPOLL_CTL_MOD, signals, event), reports(1)}, next,
+		[]sys.Call{reports(0)}, next,
+		[]sys.Call{reports(1)})...)
+	// A signal that the owner blocks, and what others do meanwhile.
+	send := func(sig unix.Signal) {
+		t.Helper()
+		if err := rawsig.Kill(owner.TID, sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	poll := sys.Call{Name: "ppoll()", Nr: unix.SYS_PPOLL, Args: [6]uintptr{
+		uintptr(unsafe.Pointer(sys.Place(a, unix.PollFd{Fd: int32(epfd), Events: unix.POLLIN}))), 1,
+		uintptr(unsafe.Pointer(sys.Place(a, unix.Timespec{})))}}
+	for _, meanwhile := range []func(){
+		func() { send(unix.SIGUSR1) },
+		func() { mustFork(t, reports(0)).want(t) },
+		func() {
+			mustFork(t, poll).want(t)
+			send(unix.SIGUSR1) // is pending already: no news
+		},
+		func() { send(unix.SIGUSR2) },
+	} {
+		mustAwait(t, done)
+		mustTake(t, done, 1)
+		meanwhile()
+		mustPost(t, turn)
+	}
+	owner.want(t)
+}
+
+// loopStopped: while a process is stopped timers go on and events come; continued, its loop finds the
+// wait interrupted, and with the next one all that came, signal(7), timerfd_create(2).
+func loopStopped(t *testing.T) {
+	source, timer := mustEventfd(t, 0), mustTimerfd(t)
+	p := child.Start(t, loopStoppedRole, child.Options{Files: []int{source, timer}})
+	p.Expect("waiting")
+	p.AwaitBlocked(unix.SYS_EPOLL_PWAIT)
+	p.Signal(unix.SIGSTOP)
+	p.AwaitState("T")
+	const interval = time.Millisecond
+	every := unix.NsecToTimespec(int64(interval))
+	start := time.Now()
+	if err := unix.TimerfdSettime(timer, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		mustPost(t, source)
+		time.Sleep(5 * interval)
+	}
+	atLeast := int(time.Since(start)/interval) - 1
+	p.Signal(unix.SIGCONT)
+	p.Expect("0 interrupted system call")
+	line := p.Line()
+	var posted, ticks int
+	if _, err := fmt.Sscanf(line, "2 <nil> %d %d", &posted, &ticks); err != nil || posted != 3 || ticks < atLeast {
+		t.Errorf("the loop found %q, %v; want 2 events, 3 posts and at least %d expirations", line, err, atLeast)
+	}
+	p.Wait()
+}
+
+var loopStoppedRole = child.Register("loop-stopped", func(p *child.Proc) error {
+	if _, err := sys.Mask(^sys.Sigset(0)); err != nil { // no handler's EINTR
+		return err
+	}
+	epfd, err := unix.EpollCreate1(0)
+	if err != nil {
+		return err
+	}
+	const source, timer = child.FirstFile, child.FirstFile + 1
+	for _, fd := range []int{source, timer} {
+		if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, uint64(fd)); err != nil {
+			return err
+		}
+	}
+	p.Say("waiting")
+	var events [4]unix.EpollEvent
+	n, err := epollPwait(epfd, events[:], -1)
+	p.Say("%d %v", n, err)
+	n, err = epollPwait(epfd, events[:], -1)
+	var posted, ticks [8]byte
+	_, err1 := unix.Read(source, posted[:])
+	_, err2 := unix.Read(timer, ticks[:])
+	p.Say("%d %v %d %d", n, err, binary.NativeEndian.Uint64(posted[:]), binary.NativeEndian.Uint64(ticks[:]))
+	return errors.Join(err1, err2)
+})
 
 // A forked is a child made by fork(2) alone: a copy of this process in which nothing runs but a table
 // of system calls.
