@@ -91,7 +91,7 @@ func loopHandlerWrites(t *testing.T) {
 			}
 			for sum < n {
 				switch got, err := epollPwait(epfd, s.events[:], int(child.Patience/time.Millisecond)/2); {
-				case err == unix.EINTR:
+				case err == unix.EINTR && !s.roused.Load():
 					interrupted++
 				case err != nil || got != 1:
 					return sum, fmt.Errorf("epoll_pwait after %d = %d, %w; want 1", sum, got, err)
@@ -109,9 +109,9 @@ func loopHandlerWrites(t *testing.T) {
 		target := loop.Tid
 		var other *sleeper
 		if where == "another thread" {
-			other = startSleep(t, "thread with the handler", func(*sleeper) (int, error) {
+			other = startSleep(t, "thread with the handler", func(s *sleeper) (int, error) {
 				mask := ^sys.Sigs(rouse, sig)
-				for rawsig.Ran(sig) < n {
+				for rawsig.Ran(sig) < n && !s.roused.Load() {
 					if _, _, errno := unix.Syscall(unix.SYS_RT_SIGSUSPEND, uintptr(unsafe.Pointer(&mask)), 8, 0); errno != unix.EINTR {
 						return 0, errno
 					}
@@ -121,7 +121,14 @@ func loopHandlerWrites(t *testing.T) {
 			target = other.Tid
 		}
 		for i := range n {
-			if err := rawsig.Tgqueue(unix.Getpid(), target, sig, rawsig.Value(uint64(i))); err != nil {
+			err := rawsig.Tgqueue(unix.Getpid(), target, sig, rawsig.Value(uint64(i)))
+			// With a low RLIMIT_SIGPENDING the handler must catch up.
+			for end := time.Now().Add(2 * time.Second); err == unix.EAGAIN && time.Now().Before(end); time.Sleep(time.Millisecond) {
+				err = rawsig.Tgqueue(unix.Getpid(), target, sig, rawsig.Value(uint64(i)))
+			}
+			if err == unix.EAGAIN {
+				behaviour.Limited(t, "rt_tgsigqueueinfo: %v: raise RLIMIT_SIGPENDING", err)
+			} else if err != nil {
 				t.Fatalf("rt_tgsigqueueinfo: %v", err)
 			}
 		}
@@ -274,6 +281,12 @@ func childrenMerge(t testing.TB) error {
 	if err := checkReady(epfd); err != nil {
 		return fmt.Errorf("before any child ended: %w", err)
 	}
+	for { // left by a try before
+		if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); pid <= 0 || err != nil {
+			break
+		}
+	}
+	rawsig.Take(sys.Sigs(unix.SIGCHLD))
 	ended := map[int]bool{}
 	for range 3 {
 		p := mustFork(t)
@@ -367,9 +380,14 @@ func allThreadsBlock(t testing.TB, sig unix.Signal) bool {
 // loopQueuedSignals: real-time signals are queued up to RLIMIT_SIGPENDING, and a loop gets each of
 // them, in order, with its value; what is over the limit is refused, not lost.
 var loopQueuedSignals = behaviour.Alone(func(t testing.TB) {
-	const sig, limit = unix.Signal(40), 64
+	const sig = unix.Signal(40)
 	mustBlock(t, ^sys.Sigset(0))
-	if err := unix.Setrlimit(unix.RLIMIT_SIGPENDING, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
+	var rlimit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_SIGPENDING, &rlimit); err != nil {
+		t.Fatalf("getrlimit: %v", err)
+	}
+	limit := int(min(64, rlimit.Max))
+	if err := unix.Setrlimit(unix.RLIMIT_SIGPENDING, &unix.Rlimit{Cur: uint64(limit), Max: rlimit.Max}); err != nil {
 		t.Fatalf("setrlimit: %v", err)
 	}
 	signals := mustSignalfd(t, sig)
@@ -826,7 +844,9 @@ func loopTimerToThread(t *testing.T) {
 	}{signo: int32(sig), notify: sigevThreadID, tid: int32(second.Tid)}
 	var id int32
 	if _, _, errno := unix.RawSyscall(unix.SYS_TIMER_CREATE, unix.CLOCK_MONOTONIC,
-		uintptr(unsafe.Pointer(&event)), uintptr(unsafe.Pointer(&id))); errno != 0 {
+		uintptr(unsafe.Pointer(&event)), uintptr(unsafe.Pointer(&id))); errno == unix.EAGAIN {
+		behaviour.Limited(t, "timer_create: %v: raise RLIMIT_SIGPENDING", errno)
+	} else if errno != 0 {
 		t.Fatalf("timer_create: %v", errno)
 	}
 	t.Cleanup(func() { unix.RawSyscall(unix.SYS_TIMER_DELETE, uintptr(id), 0, 0) })
@@ -1036,7 +1056,7 @@ func loopKilledWaiter(t *testing.T) {
 // the call, with that mask, and the call returns EINTR afterwards with the thread's own mask; an event
 // that the handler causes is for the next call.
 func loopHandlerInPwait(t *testing.T) {
-	const sig = unix.Signal(40)
+	const sig = unix.SIGUSR1
 	source := mustEventfd(t, 0)
 	epfd := mustEpoll(t, source)
 	mustWriteFromHandler(t, sig, source)
