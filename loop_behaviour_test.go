@@ -326,7 +326,7 @@ func childrenMerge(t testing.TB) error {
 // unblocks in each of its own: a handler that runs on each changes what it returns to.
 func blockInAllThreads(t testing.TB, sig unix.Signal) {
 	t.Helper()
-	const change = unix.Signal(41)
+	const change = unix.SIGUSR2
 	restore, err := rawsig.Handle(change, rawsig.Handler{
 		Flags: rawsig.SAOnstack | rawsig.SARestart,
 		Pokes: []rawsig.Poke{{Offset: rawsig.UcontextMask, Value: uint64(sys.Sigs(sig))}},
@@ -406,7 +406,7 @@ var loopQueuedSignals = behaviour.Alone(func(t testing.TB) {
 		}
 		// The limit is on all that is queued for the user.
 		if sent == 0 {
-			behaviour.Limited(t, "others of this user have %d signals queued", limit)
+			behaviour.Limited(t, "none of the %d signals that RLIMIT_SIGPENDING allows this user could be queued", limit)
 		}
 		if sent > limit {
 			t.Errorf("%d signals could be queued at a limit of %d", sent, limit)
