@@ -94,10 +94,10 @@ func BenchmarkSocketpairCreate(b *testing.B) {
 // BenchmarkSocketpairSelf writes 8 bytes to one socket and reads them from the other.
 func BenchmarkSocketpairSelf(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
-		near, far := mustSocketpair(p.TB)
+		s := mustSocketpair(p.TB)
 		one, got := p.Arena.Word(1), p.Arena.Word(0)
 		return measure.Side{
-			Calls: []sys.Call{sys.SocketWrite(near, one), sys.SocketRead(far, got)},
+			Calls: []sys.Call{sys.SocketWrite(s[0], one), sys.SocketRead(s[1], got)},
 			Sum:   got,
 		}
 	})
@@ -106,14 +106,14 @@ func BenchmarkSocketpairSelf(b *testing.B) {
 // BenchmarkSocketpairRoundTrip answers 8 bytes with 8 over one pair of sockets.
 func BenchmarkSocketpairRoundTrip(b *testing.B) {
 	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
-		near, far := mustSocketpair(p.TB)
+		s := mustSocketpair(p.TB)
 		p.Start()
 		one, got, gotThere := p.Arena.Word(1), p.Arena.Word(0), p.Arena.Word(0)
 		return measure.Side{
-				Calls: []sys.Call{sys.SocketWrite(near, one), sys.SocketRead(near, got)},
+				Calls: []sys.Call{sys.SocketWrite(s[0], one), sys.SocketRead(s[0], got)},
 				Sum:   got,
 			}, measure.Side{
-				Calls: []sys.Call{sys.SocketRead(far, gotThere), sys.SocketWrite(far, one)},
+				Calls: []sys.Call{sys.SocketRead(s[1], gotThere), sys.SocketWrite(s[1], one)},
 				Sum:   gotThere,
 			}
 	})
@@ -122,12 +122,12 @@ func BenchmarkSocketpairRoundTrip(b *testing.B) {
 // BenchmarkSocketpairThroughput streams 8 bytes for each event; full buffers block the sender.
 func BenchmarkSocketpairThroughput(b *testing.B) {
 	measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
-		near, far := mustSocketpair(p.TB)
+		s := mustSocketpair(p.TB)
 		p.Start()
 		one, got := p.Arena.Word(1), p.Arena.Word(0)
 		return &measure.Stream{
-			Send:    []sys.Call{sys.SocketWrite(near, one)},
-			Receive: measure.Side{Calls: []sys.Call{sys.SocketRead(far, got)}, Sum: got},
+			Send:    []sys.Call{sys.SocketWrite(s[0], one)},
+			Receive: measure.Side{Calls: []sys.Call{sys.SocketRead(s[1], got)}, Sum: got},
 		}
 	})
 }
@@ -188,10 +188,10 @@ func mustPipe(tb testing.TB) (r, w int) {
 }
 
 // mustSocketpair returns two connected stream sockets.
-func mustSocketpair(tb testing.TB) (near, far int) {
+func mustSocketpair(tb testing.TB) [2]int {
 	tb.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	must(tb, "socketpair", err)
 	tb.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
-	return fds[0], fds[1]
+	return fds
 }

@@ -136,7 +136,7 @@ func TestEventfdSemaphoreNeverReadsTen(t *testing.T) {
 	wantEmpty(t, fd)
 	// Only somebody who knows of its mistake can end it.
 	over.Store(true)
-	mustWrite(t, fd, 1)
+	mustWriteEventfd(t, fd, 1)
 	consumer.Join()
 }
 
@@ -149,11 +149,11 @@ func TestEventfdValuesMerge(t *testing.T) {
 	var produced, handled tally
 	for v := uint64(1); v <= 30; {
 		for range 2 { // the loop is late for every second value
-			mustWrite(t, fd, v)
+			mustWriteEventfd(t, fd, v)
 			produced.add(int(v))
 			v++
 		}
-		handled.add(int(mustRead(t, fd)))
+		handled.add(int(mustReadEventfd(t, fd)))
 		wantEmpty(t, fd)
 	}
 	// The pairs are 3, 7, 11, ...: 4k-1, all odd.
@@ -213,14 +213,14 @@ func TestEventfdFlags(t *testing.T) {
 			}
 
 			if semaphore {
-				if n := mustRead(t, fd); n != 1 {
+				if n := mustReadEventfd(t, fd); n != 1 {
 					t.Errorf("read %d, want 1", n)
 				}
 				for left--; left > 0; left-- {
-					mustRead(t, fd)
+					mustReadEventfd(t, fd)
 				}
 			} else if left > 0 {
-				if n := mustRead(t, fd); n != left {
+				if n := mustReadEventfd(t, fd); n != left {
 					t.Errorf("read %d, want %d", n, left)
 				}
 			}
@@ -240,7 +240,7 @@ func TestEventfdFlags(t *testing.T) {
 				return err
 			})
 			reader.AwaitBlocked(unix.SYS_READ)
-			mustWrite(t, fd, 1)
+			mustWriteEventfd(t, fd, 1)
 			reader.Join()
 		})
 	}
@@ -343,8 +343,8 @@ func mustEventfd(tb testing.TB, flags int) int {
 	return fd
 }
 
-// mustRead reads an eventfd, blocking or not, for which it waits.
-func mustRead(tb testing.TB, fd int) uint64 {
+// mustReadEventfd reads an eventfd, blocking or not, for which it waits.
+func mustReadEventfd(tb testing.TB, fd int) uint64 {
 	tb.Helper()
 	if ready, err := poll(fd, unix.POLLIN, child.Patience); err != nil || ready != unix.POLLIN {
 		tb.Fatalf("waiting for an eventfd: poll got %#x, %v; want POLLIN in %v", ready, err, child.Patience)
@@ -356,7 +356,7 @@ func mustRead(tb testing.TB, fd int) uint64 {
 	return n
 }
 
-func mustWrite(tb testing.TB, fd int, v uint64) {
+func mustWriteEventfd(tb testing.TB, fd int, v uint64) {
 	tb.Helper()
 	if ready, err := poll(fd, unix.POLLOUT, child.Patience); err != nil || ready != unix.POLLOUT {
 		tb.Fatalf("waiting for room in an eventfd: poll got %#x, %v; want POLLOUT in %v", ready, err, child.Patience)
@@ -441,3 +441,9 @@ func BenchmarkEventfdThroughput(b *testing.B) {
 
 // eventfdModes are the flags that decide what a read takes.
 var eventfdModes = map[string]int{"semaphore": unix.EFD_SEMAPHORE, "counter": 0}
+
+// mustPost adds 1 to an eventfd.
+func mustPost(tb testing.TB, fd int) {
+	tb.Helper()
+	mustWriteEventfd(tb, fd, 1)
+}

@@ -1292,21 +1292,21 @@ func mustAwait(tb testing.TB, fd int) {
 	}
 }
 
-// An aio is a context of io_setup(2).
-type aio struct{ context uintptr }
+// A kernelAIO is a context of io_setup(2).
+type kernelAIO struct{ context uintptr }
 
-func newAio() (*aio, error) {
-	a := new(aio)
+func newAio() (*kernelAIO, error) {
+	a := new(kernelAIO)
 	if _, _, errno := unix.Syscall(unix.SYS_IO_SETUP, 4, uintptr(unsafe.Pointer(&a.context)), 0); errno != 0 {
 		return nil, errno
 	}
 	return a, nil
 }
 
-func (a *aio) close() { unix.Syscall(unix.SYS_IO_DESTROY, a.context, 0, 0) }
+func (a *kernelAIO) close() { unix.Syscall(unix.SYS_IO_DESTROY, a.context, 0, 0) }
 
 // read submits a read of a file's start into buf, which must not move, with an eventfd to be told.
-func (a *aio) read(fd int, buf []byte, resfd int) error {
+func (a *kernelAIO) read(fd int, buf []byte, resfd int) error {
 	iocb := struct { // linux/aio_abi.h
 		data             uint64
 		key, rwFlags     uint32
@@ -1328,7 +1328,7 @@ func (a *aio) read(fd int, buf []byte, resfd int) error {
 }
 
 // wait takes a result.
-func (a *aio) wait() (int64, error) {
+func (a *kernelAIO) wait() (int64, error) {
 	var event struct {
 		data, obj  uint64
 		res, extra int64

@@ -55,7 +55,7 @@ func newEventLoop(tb testing.TB, deadline time.Duration) *eventLoop {
 	l := &eventLoop{
 		ready: mustEventfd(tb, unix.EFD_NONBLOCK),
 		stop:  mustEventfd(tb, 0),
-		timer: mustTimerfd(tb, deadline, 0),
+		timer: mustArmedTimerfd(tb, deadline, 0),
 	}
 	l.epfd = mustEpoll(tb, l.ready, l.stop, l.timer)
 	return l
@@ -189,7 +189,7 @@ func TestLoopStop(t *testing.T) {
 	l := newEventLoop(t, 0)
 	loop := child.Go(t, "loop", l.run)
 	loop.AwaitBlocked(unix.SYS_EPOLL_PWAIT)
-	mustWrite(t, l.stop, 1)
+	mustWriteEventfd(t, l.stop, 1)
 	loop.Join()
 	if l.why != "stop" {
 		t.Errorf("loop ended by %q, want by the stop", l.why)
@@ -205,7 +205,7 @@ func TestLoopStop(t *testing.T) {
 	})
 	loop = child.Go(t, "loop", l.run)
 	pause()
-	mustWrite(t, l.stop, 1)
+	mustWriteEventfd(t, l.stop, 1)
 	loop.Join()
 	producer.Join()
 	l.finish(t, produced)
@@ -218,11 +218,11 @@ func TestLoopMergedWrites(t *testing.T) {
 	l := newEventLoop(t, 0)
 	for v := 1; v <= 30; v++ {
 		l.values.push(v)
-		mustWrite(t, l.ready, 1)
+		mustWriteEventfd(t, l.ready, 1)
 	}
 	loop := child.Go(t, "loop", l.run)
 	awaitTrue(t, "read", func() bool { ready, err := poll(l.ready, unix.POLLIN, 0); return err == nil && ready == 0 })
-	mustWrite(t, l.stop, 1)
+	mustWriteEventfd(t, l.stop, 1)
 	loop.Join()
 	if want := (tally{10, 10, 10}); l.handled != want || l.reads != 1 {
 		t.Errorf("%+v were handled in %d reads, want %+v in 1", l.handled, l.reads, want)

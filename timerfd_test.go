@@ -26,7 +26,7 @@ func BenchmarkTimerfdCreate(b *testing.B) {
 // BenchmarkTimerfdArm sets a timer that is armed already to expire in an hour.
 func BenchmarkTimerfdArm(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
-		fd := mustTimerfd(p.TB, 0, 0)
+		fd := mustTimerfd(p.TB)
 		hour := sys.Place(p.Arena, unix.ItimerSpec{Value: unix.Timespec{Sec: 3600}})
 		return measure.Side{Calls: []sys.Call{sys.TimerfdSettime(fd, 0, hour)}}
 	})
@@ -36,7 +36,7 @@ func BenchmarkTimerfdArm(b *testing.B) {
 // expiry. The timer's interrupt is part of the operation.
 func BenchmarkTimerfdSelf(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
-		fd := mustTimerfd(p.TB, 0, 0)
+		fd := mustTimerfd(p.TB)
 		past := sys.Place(p.Arena, unix.ItimerSpec{Value: unix.Timespec{Nsec: 1}})
 		got := p.Arena.Word(0)
 		return measure.Side{
@@ -46,13 +46,20 @@ func BenchmarkTimerfdSelf(b *testing.B) {
 	})
 }
 
-// mustTimerfd makes a monotonic timer that expires after first, and then in
-// each period unless that is 0; it never expires if first is 0.
-func mustTimerfd(tb testing.TB, first, period time.Duration) int {
+// mustTimerfd makes a monotonic timer that is not armed.
+func mustTimerfd(tb testing.TB) int {
 	tb.Helper()
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC)
 	must(tb, "timerfd_create", err)
 	tb.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+// mustArmedTimerfd makes a timer that expires after first, and then in
+// each period unless that is 0; it never expires if first is 0.
+func mustArmedTimerfd(tb testing.TB, first, period time.Duration) int {
+	tb.Helper()
+	fd := mustTimerfd(tb)
 	if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{
 		Value:    unix.NsecToTimespec(int64(first)),
 		Interval: unix.NsecToTimespec(int64(period)),

@@ -76,7 +76,7 @@ func TestUseWorkerPool(t *testing.T) {
 			}
 		})
 	}
-	mustWrite(t, tokens, workers)
+	mustWriteEventfd(t, tokens, workers)
 	<-met
 
 	// A stream of requests, some in bursts.
@@ -85,14 +85,14 @@ func TestUseWorkerPool(t *testing.T) {
 		work.push(func() error { sums[i].Add(crc32.ChecksumIEEE(request(i))); return nil })
 		switch {
 		case i%10 < 5:
-			mustWrite(t, tokens, 1)
+			mustWriteEventfd(t, tokens, 1)
 		case i%10 == 9:
-			mustWrite(t, tokens, 5)
+			mustWriteEventfd(t, tokens, 5)
 		}
 	}
 	// Tokens without requests. A worker may meet one before the last requests
 	// are served, but they are all taken by then.
-	mustWrite(t, tokens, workers)
+	mustWriteEventfd(t, tokens, workers)
 	total := 0
 	for i, w := range pool {
 		w.Join()
@@ -176,7 +176,7 @@ func TestUseConnectionState(t *testing.T) {
 			}
 			want("half-closed", "closed")
 			table.Join()
-			mustWrite(t, s.stop, 1)
+			mustWriteEventfd(t, s.stop, 1)
 			io.Join()
 			wantEmpty(t, s.changes)
 		})
@@ -408,7 +408,8 @@ func TestUseAIOLinux(t *testing.T) {
 	// A request that cannot complete yet: IOCB_CMD_POLL on a socket, which
 	// nobody has written to.
 	t.Run("poll", func(t *testing.T) {
-		near, far := mustSocketpair(t)
+		pair := mustSocketpair(t)
+		near, far := pair[0], pair[1]
 		mustTimeouts(t, near)
 		mustTimeouts(t, far)
 		results := submit(t, []aio.Iocb{{Cmd: aio.CmdPoll, Fd: int32(near), Buf: unix.POLLIN}}, func() {
@@ -474,7 +475,7 @@ func TestUseAIOUring(t *testing.T) {
 	// The announcement of a completion that was already taken may be left.
 	drain := func() {
 		if ready, _ := poll(done, unix.POLLIN, 0); ready != 0 {
-			mustRead(t, done)
+			mustReadEventfd(t, done)
 		}
 	}
 
@@ -506,7 +507,8 @@ func TestUseAIOUring(t *testing.T) {
 	})
 
 	t.Run("poll", func(t *testing.T) {
-		near, far := mustSocketpair(t)
+		pair := mustSocketpair(t)
+		near, far := pair[0], pair[1]
 		mustTimeouts(t, near)
 		mustTimeouts(t, far)
 		drain()
@@ -538,7 +540,7 @@ func TestUseSensor(t *testing.T) {
 	var samples queue[sample]
 	announced := mustEventfd(t, 0)
 	start := time.Now()
-	timer := mustTimerfd(t, period, period)
+	timer := mustArmedTimerfd(t, period, period)
 	sensor := child.Go(t, "sensor", func() error {
 		for slot := uint64(0); slot < wanted; {
 			n, err := timerfdRead(timer)
@@ -605,7 +607,7 @@ func TestUseThresholdAlarm(t *testing.T) {
 	must(t, "pipe2", unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK))
 	t.Cleanup(func() { unix.Close(pipe[0]); unix.Close(pipe[1]) })
 	alarm, stop := mustEventfd(t, 0), mustEventfd(t, 0)
-	timer := mustTimerfd(t, time.Millisecond, time.Millisecond)
+	timer := mustArmedTimerfd(t, time.Millisecond, time.Millisecond)
 	epfd := mustEpoll(t, timer, stop)
 	var looks atomic.Int64
 	monitor := child.Go(t, "monitor", func() error {
@@ -691,9 +693,9 @@ func TestUseThresholdAlarm(t *testing.T) {
 	want("at the low mark", 0)
 	fill(high - low)
 	want("at the high mark after the low one", 1)
-	mustWrite(t, stop, 1)
+	mustWriteEventfd(t, stop, 1)
 	monitor.Join()
-	mustWrite(t, alarm, 1<<32)
+	mustWriteEventfd(t, alarm, 1<<32)
 	guard.Join()
 }
 
@@ -739,7 +741,7 @@ func TestUseSystemStatePressure(t *testing.T) {
 		t.Errorf("epoll_wait: %v, %v; want %d, the pressure on the CPU", fds, err, fd)
 	}
 	// Beside it in the same loop, what ends it.
-	mustWrite(t, stop, 1)
+	mustWriteEventfd(t, stop, 1)
 	if fds, err = epollWait(epfd, child.Patience); err != nil || !slices.Contains(fds, stop) {
 		t.Errorf("epoll_wait: %v, %v; want %d, the stop", fds, err, stop)
 	}
@@ -843,7 +845,7 @@ func TestUseSystemStateProcesses(t *testing.T) {
 	}
 	var changes queue[change]
 	announced, stop := mustEventfd(t, 0), mustEventfd(t, 0)
-	timer := mustTimerfd(t, time.Millisecond, second/4)
+	timer := mustArmedTimerfd(t, time.Millisecond, second/4)
 	epfd := mustEpoll(t, timer, stop)
 	first := make(chan struct{}) // closed after the first look
 	monitor := child.Go(t, "monitor", func() error {
@@ -898,7 +900,7 @@ func TestUseSystemStateProcesses(t *testing.T) {
 	await := func(want change) {
 		t.Helper()
 		for end := time.Now().Add(child.Patience); time.Now().Before(end); {
-			for n := mustRead(t, announced); n > 0; n-- {
+			for n := mustReadEventfd(t, announced); n > 0; n-- {
 				c, ok := changes.pop()
 				if !ok {
 					t.Fatalf("%d changes more announced than there are", n)
@@ -906,7 +908,7 @@ func TestUseSystemStateProcesses(t *testing.T) {
 				if c == want {
 					// What else this read announced stays in the queue.
 					if n > 1 {
-						mustWrite(t, announced, n-1)
+						mustWriteEventfd(t, announced, n-1)
 					}
 					return
 				}
@@ -924,7 +926,7 @@ func TestUseSystemStateProcesses(t *testing.T) {
 	await(change{p.Pid, true})
 	p.Wait()
 	await(change{p.Pid, false})
-	mustWrite(t, stop, 1)
+	mustWriteEventfd(t, stop, 1)
 	monitor.Join()
 }
 
