@@ -3,7 +3,7 @@
 
 BENCH     ?= .
 ROUNDS    ?= 10
-BENCHTIME ?= 200ms
+BENCHTIME ?= 150ms
 COUNT     ?= 1
 SEED      ?= 1
 RESULTS   ?= results
@@ -11,11 +11,13 @@ OF        ?=
 OLD       ?=
 NEW       ?=
 ACROSS    ?=
+KERNELS   ?= 5.10 6.1 6.12 6.18 7.3
+BOOTS     ?= 6
 FILTER    ?=
 
 # Recipes find these in their environment, just as the user wrote them: the $,
 # quotes and blanks of a pattern are neither make's nor the shell's business.
-GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER
+GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS BOOTS
 $(foreach v,$(GIVEN),$(eval override $v := $$(value $v)))
 export $(GIVEN)
 
@@ -45,6 +47,15 @@ headline: ## eventfd against the others: of the last bench or OF=directory; FILT
 .PHONY: compare
 compare: ## what changed from OLD to NEW, files or directories; ACROSS=sandbox lets that differ
 	@go tool report compare -across "$$ACROSS" $${OLD:+"$$OLD"} $${NEW:+"$$NEW"}
+
+# Guests have no libraries, and counting needs no race detector.
+.PHONY: eventbench.static
+eventbench.static:
+	@CGO_ENABLED=0 go test -c -buildvcs=false -o $@ .
+
+.PHONY: kernels
+kernels: eventbench.static ## what it costs on other KERNELS: counted instructions, BOOTS guests of each
+	@go tool kernels -bench "$$BENCH" -boots "$$BOOTS" -results "$$RESULTS" $< $$KERNELS
 
 .PHONY: fidelity
 fidelity: ## the same loops in Go and in C, alternated: what Go adds

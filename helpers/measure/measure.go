@@ -48,7 +48,7 @@ type Side struct {
 const warmup = 64
 
 // singles is how many operations are read one by one in a counted guest.
-const singles = 2000
+const singles = 500
 
 // Self benchmarks what one thread does alone. setup makes the descriptors and says
 // what an operation is.
@@ -111,10 +111,7 @@ func RoundTrip(b *testing.B, setup func(p *peer.Pair) (here, there Side)) {
 		bind(p.There, p.Arena, there)
 
 		// The peer needs to know beforehand how many are to come.
-		n := b.N
-		if Counted() {
-			n += singles
-		}
+		n := b.N + singly(b)
 		p.Here.Reset(0)
 		p.There.Reset(warmup + n)
 		settle()
@@ -258,10 +255,13 @@ func timed(b *testing.B, run runner, percentiles bool) int {
 	b.Helper()
 	if Counted() {
 		once(b, run)
-		var c counter
-		peer.SkipOrFatal(b, run(singles, c.record))
-		c.report(b, percentiles)
-		return b.N + singles
+		n := singly(b)
+		if n > 0 {
+			var c counter
+			peer.SkipOrFatal(b, run(n, c.record))
+			c.report(b, percentiles)
+		}
+		return b.N + n
 	}
 	if !percentiles {
 		once(b, run)
@@ -279,6 +279,16 @@ func timed(b *testing.B, run runner, percentiles bool) int {
 		b.ReportMetric(float64(p.of(&h))*perTick, p.name+"-latency-ns")
 	}
 	return b.N
+}
+
+// singly returns how many operations of this trial are read one by one: none on
+// a wall clock, nor in testing's first trial, of one operation, unless that is all
+// that was asked for.
+func singly(b *testing.B) int {
+	if !Counted() || b.N == 1 && flag.Lookup("test.benchtime").Value.String() != "1x" {
+		return 0
+	}
+	return singles
 }
 
 // once runs the benchmark's b.N operations as one timed loop.
