@@ -200,10 +200,20 @@ func (m *measurement) keep(r *benchfmt.Result, impl string) {
 		return !slices.Contains([]string{"ns/op", "sec/op", "instrs/op", "mean-instrs/op"}, v.Unit)
 	})
 	r.Config = slices.Clone(m.config)
-	r.SetConfig("impl", impl)
-	i, _ := r.ConfigIndex("impl")
-	r.Config[i].File = true
+	for _, c := range [][2]string{{"c-calls", m.c()}, {"impl", impl}} {
+		r.SetConfig(c[0], c[1])
+		i, _ := r.ConfigIndex(c[0])
+		r.Config[i].File = true
+	}
 	m.done = append(m.done, r)
+}
+
+// c says how C makes its calls.
+func (o *options) c() string {
+	if o.inline {
+		return "inline"
+	}
+	return "libc"
 }
 
 // write writes all results to the file that the options name, or to one in dir
@@ -212,7 +222,7 @@ func (m *measurement) write(dir string) (path string, err error) {
 	path = m.out
 	if path == "" {
 		config := benchfmt.Result{Config: m.config}
-		name := config.GetConfig("kernel-release") + "-" + config.GetConfig("clock")
+		name := config.GetConfig("kernel-release") + "-" + config.GetConfig("clock") + "-" + m.c()
 		path = filepath.Join(dir, results.FileName(name)+results.Ext)
 	}
 	var text bytes.Buffer
@@ -240,12 +250,13 @@ func (m *measurement) table(w io.Writer) (over []string) {
 	fmt.Fprintf(w, "%-*s  %12s  %12s  %6s  %-14s  %s\n", width, "", "Go "+m.unit, "C "+m.unit, "Go/C", interval, "at most")
 	for _, r := range m.rows {
 		s := summarize(r.values, exact)
-		verdict := s.verdict(r.atMost)
+		most := r.most(m.unit)
+		verdict := s.verdict(most)
 		if verdict == "over" {
 			over = append(over, r.name)
 		}
 		fmt.Fprintf(w, "%-*s  %12s  %12s  %6.3f  %-14s  %7.2f  %s\n",
-			width, r.name, digits(s.sides[0]), digits(s.sides[1]), s.ratio, s.interval(), r.atMost, verdict)
+			width, r.name, digits(s.sides[0]), digits(s.sides[1]), s.ratio, s.interval(), most, verdict)
 	}
 	return over
 }

@@ -67,6 +67,9 @@ func build(ctx context.Context, o *options, dir string) (sides [2]side, err erro
 	if o.exec != nil {
 		args = append(args, "-static")
 	}
+	if o.inline {
+		args = append(args, "-DINLINE")
+	}
 	cmd := command(ctx, append(append(cc[:1], args...), filepath.Join(root, "testdata", "reference", "reference.c"))...)
 	if _, stderr, err := output(cmd); err != nil {
 		return sides, fmt.Errorf("%s: %w\n%s(headers or static libraries missing? Debian: apt install libc6-dev)", strings.Join(cmd.Args, " "), err, stderr)
