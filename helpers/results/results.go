@@ -139,16 +139,17 @@ func (s *lineScanner) see(line string) {
 		s.passed = true
 	case strings.HasPrefix(line, "Benchmark") && !strings.Contains(line, "--- FAIL: "):
 		s.passed = false
-	case s.failure == "" && failed(line):
+	case s.failure == "" && Failed(line):
 		s.failure, s.failureLine = strings.TrimSpace(line), s.n
 	}
 }
 
-// failed reports whether line is testing's or the runtime's word that a run
+// Failed reports whether line is testing's or the runtime's word that a run
 // failed. When a benchmark fails after its first iteration, testing has
 // already written its name on the same line.
-func failed(line string) bool {
+func Failed(line string) bool {
 	return line == "FAIL" || strings.HasPrefix(line, "FAIL\t") || strings.HasPrefix(line, "panic: ") ||
+		strings.HasPrefix(line, "fatal error: ") || strings.HasPrefix(line, "SIGQUIT: ") ||
 		strings.HasPrefix(line, "--- FAIL: ") ||
 		strings.HasPrefix(line, "Benchmark") && strings.Contains(line, "--- FAIL: ")
 }
