@@ -1,0 +1,164 @@
+package gate
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// Explain writes every step of the verdicts on the benchmark called name, in
+// all its units: the samples, how they were reduced, the test, the correction
+// and the decision. A name that no comparison has is an error.
+func (r *Report) Explain(w io.Writer, name string) error {
+	name = strings.TrimPrefix(name, "Benchmark")
+	var b strings.Builder
+	for _, c := range r.Comparisons {
+		if clean(c.Name) != name && procs.ReplaceAllString(clean(c.Name), "") != name {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		r.explain(&b, c)
+	}
+	if b.Len() == 0 {
+		var near []string
+		for _, c := range r.Comparisons {
+			if n := clean(c.Name); strings.Contains(strings.ToLower(n), strings.ToLower(name)) && !slices.Contains(near, n) {
+				near = append(near, n)
+			}
+		}
+		hint := ""
+		if len(near) > 0 {
+			hint = "; there are " + abbreviate(near)
+		}
+		return fmt.Errorf("no comparison of a benchmark called %q%s", name, hint)
+	}
+	return writeLines(w, b.String())
+}
+
+func (r *Report) explain(b *strings.Builder, c *Comparison) {
+	say := func(format string, args ...any) { fmt.Fprintf(b, format+"\n", args...) }
+	say("%s %s: %s", clean(c.Name), clean(c.Unit), c.label())
+	say("  %s", c.Reason)
+	say("")
+	say("Samples: the median of the lines that each process or boot has")
+	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for _, side := range []struct {
+		label   string
+		samples []*Sample
+		values  []float64
+		series  *series
+		all     []*Sample
+	}{{"old", c.oldSamples, c.oldValues, c.old, r.OldSamples}, {"new", c.newSamples, c.newValues, c.new, r.NewSamples}} {
+		for i, s := range side.samples {
+			lines := ""
+			if l := side.series.lines[slices.Index(side.all, s)]; len(l) > 1 {
+				lines = fmt.Sprintf("of %d lines", len(l))
+			}
+			round := ""
+			if s.Round != nil {
+				round = fmt.Sprintf("round %d", s.Round.Number)
+			}
+			fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\t%s\n", side.label, c.value(side.values[i]), lines, round, clean(s.Name))
+		}
+	}
+	tw.Flush()
+	for _, s := range []struct {
+		label string
+		Summary
+	}{{"old", c.Old}, {"new", c.New}} {
+		bounds := "six samples give the median an interval"
+		if !math.IsInf(s.Lo, 0) {
+			bounds = fmt.Sprintf("95%% interval [%s, %s]", c.value(s.Lo), c.value(s.Hi))
+		}
+		say("  median of %s: %s, %s", s.label, c.value(s.Median), bounds)
+	}
+
+	say("")
+	say("Rule: %s (%s)", clean(c.Rule), clean(c.RulePos))
+	switch {
+	case c.Better == "":
+		say("  nothing says whether lower or higher is better, so it informs only")
+	case c.Gates:
+		say("  %s is better; a regression beyond %s fails", c.Better, percent(c.Threshold))
+	default:
+		say("  %s is better; it informs only", c.Better)
+	}
+
+	say("")
+	if c.Method == "exact" {
+		say("Comparison: declared exact (assume=exact), and all samples of a side agree: compared as numbers")
+		say("  %s against %s: %s", c.value(c.New.Median), c.value(c.Old.Median), c.Change())
+		say("  at least %d samples a side must agree: have %d and %d", exactSamples, c.Old.N, c.New.N)
+	} else {
+		r.explainTest(say, c)
+	}
+
+	say("")
+	limit := 1 + c.Threshold
+	switch c.Better {
+	case "higher":
+		say("Decision: worse is a ratio below %s, better one above %s", number(1/limit), number(limit))
+	case "lower":
+		say("Decision: worse is a ratio above %s, better one below %s", number(limit), number(1/limit))
+	default:
+		say("Decision: changed is a ratio below %s or above %s", number(1/limit), number(limit))
+	}
+	say("  the ratio new/old is %s, its interval [%s, %s]", number(c.Ratio), number(c.Lo), number(c.Hi))
+	say("  %s", c.label())
+	if c.Need > 0 && !c.AtLeast && c.Method != "exact" {
+		say("  %d samples a side would tell, 8 times in 10: from the change as it seems and the spread as the samples show it", c.Need)
+	}
+}
+
+func (r *Report) explainTest(say func(string, ...any), c *Comparison) {
+	if c.exact {
+		say("Declared exact, but %s: compared as distributions", c.spreadOfExact())
+	}
+	exactly := "exactly"
+	if c.test.attainable == nil {
+		exactly = "in the normal approximation"
+	}
+	if c.test.name == "Wilcoxon signed-rank" {
+		say("Comparison: %s over %d rounds, each old against the new of its round; %s", c.test.name, c.Old.N, exactly)
+		say("  sum of the ranks of rounds where new is larger: %s of %s", number(c.test.stat), number(c.test.max))
+	} else {
+		say("Comparison: %s over %d+%d samples; %s", c.test.name, c.Old.N, c.New.N, exactly)
+		say("  pairs of an old and a new sample where new is larger (ties half): %s of %s", number(c.test.stat), number(c.test.max))
+	}
+	if least := c.test.leastP(); least > 0 {
+		say("  p = %s; the smallest possible with these samples is %s", probability(c.P), probability(least))
+	} else {
+		say("  p = %s", probability(c.P))
+	}
+	family := "can fail the gate"
+	if !c.Gates {
+		family = "only inform"
+	}
+	a := c.adjustment
+	say("  family: %d comparisons of distributions that %s; of the %d with no smaller p one has one as small by chance with probability %s",
+		c.Family, family, a.standing, probability(math.Min(1, a.charge)))
+	verdict := "not significant"
+	if c.Adjusted <= r.Alpha {
+		verdict = "significant"
+	}
+	say("  adjusted p = %s (no less than that of a smaller p): %s at %s", probability(c.Adjusted), verdict, number(r.Alpha))
+	what := "ratios of a new to an old sample"
+	switch {
+	case c.shift:
+		what = "differences between a new and an old sample (some values are not positive, so not ratios)"
+	case c.test.name == "Wilcoxon signed-rank":
+		what = "means of two rounds' ratios"
+	}
+	iv := c.interval
+	if iv.rank == 0 {
+		say("  estimate %s: the median of the %d %s; too few samples for an interval of %s", c.Change(), iv.count, what, percent(1-r.Alpha))
+		return
+	}
+	say("  estimate %s: the median of the %d %s,", c.Change(), iv.count, what)
+	say("  between the %d. smallest and the %d. largest of them: confidence %s", iv.rank, iv.rank, percent(math.Round(iv.level*1e4)/1e4))
+}

@@ -1,0 +1,65 @@
+package gate
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Flags defines the options as flags of fs, their names starting with prefix.
+func (o *Options) Flags(fs *flag.FlagSet, prefix string) {
+	fs.StringVar(&o.Thresholds, prefix+"thresholds", "", "read rules from `file`, before the built-in ones")
+	fs.StringVar(&o.Filter, prefix+"filter", "*", "compare only what `expr` matches, such as '.name:/Eventfd/ .unit:ns/op' (benchstat's language)")
+	fs.StringVar(&o.SampleKey, prefix+"sample", "sample", "configuration `key` that tells apart the samples within one file")
+	fs.Func(prefix+"alpha", "`probability` of a false alarm in the whole family of comparisons (default 0.05)", func(s string) (err error) {
+		if o.Alpha, err = strconv.ParseFloat(s, 64); err != nil {
+			return errors.New("want a number")
+		}
+		return checkAlpha(o.Alpha)
+	})
+	fs.Func(prefix+"allow", "configuration `keys` in which results may differ, with commas between: "+strings.Join(comparableKeys[1:], " "), func(s string) error {
+		for _, key := range strings.Split(s, ",") {
+			if err := checkAllowed(key); err != nil {
+				return err
+			}
+			o.Allow = append(o.Allow, key)
+		}
+		return nil
+	})
+	pattern := func(p **regexp.Regexp) func(string) error {
+		return func(s string) (err error) {
+			*p, err = regexp.Compile(s)
+			return err
+		}
+	}
+	fs.Func(prefix+"allow-missing", "what `regexp` matches in 'Name unit' may be missing from new, or from some samples", pattern(&o.AllowMissing))
+	fs.Func(prefix+"allow-equal", "times of what `regexp` matches in 'Name unit' may be equal in all samples", pattern(&o.AllowEqual))
+	fs.BoolVar(&o.AllowCannotTell, prefix+"allow-cannot-tell", false, "pass what the gate cannot tell")
+}
+
+// args returns the options as arguments for a shell, each after a blank.
+func (o *Options) args() string {
+	var b strings.Builder
+	add := func(name, value, unset string) {
+		if value != unset {
+			fmt.Fprintf(&b, " -%s=%s", name, shellQuote(value))
+		}
+	}
+	pattern := func(name string, p *regexp.Regexp) {
+		if p != nil {
+			add(name, p.String(), "")
+		}
+	}
+	add("thresholds", o.Thresholds, "")
+	add("filter", o.Filter, "*")
+	add("sample", o.SampleKey, "sample")
+	add("alpha", fmt.Sprint(o.Alpha), "0.05")
+	add("allow", strings.Join(o.Allow, ","), "")
+	pattern("allow-missing", o.AllowMissing)
+	pattern("allow-equal", o.AllowEqual)
+	add("allow-cannot-tell", fmt.Sprint(o.AllowCannotTell), "false")
+	return b.String()
+}

@@ -1,0 +1,379 @@
+package gate
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"regexp"
+	"strings"
+	"text/tabwriter"
+	"unicode/utf8"
+)
+
+// count returns how many comparisons f holds for.
+func (r *Report) count(f func(*Comparison) bool) int {
+	n := 0
+	for _, c := range r.Comparisons {
+		if f(c) {
+			n++
+		}
+	}
+	return n
+}
+
+// Summary says in one line what was found.
+func (r *Report) Summary() string {
+	gates := func(v Verdict) int {
+		return r.count(func(c *Comparison) bool { return c.Gates && c.Verdict == v })
+	}
+	var parts []string
+	for _, v := range []Verdict{Regression, CannotTell, Improvement, NoChange} {
+		if n := gates(v); n > 0 {
+			what := fmt.Sprintf("%d %s", n, v)
+			if n > 1 && (v == Regression || v == Improvement) {
+				what += "s"
+			}
+			if safe := r.count(func(c *Comparison) bool { return c.Gates && c.Safe }); v == CannotTell && safe > 0 {
+				what += fmt.Sprintf(" (in %d of them a regression is excluded)", safe)
+			}
+			parts = append(parts, what)
+		}
+	}
+	gated := r.count(func(c *Comparison) bool { return c.Gates })
+	s := fmt.Sprintf("%s: of %d gated comparisons %s", r.Outcome, gated, strings.Join(parts, ", "))
+	if informing := len(r.Comparisons) - gated; informing > 0 {
+		s += fmt.Sprintf("; %d inform only", informing)
+	}
+	return s
+}
+
+// finding reports whether a comparison deserves a line of its own.
+func (c *Comparison) finding() bool {
+	return c.Verdict != NoChange && !(c.Verdict == CannotTell && !c.Gates) || c.Method == "exact" && c.Ratio != 1
+}
+
+// label is the verdict as a finding shows it: with whether it fails anything.
+// An exact metric that differs has changed, if not enough to matter.
+func (c *Comparison) label() string {
+	switch {
+	case c.Verdict == NoChange && c.Method == "exact" && c.Ratio != 1:
+		return "within threshold"
+	case c.Gates || c.Verdict == NoChange:
+		return string(c.Verdict)
+	}
+	return string(c.Verdict) + " (informs)"
+}
+
+// WriteText writes the report for a terminal: the findings worst first, a line
+// each, then the table of all comparisons and how to go on from there.
+func (r *Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", r.Summary())
+	b.WriteString(r.versus("%s: %s → %s\n"))
+	if findings := r.findings(); len(findings) > 0 {
+		b.WriteByte('\n')
+		for _, c := range findings {
+			fmt.Fprintf(&b, "%s: %s %s: %s\n", c.label(), r.name(c), clean(c.Unit), c.Reason)
+		}
+	}
+	b.WriteByte('\n')
+	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, strings.Join(columns, "\t"))
+	for _, c := range r.Comparisons {
+		fmt.Fprintln(tw, strings.Join(r.row(c), "\t"))
+	}
+	tw.Flush()
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "\nnote: %s\n", n)
+	}
+	if steps := r.reproduce(); steps != "" {
+		fmt.Fprintf(&b, "\nTo reproduce the worst finding:\n%s", indent(steps))
+	}
+	return writeLines(w, b.String())
+}
+
+// writeLines writes text without the blanks that pad a table's last column.
+func writeLines(w io.Writer, text string) error {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(strings.TrimRight(line, " \n"))
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func indent(s string) string {
+	return "    " + strings.ReplaceAll(strings.TrimSuffix(s, "\n"), "\n", "\n    ") + "\n"
+}
+
+func (r *Report) findings() []*Comparison {
+	var fs []*Comparison
+	for _, c := range r.Comparisons {
+		if c.finding() {
+			fs = append(fs, c)
+		}
+	}
+	return fs
+}
+
+// versus lists what differs between the places that old and new were measured.
+func (r *Report) versus(format string) string {
+	var b strings.Builder
+	for _, s := range r.settings {
+		if s.old != s.new {
+			fmt.Fprintf(&b, format, clean(s.key), orNone(s.old), orNone(s.new))
+		}
+	}
+	return b.String()
+}
+
+var columns = []string{"verdict", "benchmark", "unit", "old", "new", "change", "p", "n", "threshold"}
+
+// row returns a comparison's cells.
+func (r *Report) row(c *Comparison) []string {
+	p := "exact"
+	if c.Method != "exact" {
+		p = probability(c.Adjusted)
+	}
+	n := fmt.Sprintf("%d+%d", c.Old.N, c.New.N)
+	if c.Method == "Wilcoxon signed-rank" {
+		n = fmt.Sprintf("%d rounds", c.Old.N)
+	}
+	return []string{c.label(), r.name(c), clean(c.Unit), c.value(c.Old.Median), c.value(c.New.Median), c.Change(), p, n, percent(c.Threshold)}
+}
+
+// name returns the benchmark's name, with its package's where that is not the
+// same for all.
+func (r *Report) name(c *Comparison) string {
+	if r.packages {
+		return clean(c.Pkg + "." + c.Name)
+	}
+	return clean(c.Name)
+}
+
+// reproduce returns what to do about the worst finding: see how the verdict
+// came about, and measure that benchmark again. It is empty where nothing
+// failed and nothing was left open.
+func (r *Report) reproduce() string {
+	c := r.Comparisons[0]
+	if !c.fails() && !c.blocks() {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "go tool gate -explain %s%s %s %s\n", shellQuote(clean(c.Name)), r.args, shellQuote(r.Old), shellQuote(r.New))
+	fmt.Fprintf(&b, "go test -run '^$' -bench %s%s %s  # on old and on new\n", shellQuote(benchPattern(c.Name)), procsFlag(c.Name), shellQuote(cmp.Or(clean(c.Pkg), ".")))
+	for _, s := range r.settings {
+		if s.old == s.new {
+			fmt.Fprintf(&b, "# %s: %s\n", clean(s.key), clean(s.old))
+		} else {
+			fmt.Fprintf(&b, "# %s: %s in old, %s in new\n", clean(s.key), clean(s.old), clean(s.new))
+		}
+	}
+	return b.String()
+}
+
+// benchPattern returns the pattern for -bench that matches just the one
+// benchmark.
+func benchPattern(name string) string {
+	parts := strings.Split("Benchmark"+procs.ReplaceAllString(clean(name), ""), "/")
+	for i, p := range parts {
+		parts[i] = "^" + regexp.QuoteMeta(p) + "$"
+	}
+	return strings.Join(parts, "/")
+}
+
+func procsFlag(name string) string {
+	if m := procs.FindString(name); m != "" {
+		return " -cpu " + m[1:]
+	}
+	return ""
+}
+
+// maxMarkdown bounds a report in Markdown: GitHub refuses comments beyond
+// 65,536 characters.
+const maxMarkdown = 60_000
+
+// WriteMarkdown writes the report for a pull request.
+func (r *Report) WriteMarkdown(w io.Writer) error {
+	var head, tail strings.Builder
+	fmt.Fprintf(&head, "### Benchmarks: %s\n\n%s\n\n", r.Outcome, r.Summary())
+	if v := r.versus("- %s: `%s` → `%s`\n"); v != "" {
+		head.WriteString(v + "\n")
+	}
+	if steps := r.reproduce(); steps != "" {
+		fmt.Fprintf(&tail, "\nTo reproduce the worst finding:\n\n```sh\n%s```\n", steps)
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&tail, "\n> %s\n", markdown(n))
+	}
+	room := maxMarkdown - utf8.RuneCountInString(head.String()) - utf8.RuneCountInString(tail.String())
+	var list, table strings.Builder
+	left := 0
+	for _, c := range r.findings() {
+		bold := ""
+		if c.fails() || c.blocks() {
+			bold = "**"
+		}
+		line := fmt.Sprintf("- %s%s%s: %s %s: %s\n", bold, c.label(), bold, code(r.name(c)), code(c.Unit), markdown(c.Reason))
+		if room -= utf8.RuneCountInString(line); room < 0 {
+			left++
+			continue
+		}
+		list.WriteString(line)
+	}
+	if left > 0 {
+		fmt.Fprintf(&list, "- and %d findings more than a comment holds\n", left)
+	}
+	left = 0
+	for _, c := range r.Comparisons {
+		cells := r.row(c)
+		cells[1], cells[2] = code(cells[1]), code(cells[2])
+		line := "| " + strings.Join(cells, " | ") + " |\n"
+		if room -= utf8.RuneCountInString(line); room < 0 {
+			left++
+			continue
+		}
+		table.WriteString(line)
+	}
+	if list.Len() > 0 {
+		list.WriteByte('\n')
+	}
+	fmt.Fprintf(&head, "%s<details><summary>All %d comparisons</summary>\n\n| %s |\n|%s\n%s\n", list.String(), len(r.Comparisons),
+		strings.Join(columns, " | "), strings.Repeat("---|", len(columns)), table.String())
+	if left > 0 {
+		fmt.Fprintf(&head, "and %d more than a comment holds\n\n", left)
+	}
+	head.WriteString("</details>\n")
+	_, err := io.WriteString(w, head.String()+tail.String())
+	return err
+}
+
+// code formats text from a file as code in a table of Markdown.
+func code(s string) string {
+	s = strings.ReplaceAll(clean(s), "|", `\|`)
+	if strings.Contains(s, "`") {
+		return "`` " + s + " ``"
+	}
+	return "`" + s + "`"
+}
+
+// markdown keeps text from a file from being read as markup.
+func markdown(s string) string {
+	return markup.ReplaceAllString(s, `\$0`)
+}
+
+var markup = regexp.MustCompile("[\\\\`*_<>|#@\\[\\]]")
+
+// MarshalJSON makes the report a document for other programs. Ratios and
+// bounds that are infinite are null.
+func (r *Report) MarshalJSON() ([]byte, error) {
+	type summary struct {
+		Median  *float64  `json:"median"`
+		Low     *float64  `json:"low"`
+		High    *float64  `json:"high"`
+		Samples []float64 `json:"samples"`
+	}
+	type comparison struct {
+		Verdict   Verdict  `json:"verdict"`
+		Gates     bool     `json:"gates"`
+		Excluded  bool     `json:"regression_excluded"`
+		Package   string   `json:"package,omitempty"`
+		Benchmark string   `json:"benchmark"`
+		Unit      string   `json:"unit"`
+		Better    string   `json:"better,omitempty"`
+		Old       summary  `json:"old"`
+		New       summary  `json:"new"`
+		Ratio     *float64 `json:"ratio"`
+		Low       *float64 `json:"ratio_low"`
+		High      *float64 `json:"ratio_high"`
+		Level     float64  `json:"confidence"`
+		Method    string   `json:"method"`
+		P         float64  `json:"p"`
+		Adjusted  float64  `json:"p_adjusted"`
+		Family    int      `json:"family"`
+		Threshold float64  `json:"threshold"`
+		Rule      string   `json:"rule"`
+		RulePos   string   `json:"rule_position"`
+		Need      int      `json:"samples_needed,omitempty"`
+		AtLeast   bool     `json:"samples_needed_at_least,omitempty"`
+		Reason    string   `json:"reason"`
+	}
+	finite := func(v float64) *float64 {
+		if math.IsInf(v, 0) || math.IsNaN(v) {
+			return nil
+		}
+		return &v
+	}
+	side := func(s Summary, values []float64) summary {
+		return summary{finite(s.Median), finite(s.Lo), finite(s.Hi), values}
+	}
+	type config struct {
+		Old string `json:"old"`
+		New string `json:"new"`
+	}
+	names := func(samples []*Sample) []string {
+		list := []string{}
+		for _, s := range samples {
+			list = append(list, s.Name)
+		}
+		return list
+	}
+	doc := struct {
+		Outcome     Outcome           `json:"outcome"`
+		Exit        int               `json:"exit"`
+		Summary     string            `json:"summary"`
+		Alpha       float64           `json:"alpha"`
+		Old         []string          `json:"old"`
+		New         []string          `json:"new"`
+		Config      map[string]config `json:"config"`
+		Comparisons []comparison      `json:"comparisons"`
+		Notes       []string          `json:"notes"`
+		Reproduce   string            `json:"reproduce,omitempty"`
+	}{
+		Outcome: r.Outcome, Exit: r.Outcome.ExitCode(), Summary: r.Summary(), Alpha: r.Alpha,
+		Old: names(r.OldSamples), New: names(r.NewSamples), Config: make(map[string]config),
+		Comparisons: []comparison{}, Notes: append([]string{}, r.Notes...), Reproduce: r.reproduce(),
+	}
+	for _, s := range r.settings {
+		doc.Config[s.key] = config{s.old, s.new}
+	}
+	for _, c := range r.Comparisons {
+		doc.Comparisons = append(doc.Comparisons, comparison{
+			Verdict: c.Verdict, Gates: c.Gates, Excluded: c.Safe, Package: c.Pkg, Benchmark: c.Name, Unit: c.Unit, Better: c.Better,
+			Old: side(c.Old, c.oldValues), New: side(c.New, c.newValues),
+			Ratio: finite(c.Ratio), Low: finite(c.Lo), High: finite(c.Hi), Level: c.Level,
+			Method: c.Method, P: c.P, Adjusted: c.Adjusted, Family: c.Family,
+			Threshold: c.Threshold, Rule: c.Rule, RulePos: c.RulePos, Need: c.Need, AtLeast: c.AtLeast, Reason: c.Reason,
+		})
+	}
+	return json.Marshal(doc)
+}
+
+// WriteJSON writes the report as a JSON document.
+func (r *Report) WriteJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(r)
+}
+
+// ByBenchmark returns the comparisons grouped by benchmark, the one with the
+// worst verdict first.
+func (r *Report) ByBenchmark() [][]*Comparison {
+	var groups [][]*Comparison
+	index := make(map[[2]string]int)
+	for _, c := range r.Comparisons {
+		key := [2]string{c.Pkg, c.Name}
+		i, ok := index[key]
+		if !ok {
+			i = len(groups)
+			index[key] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], c)
+	}
+	return groups
+}

@@ -1,0 +1,121 @@
+package gate
+
+import (
+	_ "embed"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"golang.org/x/perf/benchfmt"
+	"golang.org/x/perf/benchproc"
+)
+
+// DefaultThresholds is the text of the rules that apply after those of the
+// user's own file, and that show how such a file is written.
+//
+//go:embed thresholds.txt
+var DefaultThresholds string
+
+// builtIn stands in for the file name of the default rules.
+const builtIn = "built-in"
+
+// A rule says how large a change of some results must be to matter, and
+// whether it then fails the gate.
+type rule struct {
+	pos       string // file:line
+	text      string // as written, blanks collapsed
+	unit      *regexp.Regexp
+	threshold float64 // 0.05 is 5 %
+	gate      bool
+	filter    *benchproc.Filter // nil: all results
+	used      bool
+}
+
+// readThresholds returns the rules of the file at path, if any, and after them
+// the default ones.
+func readThresholds(path string) ([]*rule, error) {
+	var rules []*rule
+	var problems problems
+	if path != "" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, &InputError{Problems: []string{err.Error()}}
+		}
+		rules = parseThresholds(path, string(text), &problems)
+		if len(rules) == 0 && len(problems.list) == 0 {
+			problems.add("%s: no rule in this file", path)
+		}
+	}
+	rules = append(rules, parseThresholds(builtIn, DefaultThresholds, &problems)...)
+	return rules, problems.err()
+}
+
+func parseThresholds(name, text string, problems *problems) []*rule {
+	var rules []*rule
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		r, err := parseRule(line)
+		if err != nil {
+			problems.add("%s:%d: %v", name, i+1, err)
+			continue
+		}
+		r.pos = fmt.Sprintf("%s:%d", name, i+1)
+		rules = append(rules, r)
+	}
+	return rules
+}
+
+func parseRule(line string) (*rule, error) {
+	var fields [3]string
+	expr := line
+	for i := range fields {
+		end := strings.IndexFunc(expr, unicode.IsSpace)
+		if end < 0 {
+			end = len(expr)
+		}
+		fields[i], expr = expr[:end], strings.TrimSpace(expr[end:])
+	}
+	if fields[2] == "" {
+		return nil, fmt.Errorf("want UNIT THRESHOLD ACTION [FILTER], have %q", line)
+	}
+	r := &rule{text: strings.TrimSpace(strings.Join(fields[:], " ") + " " + expr)}
+	r.unit = regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(fields[0]), `\*`, ".*") + "$")
+	percent, ok := strings.CutSuffix(fields[1], "%")
+	v, err := strconv.ParseFloat(percent, 64)
+	if !ok || err != nil || !(v >= 0 && v < 1e6) {
+		return nil, fmt.Errorf("threshold %q: want a percentage such as 0.5%%", fields[1])
+	}
+	r.threshold = v / 100
+	switch fields[2] {
+	case "gate":
+		r.gate = true
+	case "inform":
+	default:
+		return nil, fmt.Errorf("action %q: want gate or inform", fields[2])
+	}
+	if expr != "" {
+		if r.filter, err = benchproc.NewFilter(expr); err != nil {
+			return nil, fmt.Errorf("filter %q: %v", expr, err)
+		}
+	}
+	return r, nil
+}
+
+// matches reports whether the rule is for the unit of a result.
+func (r *rule) matches(res *benchfmt.Result, v benchfmt.Value) bool {
+	if !r.unit.MatchString(v.Unit) && (v.OrigUnit == "" || !r.unit.MatchString(v.OrigUnit)) {
+		return false
+	}
+	if r.filter == nil {
+		return true
+	}
+	res.Values = append(res.Values[:0], v)
+	m, err := r.filter.Match(res)
+	return err == nil && m.Any()
+}
