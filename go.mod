@@ -20,6 +20,7 @@ require (
 
 tool (
 	eventbench/helpers/cmd/fidelity
+	eventbench/helpers/cmd/gate
 	eventbench/helpers/cmd/guest
 	eventbench/helpers/cmd/kernels
 	eventbench/helpers/cmd/report

@@ -1,0 +1,163 @@
+// Gate compares two sets of benchmark results and exits with a verdict.
+//
+// Usage:
+//
+//	go tool gate [flags] OLD NEW
+//
+// OLD and NEW hold results in the Go benchmark format: each a file, a
+// directory of *.txt files (or one below which there is one such), a pattern
+// such as 'old-*.txt', or several of these with commas between. Every file is
+// one sample: what one process measured, or one boot of a guest. Run the
+// benchmarks in several processes rather than with -count, old and new in turn,
+// which goes first left to chance:
+//
+//	for i in $(seq 8); do
+//		for arm in $(shuf -e old new); do
+//			./$arm.test -test.run '^$' -test.bench . > $arm-r$i.txt
+//		done
+//	done
+//	go tool gate 'old-*.txt' 'new-*.txt'
+//
+// Files of one directory with rounds in their names, as here, or results with
+// lines "round: 3", are compared round by round once there are rounds enough;
+// that takes out what drifts on the machine. "go doc eventbench/helpers/gate"
+// says how a verdict comes about, and -explain how one did.
+//
+// # Exit status
+//
+//	0  pass: no regression beyond a threshold
+//	1  a regression
+//	2  bad input: no verdict can be drawn; standard error says why
+//	3  cannot tell: too few samples (0 with -allow-cannot-tell)
+//
+// # Thresholds
+//
+// A rule file has lines UNIT THRESHOLD ACTION [FILTER]; -print-thresholds
+// prints the built-in one, which explains itself. The first rule that fits
+// decides, those of the -thresholds file before the built-in ones:
+//
+//	ns/op  10%  gate    /cpus:same
+//	ns/op  20%  inform
+//
+// # What the gate refuses
+//
+// A benchmark or unit that is in OLD and not in NEW, or not in every sample;
+// results that differ in a key on which figures depend (clock, accelerator,
+// qemu, cpu-model, gomaxprocs, sandbox, goos, goarch, cpu, cpus, cpu-quota,
+// cross, smt, governor, virt); samples of one side that differ in their kernel
+// or Go version; runs that failed; files that are truncated, not text, or given
+// twice; values that are no numbers; times that do not vary; and comparisons of
+// which none can fail. -allow, -allow-missing and -allow-equal say what is
+// meant to be so.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"eventbench/helpers/gate"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("gate", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() {
+		fmt.Fprintf(stderr, "Usage: go tool gate [flags] OLD NEW\n\n"+
+			"Compares benchmark results: files, directories of *.txt, patterns, or lists of these with commas between.\n"+
+			"Exits 0: pass, 1: a regression, 2: bad input, 3: cannot tell.\n\n")
+		fs.PrintDefaults()
+	}
+	var o gate.Options
+	o.Flags(fs, "")
+	format := fs.String("format", "text", "write the report as `text`, markdown or json")
+	explain := fs.String("explain", "", "instead of the report, show every step of the verdicts on the benchmark called `name`")
+	printThresholds := fs.Bool("print-thresholds", false, "print the built-in rules and exit")
+
+	var operands []string
+	for {
+		if err := fs.Parse(args); err == flag.ErrHelp {
+			return 0
+		} else if err != nil {
+			return gate.Unreadable.ExitCode()
+		}
+		if fs.NArg() == 0 {
+			break
+		}
+		operands, args = append(operands, fs.Arg(0)), fs.Args()[1:]
+	}
+	bad := func(format string, args ...any) int {
+		fmt.Fprintf(stderr, "gate: "+format+"\n", args...)
+		return gate.Unreadable.ExitCode()
+	}
+	if *printThresholds {
+		if _, err := io.WriteString(stdout, gate.DefaultThresholds); err != nil {
+			return bad("%v", err)
+		}
+		return 0
+	}
+	if len(operands) != 2 {
+		return bad("want two operands, OLD and NEW, have %d (go tool gate -h for help)", len(operands))
+	}
+	write, ok := map[string]func(*gate.Report, io.Writer) error{
+		"text":     (*gate.Report).WriteText,
+		"markdown": (*gate.Report).WriteMarkdown,
+		"json":     (*gate.Report).WriteJSON,
+	}[*format]
+	if !ok {
+		return bad("-format %s: want text, markdown or json", *format)
+	}
+
+	report, err := gate.Compare(operands[0], operands[1], o)
+	if err != nil {
+		for _, line := range strings.Split(err.Error(), "\n") {
+			fmt.Fprintf(stderr, "gate: %s\n", line)
+		}
+		if err := writeProblems(stdout, *format, err); err != nil {
+			return bad("%v", err)
+		}
+		return gate.Unreadable.ExitCode()
+	}
+	if *explain != "" {
+		err = report.Explain(stdout, *explain)
+	} else {
+		err = write(report, stdout)
+	}
+	if err != nil {
+		return bad("%v", err)
+	}
+	return report.Outcome.ExitCode()
+}
+
+// writeProblems makes bad input a document too, where a document was asked
+// for: a comment on a pull request must not be missing just then.
+func writeProblems(w io.Writer, format string, err error) error {
+	problems := []string{err.Error()}
+	var ie *gate.InputError
+	if errors.As(err, &ie) {
+		problems = ie.Problems
+	}
+	switch format {
+	case "json":
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		return e.Encode(struct {
+			Outcome  gate.Outcome `json:"outcome"`
+			Exit     int          `json:"exit"`
+			Problems []string     `json:"problems"`
+		}{gate.Unreadable, gate.Unreadable.ExitCode(), problems})
+	case "markdown":
+		_, err := fmt.Fprintf(w, "### Benchmarks: %s\n\nNo verdict can be drawn:\n\n```\n%s\n```\n", gate.Unreadable, strings.Join(problems, "\n"))
+		return err
+	}
+	return nil
+}
