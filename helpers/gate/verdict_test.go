@@ -1,282 +1,173 @@
 package gate
 
 import (
-	"cmp"
 	"fmt"
-	"math"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
-
-	"golang.org/x/perf/benchfmt"
-	"golang.org/x/perf/benchunit"
 )
 
-// The tests in this file simulate whole verdicts. They show what the
-// statistics do when their assumptions hold; what the gate does on real systems
-// is another question, which only runs of real systems answer.
-
-// A world says how a simulated system measures.
-type world struct {
-	benchmarks int
-	samples    int     // a side
-	lines      int     // of each benchmark in a sample
-	process    float64 // spread between processes
-	line       float64 // spread between the lines of a process
-	drift      float64 // step of the random walk between rounds
-	rounds     bool    // the results say which round they are of
-	outliers   float64 // share of samples that read 7 % more
-	unit       string
-	value      float64             // of each benchmark on the old side; 0 is 1000
-	change     func(i int) float64 // ratio new/old of benchmark i
-}
-
-// judge measures both sides once and returns the verdict.
-func (w world) judge(t testing.TB, o Options, r *rand.Rand) *Report {
-	t.Helper()
-	g, err := o.gate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.read(newSide("", ""), strings.NewReader("Unit mean-instrs/op better=lower\nUnit instrs/op better=lower assume=exact\nBenchmarkX 1 1 x\n"), "units")
-	old, new := w.side("old"), w.side("new")
-	drift := 0.0
-	for round := range w.samples {
-		drift = 0.8*drift + w.drift*r.NormFloat64()
-		w.measure(r, old, round, drift, false)
-		w.measure(r, new, round, drift, true)
-	}
-	report, err := g.judge(old, new)
-	if err != nil {
-		t.Fatalf("bad input: %v", err)
-	}
-	return report
-}
-
-func (w world) side(label string) *side {
-	s := newSide(label, label)
-	for i := range w.samples {
-		sample := &Sample{Name: fmt.Sprint(label, i), pkgs: map[string]bool{"": true}, most: w.lines}
-		if w.rounds {
-			sample.Round = &Round{Number: i}
+// TestVerdicts gives the gate samples for which the right verdict can be seen.
+func TestVerdicts(t *testing.T) {
+	const meta = "Unit count better=lower assume=exact\nUnit speed better=higher\nUnit cost better=lower\n"
+	texts := func(unit string, values []float64) []string {
+		var files []string
+		for _, v := range values {
+			files = append(files, fmt.Sprintf("%sBenchmarkX 1 %v %s\nBenchmarkGated 1 1 count\n", meta, v, unit))
 		}
-		s.samples = append(s.samples, sample)
+		return files
 	}
-	unit := benchfmt.Value{Unit: w.unit}
-	if _, tidy := benchunit.Tidy(1, w.unit); tidy != w.unit {
-		unit = benchfmt.Value{Unit: tidy, OrigUnit: w.unit}
-	}
-	for i := range w.benchmarks {
-		name := fmt.Sprint("B", i)
-		b := &bench{name: name, rep: &benchfmt.Result{Name: benchfmt.Name(name)}, series: []*series{{unit: unit, lines: make([][]float64, w.samples)}}}
-		s.benches[b.key()] = b
-	}
-	return s
-}
-
-// measure runs all benchmarks in one process.
-func (w world) measure(r *rand.Rand, s *side, sample int, drift float64, changed bool) {
-	outlier := 0.0
-	if r.Float64() < w.outliers {
-		outlier = 0.07
-	}
-	for i, b := range s.sorted() {
-		value := cmp.Or(w.value, 1000)
-		if changed && w.change != nil {
-			value *= w.change(i)
-		}
-		value *= math.Exp(w.process*r.NormFloat64() + drift + outlier)
-		factor, _ := benchunit.Tidy(1, w.unit)
-		for range w.lines {
-			b.series[0].lines[sample] = append(b.series[0].lines[sample], factor*value*math.Exp(w.line*r.NormFloat64()))
-		}
-	}
-}
-
-// mustJudge returns the report on the sides, each sample a file.
-func mustJudge(t testing.TB, o Options, old, new []string) *Report {
-	t.Helper()
-	report, err := judgeTexts(o, old, new)
-	if err != nil {
-		t.Fatalf("bad input: %v", err)
-	}
-	return report
-}
-
-func judgeTexts(o Options, old, new []string) (*Report, error) {
-	g, err := o.gate()
-	if err != nil {
-		return nil, err
-	}
-	oldSide, newSide := newSide("old", "old"), newSide("new", "new")
-	for i, text := range old {
-		g.read(oldSide, strings.NewReader(text), fmt.Sprintf("old/%d.txt", i))
-	}
-	for i, text := range new {
-		g.read(newSide, strings.NewReader(text), fmt.Sprintf("new/%d.txt", i))
-	}
-	return g.judge(oldSide, newSide)
-}
-
-// simulate returns the share of trials in which hit holds.
-func simulate(t *testing.T, trials int, o Options, w world, hit func(*Report) bool) float64 {
-	t.Helper()
-	r := rand.New(rand.NewPCG(1, uint64(trials)))
-	hits := 0
-	for range trials {
-		if hit(w.judge(t, o, r)) {
-			hits++
-		}
-	}
-	return float64(hits) / float64(trials)
-}
-
-func anyOf(v Verdict) func(*Report) bool {
-	return func(r *Report) bool { return r.count(func(c *Comparison) bool { return c.Verdict == v }) > 0 }
-}
-
-// TestFalseAlarms simulates two equal systems.
-func TestFalseAlarms(t *testing.T) {
-	t.Parallel()
-	noThreshold := mustThresholds(t, "* 0% gate\n")
-	check := func(name string, o Options, w world, trials int, most float64) {
+	rules := mustThresholds(t, "free 0% gate\n* 5% gate\n")
+	// check judges X in the unit, with a threshold of 5 %.
+	check := func(unit string, old, new []float64, want Verdict, safe bool, need int, reason string) {
 		t.Helper()
-		got := simulate(t, trials, o, w, anyOf(Regression))
-		sd := math.Sqrt(most * (1 - most) / float64(trials))
-		if got > most+3*sd {
-			t.Errorf("%s: regressions in %.3f of all runs, want at most %.3f", name, got, most)
-		} else {
-			t.Logf("%s: regressions in %.3f of all runs", name, got)
-		}
-	}
-	// Without a threshold only the correction for the family stands between
-	// noise and an alarm: one family in 40 in either direction.
-	w := world{benchmarks: 20, samples: 7, lines: 2, process: 0.02, line: 0.01, unit: "ns/op"}
-	check("no threshold", Options{Thresholds: noThreshold}, w, 200, 0.025)
-	w.rounds, w.drift, w.samples, w.benchmarks = true, 0.05, 14, 12
-	check("no threshold, rounds, drift", Options{Thresholds: noThreshold}, w, 150, 0.025)
-	// As it is used.
-	check("defaults, wall", Options{}, world{benchmarks: 20, samples: 10, lines: 1, process: 0.05, unit: "ns/op"}, 60, 0.001)
-	check("defaults, counted", Options{}, world{benchmarks: 20, samples: 8, lines: 3, process: 0.001, line: 0.0005, outliers: 0.01, unit: "mean-instrs/op"}, 60, 0.001)
-}
-
-// TestOneProcess simulates equal systems measured in one process a side, with
-// as many lines as go test -count 10 gives: taken for samples they alarm in
-// half of all cases, and the gate must not be led to that.
-func TestOneProcess(t *testing.T) {
-	w := world{benchmarks: 1, samples: 1, lines: 10, process: 0.01, line: 0.01, unit: "ns/op"}
-	r := rand.New(rand.NewPCG(1, 1))
-	const trials = 400
-	naive := 0
-	for range trials {
-		report := w.judge(t, Options{}, r)
-		c := report.Comparisons[0]
-		if c.Verdict != CannotTell || c.Need < 4 {
-			t.Fatalf("one process a side: got %q with a need of %d, want cannot tell and a need of at least 4", c.Verdict, c.Need)
-		}
-		if len(report.Notes) == 0 || !strings.Contains(report.Notes[0], "lines of one process") {
-			t.Fatalf("one process a side: got notes %q, want one on lines and samples", report.Notes)
-		}
-		if mannWhitney(c.old.lines[0], c.new.lines[0]).p < 0.05 {
-			naive++
-		}
-	}
-	if got := float64(naive) / trials; got < 0.4 {
-		t.Errorf("lines taken for samples alarm in %.2f of all runs, want the half that this test is about", got)
-	} else {
-		t.Logf("lines taken for samples: p < .05 in %.2f of all runs of equal systems", got)
-	}
-}
-
-// TestPower simulates regressions that must be found.
-func TestPower(t *testing.T) {
-	t.Parallel()
-	planted := func(ratio float64) func(int) float64 {
-		return func(i int) float64 {
-			if i == 0 {
-				return ratio
-			}
-			return 1
-		}
-	}
-	check := func(name string, w world, want float64) {
-		t.Helper()
-		got := simulate(t, 60, Options{}, w, func(r *Report) bool {
-			for _, c := range r.Comparisons {
-				if c.Name == "B0" {
-					return c.Verdict == Regression && r.Outcome == Fail
-				}
-			}
-			return false
-		})
-		if got < want {
-			t.Errorf("%s: found in %.2f of all runs, want %.2f", name, got, want)
-		} else {
-			t.Logf("%s: found in %.2f of all runs", name, got)
-		}
-	}
-	check("+10 % at a spread of 2 %, 8 samples",
-		world{benchmarks: 10, samples: 8, lines: 1, process: 0.02, unit: "ns/op", change: planted(1.1)}, 0.9)
-	check("+10 % at a spread of 2 %, 10 samples",
-		world{benchmarks: 10, samples: 10, lines: 1, process: 0.02, unit: "ns/op", change: planted(1.1)}, 0.95)
-	check("+10 % at a spread of 5 %, 30 samples",
-		world{benchmarks: 10, samples: 30, lines: 1, process: 0.05, unit: "ns/op", change: planted(1.1)}, 0.8)
-	check("+10 % at a spread of 2 % and a drift of 10 %, 16 rounds",
-		world{benchmarks: 10, samples: 16, lines: 1, process: 0.02, drift: 0.1, rounds: true, unit: "ns/op", change: planted(1.1)}, 0.95)
-	check("+0.5 % in a counted mean at a spread of 0.1 %, 8 samples, 1 in 100 of them off",
-		world{benchmarks: 10, samples: 8, lines: 3, process: 0.001, outliers: 0.01, unit: "mean-instrs/op", change: planted(1.005)}, 0.85)
-	check("+0.5 % in a counted mean at a spread of 0.1 %, 10 samples, 1 in 100 of them off",
-		world{benchmarks: 10, samples: 10, lines: 3, process: 0.001, outliers: 0.01, unit: "mean-instrs/op", change: planted(1.005)}, 0.95)
-	check("+1 in an exact count of 192, 6 samples",
-		world{benchmarks: 10, samples: 6, lines: 3, unit: "instrs/op", value: 192, change: planted(193.0 / 192)}, 1)
-}
-
-// TestNeed checks the number of samples that a verdict asks for: with as many,
-// the gate can tell most of the time.
-func TestNeed(t *testing.T) {
-	t.Parallel()
-	r := rand.New(rand.NewPCG(2, 2))
-	check := func(process, ratio float64, want Verdict) {
-		t.Helper()
-		w := world{benchmarks: 1, samples: 6, lines: 1, process: process, unit: "ns/op", change: func(int) float64 { return ratio }}
-		asked, told, sum := 0, 0, 0
-		for range 80 {
-			c := w.judge(t, Options{}, r).Comparisons[0]
-			if c.Verdict != CannotTell || c.Safe || c.Need == 0 {
+		r := mustJudge(t, Options{Thresholds: rules}, texts(unit, old), texts(unit, new))
+		for _, c := range r.Comparisons {
+			if c.Name != "X" {
 				continue
 			}
-			asked++
-			sum += c.Need
-			more := w
-			more.samples = c.Need
-			c = more.judge(t, Options{}, r).Comparisons[0]
-			if c.Verdict == want || want == NoChange && c.Safe {
-				told++
+			if c.Verdict != want || c.Safe != safe || c.Need != need || !regexp.MustCompile(reason).MatchString(c.Reason) {
+				t.Errorf("%s, old %v, new %v: got\n\t%s, safe %v, need %d: %s\nwant\n\t%s, safe %v, need %d: %s",
+					unit, old, new, c.Verdict, c.Safe, c.Need, c.Reason, want, safe, need, reason)
 			}
-		}
-		if asked < 15 {
-			t.Fatalf("spread %v, ratio %v: cannot tell in %d of 80 runs, want more to judge by", process, ratio, asked)
-		}
-		got := float64(told) / float64(asked)
-		if got < 0.6 {
-			t.Errorf("spread %v, ratio %v: with the %d samples asked for on average it tells in %.2f, want 0.6", process, ratio, sum/asked, got)
-		} else {
-			t.Logf("spread %v, ratio %v: with the %d samples asked for on average it tells in %.2f", process, ratio, sum/asked, got)
+			checkReport(t, r)
 		}
 	}
-	check(0.05, 1, NoChange)
-	check(0.05, 1.13, Regression)
-	check(0.03, 1.1, Regression)
+	repeat := func(v float64, n int) []float64 {
+		values := make([]float64, n)
+		for i := range values {
+			values[i] = v
+		}
+		return values
+	}
+	spread := func(center, step float64, n int) []float64 {
+		values := make([]float64, n)
+		for i := range values {
+			values[i] = center + step*(float64(i)-float64(n-1)/2)
+		}
+		return values
+	}
+
+	// Exact: numbers.
+	check("count", repeat(1163, 8), repeat(1163, 8), NoChange, false, 0, `^identical in all 8\+8 samples$`)
+	check("count", repeat(1163, 8), repeat(1164, 8), NoChange, false, 0, `^\+1 count \(\+0.09%\); exact, in 8\+8 samples, and within the threshold of 5%$`)
+	check("count", repeat(100, 6), repeat(105, 6), NoChange, false, 0, `^\+5 count \(\+5.00%\); exact`)
+	check("count", repeat(100, 6), repeat(106, 6), Regression, false, 0, `^\+6 count \(\+6.00%\), beyond the threshold of 5%; exact, in 6\+6 samples$`)
+	check("count", repeat(106, 6), repeat(100, 6), Improvement, false, 0, `^-6 count \(-5.66%\), beyond`)
+	check("count", repeat(0, 6), repeat(1, 6), Regression, false, 0, `^\+1 count \(\+∞%\), beyond`)
+	check("count", repeat(23.5, 6), repeat(47, 6), Regression, false, 0, `^\+23.5 count \(\+100.00%\)`)
+	check("count", repeat(1e12, 6), repeat(1e12+1, 6), NoChange, false, 0, `^\+1 count \(\+0.00%\); exact`)
+	check("count", repeat(100, 5), repeat(106, 6), CannotTell, false, 6, `^\+6 count \(\+6.00%\) in 5\+6 samples that agree, too few .*; 6 samples a side would tell$`)
+	check("count", repeat(100, 1), repeat(100, 1), CannotTell, false, 6, `too few`)
+	// Exact in name only.
+	check("count", repeat(1163, 8), append(repeat(1163, 7), 1187), NoChange, false, 0, `^declared exact, but new ranges from 1163 to 1187; judged as a distribution: \+0.00% \[\+0.00%, \+0.00%\], within`)
+	check("count", append(repeat(100, 7), 130), repeat(110, 8), Regression, false, 0, `^declared exact, but old ranges from 100 to 130; judged as a distribution: \+10.00% \[\+10.00%, \+10.00%\], beyond the threshold of 5%; p 0.0014, 8\+8 samples$`)
+
+	// Distributions.
+	check("cost", spread(100, 1, 8), spread(100.2, 1, 8), NoChange, false, 0, `^\+0.20% \[-2.73%, \+3.22%\], within the threshold of 5%; 8\+8 samples$`)
+	check("cost", spread(100, 1, 8), spread(115, 1, 8), Regression, false, 0, `^\+15.0\d% \[\+11.\d\d%, \+18.\d\d%\], beyond the threshold of 5%; p 0.00016, 8\+8 samples$`)
+	check("cost", spread(115, 1, 8), spread(100, 1, 8), Improvement, false, 0, `^-13.0\d% \[.*\], beyond the threshold of 5%; p 0.00016, 8\+8 samples$`)
+	check("cost", spread(100, 1, 8), spread(105, 1, 8), CannotTell, false, 0, `^\+5.0\d% \[.*\] may be within the threshold of 5% or beyond; 8\+8 samples; more than 1000 samples a side would be needed, so wide is the spread`)
+	check("cost", spread(100, 1, 8), spread(108, 1, 8), CannotTell, false, 17, `^\+8.0\d% \[.*\] may be within .*; 17 samples a side would tell$`)
+	check("cost", spread(100, 1, 8), spread(93, 1, 8), CannotTell, true, 27, `^-7.00% \[.*\]: no regression beyond 5%, but an improvement or no change; 8\+8 samples; 27 samples a side would tell$`)
+	check("cost", spread(100, 1, 3), spread(130, 1, 3), CannotTell, false, 4, `^\+30.\d\d%: 3\+3 samples are too few for an interval; 4 samples a side would tell$`)
+	check("cost", []float64{100}, []float64{130}, CannotTell, false, 4, `^\+30.00%: 1\+1 samples are too few for an interval; at least 4 samples a side are needed$`)
+	check("speed", spread(100, 1, 8), spread(115, 1, 8), Improvement, false, 0, `^\+15.0\d% `)
+	check("speed", spread(115, 1, 8), spread(100, 1, 8), Regression, false, 0, `^-13.0\d% `)
+	check("speed", spread(100, 1, 8), spread(107, 1, 8), CannotTell, true, 37, `no regression beyond 5%`)
+	check("other", spread(100, 1, 8), spread(100.2, 1, 8), NoChange, false, 0, `within`)
+	check("other", spread(100, 1, 8), spread(130, 1, 8), Changed, false, 0, `beyond`)
+	check("other", spread(100, 1, 8), spread(70, 1, 8), Changed, false, 0, `beyond`)
+
+	// Ties, and values that have no ratio.
+	check("cost", repeat(100, 8), repeat(110, 8), Regression, false, 0, `^\+10.00% \[\+10.00%, \+10.00%\], beyond .*; p 0.00016`)
+	check("cost", repeat(0, 8), repeat(0, 8), NoChange, false, 0, `^0 \[0, 0\] cost, within`)
+	check("cost", repeat(0, 8), append(repeat(0, 7), 1), NoChange, false, 0, `^0 \[0, 0\] cost, within`)
+	check("cost", repeat(0, 8), repeat(2, 8), Regression, false, 0, `^\+2 \[\+2, \+2\] cost, beyond the threshold of 5%; p 0.00016`)
+	check("cost", repeat(2, 8), repeat(0, 8), Improvement, false, 0, `^-100.00% \[-100.00%, -100.00%\], beyond`)
+	check("cost", repeat(0, 2), repeat(2, 2), CannotTell, false, 4, `^\+2 cost: 2\+2 samples are too few for an interval; at least 4`)
+	check("cost", []float64{0, 0, 0, 0, 1, 1, 1, 1}, []float64{0, 0, 0, 1, 1, 1, 1, 1}, CannotTell, false, 0, `^\+0.00% \[\+0.00%, \+200.00%\] may be .*; more than 1000 samples`)
+	check("cost", spread(-10, 1, 8), spread(10, 1, 8), Regression, false, 0, `^\+20 \[.*\] cost, beyond`)
+	check("cost", []float64{0, 100, 101, 102, 103, 104, 105, 106}, spread(150, 1, 8), Regression, false, 0, `^\+4\d.\d\d% \[.*\], beyond`)
+
+	// A threshold of nothing.
+	check("free", repeat(3, 8), repeat(3, 8), NoChange, false, 0, `within the threshold of 0%`)
 }
 
-// mustThresholds writes a file of rules and returns its path.
-func mustThresholds(t testing.TB, rules string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "thresholds.txt")
-	if err := os.WriteFile(path, []byte(rules), 0o666); err != nil {
-		t.Fatal(err)
+// TestOutcome checks what decides over the whole.
+func TestOutcome(t *testing.T) {
+	check := func(o Options, new string, want Outcome, code int) {
+		t.Helper()
+		old := vary(8, "Unit cost better=lower\nUnit lag better=lower\n", "BenchmarkX 1 1$ cost 1$ lag 5 rank")
+		r := mustJudge(t, o, old, vary(8, "", new))
+		if r.Outcome != want || r.Outcome.ExitCode() != code {
+			t.Errorf("new %q: got %s, exit %d, want %s, exit %d", new, r.Outcome, r.Outcome.ExitCode(), want, code)
+		}
 	}
-	return path
+	o := Options{Thresholds: mustThresholds(t, "lag 5% inform\n")}
+	check(o, "BenchmarkX 1 1$ cost 1$ lag 5 rank", Pass, 0)
+	check(o, "BenchmarkX 1 1$ cost 9$ lag 9 rank", Pass, 0)
+	check(o, "BenchmarkX 1 1$ cost 1$ lag 6 rank", Pass, 0)
+	check(o, "BenchmarkX 1 2$ cost 1$ lag 5 rank", Fail, 1)
+	check(o, "BenchmarkX 1 12$ cost 1$ lag 5 rank", Fail, 1)
+	check(Options{}, "BenchmarkX 1 1$ cost 12$ lag 5 rank", Fail, 1)
+	check(Options{Thresholds: mustThresholds(t, "* 0.1% gate\n")}, "BenchmarkX 1 1$ cost 1$ lag 5 rank", Undecided, 3)
+	check(Options{Thresholds: mustThresholds(t, "* 0.1% gate\n"), AllowCannotTell: true}, "BenchmarkX 1 1$ cost 1$ lag 5 rank", Pass, 0)
+	// A regression counts for more than what cannot be told.
+	check(Options{Thresholds: mustThresholds(t, "* 0.1% gate\n")}, "BenchmarkX 1 2$ cost 1$ lag 5 rank", Fail, 1)
+}
+
+func TestThresholds(t *testing.T) {
+	// check parses a file of rules and wants a problem, or none.
+	check := func(text, want string) {
+		t.Helper()
+		var ps problems
+		parseThresholds("rules", text, &ps)
+		if got := strings.Join(ps.list, "\n"); !regexp.MustCompile("^" + want + "$").MatchString(got) {
+			t.Errorf("%q: got problems %q, want %q", text, got, want)
+		}
+	}
+	check("# comment\n\n  ns/op\t5% gate\r\n", "")
+	check(`ns/op 5% gate /cpus:(cross OR free)  note:"two  blanks"`, "")
+	check("ns/op 5%\n", `rules:1: want UNIT THRESHOLD ACTION \[FILTER\], have "ns/op 5%"`)
+	check("\nns/op 5 gate", `rules:2: threshold "5": want a percentage such as 0.5%`)
+	check("ns/op -5% gate", `rules:1: threshold "-5%": .*`)
+	check("ns/op NaN% gate", `rules:1: threshold "NaN%": .*`)
+	check("ns/op 5% fail", `rules:1: action "fail": want gate or inform`)
+	check("ns/op 5% gate (a:b", `rules:1: filter "\(a:b": (?s:.*)`)
+	check("ns/op 5% fail\nns/op gate 5%", `rules:1: action.*\nrules:2: threshold.*`)
+
+	// rule wants X's line to be judged by the rule.
+	rule := func(rules, header, line, want string) {
+		t.Helper()
+		r := mustJudge(t, Options{Thresholds: mustThresholds(t, rules)}, vary(3, header+"BenchmarkGated 1 $ B/op\n", line), vary(3, header+"BenchmarkGated 1 $ B/op\n", line))
+		for _, c := range r.Comparisons {
+			if c.Name != "Gated" && c.Name != "Gated-2" && c.Rule != want {
+				t.Errorf("rules %q, %q: got rule %q, want %q", rules, header+line, c.Rule, want)
+			}
+		}
+	}
+	rule("B/op 3% gate", "", "BenchmarkX 1 $ ns/op", "ns/op 5% gate")
+	rule("ns/op 3% gate", "", "BenchmarkX 1 $ ns/op", "ns/op 3% gate")
+	rule("sec/op 3% gate", "", "BenchmarkX 1 $ ns/op", "sec/op 3% gate")
+	rule("ns/op 3% gate clock:instrs\nns/op 4% gate kernel:6.12", "kernel: 6.12\n", "BenchmarkX 1 $ ns/op", "ns/op 4% gate kernel:6.12")
+	rule("B/op 9% gate\np*-ns 3% gate", "", "BenchmarkX 1 $ p99-latency-ns", "p*-ns 3% gate")
+	// The built-in ones.
+	builtin := func(header, line, want string) {
+		t.Helper()
+		rule("B/op 1% gate", header, line, want)
+	}
+	builtin("", "BenchmarkEventfdRoundTrip/peer=process/cpus=cross-2 1 $ ns/op", "ns/op 10% inform /cpus:(cross OR free) -virt:none")
+	builtin("virt: kvm\n", "BenchmarkEventfdRoundTrip/peer=process/cpus=free-2 1 $ ns/op", "ns/op 10% inform /cpus:(cross OR free) -virt:none")
+	builtin("virt: none\n", "BenchmarkEventfdRoundTrip/peer=process/cpus=cross-2 1 $ ns/op", "ns/op 5% gate")
+	builtin("virt: kvm\n", "BenchmarkEventfdRoundTrip/peer=process/cpus=same-2 1 $ ns/op", "ns/op 5% gate")
+	builtin("", "BenchmarkEventfdSelf 1 $ instrs/op", "instrs/op 0.3% gate")
+	builtin("", "BenchmarkEventfdSelf 1 $ mean-instrs/op", "mean-instrs/op 0.3% gate")
+	builtin("", "BenchmarkEventfdRoundTrip/peer=thread/cpus=same 1 $ instrs/op", "instrs/op 1% gate /peer:/./")
+	builtin("", "BenchmarkEventfdRoundTrip/peer=thread/cpus=cross 1 $ mean-instrs/op", "mean-instrs/op 5% gate /cpus:(cross OR free)")
+	builtin("", "BenchmarkX 1 $ p50-latency-instrs", "*-latency-instrs 5% inform")
+	builtin("", "BenchmarkX 1 $ p99.9-latency-ns", "*-latency-* 25% inform")
+	builtin("", "BenchmarkX 1 $ MB/s", "*/s 5% inform")
+	builtin("", "BenchmarkX 1 $ delivered/op", "delivered/op 10% inform")
+	builtin("", "BenchmarkX 1 $ sent/op", "* 10% gate")
 }

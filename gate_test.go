@@ -1,0 +1,108 @@
+//go:build linux
+
+package eventbench
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"eventbench/helpers/gate"
+)
+
+// The flags of TestGate. Those that go tool gate has too start with "gate.".
+var (
+	gateOld     = flag.String("old", "", "TestGate: the `results` to compare with: a file, a directory or a list")
+	gateNew     = flag.String("new", "", "TestGate: the `results` to judge")
+	gateOptions gate.Options
+)
+
+func init() { gateOptions.Flags(flag.CommandLine, "gate.") }
+
+// TestGate is the verdict of go tool gate as tests, so that whatever shows test
+// results shows which benchmark became worse and why:
+//
+//	go test -run TestGate -old results/old -new results/new
+//
+// Every benchmark is a subtest with one below it for each unit. A regression
+// fails, what cannot be told is skipped with its reason, bad input fails the
+// test as a whole.
+func TestGate(t *testing.T) {
+	if *gateOld == "" && *gateNew == "" {
+		t.Skip("nothing to compare: go test -run TestGate -old RESULTS -new RESULTS")
+	}
+	if *gateOld == "" || *gateNew == "" {
+		t.Fatalf("want both -old and -new, have -old=%q -new=%q", *gateOld, *gateNew)
+	}
+	report, err := gate.Compare(*gateOld, *gateNew, gateOptions)
+	if err != nil {
+		t.Fatalf("bad input:\n%v", err)
+	}
+	t.Log(report.Summary())
+	for _, note := range report.Notes {
+		t.Log("note: " + note)
+	}
+	for _, group := range report.ByBenchmark() {
+		t.Run(group[0].Name, func(t *testing.T) {
+			for _, c := range group {
+				t.Run(c.Unit, func(t *testing.T) { showVerdict(t, c) })
+			}
+		})
+	}
+}
+
+func showVerdict(t *testing.T, c *gate.Comparison) {
+	switch {
+	case !c.Gates:
+		t.Logf("%s (informs): %s", c.Verdict, c.Reason)
+	case c.Verdict == gate.Regression:
+		t.Errorf("%s: %s", c.Verdict, c.Reason)
+	case c.Verdict == gate.CannotTell && !c.Safe:
+		t.Skipf("%s: %s", c.Verdict, c.Reason)
+	default:
+		t.Logf("%s: %s", c.Verdict, c.Reason)
+	}
+}
+
+// TestVerdictsAsTests runs TestGate as go test does, on the results of real
+// runs.
+func TestVerdictsAsTests(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const runs = "helpers/gate/testdata/"
+	check := func(pass bool, want string, args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), self, append([]string{"-test.run=^TestGate$", "-test.v"}, args...)...)
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		if (err == nil) != pass || !regexp.MustCompile("(?m)"+want).Match(out) {
+			t.Errorf("%q: error %v, want a pass: %v, and output that matches %s:\n%s", args, err, pass, want, out)
+		}
+	}
+	check(false, `^ +--- FAIL: TestGate/EventfdSelf-2/ns/op`, "-old="+runs+"files/old", "-new="+runs+"files/slow")
+	check(false, `regression: \+70\.92% \[\+50\.00%, \+104\.93%\], beyond the threshold of 5%`, "-old="+runs+"files/old", "-new="+runs+"files/slow")
+	check(false, `cannot tell: .*of 5% or beyond; 8\+8 samples(?s:.*)\n +--- SKIP: TestGate/Null-2/ns/op`, "-old="+runs+"files/old", "-new="+runs+"files/slow")
+	check(true, `^ +--- PASS: TestGate/EventfdSelf-2/ns/op.*`, "-old="+runs+"files/slow", "-new="+runs+"files/old")
+	check(true, `regression \(informs\): -21\.64%`, "-old="+runs+"host/old.txt", "-new="+runs+"host/slow.txt", "-gate.filter=.name:PipeSelf", "-gate.thresholds="+mustRuleFile(t, "MB/s 5% inform\n* 90% gate\n"))
+	check(false, `bad input:\n +new: stat nowhere: no such file`, "-old="+runs+"files/old", "-new=nowhere")
+	check(false, `want both -old and -new`, "-new=nowhere")
+	check(true, `^--- SKIP: TestGate `)
+}
+
+func mustRuleFile(t testing.TB, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "file.txt")
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

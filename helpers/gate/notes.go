@@ -1,0 +1,94 @@
+package gate
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// note collects what a reader of the verdicts should know about the input.
+func (g *gate) note(r *Report, old, new *side) {
+	note := func(format string, args ...any) { r.Notes = append(r.Notes, clean(fmt.Sprintf(format, args...))) }
+
+	for _, key := range slices.Sorted(maps.Keys(old.config)) {
+		o, n := old.config[key], new.config[key]
+		if n == nil || len(o.values) != 1 || len(n.values) != 1 || o.values[0]+n.values[0] == "" || slices.Contains(perSampleKeys, key) {
+			continue
+		}
+		r.settings = append(r.settings, setting{key, o.values[0], n.values[0]})
+	}
+	var repeated []string
+	for _, s := range []*side{old, new} {
+		if len(s.samples) == 1 && s.samples[0].most > 1 {
+			repeated = append(repeated, fmt.Sprintf("%s holds up to %d lines of a benchmark", s.samples[0].Name, s.samples[0].most))
+		}
+	}
+	if len(repeated) > 0 {
+		note("%s. The lines of one process (go test -count) are one sample: they share what differs between processes, memory layout, core and heap, "+
+			"and counted as so many measurements would be believed too easily. Run several processes, a file each (or >> one file), old and new in turn.",
+			strings.Join(repeated, ", and "))
+	}
+	for _, s := range []*side{old, new} {
+		for _, key := range slices.Sorted(maps.Keys(s.config)) {
+			c := s.config[key]
+			if len(c.values) > 1 && !slices.Contains(perSampleKeys, key) && key != g.SampleKey && !slices.Contains(comparableKeys, key) {
+				note("the samples of %s differ in %s: %q in %s, %q in %s", s.label, key, c.values[0], c.where[0], c.values[1], c.where[1])
+			}
+		}
+	}
+	var added []string
+	for _, b := range new.sorted() {
+		ob := old.benches[b.key()]
+		if ob == nil {
+			added = append(added, b.name)
+			continue
+		}
+		for _, s := range b.series {
+			if ob.find(s.unit.Unit) == nil {
+				added = append(added, b.name+" "+written(s))
+			}
+		}
+	}
+	if len(added) > 0 {
+		note("new, and not in %s to be compared with: %s", old.arg, abbreviate(added))
+	}
+	var directionless, missing []string
+	wall := false
+	for _, c := range r.Comparisons {
+		if c.Better == "" && !slices.Contains(directionless, c.Unit) {
+			directionless = append(directionless, c.Unit)
+		}
+		if c.Old.N < len(old.samples) || c.New.N < len(new.samples) {
+			missing = append(missing, c.Name+" "+c.Unit)
+		}
+		wall = wall || c.Gates && strings.Contains(c.old.unit.Unit, "sec") && !c.paired
+	}
+	if len(directionless) > 0 {
+		note("without a direction (no line \"Unit X better=lower\" in the results), so that they fail nothing: %s", abbreviate(directionless))
+	}
+	if len(missing) > 0 && g.AllowMissing != nil {
+		note("not in every sample, as allowed: %s", abbreviate(missing))
+	}
+	for _, rule := range g.rules {
+		if !rule.used && !strings.HasPrefix(rule.pos, builtIn) {
+			note("%s: this rule fits no result here, or an earlier one takes them: %s", rule.pos, rule.text)
+		}
+	}
+	if wall && rounds(old, new) == nil && len(old.samples) > 1 {
+		note("nothing says that old and new were measured in turn (no rounds: files old-r01.txt and new-r01.txt in one directory, or lines \"round: 1\"). " +
+			"If one was measured after the other, what else changed on the machine meanwhile counts as a difference.")
+	}
+}
+
+// perSampleKeys are expected to differ from sample to sample.
+var perSampleKeys = []string{"seed", "round", "pkg", "sample"}
+
+// abbreviate lists names, but not hundreds of them.
+func abbreviate(names []string) string {
+	const most = 8
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}

@@ -1,0 +1,323 @@
+package gate
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"golang.org/x/perf/benchmath"
+)
+
+// exactSamples is how many samples a side must agree before a metric that
+// declares itself exact is taken at its word. A count with two states that
+// seeds choose between at random would agree on each side and differ between
+// them with probability 2/4^6, 1 in 2048, at worst. Known cases: futex hash
+// buckets, the address order of files in an epoll.
+const exactSamples = 6
+
+// pairReserve is how many times smaller than needed the smallest p of the
+// signed-rank test must be before rounds are compared as pairs. That test's
+// smallest p, 2/2^n, shrinks more slowly with the number of rounds than the U
+// test's, and on the verge only unanimous rounds would do.
+const pairReserve = 10
+
+// maxNeed is the number of samples beyond which it makes no sense to ask for
+// more.
+const maxNeed = 1000
+
+// power is the probability with which the number of samples a verdict asks
+// for will tell, were the change and the spread just what they seem.
+const power = 0.8
+
+// A Verdict is what the gate says of one benchmark in one unit.
+type Verdict string
+
+const (
+	Regression  Verdict = "regression"
+	Improvement Verdict = "improvement"
+	NoChange    Verdict = "no change" // beyond the threshold
+	CannotTell  Verdict = "cannot tell"
+	Changed     Verdict = "changed" // beyond the threshold, in a unit without a direction
+)
+
+// A Comparison is one benchmark in one unit: old, new, and the verdict. Values
+// are in Unit, ratios are new/old.
+type Comparison struct {
+	Pkg    string // import path, where the results say
+	Name   string // without the prefix Benchmark
+	Unit   string // as the benchmark writes it
+	Better string // lower, higher or ""
+	Old    Summary
+	New    Summary
+	Method string // exact, or the name of the test
+
+	Ratio  float64 // the estimate
+	Lo, Hi float64 // its interval; 0 and +Inf where there are too few samples for one
+	Level  float64 // the confidence of that interval
+
+	P        float64 // of no change at all; 0 when exact
+	Adjusted float64 // P for the whole family
+	Family   int     // comparisons judged together
+
+	Threshold float64 // 0.05 is 5 %
+	Rule      string  // that gave the threshold
+	RulePos   string  // its file and line
+	Gates     bool    // a regression fails the gate
+
+	Verdict Verdict
+	Safe    bool   // cannot tell, but a regression beyond the threshold is excluded
+	Need    int    // samples a side that would tell; 0 if that is not the question, or beyond all measure
+	AtLeast bool   // Need is a lower bound: nothing shows the spread yet
+	Reason  string // one sentence
+
+	old, new   *series
+	oldSamples []*Sample
+	newSamples []*Sample
+	oldValues  []float64 // by sample, in Unit
+	newValues  []float64
+	paired     bool
+	exact      bool // declared
+	test       rankTest
+	interval   interval
+	shift      bool // the interval is of differences, not of ratios
+	adjustment adjustment
+}
+
+// A Summary is one side of a comparison: the median of the samples with its
+// exact 95 % interval, infinite below six samples.
+type Summary struct {
+	Median, Lo, Hi float64
+	Min, Max       float64
+	N              int
+}
+
+// blocks reports whether the comparison keeps the gate from passing for want
+// of samples.
+func (c *Comparison) blocks() bool { return c.Gates && c.Verdict == CannotTell && !c.Safe }
+
+// fails reports whether the comparison fails the gate.
+func (c *Comparison) fails() bool { return c.Gates && c.Verdict == Regression }
+
+// harm orders comparisons by how bad they are.
+func (c *Comparison) harm() float64 {
+	if c.Better == "higher" {
+		return 1 / c.Ratio
+	}
+	return c.Ratio
+}
+
+// decideAll tests every comparison and gives the verdicts.
+func (g *gate) decideAll(r *Report) {
+	var gated, informing []*Comparison
+	for _, c := range r.Comparisons {
+		c.Old, c.New = summarize(c.oldValues), summarize(c.newValues)
+		switch {
+		case c.comparedExactly():
+			c.Method = "exact"
+			c.Ratio = ratio(c.New.Median-c.Old.Median, c.Old.Median)
+			c.Lo, c.Hi, c.Level = c.Ratio, c.Ratio, 1
+		case c.Gates:
+			gated = append(gated, c)
+		default:
+			informing = append(informing, c)
+		}
+	}
+	// What can fail the gate is one family. What only informs is another, so
+	// that a dozen percentiles do not cost the gate its power.
+	for _, family := range [][]*Comparison{gated, informing} {
+		tests := make([]*rankTest, len(family))
+		for i, c := range family {
+			c.measure(len(family), g.Alpha)
+			tests[i] = &c.test
+		}
+		for i, a := range adjust(tests) {
+			family[i].P, family[i].Adjusted, family[i].Family = tests[i].p, a.p, len(family)
+			family[i].adjustment = a
+		}
+	}
+	for _, c := range r.Comparisons {
+		c.decide(g.Alpha)
+	}
+	slices.SortStableFunc(r.Comparisons, func(a, b *Comparison) int {
+		return cmp.Or(cmp.Compare(a.severity(), b.severity()), cmp.Compare(b.harm(), a.harm()))
+	})
+}
+
+// comparedExactly reports whether the comparison is of two numbers: declared
+// exact, and one value a side.
+func (c *Comparison) comparedExactly() bool {
+	return c.exact && c.Old.Min == c.Old.Max && c.New.Min == c.New.Max
+}
+
+func summarize(values []float64) Summary {
+	// NewSample sorts what it is given.
+	s := benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds)
+	sum := benchmath.AssumeNothing.Summary(s, 0.95)
+	return Summary{Median: sum.Center, Lo: sum.Lo, Hi: sum.Hi, Min: s.Values[0], Max: s.Values[len(values)-1], N: len(values)}
+}
+
+// measure runs the test and finds the interval, for a family of m.
+func (c *Comparison) measure(m int, alpha float64) {
+	positive := c.Old.Min > 0 && c.New.Min > 0
+	n := len(c.oldValues)
+	switch {
+	case c.paired && positive && n < 1000 && math.Ldexp(2*pairReserve*float64(m), -n) <= alpha:
+		logs := make([]float64, n)
+		for i := range logs {
+			logs[i] = math.Log(c.newValues[i]) - math.Log(c.oldValues[i])
+		}
+		c.test = signedRank(logs)
+		c.interval = pairedInterval(c.oldValues, c.newValues, alpha)
+	case positive:
+		c.paired = false
+		c.test = mannWhitney(c.oldValues, c.newValues)
+		c.interval = ratioInterval(c.oldValues, c.newValues, alpha)
+	default:
+		c.paired, c.shift = false, true
+		c.test = mannWhitney(c.oldValues, c.newValues)
+		c.interval = shiftInterval(c.oldValues, c.newValues, alpha)
+	}
+	c.Method = c.test.name
+	iv := c.interval
+	if c.shift {
+		iv.est, iv.lo, iv.hi = ratio(iv.est, c.Old.Median), ratio(iv.lo, c.Old.Median), ratio(iv.hi, c.Old.Median)
+	}
+	c.Ratio, c.Lo, c.Hi, c.Level = iv.est, iv.lo, iv.hi, iv.level
+}
+
+// ratio returns what a shift makes of base, as a ratio. A base of zero (or
+// below) has no ratio, and no relative threshold: there any shift counts as
+// infinite.
+func ratio(shift, base float64) float64 {
+	switch {
+	case base > 0 && shift > -base:
+		return (base + shift) / base
+	case shift > 0:
+		return math.Inf(1)
+	case shift < 0:
+		return 0
+	}
+	return 1
+}
+
+// decide gives the verdict from what was measured.
+func (c *Comparison) decide(alpha float64) {
+	enough := true
+	if c.Method == "exact" {
+		enough = min(c.Old.N, c.New.N) >= exactSamples
+	}
+	significant := enough && (c.Method == "exact" || c.Adjusted <= alpha)
+	cost := interval{est: c.Ratio, lo: c.Lo, hi: c.Hi}
+	if c.Better == "higher" {
+		cost = interval{est: 1 / c.Ratio, lo: 1 / c.Hi, hi: 1 / c.Lo}
+	}
+	// A threshold that the change only just reaches in binary is not exceeded.
+	limit := (1 + c.Threshold) * (1 + 1e-12)
+	worse, better := cost.lo > limit, cost.hi < 1/limit
+	within := cost.lo >= 1/limit && cost.hi <= limit
+	switch {
+	case significant && worse && c.Better != "":
+		c.Verdict = Regression
+	case significant && better && c.Better != "":
+		c.Verdict = Improvement
+	case significant && (worse || better):
+		c.Verdict = Changed
+	case enough && within:
+		c.Verdict = NoChange
+	default:
+		c.Verdict = CannotTell
+		c.Safe = enough && cost.hi <= limit
+		c.need(cost, alpha)
+	}
+	c.Reason = c.reason(worse, better)
+}
+
+// need estimates how many samples a side would tell.
+//
+// The interval's width falls with the square root of the number of samples.
+// Asked is the number at which its near end clears the threshold 8 times in
+// 10, if the change is what it seems now and the spread is what the interval
+// shows (where there is no interval yet, what the samples show).
+func (c *Comparison) need(cost interval, alpha float64) {
+	n := 2 / (1/float64(c.Old.N) + 1/float64(c.New.N))
+	least := leastSamples(1, alpha)
+	if c.Method == "exact" {
+		c.Need = exactSamples
+		return
+	}
+	change, limit := math.Log(cost.est), math.Log1p(c.Threshold)
+	beyond := change > limit
+	if c.Safe {
+		// What is open is whether it has improved.
+		limit = -limit
+		beyond = change < limit
+	}
+	if beyond {
+		// It must be significant in its family besides.
+		least = leastSamples(c.Family, alpha)
+		if c.paired {
+			least = 1
+			for math.Ldexp(2*float64(c.Family), -least) > alpha {
+				least++
+			}
+		}
+	}
+	z := normalQuantile(1 - alpha/2)
+	se := (math.Log(cost.hi) - math.Log(cost.lo)) / 2 / normalQuantile((1+math.Min(c.Level, 1-1e-9))/2)
+	if c.interval.rank == 0 {
+		se = deviation(c.oldValues, c.newValues) * math.Sqrt(2/n)
+	}
+	have := max(c.Old.N, c.New.N)
+	want := n * square(se*(z+normalQuantile(power))/(change-limit))
+	switch {
+	case math.IsNaN(want) || se == 0:
+		// No spread to go by: zeros, or one sample a side.
+		c.Need, c.AtLeast = max(least, have+1), true
+	case want > maxNeed:
+		c.Need = 0
+	default:
+		c.Need = max(least, int(math.Ceil(want)), have+1)
+	}
+}
+
+func square(x float64) float64 { return x * x }
+
+// deviation returns the standard deviation of the logarithms within the
+// sides, NaN when a side's values do not show it.
+func deviation(sides ...[]float64) float64 {
+	sum, freedom := 0.0, 0
+	for _, values := range sides {
+		mean := 0.0
+		for _, v := range values {
+			mean += math.Log(v) / float64(len(values))
+		}
+		for _, v := range values {
+			sum += square(math.Log(v) - mean)
+		}
+		freedom += len(values) - 1
+	}
+	return math.Sqrt(sum / float64(freedom))
+}
+
+// severity orders verdicts, worst first.
+func (c *Comparison) severity() int {
+	switch {
+	case c.fails():
+		return 0
+	case c.blocks():
+		return 1
+	case c.Verdict == Regression:
+		return 2
+	case c.Verdict == Changed:
+		return 3
+	case c.Verdict == Improvement:
+		return 4
+	case c.Verdict == CannotTell && c.Gates:
+		return 5
+	case c.Verdict == CannotTell:
+		return 6
+	case c.Method == "exact" && c.Ratio != 1:
+		return 7
+	}
+	return 8
+}
