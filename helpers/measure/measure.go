@@ -9,9 +9,9 @@
 //   - [Throughput]: a one-way stream from a peer to this thread.
 //
 // On a wall clock the figure is testing's own ns/op. Where instructions are
-// counted (EVENTBENCH_CLOCK=instrs) no figure is in ns: instrs/op is the
-// commonest count of single operations, modal-share the share of operations that
-// had just that count, and mean-instrs/op the mean over the whole loop.
+// counted (EVENTBENCH_CLOCK=instrs) no figure is in ns: each operation is read by
+// itself, instrs/op is the commonest count, modal-share the share of operations
+// that had just that count, and mean-instrs/op the mean over all.
 package measure
 
 import (
@@ -45,16 +45,13 @@ type Side struct {
 
 // warmup is how many iterations go before the timed ones: the first touches
 // of pages, a child's above all, are nobody's operation.
-const warmup = 64
-
-// singles is how many operations are read one by one in a counted guest.
-const singles = 500
+const warmup = 32
 
 // Self benchmarks what one thread does alone. setup makes the descriptors and says
 // what an operation is.
 func Self(b *testing.B, setup func(p *peer.Party) Side) {
 	b.Helper()
-	solo(b, setup, func(run runner) int { return timed(b, run, false) })
+	solo(b, setup, func(run runner) { timed(b, run, false) })
 }
 
 // Overhead is Self with the harness's own work laid open: with record, each
@@ -62,22 +59,24 @@ func Self(b *testing.B, setup func(p *peer.Party) Side) {
 func Overhead(b *testing.B, record bool, setup func(p *peer.Party) Side) {
 	b.Helper()
 	var h latency.Histogram
-	solo(b, setup, func(run runner) int {
+	solo(b, setup, func(run runner) {
 		once(b, func(n int, _ func([]uint64)) error {
 			if !record {
 				return run(n, nil)
 			}
 			return run(n, func(stamps []uint64) { recordAll(&h, stamps) })
 		})
-		return b.N
 	})
 }
 
 // A runner does n operations and has their stamps recorded if told where.
 type runner func(n int, record func(stamps []uint64)) error
 
-func solo(b *testing.B, setup func(p *peer.Party) Side, bench func(run runner) (n int)) {
+func solo(b *testing.B, setup func(p *peer.Party) Side, bench func(run runner)) {
 	b.Helper()
+	if trial(b) {
+		return
+	}
 	p := peer.NewParty(b, here().CPUs().Same)
 	side := setup(p)
 	l := sys.NewLoop(p.Arena, side.Calls...)
@@ -86,8 +85,8 @@ func solo(b *testing.B, setup func(p *peer.Party) Side, bench func(run runner) (
 	settle()
 	run := func(n int, record func([]uint64)) error { return p.Run(l, n, record, nil) }
 	peer.SkipOrFatal(b, run(warmup, nil))
-	n := bench(run)
-	if err := account("this side", l, side, warmup+n); err != nil {
+	bench(run)
+	if err := account("this side", l, side, warmup+b.N); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -105,23 +104,24 @@ func recordAll(h *latency.Histogram, stamps []uint64) {
 func RoundTrip(b *testing.B, setup func(p *peer.Pair) (here, there Side)) {
 	b.Helper()
 	eachPlacement(b, func(b *testing.B, place peer.Placement) {
+		if trial(b) {
+			return
+		}
 		p := peer.NewPair(b, place)
 		here, there := setup(p)
 		bind(p.Here, p.Arena, here)
 		bind(p.There, p.Arena, there)
 
-		// The peer needs to know beforehand how many are to come.
-		n := b.N + singly(b)
 		p.Here.Reset(0)
-		p.There.Reset(warmup + n)
+		p.There.Reset(warmup + b.N)
 		settle()
 		p.Open()
 		peer.SkipOrFatal(b, p.Run(warmup, nil))
 		timed(b, p.Run, true)
 		peer.SkipOrFatal(b, p.Join())
 		for _, err := range []error{
-			account("this side", p.Here, here, warmup+n),
-			account("the peer", p.There, there, warmup+n),
+			account("this side", p.Here, here, warmup+b.N),
+			account("the peer", p.There, there, warmup+b.N),
 		} {
 			if err != nil {
 				b.Error(err)
@@ -167,6 +167,9 @@ func Throughput(b *testing.B, setup func(p *peer.Pair) *Stream) {
 
 func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *Stream) {
 	b.Helper()
+	if trial(b) {
+		return
+	}
 	p := peer.NewPair(b, place)
 	s := setup(p)
 	n := uint64(b.N)
@@ -225,6 +228,9 @@ func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *St
 // Loop benchmarks n runs of what is no table of system calls: Go's own way of doing a thing.
 func Loop(b *testing.B, run func(n int) error) {
 	b.Helper()
+	if trial(b) {
+		return
+	}
 	once(b, func(n int, _ func([]uint64)) error { return run(n) })
 }
 
@@ -247,25 +253,23 @@ func account(who string, l *sys.Loop, s Side, n int) error {
 	return nil
 }
 
-// timed runs the benchmark's b.N operations and reports what they cost. run
-// does as many operations as it is told, recording stamps if it is given
-// where. With percentiles, the operations' latencies are reported too.
-// It returns how many operations were run in all.
-func timed(b *testing.B, run runner, percentiles bool) int {
+// timed runs the benchmark's b.N operations and reports what they cost; with
+// percentiles, their latencies too. run does as many operations as it is told,
+// recording stamps if it is given where.
+func timed(b *testing.B, run runner, percentiles bool) {
 	b.Helper()
 	if Counted() {
-		once(b, run)
-		n := singly(b)
-		if n > 0 {
-			var c counter
-			peer.SkipOrFatal(b, run(n, c.record))
-			c.report(b, percentiles)
-		}
-		return b.N + n
+		var c counter
+		b.ResetTimer()
+		err := run(b.N, c.record)
+		b.StopTimer()
+		peer.SkipOrFatal(b, err)
+		c.report(b, percentiles)
+		return
 	}
 	if !percentiles {
 		once(b, run)
-		return b.N
+		return
 	}
 	var h latency.Histogram
 	ticks := sys.Ticks()
@@ -278,17 +282,14 @@ func timed(b *testing.B, run runner, percentiles bool) int {
 	for _, p := range latencies {
 		b.ReportMetric(float64(p.of(&h))*perTick, p.name+"-latency-ns")
 	}
-	return b.N
 }
 
-// singly returns how many operations of this trial are read one by one: none on
-// a wall clock, nor in testing's first trial, of one operation, unless that is all
-// that was asked for.
-func singly(b *testing.B) int {
-	if !Counted() || b.N == 1 && flag.Lookup("test.benchtime").Value.String() != "1x" {
-		return 0
-	}
-	return singles
+// trial reports whether this is testing's first run of a benchmark, of one
+// operation, to be followed by the one whose figures are shown. On a wall clock
+// that warms things up; where instructions are counted it is left out, for a
+// guest is slow.
+func trial(b *testing.B) bool {
+	return Counted() && b.N == 1 && flag.Lookup("test.benchtime").Value.String() != "1x"
 }
 
 // once runs the benchmark's b.N operations as one timed loop.
@@ -302,7 +303,7 @@ func once(b *testing.B, run runner) {
 	b.StopTimer()
 	peer.SkipOrFatal(b, err)
 	if Counted() {
-		b.ReportMetric(0, "ns/op") // testing leaves a zero out
+		b.ReportMetric(0, "ns/op")
 		b.ReportMetric(float64(ticks)/float64(b.N), "mean-instrs/op")
 	}
 }
@@ -311,6 +312,7 @@ func once(b *testing.B, run runner) {
 type counter struct {
 	counts map[uint64]int
 	n      int
+	sum    uint64
 	h      latency.Histogram
 }
 
@@ -322,6 +324,7 @@ func (c *counter) record(stamps []uint64) {
 		d := stamps[i] - stamps[i-1]
 		c.counts[d]++
 		c.n++
+		c.sum += d
 		c.h.Record(d)
 	}
 }
@@ -338,7 +341,9 @@ func (c *counter) mode() (count uint64, times int) {
 
 func (c *counter) report(b *testing.B, percentiles bool) {
 	count, times := c.mode()
+	b.ReportMetric(0, "ns/op") // testing leaves a zero out
 	b.ReportMetric(float64(count), "instrs/op")
+	b.ReportMetric(float64(c.sum)/float64(c.n), "mean-instrs/op")
 	b.ReportMetric(float64(times)/float64(c.n), "modal-share")
 	if percentiles {
 		for _, p := range latencies {

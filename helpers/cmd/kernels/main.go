@@ -102,7 +102,7 @@ func newFlags(o *options) *flag.FlagSet {
 	fs := flag.NewFlagSet("kernels", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&o.bench, "bench", ".", "run the benchmarks that match `regexp`, as go test's -bench does")
-	fs.StringVar(&o.benchtime, "benchtime", "200x", "operations in a loop: `N`x")
+	fs.StringVar(&o.benchtime, "benchtime", "100x", "operations in a loop: `N`x")
 	fs.IntVar(&o.count, "count", 3, "measure each benchmark `n` times in a boot and keep the median")
 	fs.IntVar(&o.boots, "boots", 6, "boot each kernel `n` times, with seeds 1 to n")
 	fs.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "run `n` guests at a time")
@@ -128,7 +128,7 @@ func parse(args []string) (options, error) {
 	}
 	var times int
 	if n, err := fmt.Sscanf(o.benchtime, "%dx", &times); n != 1 || err != nil || times < 1 || fmt.Sprintf("%dx", times) != o.benchtime {
-		return o, fmt.Errorf("-benchtime=%s: want a number of operations such as 200x: a time would be another number of them on each kernel", o.benchtime)
+		return o, fmt.Errorf("-benchtime=%s: want a number of operations such as 100x: a time would be another number of them on each kernel", o.benchtime)
 	}
 	if fs.NArg() < 2 {
 		return o, errors.New("want a static test binary (CGO_ENABLED=0 go test -c -o eventbench.static .) and at least one kernel, such as 6.12")
