@@ -20,6 +20,8 @@ import (
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(good()[0]), []byte(good()[1]), "*")
 	f.Add([]byte("Unit q better=lower assume=exact\nBenchmarkX 1 5 q\n"), []byte("BenchmarkX 1 6 q\n"), ".unit:q")
+	f.Add([]byte("Unit \x1b[2J better=lower assume=exact\nBenchmarkX 1 5 \x1b[2J\n"), []byte("BenchmarkX 1 6 \x1b[2J\n"), "*\f")
+	f.Add([]byte("Unit \x1b[2J better=lower\nBenchmarkX\x9b 1 0 \x1b[2J\n"), []byte("BenchmarkX\x9b 1 6 \x1b[2J\n"), "*")
 	f.Add([]byte("clock: instrs\nseed: 1\nBenchmarkX-2 1 0 ns/op -3 x\n"), []byte("goos: linux\nBenchmarkX-2 1 1e300 ns/op 1e-300 x\n"), "-a:b")
 	paths, err := filepath.Glob("testdata/*/*.txt")
 	if err != nil || len(paths) == 0 {

@@ -82,14 +82,14 @@ func (c *Comparison) significance() string {
 func (c *Comparison) Change() string {
 	switch {
 	case c.Method == "exact" && c.Ratio != 1:
-		return fmt.Sprintf("%s %s (%s)", sign(exactNumber(c.New.Median-c.Old.Median)), c.Unit, change(c.Ratio))
+		return fmt.Sprintf("%s %s (%s)", sign(exactNumber(c.New.Median-c.Old.Median)), clean(c.Unit), change(c.Ratio))
 	case c.shift && !(c.Old.Median > 0):
 		// No ratio: the difference itself.
 		iv := c.interval
 		if iv.rank == 0 {
-			return fmt.Sprintf("%s %s", sign(number(iv.est)), c.Unit)
+			return fmt.Sprintf("%s %s", sign(number(iv.est)), clean(c.Unit))
 		}
-		return fmt.Sprintf("%s [%s, %s] %s", sign(number(iv.est)), sign(number(iv.lo)), sign(number(iv.hi)), c.Unit)
+		return fmt.Sprintf("%s [%s, %s] %s", sign(number(iv.est)), sign(number(iv.lo)), sign(number(iv.hi)), clean(c.Unit))
 	case c.Method == "exact" || c.interval.rank == 0:
 		return change(c.Ratio)
 	}
@@ -164,8 +164,10 @@ func probability(p float64) string {
 	return strconv.FormatFloat(p, 'g', 2, 64)
 }
 
-// shellQuote quotes s for a POSIX shell where that is needed.
+// shellQuote quotes s for a POSIX shell where that is needed. It is for
+// showing: control characters come out escaped.
 func shellQuote(s string) string {
+	s = clean(s)
 	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%^") == "" {
 		return s
 	}

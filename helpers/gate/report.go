@@ -163,8 +163,8 @@ func (r *Report) reproduce() string {
 		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "go tool gate -explain %s%s %s %s\n", shellQuote(clean(c.Name)), r.args, shellQuote(r.Old), shellQuote(r.New))
-	fmt.Fprintf(&b, "go test -run '^$' -bench %s%s %s  # on old and on new\n", shellQuote(benchPattern(c.Name)), procsFlag(c.Name), shellQuote(cmp.Or(clean(c.Pkg), ".")))
+	fmt.Fprintf(&b, "go tool gate -explain %s%s %s %s\n", shellQuote(c.Name), r.args, shellQuote(r.Old), shellQuote(r.New))
+	fmt.Fprintf(&b, "go test -run '^$' -bench %s%s %s  # on old and on new\n", shellQuote(benchPattern(c.Name)), procsFlag(c.Name), shellQuote(cmp.Or(c.Pkg, ".")))
 	for _, s := range r.settings {
 		if s.old == s.new {
 			fmt.Fprintf(&b, "# %s: %s\n", clean(s.key), clean(s.old))
