@@ -55,7 +55,8 @@ eventbench.static:
 
 .PHONY: kernels
 kernels: eventbench.static ## what it costs on other KERNELS: counted instructions, BOOTS guests of each
-	@go tool kernels -bench "$$BENCH" -boots "$$BOOTS" -results "$$RESULTS" $< $$KERNELS
+	@test "$$BENCH" = . || set -- -bench "$$BENCH"; \
+	go tool kernels "$$@" -boots "$$BOOTS" -results "$$RESULTS" $< $$KERNELS
 
 .PHONY: fidelity
 fidelity: ## the same loops in Go and in C, alternated: what Go adds

@@ -175,10 +175,8 @@ func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *St
 	n := uint64(b.N)
 	bind(p.Here, p.Arena, s.Receive)
 	p.There.SetCalls(p.Arena, s.Send...)
-	last := sys.NewLoop(p.Arena, s.Last...)
 	if s.Last != nil {
-		last.Reset(1)
-		p.There.Then(last)
+		p.Last(s.Last...)
 	}
 	p.Here.Reset(0)
 	p.There.Reset(int(n))

@@ -44,15 +44,21 @@ type Pair struct {
 	place Placement
 	peer  *sys.Task
 	gate  *uint32
+	leave *uint32   // set when the peer may exit
+	park  *sys.Loop // what the peer does until then
 }
 
 // NewPair makes the calling thread one party of a pair; the peer does not exist yet.
 func NewPair(tb testing.TB, place Placement) *Pair {
 	tb.Helper()
 	p := &Pair{Party: NewParty(tb, place.Here), Kind: place.Kind, place: place}
-	p.gate = p.Arena.Word32(0)
+	p.gate, p.leave = p.Arena.Word32(0), p.Arena.Word32(0)
 	p.Here = sys.NewLoop(p.Arena)
 	p.There = sys.NewLoop(p.Arena)
+	// The peer's exit is long, and not to be part of the last operation.
+	p.park = sys.NewLoop(p.Arena, sys.FutexWaitWhile(p.leave, 0))
+	p.park.Reset(1)
+	p.There.Then(p.park)
 	return p
 }
 
@@ -98,10 +104,20 @@ func (p *Pair) Start() {
 	}
 }
 
+// Last has the peer make calls once, after its loop.
+func (p *Pair) Last(calls ...sys.Call) {
+	last := sys.NewLoop(p.Arena, calls...)
+	last.Reset(1)
+	p.There.Then(last)
+	last.Then(p.park)
+}
+
 // Open lets the peer begin its loop.
-func (p *Pair) Open() {
-	atomic.StoreUint32(p.gate, 1)
-	unix.RawSyscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p.gate)), sys.FutexOpWake, 1)
+func (p *Pair) Open() { set(p.gate) }
+
+func set(word *uint32) {
+	atomic.StoreUint32(word, 1)
+	unix.RawSyscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), sys.FutexOpWake, 1)
 }
 
 // Run runs this side's loop; see Party.Run. It fails when the peer has.
@@ -128,6 +144,7 @@ func (p *Pair) check() error {
 
 // Join waits for the peer's end and returns what went wrong on its side.
 func (p *Pair) Join() error {
+	set(p.leave)
 	for start := time.Now(); !p.peer.Gone(); time.Sleep(20 * time.Microsecond) {
 		if waited := time.Since(start); waited > Deadline {
 			return fmt.Errorf("%v did not end within %v of this side: it was in %s", p.peer, waited.Round(time.Millisecond), p.There.Where())

@@ -42,7 +42,7 @@ func measure(ctx context.Context, o options, stderr io.Writer) ([]string, error)
 		return nil, err
 	}
 	set := filepath.Join(o.results, "kernels", build[:10],
-		fmt.Sprintf("%s-%s-count%d", results.PatternName(o.bench), o.benchtime, o.count))
+		fmt.Sprintf("%s-%s-count%d", patternName(o.bench), o.benchtime, o.count))
 	if o.guest != "" {
 		set += "-" + results.FileName(o.guest)
 	}
@@ -88,6 +88,13 @@ func measure(ctx context.Context, o options, stderr io.Writer) ([]string, error)
 		return nil, err
 	}
 	return dirs, nil
+}
+
+func patternName(bench string) string {
+	if bench == usual {
+		return "usual"
+	}
+	return results.PatternName(bench)
 }
 
 // all makes the boots, o.jobs at a time, and reports each as it ends.
@@ -175,6 +182,9 @@ func runGuest(ctx context.Context, guest string, args []string) (out []byte, fir
 	began := time.Now()
 	watch := &firstResult{w: &stdout, seen: func() { first = time.Since(began) }}
 	cmd := exec.CommandContext(ctx, guest, args...)
+	// One processor for the Go runtime: what it does beside the benchmark costs
+	// host time, most of all when its threads spin on the other CPU.
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	cmd.Stdout, cmd.Stderr = watch, &stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }

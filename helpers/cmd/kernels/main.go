@@ -98,10 +98,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// usual are the operations whose instructions say most about a kernel, a third of
+// all benchmarks: what one thread does alone, and round trips between processes. A
+// stream's figure depends on who runs when, and threads' round trips
+// differ from processes' by the switch of address space alone.
+const usual = "Null|Create|Self|Ctl|Wait|Arm|(Eventfd|Epoll|Pipe|Socketpair|Futex)RoundTrip/peer=process|SignalRoundTrip///peer=process"
+
 func newFlags(o *options) *flag.FlagSet {
 	fs := flag.NewFlagSet("kernels", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.StringVar(&o.bench, "bench", ".", "run the benchmarks that match `regexp`, as go test's -bench does")
+	fs.StringVar(&o.bench, "bench", usual, "run the benchmarks that match `regexp`, as go test's -bench does")
 	fs.StringVar(&o.benchtime, "benchtime", "100x", "operations in a loop: `N`x")
 	fs.IntVar(&o.count, "count", 3, "measure each benchmark `n` times in a boot and keep the median")
 	fs.IntVar(&o.boots, "boots", 6, "boot each kernel `n` times, with seeds 1 to n")
