@@ -123,13 +123,15 @@ func TestSummary(t *testing.T) {
 	}
 	c := []float64{100, 200, 100, 400, 100, 100, 100, 100}
 	// Pairs are compared, not medians: a slow spell that hits both sides is no ratio.
-	check(t, []float64{104, 208, 104, 416, 104, 104, 104, 104}, c, false, 1.05, "104 100 1.040 1.040 to 1.040 ok")
-	check(t, []float64{110, 220, 110, 440, 110, 110, 110, 110}, c, false, 1.05, "110 100 1.100 1.100 to 1.100 over")
+	check(t, []float64{104, 208, 104, 416, 104, 104, 104, 104}, c, false, 1.05, "104 100 1.040 exact ok")
+	check(t, []float64{110, 220, 110, 440, 110, 110, 110, 110}, c, false, 1.05, "110 100 1.100 exact over")
 	check(t, []float64{102, 216, 101, 432, 104, 105, 109, 100}, c, false, 1.05, "104.5 100 1.045 1.000 to 1.080 unclear")
 	// The bound itself is within it, however it is rounded.
-	check(t, []float64{105.04}, []float64{100}, true, 1.05, "105.0 100 1.050 1.050 to 1.050 ok")
+	check(t, []float64{105.04}, []float64{100}, true, 1.05, "105.0 100 1.050 exact ok")
 	check(t, []float64{1500, 1600}, []float64{1500, 1500}, true, 1.05, "1550 1500 1.033 1.000 to 1.067 unclear")
+	// Values that vary have no interval before there are enough of them.
 	check(t, []float64{1, 1}, []float64{1, 1}, false, 1.05, "1 1 1.000 needs 6 pairs unclear")
+	check(t, []float64{2, 2}, []float64{1, 1}, false, 1.05, "2 1 2.000 needs 6 pairs unclear")
 }
 
 func TestIterations(t *testing.T) {

@@ -37,12 +37,20 @@
 //
 // # Elsewhere
 //
-// With -exec the two programs are run by another, as with go test -exec: in a guest, under
-// gVisor. It is given the program and its arguments. Since starting it is slow,
-// one process then measures all rows, with the same number of iterations
-// for each (-n). Where instructions are counted the ratio is that of
-// instructions per operation, and its interval the range of what was seen,
-// which is often one number.
+// With -exec the two programs are run by another, as with go test -exec: in a
+// guest, under gVisor. It is given the program and its arguments, and {pair}
+// in the command stands for the pair's number. Since starting it is slow, one
+// process then measures all rows, with the same number of iterations for
+// each (-n):
+//
+//	go tool fidelity -exec 'go tool guest -kernel 6.12 -seed {pair}'
+//
+// Where instructions are counted the ratio is that of instructions per
+// operation. Most operations take one number of instructions nearly always. For
+// these a pair or two are enough, and the range seen takes the place of the
+// interval. Round trips are not so regular: they differ between boots by
+// some hundred instructions, so that they need pairs of different seeds as on
+// the host.
 package main
 
 import (
@@ -101,7 +109,7 @@ func newFlags(o *options) *flag.FlagSet {
 	fs.DurationVar(&o.time, "time", o.time, "choose the iterations of a row so that they take this `time`")
 	fs.IntVar(&o.n, "n", 0, fmt.Sprintf("make `n` iterations for every row instead (with -exec the default: %d)", defaultN))
 	fs.Uint64Var(&o.seed, "seed", o.seed, "draw the order from seed `n`")
-	fs.Func("exec", "run both programs by `command`, such as 'go tool guest -kernel 6.12'", func(s string) error {
+	fs.Func("exec", "run both programs by `command`, such as 'go tool guest -kernel 6.12 -seed {pair}'", func(s string) error {
 		if o.exec = strings.Fields(s); len(o.exec) == 0 {
 			return errors.New("the command is empty")
 		}

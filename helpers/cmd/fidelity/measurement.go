@@ -37,6 +37,9 @@ type measured struct {
 	row
 	n      int          // iterations
 	values [2][]float64 // of the sides; index i is pair i
+	// irregular says that instructions were counted, and that an operation did
+	// not take the commonest number of them more often than not.
+	irregular bool
 }
 
 // units are those by which sides are compared, the first that there is.
@@ -57,7 +60,7 @@ func (m *measurement) prepare(ctx context.Context, chosen []row) error {
 	var got [2][]*benchfmt.Result
 	for i, n := range counts {
 		var err error
-		if got[i], err = m.sides[i].run(ctx, m.options, names(chosen), n); err != nil {
+		if got[i], err = m.sides[i].run(ctx, m.options, names(chosen), n, 1); err != nil {
 			return err
 		}
 	}
@@ -150,7 +153,7 @@ func (m *measurement) measure(ctx context.Context) error {
 		random.Shuffle(len(groups), func(i, j int) { groups[i], groups[j] = groups[j], groups[i] })
 		for _, group := range groups {
 			m.progress.step(pair+1, m.pairs, done, total, time.Since(begun), m.rows[group[0]].name)
-			if err := m.pair(ctx, group, random.IntN(2)); err != nil {
+			if err := m.pair(ctx, group, pair+1, random.IntN(2)); err != nil {
 				return err
 			}
 			done++
@@ -159,14 +162,15 @@ func (m *measurement) measure(ctx context.Context) error {
 	return nil
 }
 
-// pair measures the rows of a group once on either side, which one first as told.
-func (m *measurement) pair(ctx context.Context, group []int, first int) error {
+// pair measures the rows of a group for the pair of that number, beginning
+// with the side that is to be first.
+func (m *measurement) pair(ctx context.Context, group []int, number, first int) error {
 	var names []string
 	for _, i := range group {
 		names = append(names, m.rows[i].name)
 	}
 	for _, which := range []int{first, 1 - first} {
-		got, err := m.sides[which].run(ctx, m.options, names, m.rows[group[0]].n)
+		got, err := m.sides[which].run(ctx, m.options, names, m.rows[group[0]].n, number)
 		if err != nil {
 			return err
 		}
@@ -188,6 +192,9 @@ func (m *measurement) record(group []int, which int, got []*benchfmt.Result) err
 			return fmt.Errorf("%s side of %s: no %s, which there was before", m.sides[which].impl, m.rows[i].name, m.unit)
 		}
 		m.rows[i].values[which] = append(m.rows[i].values[which], value)
+		if share, ok := figure(got[k], "modal-share"); ok && share < 0.5 {
+			m.rows[i].irregular = true
+		}
 		m.keep(got[k], m.sides[which].impl)
 	}
 	return nil
@@ -197,7 +204,7 @@ func (m *measurement) record(group []int, which int, got []*benchfmt.Result) err
 // benchstat tables with one column.
 func (m *measurement) keep(r *benchfmt.Result, impl string) {
 	r.Values = slices.DeleteFunc(r.Values, func(v benchfmt.Value) bool {
-		return !slices.Contains([]string{"ns/op", "sec/op", "instrs/op", "mean-instrs/op"}, v.Unit)
+		return !slices.Contains([]string{"ns/op", "sec/op", "instrs/op", "mean-instrs/op", "modal-share"}, v.Unit)
 	})
 	r.Config = slices.Clone(m.config)
 	for _, c := range [][2]string{{"c-calls", m.c()}, {"impl", impl}} {
@@ -238,18 +245,14 @@ func (m *measurement) write(dir string) (path string, err error) {
 
 // table prints the rows and returns the names of those that are over.
 func (m *measurement) table(w io.Writer) (over []string) {
-	exact := m.unit == "instrs/op"
-	interval := "95 % interval"
-	if exact {
-		interval = "range"
-	}
+	counted := m.unit == "instrs/op"
 	width := 0
 	for _, r := range m.rows {
 		width = max(width, len(r.name))
 	}
-	fmt.Fprintf(w, "%-*s  %12s  %12s  %6s  %-14s  %s\n", width, "", "Go "+m.unit, "C "+m.unit, "Go/C", interval, "at most")
+	fmt.Fprintf(w, "%-*s  %12s  %12s  %6s  %-14s  %s\n", width, "", "Go "+m.unit, "C "+m.unit, "Go/C", "95 % interval", "at most")
 	for _, r := range m.rows {
-		s := summarize(r.values, exact)
+		s := summarize(r.values, counted && !r.irregular)
 		most := r.most(m.unit)
 		verdict := s.verdict(most)
 		if verdict == "over" {
@@ -294,7 +297,10 @@ func median(values []float64) benchmath.Summary {
 }
 
 func (s summary) interval() string {
-	if math.IsInf(s.lo, 0) || math.IsInf(s.hi, 0) {
+	switch {
+	case s.lo == s.hi:
+		return "exact"
+	case math.IsInf(s.lo, 0) || math.IsInf(s.hi, 0):
 		return fmt.Sprintf("needs %d pairs", minPairs)
 	}
 	return fmt.Sprintf("%.3f to %.3f", s.lo, s.hi)

@@ -111,12 +111,16 @@ func cArgs(names []string, n int) []string {
 	return args
 }
 
-// run has the side run the named loops and returns what it printed: one
+// run has the side run the named loops for a pair and returns what it printed: one
 // result for each name, in order. A loop that the side skipped is nil.
-func (s side) run(ctx context.Context, o *options, names []string, n int) ([]*benchfmt.Result, error) {
+func (s side) run(ctx context.Context, o *options, names []string, n, pair int) ([]*benchfmt.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
-	argv := slices.Concat(o.exec, []string{s.path}, s.args(names, n))
+	var argv []string
+	for _, word := range o.exec {
+		argv = append(argv, strings.ReplaceAll(word, "{pair}", strconv.Itoa(pair)))
+	}
+	argv = append(append(argv, s.path), s.args(names, n)...)
 	cmd := command(ctx, argv...)
 	stdout, stderr, err := output(cmd)
 	what := s.impl + " side"
