@@ -32,11 +32,10 @@
 // signal: some 120 instructions. Nothing here needs it and Go has none, so the
 // program starts itself anew with it turned off.
 //
-// With EVENTBENCH_CLOCK=instrs in the environment the figures are differences
-// of the time-stamp counter, which counts instructions in a guest that runs
-// with counted instructions: mean-instrs/op of the N operations, and of 2000
-// more, read one by one, instrs/op (the commonest difference between
-// neighbours) and modal-share (its share of all).
+// With EVENTBENCH_CLOCK=instrs in the environment each operation is read by
+// itself from the time-stamp counter, which counts instructions in a guest that
+// runs with counted instructions: instrs/op is the commonest difference between
+// neighbouring readings, modal-share its share of all, mean-instrs/op the mean.
 //
 // cc -std=c11 -O2 -pthread -o reference reference.c; -static for a guest.
 
@@ -64,10 +63,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-	WARMUP = 64,    // iterations before the timed ones, which take the first touches of pages
-	SINGLES = 2000, // operations read one by one where instructions are counted
-};
+enum { WARMUP = 32 }; // iterations before the timed ones, which take the first touches of pages
 
 static const char *name;    // of the loop that runs, for messages
 static int descriptors[16]; // that the loop has made
@@ -168,7 +164,7 @@ static int made(long fd, const char *what)
 // The clock.
 
 static bool counted;    // instructions, instead of ns
-static double elapsed;  // of the last loop: ns, or instructions
+static double elapsed;  // ns of the last loop
 static uint64_t *marks; // readings between operations, or NULL
 
 static inline uint64_t counter(void)
@@ -193,15 +189,13 @@ static double wall(void)
 	return t.tv_sec * 1e9 + t.tv_nsec;
 }
 
-static double now(void) { return counted ? counter() : wall(); }
-
 // LOOP runs the operation given WARMUP times, and then n times against the clock.
 #define LOOP(n, ...)                                              \
 	do {                                                      \
 		for (long i_ = 0; i_ < WARMUP; i_++) {            \
 			__VA_ARGS__;                              \
 		}                                                 \
-		elapsed = now();                                  \
+		elapsed = wall();                                 \
 		if (marks)                                        \
 			marks[0] = counter();                     \
 		for (long i_ = 0; i_ < (n); i_++) {               \
@@ -209,7 +203,7 @@ static double now(void) { return counted ? counter() : wall(); }
 			if (marks)                                \
 				marks[i_ + 1] = counter();        \
 		}                                                 \
-		elapsed = now() - elapsed;                        \
+		elapsed = wall() - elapsed;                       \
 	} while (0)
 
 // The calls.
@@ -841,21 +835,19 @@ static int ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-// commonest returns the commonest difference between neighbouring marks, the
-// smallest of several, and how often it occurred.
-static uint64_t commonest(int *times)
+// commonest returns the commonest of n values, which it sorts, the smallest of several,
+// and how often it occurs.
+static uint64_t commonest(uint64_t *values, long n, long *times)
 {
-	for (int i = 0; i < SINGLES; i++)
-		marks[i] = marks[i + 1] - marks[i];
-	qsort(marks, SINGLES, sizeof *marks, ascending);
+	qsort(values, n, sizeof *values, ascending);
 	uint64_t best = 0;
 	*times = 0;
-	for (int i = 0, first = 0; i < SINGLES; i++) {
-		if (marks[i] != marks[first])
+	for (long i = 0, first = 0; i < n; i++) {
+		if (values[i] != values[first])
 			first = i;
 		if (i - first + 1 > *times) {
 			*times = i - first + 1;
-			best = marks[i];
+			best = values[i];
 		}
 	}
 	return best;
@@ -865,21 +857,25 @@ static uint64_t commonest(int *times)
 static void report(long n)
 {
 	name = loop->name;
-	run(n);
 	if (!counted) {
+		run(n);
 		printf("Benchmark%s %ld %.2f ns/op\n", name, n, elapsed / n);
 		return;
 	}
-	double mean = elapsed / n;
-	static uint64_t singles[SINGLES + 1];
-	memset(singles, 1, sizeof singles); // touches the pages
-	marks = singles;
-	run(SINGLES);
-	int times;
-	uint64_t best = commonest(&times);
-	marks = NULL;
+	marks = malloc((n + 1) * sizeof *marks);
+	if (!marks)
+		fail("malloc");
+	memset(marks, 1, (n + 1) * sizeof *marks); // touches the pages
+	run(n);
+	double mean = (double)(marks[n] - marks[0]) / n;
+	for (long i = 0; i < n; i++)
+		marks[i] = marks[i + 1] - marks[i];
+	long times;
+	uint64_t best = commonest(marks, n, &times);
 	printf("Benchmark%s %ld %llu instrs/op %.4f modal-share %.2f mean-instrs/op\n", name, n,
-	       (unsigned long long)best, (double)times / SINGLES, mean);
+	       (unsigned long long)best, (double)times / n, mean);
+	free(marks);
+	marks = NULL;
 }
 
 static const struct loop *find(const char *text)

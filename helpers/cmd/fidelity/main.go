@@ -89,7 +89,7 @@ type options struct {
 }
 
 // defaultN is the number of iterations where one number serves all rows.
-const defaultN = 2000
+const defaultN = 1000
 
 // minPairs is the least from which order statistics give a 95 % interval.
 const minPairs = 6

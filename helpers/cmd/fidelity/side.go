@@ -52,7 +52,7 @@ func build(ctx context.Context, o *options, dir string) (sides [2]side, err erro
 		// A guest has no C library to load.
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if _, stderr, err := output(cmd); err != nil {
-			return sides, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, stderr)
+			return sides, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, indent(start(stderr)))
 		}
 	}
 
@@ -72,7 +72,7 @@ func build(ctx context.Context, o *options, dir string) (sides [2]side, err erro
 	}
 	cmd := command(ctx, append(append(cc[:1], args...), filepath.Join(root, "testdata", "reference", "reference.c"))...)
 	if _, stderr, err := output(cmd); err != nil {
-		return sides, fmt.Errorf("%s: %w\n%s(headers or static libraries missing? Debian: apt install libc6-dev)", strings.Join(cmd.Args, " "), err, stderr)
+		return sides, fmt.Errorf("%s: %w\n%s\n(headers or static libraries missing? Debian: apt install libc6-dev)", strings.Join(cmd.Args, " "), err, indent(start(stderr)))
 	}
 	return sides, nil
 }
@@ -128,7 +128,7 @@ func (s side) run(ctx context.Context, o *options, names []string, n, pair int) 
 		what += " of " + names[0]
 	}
 	failed := func(err error) error {
-		return fmt.Errorf("%s: %w\n\t%s\n%s", what, err, shorten(strings.Join(cmd.Args, " ")), tail(stdout+stderr))
+		return fmt.Errorf("%s: %w\n\t%s\n%s", what, err, shorten(strings.Join(cmd.Args, " ")), indent(matter(stdout+stderr)))
 	}
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -201,22 +201,32 @@ func output(cmd *exec.Cmd) (stdout, stderr string, err error) {
 	return out.String(), errs.String(), err
 }
 
-// tail returns what matters of a failed program's output, indented: its end,
-// or what stands around the first failure that testing reports.
-func tail(text string) string {
-	const keep = 12
+// keep is how many lines of a failed program's output are shown.
+const keep = 12
+
+// start returns the lines with which a compiler begins its complaint.
+func start(text string) []string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return lines[:min(keep, len(lines))]
+}
+
+// matter returns the lines of a failed run that matter: the last, or those
+// around the first failure that testing reports.
+func matter(text string) []string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	failure := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "--- FAIL: ") || strings.HasPrefix(l, "panic: ") })
-	switch {
-	case failure >= 0:
-		lines = lines[max(failure-keep/2, 0):min(failure+keep/2, len(lines))]
-	case len(lines) > keep:
-		lines = lines[len(lines)-keep:]
+	if failure < 0 {
+		return lines[max(len(lines)-keep, 0):]
 	}
-	for i, l := range lines {
-		lines[i] = "\t" + shorten(l)
+	return lines[max(failure-keep/2, 0):min(failure+keep/2, len(lines))]
+}
+
+func indent(lines []string) string {
+	var s []string
+	for _, l := range lines {
+		s = append(s, "\t"+shorten(l))
 	}
-	return strings.Join(lines, "\n")
+	return strings.Join(s, "\n")
 }
 
 // shorten cuts a line, such as a command that names all rows, to what is readable.
