@@ -33,21 +33,30 @@ const (
 
 const kvmDevice = "/dev/kvm"
 
+// CheckAccel checks the words of the -accel and -clock flags.
+func CheckAccel(accel, clock string) error {
+	a, cl := Accel(accel), Clock(clock)
+	if accel != "auto" && a != KVM && a != TCG {
+		return fmt.Errorf("-accel %q: want auto, kvm or tcg", accel)
+	}
+	if clock != "auto" && cl != WallClock && cl != InstrClock {
+		return fmt.Errorf("-clock %q: want auto, wall or instrs", clock)
+	}
+	if a == KVM && cl == InstrClock {
+		return errors.New("-clock instrs: KVM cannot count instructions: use -accel tcg, or auto")
+	}
+	return nil
+}
+
 // ChooseAccel settles what the words of the -accel and -clock flags leave
 // open: KVM and the wall clock where KVM works, counted instructions
 // elsewhere. If KVM would have been taken but cannot be, it says so the first
 // time.
 func ChooseAccel(ctx context.Context, q *QEMU, c *Cache, accel, clock string, say progress) (Accel, Clock, error) {
+	if err := CheckAccel(accel, clock); err != nil {
+		return "", "", err
+	}
 	a, cl := Accel(accel), Clock(clock)
-	if accel != "auto" && a != KVM && a != TCG {
-		return "", "", fmt.Errorf("-accel %q: want auto, kvm or tcg", accel)
-	}
-	if clock != "auto" && cl != WallClock && cl != InstrClock {
-		return "", "", fmt.Errorf("-clock %q: want auto, wall or instrs", clock)
-	}
-	if a == KVM && cl == InstrClock {
-		return "", "", errors.New("-clock instrs: KVM cannot count instructions: use -accel tcg, or auto")
-	}
 	if a != TCG && cl != InstrClock {
 		err := kvmUsable(ctx, q, c, a == KVM, say)
 		switch {
@@ -65,10 +74,10 @@ func ChooseAccel(ctx context.Context, q *QEMU, c *Cache, accel, clock string, sa
 	return TCG, cl, nil
 }
 
-// kvmTimeout bounds the time for a guest of a few instructions. It takes a
+// probeTimeout bounds the time for a guest of a few instructions. It takes a
 // tenth of a second where KVM works; where it does not, some never leave the
 // firmware.
-const kvmTimeout = 5 * time.Second
+const probeTimeout = 5 * time.Second
 
 // kvmUsable reports why KVM cannot be used, if so. What an earlier call with
 // this QEMU found since the host's last boot is believed unless asked is set,
@@ -87,9 +96,12 @@ func kvmUsable(ctx context.Context, q *QEMU, c *Cache, asked bool, say progress)
 			return nil
 		}
 		found.Opened = true
-		err = probeKVM(ctx, q)
+		err = probe(ctx, q, KVM, hostProcessor{}.model())
 		if ctx.Err() != nil {
 			return err // which says nothing about KVM
+		}
+		if err != nil {
+			err = fmt.Errorf("%s is there but does not work: %w", kvmDevice, err)
 		}
 	}
 	if err != nil {
@@ -116,21 +128,21 @@ func openKVM() error {
 	return unix.Close(fd)
 }
 
-// probeKVM runs a guest of three instructions under KVM.
-func probeKVM(ctx context.Context, q *QEMU) error {
+// probe runs a guest of a few instructions.
+func probe(ctx context.Context, q *QEMU, accel Accel, cpu string) error {
 	image, err := memfd("kvm-probe", bytes.NewReader(probeKernel()))
 	if err != nil {
 		return err
 	}
 	defer image.Close()
-	ctx, cancel := context.WithTimeout(ctx, kvmTimeout)
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 
 	cmd := &qemuCommand{}
 	kernel := cmd.inherit(image)
 	args := []string{
 		"-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
-		"-accel", "kvm", "-cpu", "host", "-machine", "pc", "-m", "16M",
+		"-accel", string(accel), "-cpu", cpu, "-machine", "pc", "-m", "16M",
 		"-device", fmt.Sprintf("isa-debug-exit,iobase=%#x,iosize=1", probePort),
 		"-kernel", kernel.path(),
 	}
@@ -144,7 +156,7 @@ func probeKVM(ctx context.Context, q *QEMU) error {
 	case <-ctx.Done():
 		p.kill()
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return fmt.Errorf("a guest of a few instructions did not end within %v under KVM", kvmTimeout)
+			return fmt.Errorf("a guest of a few instructions did not end within %v", probeTimeout)
 		}
 		return ctx.Err()
 	}
@@ -160,7 +172,7 @@ func probeKVM(ctx context.Context, q *QEMU) error {
 	if lines := out.lines(1); len(lines) > 0 {
 		why += ": " + lines[0]
 	}
-	return fmt.Errorf("KVM is there but does not work (%s)", why)
+	return errors.New(why)
 }
 
 const (

@@ -81,6 +81,15 @@ func (x *aptIndex) series() []string {
 	return all
 }
 
+// fresh reports whether the index is younger than life. One that lacks suites
+// is not believed for long.
+func (x *aptIndex) fresh(life time.Duration) bool {
+	if len(x.Troubles) > 0 {
+		life = min(life, 5*time.Minute)
+	}
+	return time.Since(x.Made) < life
+}
+
 // readIndex returns the cached index, however old.
 func readIndex(c *Cache) (*aptIndex, error) {
 	data, err := os.ReadFile(c.path(indexFile))
@@ -97,7 +106,7 @@ func readIndex(c *Cache) (*aptIndex, error) {
 // freshIndex returns an index that is not older than life, a cached one if
 // there is one. The caller holds the cache's lock.
 func freshIndex(ctx context.Context, c *Cache, mirror string, life time.Duration, say progress) (*aptIndex, error) {
-	if x, err := readIndex(c); err == nil && time.Since(x.Made) < life {
+	if x, err := readIndex(c); err == nil && x.fresh(life) {
 		return x, nil
 	}
 	work, remove, err := c.workDir()
@@ -131,7 +140,7 @@ func download(ctx context.Context, dir string, p aptPackage, mirror string, say 
 	}
 	say("downloading %s %s (%d MB)", p.Name, p.Version, (p.Size+500_000)/1_000_000)
 	to := filepath.Join(dir, "package.deb")
-	if _, err := a.run(ctx, aptHelper, "download-file", p.URI, to, "SHA256:"+p.SHA256); err != nil {
+	if _, _, err := a.run(ctx, aptHelper, "download-file", p.URI, to, "SHA256:"+p.SHA256); err != nil {
 		return "", fmt.Errorf("download %s: %w", p.URI, err)
 	}
 	return to, nil
@@ -209,56 +218,58 @@ APT::Sandbox::User "root";
 `, quoted("sources.list"), quoted("lists"), quoted("cache"))
 }
 
-func (a *apt) run(ctx context.Context, name string, args ...string) ([]byte, error) {
-	var out bytes.Buffer
+// run returns what the command prints, and of what it complains about the
+// first few things.
+func (a *apt) run(ctx context.Context, name string, args ...string) (out []byte, complaints []string, err error) {
+	var stdout bytes.Buffer
 	says := &tail{}
-	err := runTool(ctx, &out, says, name, append([]string{"-c", a.config}, args...)...)
-	if ctx.Err() != nil {
-		return nil, err
+	err = runTool(ctx, &stdout, says, name, append([]string{"-c", a.config}, args...)...)
+	complaints = aptComplaints(says.lines(1000))
+	if err != nil && ctx.Err() == nil && len(complaints) > 0 {
+		err = fmt.Errorf("apt: %s", strings.Join(complaints, "; "))
 	}
-	if err != nil {
-		return nil, aptError(err, says.lines(50))
-	}
-	return out.Bytes(), nil
+	return stdout.Bytes(), complaints, err
 }
 
-// aptError makes one line of what apt says.
-func aptError(err error, lines []string) error {
-	var said []string
+// aptComplaints picks the errors out of what apt says, and the failed
+// downloads, for which apt-get update ends well all the same.
+func aptComplaints(lines []string) []string {
+	const enough = 3
+	var found []string
 	for _, line := range lines {
-		if text, ok := strings.CutPrefix(line, "E: "); ok && len(said) < 3 {
-			said = append(said, text)
+		text, ok := strings.CutPrefix(line, "E: ")
+		if !ok {
+			if text, ok = strings.CutPrefix(line, "W: "); !strings.HasPrefix(text, "Failed to fetch ") {
+				ok = false
+			}
+		}
+		if ok && len(found) < enough {
+			found = append(found, text)
 		}
 	}
-	if len(said) == 0 {
-		return err
-	}
-	return fmt.Errorf("apt: %s", strings.Join(said, "; "))
+	return found
 }
 
 // index fetches the lists of all suites and picks the kernels.
 func (a *apt) index(ctx context.Context) (*aptIndex, error) {
-	_, updateErr := a.run(ctx, "apt-get", "update")
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	// One suite that is gone must not hide the others, whose lists are there.
+	_, troubles, err := a.run(ctx, "apt-get", "update")
+	if err != nil && len(troubles) == 0 {
+		return nil, err
 	}
-	// One suite that is gone must not hide the others: they are there.
-	targets, err := a.run(ctx, "apt-get", "indextargets",
+	targets, _, err := a.run(ctx, "apt-get", "indextargets",
 		"--format", "$(CODENAME)|$(REPO_URI)|$(FILENAME)", "Created-By: Packages")
 	if err != nil {
 		return nil, err
 	}
-	x := &aptIndex{Made: time.Now()}
-	if updateErr != nil {
-		x.Troubles = append(x.Troubles, updateErr.Error())
-	}
+	x := &aptIndex{Made: time.Now(), Troubles: troubles}
 	for line := range strings.Lines(string(targets)) {
 		suite, rest, _ := strings.Cut(strings.TrimSpace(line), "|")
 		repo, file, ok := strings.Cut(rest, "|")
 		if !ok {
 			return nil, fmt.Errorf("apt-get indextargets: unexpected line %q", line)
 		}
-		list, err := a.run(ctx, aptHelper, "cat-file", file)
+		list, _, err := a.run(ctx, aptHelper, "cat-file", file)
 		if err != nil {
 			return nil, err
 		}
@@ -269,10 +280,7 @@ func (a *apt) index(ctx context.Context) (*aptIndex, error) {
 		x.Packages = append(x.Packages, found...)
 	}
 	if len(x.Packages) == 0 {
-		if updateErr != nil {
-			return nil, updateErr
-		}
-		return nil, errors.New("apt: Debian's package lists have no cloud kernel")
+		return nil, fmt.Errorf("apt: no kernels could be looked up: %s", strings.Join(append(troubles, "is there a network?"), "; "))
 	}
 	slices.SortStableFunc(x.Packages, func(p, q aptPackage) int {
 		return compareVersions(q.Version, p.Version)

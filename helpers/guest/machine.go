@@ -241,9 +241,20 @@ func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer)
 	case qemu.err != nil:
 		e.Err = fmt.Errorf("QEMU: %w", qemu.err)
 	default:
-		e.Err = errors.New("it restarted, as a kernel does that panics")
+		e.Err = errors.New("it restarted" + panicReason(console.lines(tailSize)))
 	}
 	return Status{}, e
+}
+
+// panicReason finds what the kernel said when it panicked. The stack that it
+// prints afterwards is longer than what an error shows.
+func panicReason(console []string) string {
+	for _, line := range console {
+		if _, reason, ok := strings.Cut(line, "Kernel panic - not syncing: "); ok {
+			return " after a kernel panic: " + reason
+		}
+	}
+	return ""
 }
 
 // initramfs is the guest's file system with the program in it.

@@ -90,8 +90,6 @@ func (bareMachine) KernelArgs() []string {
 		"no_timer_check",    // loops over ten ticks to see that they come
 		"cpu_init_udelay=0", // 10 ms of looping that old processors need
 		"cryptomgr.notests", // self-tests of ciphers nothing here uses
-		"initcall_blacklist=" + // likewise: thousands of rounds of SHA-3
-			"jent_mod_init",
 	}
 }
 

@@ -237,7 +237,7 @@ func ListSeries(ctx context.Context, c *Cache, mirror string, update bool, say p
 		life = 0
 	}
 	x, err := readIndex(c)
-	if err != nil || time.Since(x.Made) >= life {
+	if err != nil || !x.fresh(life) {
 		var unlock func()
 		if unlock, err = c.lock(ctx, func() { say("waiting for another process that fills the cache") }); err == nil {
 			x, err = freshIndex(ctx, c, mirror, life, say)

@@ -182,6 +182,9 @@ func boot(ctx context.Context, s settings, args, environ []string, stdout, stder
 	if s.timeout < 0 {
 		return guest.Status{}, fmt.Errorf("-timeout %v: want a time, or 0 for none", s.timeout)
 	}
+	if err := guest.CheckAccel(s.accel, s.clock); err != nil {
+		return guest.Status{}, err
+	}
 	if strings.ContainsAny(s.append, "\n\x00") {
 		return guest.Status{}, fmt.Errorf("-append %q: a kernel's command line is one line", s.append)
 	}

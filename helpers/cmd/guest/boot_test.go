@@ -1,0 +1,382 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The tests in this file boot kernels.
+
+func TestBoot(t *testing.T) {
+	kernel := needGuest(t)
+	dir := t.TempDir()
+	mustWrite(t, filepath.Join(dir, "testdata", "sub", "file"), "from testdata\n")
+	args := []string{
+		"-kernel", kernel, "-clock", "instrs", "-seed", "11",
+		filepath.Join(binDir, "prog"), "out=hello", "err=oops", "facts", "env", "cat=testdata/sub/file", "time", "many=500", "exit=3",
+	}
+	env := []string{"GOGC=50", "GODEBUG=madvdontneed=1", "EVENTBENCH_CONFIG=lab: attic", "SECRET=1"}
+
+	// The same twice, at the same time.
+	type outcome struct{ stdout, stderr string }
+	other := make(chan outcome)
+	go func() {
+		stdout, stderr := runGuest(t, dir, env, 3, args...)
+		other <- outcome{stdout, stderr}
+	}()
+	stdout, stderr := runGuest(t, dir, env, 3, args...)
+	if again := <-other; again.stdout != stdout || again.stderr != stderr {
+		t.Errorf("one seed, two results:\n%s\n%s\nand\n%s\n%s", stdout, stderr, again.stdout, again.stderr)
+	}
+
+	// go tool's own words may come first, about a processor or KVM.
+	if !strings.HasSuffix(stderr, "oops\n") || strings.Contains(stdout, "oops") {
+		t.Errorf("standard error: %q", stderr)
+	}
+	for _, want := range []string{
+		"hello\n", "dir /src\n", "args0 /bin/prog\n", "host guest\n", "from testdata\n", "SigBlk:\t0000000000000000\n",
+		"there /proc/self/stat true\n", "there /sys/kernel true\n", "there /dev/null true\n", "there /dev/pts/ptmx true\n",
+		"there /dev/shm true\n", "there /tmp true\n", "there /sys/fs/cgroup/cgroup.procs true\n", "there /dev/fd/0 true\n",
+		"lo 0x9\n", // IFF_UP and IFF_LOOPBACK
+		"GOGC=50\n", "GODEBUG=madvdontneed=1\n", "EVENTBENCH_CLOCK=instrs\n", "EVENTBENCH_CONFIG=lab: attic\naccelerator: tcg\n", "\nseed: 11\n",
+		"line 1 of 500\n", "line 500 of 500\n",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in standard output", want)
+		}
+	}
+	if strings.Contains(stdout, "SECRET") || strings.Contains(stdout, "GOROOT") || strings.Contains(stdout, "\r") {
+		t.Error("standard output has what it must not have")
+	}
+	if t.Failed() {
+		t.Logf("standard output:\n%s", stdout)
+	}
+}
+
+func TestOtherSeed(t *testing.T) {
+	kernel := needGuest(t)
+	args := []string{"-kernel", kernel, "-clock", "instrs", "-cpus", "1", filepath.Join(binDir, "prog"), "time", "orphan", "kill=9"}
+	one, _ := runGuest(t, t.TempDir(), nil, 128+9, append([]string{"-seed", "1"}, args...)...)
+	two, _ := runGuest(t, t.TempDir(), nil, 128+9, append([]string{"-seed", "2"}, args...)...)
+	if one == two || one == "" {
+		t.Errorf("two seeds, one result: %q", one)
+	}
+}
+
+func TestKernelPanic(t *testing.T) {
+	kernel := needGuest(t)
+	stdout, stderr := runGuest(t, t.TempDir(), nil, noStatus, "-kernel", kernel, filepath.Join(binDir, "prog"), "out=before", "panic", "out=after")
+	if stdout != "before\n" {
+		t.Errorf("standard output %q", stdout)
+	}
+	for _, want := range []string{"the guest ended while the program ran: it restarted after a kernel panic: sysrq triggered crash", "the console's last lines:\n  | "} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("no %q in standard error:\n%s", want, stderr)
+		}
+	}
+}
+
+func TestNoInit(t *testing.T) {
+	kernel := needGuest(t)
+	stdout, stderr := runGuest(t, t.TempDir(), nil, noStatus, "-kernel", kernel, "-append", "rdinit=/nonexistent", filepath.Join(binDir, "prog"), "out=hello")
+	if stdout != "" || !strings.Contains(stderr, "the guest ended before it started the program: it restarted after a kernel panic: ") {
+		t.Errorf("standard output %q, standard error:\n%s", stdout, stderr)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	kernel := needGuest(t)
+	start := time.Now()
+	_, stderr := runGuest(t, t.TempDir(), nil, noStatus, "-kernel", kernel, "-timeout", "1s", "-append", "loglevel=8 earlyprintk=ttyS0", filepath.Join(binDir, "prog"), "hang")
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("took %v", took)
+	}
+	if !strings.Contains(stderr, "stopped at -timeout 1s") {
+		t.Errorf("standard error:\n%s", stderr)
+	}
+}
+
+func TestTooLittleMemory(t *testing.T) {
+	kernel := needGuest(t)
+	dir := t.TempDir()
+	big := filepath.Join(dir, "testdata", "big")
+	mustWrite(t, big, "")
+	if err := os.Truncate(big, 100<<20); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr := runGuest(t, dir, nil, noStatus, "-kernel", kernel, "-memory", "128M", filepath.Join(binDir, "prog"))
+	if !strings.Contains(stderr, "-memory 128M: the program and its testdata need") {
+		t.Errorf("standard error:\n%s", stderr)
+	}
+}
+
+// However the tool ends, nothing of it stays.
+func TestStopped(t *testing.T) {
+	kernel := needGuest(t)
+	args := []string{"-kernel", kernel, filepath.Join(binDir, "prog"), "out=ready", "hang"}
+
+	t.Run("interrupt", func(t *testing.T) {
+		t.Parallel()
+		cmd, tmp := guestCommand(t, t.TempDir(), nil, args...)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustStart(t, cmd)
+		if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "ready\n" {
+			t.Errorf("standard output %q, %v", line, err)
+		}
+		qemu := mustChild(t, cmd.Process.Pid)
+		cmd.Process.Signal(syscall.SIGINT)
+		err = cmd.Wait()
+		if got := exitStatus(t, err); got != 128+int(syscall.SIGINT) {
+			t.Errorf("exit status %d", got)
+		}
+		if want := "while the program ran: stopped by a signal: interrupt"; !strings.Contains(stderr.String(), want) {
+			t.Errorf("no %q in standard error:\n%s", want, &stderr)
+		}
+		mustEnd(t, qemu)
+		mustBeEmpty(t, tmp)
+	})
+	t.Run("killed", func(t *testing.T) {
+		t.Parallel()
+		cmd, tmp := guestCommand(t, t.TempDir(), nil, args...)
+		mustStart(t, cmd)
+		qemu := mustChild(t, cmd.Process.Pid)
+		cmd.Process.Kill()
+		cmd.Wait()
+		mustEnd(t, qemu)
+		mustBeEmpty(t, tmp)
+	})
+	t.Run("parent killed", func(t *testing.T) {
+		t.Parallel()
+		cmd, tmp := guestCommand(t, t.TempDir(), nil, args...)
+		cmd.Args = append([]string{"sh", "-c", `"$0" "$@"; exit`, cmd.Path}, cmd.Args[1:]...)
+		cmd.Path = "/bin/sh"
+		mustStart(t, cmd)
+		tool := mustChild(t, cmd.Process.Pid)
+		qemu := mustChild(t, tool)
+		cmd.Process.Kill()
+		cmd.Wait()
+		mustEnd(t, tool)
+		mustEnd(t, qemu)
+		mustBeEmpty(t, tmp)
+	})
+}
+
+// The way most will use the tool.
+func TestGoTestExec(t *testing.T) {
+	kernel := needGuest(t)
+	dir := t.TempDir()
+	mustWrite(t, filepath.Join(dir, "go.mod"), "module example\n\ngo 1.26\n")
+	mustWrite(t, filepath.Join(dir, "testdata", "data"), "data")
+	mustWrite(t, filepath.Join(dir, "x_test.go"), `package example
+
+import (
+	"os"
+	"runtime"
+	"testing"
+)
+
+func TestData(t *testing.T) {
+	data, err := os.ReadFile("testdata/data")
+	if string(data) != "data" || err != nil {
+		t.Errorf("testdata: %q, %v", data, err)
+	}
+	if runtime.GOMAXPROCS(0) != 1 {
+		t.Error("GOMAXPROCS did not arrive")
+	}
+	t.Log(os.Getenv("EVENTBENCH_CONFIG"))
+}
+
+func BenchmarkGetppid(b *testing.B) {
+	for b.Loop() {
+		os.Getppid()
+	}
+}
+`)
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-v", "-bench", ".", "-benchtime", "100x", "-cpuprofile", "cpu.prof",
+		"-exec", filepath.Join(binDir, "guest")+" -kernel "+kernel+" -clock instrs", ".")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "CGO_ENABLED=0", "GOFLAGS=")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("go test: %v", err)
+	}
+	for _, want := range []string{"--- PASS: TestData", "kernel-image: linux-", "cpu: QEMU TCG CPU", "\nBenchmarkGetppid", " 100\t", "\nok  \texample"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in the output", want)
+		}
+	}
+	profile, err := os.ReadFile(filepath.Join(dir, "cpu.prof"))
+	if !bytes.HasPrefix(profile, []byte("\x1f\x8b")) {
+		t.Errorf("cpu.prof: %d bytes, %v", len(profile), err)
+	}
+	if t.Failed() {
+		t.Logf("output:\n%s", out)
+	}
+}
+
+// needGuest returns the kernel to boot. Without QEMU or a kernel in the cache
+// the test is skipped; with EVENTBENCH_REQUIRE_GUEST set, the kernel is
+// fetched, and it is a failure if that is not possible.
+func needGuest(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("boots a kernel")
+	}
+	t.Parallel()
+	const series = "6.1" // the quickest to boot
+	required := os.Getenv("EVENTBENCH_REQUIRE_GUEST") != ""
+	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
+		if required {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	if required {
+		return series
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		t.Skip(err)
+	}
+	cached, err := filepath.Glob(filepath.Join(dir, "eventbench", "guest", "kernels", "*", "vmlinuz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cached) == 0 {
+		t.Skipf("no kernel is cached; go tool guest -kernel %s PROGRAM gets one", series)
+	}
+	for _, k := range cached {
+		if strings.Contains(k, "linux-image-"+series+".") {
+			return series
+		}
+	}
+	return cached[0]
+}
+
+// guestCommand returns the tool's command and the directory that it and QEMU
+// have for temporary files.
+func guestCommand(t *testing.T, dir string, env []string, args ...string) (cmd *exec.Cmd, tmp string) {
+	tmp = t.TempDir()
+	cmd = exec.Command(filepath.Join(binDir, "guest"), args...)
+	cmd.Dir = dir
+	cmd.Env = append(append(os.Environ(), "TMPDIR="+tmp), env...)
+	cmd.WaitDelay = time.Second
+	return cmd, tmp
+}
+
+func runGuest(t *testing.T, dir string, env []string, wantStatus int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	cmd, tmp := guestCommand(t, dir, env, args...)
+	var out, err bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &err
+	status := exitStatus(t, cmd.Run())
+	if status != wantStatus {
+		t.Errorf("exit status %d, want %d; standard error:\n%s", status, wantStatus, &err)
+	}
+	mustBeEmpty(t, tmp)
+	return out.String(), err.String()
+}
+
+func exitStatus(t *testing.T, err error) int {
+	t.Helper()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	t.Error(err)
+	return -1
+}
+
+func mustStart(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+}
+
+// mustChild waits until the process has a child and returns that.
+func mustChild(t *testing.T, pid int) int {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range tasks {
+			data, _ := os.ReadFile(name)
+			for _, field := range strings.Fields(string(data)) {
+				child, err := strconv.Atoi(field)
+				// Neither a child that has not got to its exec yet, nor QEMU that
+				// was only asked for its version.
+				cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child))
+				if err == nil && bytes.Contains(cmdline, []byte("-kernel")) && !bytes.Equal(cmdline, mustCmdline(t, pid)) {
+					return child
+				}
+			}
+		}
+	}
+	t.Fatalf("process %d has started nothing", pid)
+	return 0
+}
+
+func mustCmdline(t *testing.T, pid int) []byte {
+	t.Helper()
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmdline
+}
+
+// mustEnd waits for the end of a process that is not this one's child.
+func mustEnd(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || strings.Contains(string(stat), ") Z ") {
+			return
+		}
+	}
+	t.Errorf("process %d is still there", pid)
+	syscall.Kill(pid, syscall.SIGKILL)
+}
+
+func mustBeEmpty(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 0 {
+		t.Errorf("left for temporary files: %v", entries)
+	}
+}
+
+func mustWrite(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,187 @@
+package guest
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestParseKernel(t *testing.T) {
+	k, err := parseKernel(fakeKernel("6.12.9-test"))
+	if err != nil || k.Release != "6.12.9-test" {
+		t.Errorf("got %+v, %v", k, err)
+	}
+
+	change := func(f func(image []byte)) []byte {
+		image := fakeKernel("6.12.9-test")
+		f(image)
+		return image
+	}
+	arm := make([]byte, 1024)
+	copy(arm[armMagicAt:], "ARM\x64")
+	check := func(image []byte, want string) {
+		t.Helper()
+		_, err := parseKernel(image)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want %q in it", err, want)
+		}
+	}
+	check(nil, "no Linux kernel")
+	check([]byte("#!/bin/sh\n"), "no Linux kernel")
+	check(arm, "another architecture")
+	check([]byte("MZ\x00\x00zimg\x00\x00\x00\x00gzip"), "another architecture")
+	check([]byte("\x1f\x8b\x08\x00"), "gzipped")
+	check([]byte("\x7fELF\x02\x01\x01"), "bzImage")
+	check(change(func(b []byte) { b[xloadflagsAt] = 0 }), "32-bit")
+	check(change(func(b []byte) { binary.LittleEndian.PutUint16(b[versionAt:], 0x020a) }), "32-bit")
+	check(fakeKernel("6.12.9-test")[:4096], "truncated: 4096 bytes")
+}
+
+func TestFindKernelFile(t *testing.T) {
+	dir := t.TempDir()
+	c := &Cache{dir: filepath.Join(dir, "cache")}
+	find := func(arg string) (*Kernel, error) {
+		return FindKernel(context.Background(), c, arg, "", false, t.Logf)
+	}
+	mustWrite(t, filepath.Join(dir, "bzImage"), string(fakeKernel("6.12.9-test")))
+	k, err := find(filepath.Join(dir, "bzImage"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(k.Name, "bzImage sha256:") || len(k.Name) != len("bzImage sha256:")+12 {
+		t.Errorf("Name = %q", k.Name)
+	}
+	if _, err := os.Stat(c.dir); err == nil {
+		t.Error("a file made a cache")
+	}
+
+	check := func(arg, want string) {
+		t.Helper()
+		_, err := find(arg)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("-kernel %q: got error %v, want %q in it", arg, err, want)
+		}
+	}
+	check("", "-kernel wants")
+	check(dir, "not a file")
+	check(filepath.Join(dir, "missing"), "no such file")
+	check("6.12.9", "no such file")
+}
+
+func TestImageInPackage(t *testing.T) {
+	if _, err := exec.LookPath("dpkg-deb"); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	image := fakeKernel("6.12.9-test")
+	check := func(name string, wantErr string) {
+		t.Helper()
+		k, err := FindKernel(context.Background(), &Cache{dir: dir}, name, "", false, t.Logf)
+		switch {
+		case wantErr == "" && (err != nil || !bytes.Equal(k.image, image)):
+			t.Errorf("%s: %v", name, err)
+		case wantErr != "" && (err == nil || !strings.Contains(err.Error(), wantErr)):
+			t.Errorf("%s: got error %v, want %q in it", name, err, wantErr)
+		}
+	}
+	good := mustPackage(t, dir, "good", map[string]string{
+		"boot/config-6.12.9": "CONFIG_EVENTFD=y\n", "boot/vmlinuz-6.12.9": string(image), "usr/lib/modules/6.12.9/kernel/m.ko": "x",
+	})
+	check(good, "")
+	check(mustPackage(t, dir, "newer", map[string]string{"usr/lib/modules/7.3/vmlinuz": string(image)}), "")
+	check(mustPackage(t, dir, "depends", map[string]string{"usr/share/doc/x": "x"}), "no vmlinuz")
+	check(mustPackage(t, dir, "junk", map[string]string{"boot/vmlinuz": "junk"}), "no Linux kernel")
+
+	data, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := filepath.Join(dir, "cut.deb")
+	mustWrite(t, cut, string(data[:len(data)/2]))
+	check(cut, "dpkg-deb")
+	mustWrite(t, filepath.Join(dir, "text.deb"), "no package\n")
+	check(filepath.Join(dir, "text.deb"), "dpkg-deb")
+}
+
+func TestImageInTar(t *testing.T) {
+	image := fakeKernel("6.12.9-test")
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	add := func(h tar.Header, data []byte) {
+		t.Helper()
+		h.Size, h.Mode = int64(len(data)), 0o644
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(tar.Header{Name: "./boot/", Typeflag: tar.TypeDir}, nil)
+	add(tar.Header{Name: "./boot/vmlinuz-old", Typeflag: tar.TypeSymlink, Linkname: "vmlinuz"}, nil)
+	add(tar.Header{Name: "./" + strings.Repeat("long/", 40) + "x", Typeflag: tar.TypeReg}, []byte("long"))
+	add(tar.Header{Name: "./usr/share/vmlinuz", Typeflag: tar.TypeReg}, []byte("no"))
+	before := archive.Len()
+	add(tar.Header{Name: "./boot/vmlinuz-6.12.9", Typeflag: tar.TypeReg}, image)
+	w.Close()
+
+	got, err := imageInTar(bytes.NewReader(archive.Bytes()))
+	if err != nil || !bytes.Equal(got, image) {
+		t.Errorf("got %d bytes, %v, want %d", len(got), err, len(image))
+	}
+	for _, cut := range []int{10, before + 10, before + 512 + 10} {
+		if _, err := imageInTar(bytes.NewReader(archive.Bytes()[:cut])); err == nil {
+			t.Errorf("no error from %d bytes of an archive", cut)
+		}
+	}
+	if _, err := imageInTar(io.LimitReader(zeros{}, 1<<20)); err == nil {
+		t.Error("no error from an empty archive")
+	}
+	if _, err := imageInTar(strings.NewReader(strings.Repeat("junk", 1024))); err == nil {
+		t.Error("no error from what is no archive")
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// fakeKernel is an image that nothing but its missing code tells from a
+// kernel.
+func fakeKernel(release string) []byte {
+	const setup, rest = 4, 60 // sectors
+	image := make([]byte, (1+setup+rest)*512)
+	le := binary.LittleEndian
+	image[0x1f1] = setup
+	le.PutUint32(image[0x1f4:], rest*512/16)
+	le.PutUint16(image[bootFlagAt:], 0xaa55)
+	copy(image[headerAt:], "HdrS")
+	le.PutUint16(image[versionAt:], 0x020f)
+	le.PutUint16(image[xloadflagsAt:], loads64Bit)
+	le.PutUint16(image[textOffsetAt:], 0x400)
+	copy(image[0x600:], release+" (builder@host) #1 SMP\x00")
+	return image
+}
+
+// mustPackage makes a Debian package with the files.
+func mustPackage(tb testing.TB, dir, name string, files map[string]string) string {
+	tb.Helper()
+	root := filepath.Join(dir, name)
+	mustWrite(tb, filepath.Join(root, "DEBIAN", "control"),
+		"Package: linux-image-6.12.9-cloud-amd64\nVersion: 6.12.9-1\nArchitecture: amd64\nMaintainer: A <a@b.example>\nDescription: test\n")
+	for file, text := range files {
+		mustWrite(tb, filepath.Join(root, file), text)
+	}
+	out, err := exec.Command("dpkg-deb", "--root-owner-group", "--build", root, root+".deb").CombinedOutput()
+	if err != nil {
+		tb.Fatalf("dpkg-deb: %v\n%s", err, out)
+	}
+	return root + ".deb"
+}

@@ -1,0 +1,140 @@
+package guest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestSpoolNeverWaits(t *testing.T) {
+	r, w := io.Pipe() // nobody reads
+	s := newSpool(w)
+	data := bytes.Repeat([]byte("0123456789"), 100_000)
+	if n, err := s.Write(data); n != len(data) || err != nil {
+		t.Fatalf("Write = %d, %v", n, err)
+	}
+	if _, err := s.Write([]byte("end")); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan []byte)
+	go func() {
+		got, err := io.ReadAll(r)
+		if err != nil {
+			t.Error(err)
+		}
+		read <- got
+	}()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	w.Close()
+	if got := <-read; !bytes.Equal(got, append(data, "end"...)) {
+		t.Errorf("%d bytes came through of %d", len(got), len(data)+3)
+	}
+}
+
+func TestSpoolFailure(t *testing.T) {
+	r, w := io.Pipe()
+	r.CloseWithError(syscall.EPIPE)
+	s := newSpool(w)
+	if _, err := s.Write([]byte("x")); err != nil {
+		t.Errorf("Write = %v", err)
+	}
+	if err := s.Close(); !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("Close = %v, want %v", err, syscall.EPIPE)
+	}
+}
+
+func TestTail(t *testing.T) {
+	var tl tail
+	for range 100 {
+		tl.Write(bytes.Repeat([]byte("x"), 10_000))
+	}
+	tl.Write([]byte("\n\x1b[31mred\x1b[0m\r\n\n\tlast\n"))
+	if got, want := tl.lines(2), []string{"[31mred[0m", "last"}; !slices.Equal(got, want) {
+		t.Errorf("lines = %q, want %q", got, want)
+	}
+	if len(tl.buf) > 2*tailSize {
+		t.Errorf("keeps %d bytes", len(tl.buf))
+	}
+	if got := (&tail{}).lines(5); len(got) != 0 {
+		t.Errorf("of nothing: %q", got)
+	}
+}
+
+func TestRunToolStopped(t *testing.T) {
+	stopped := errors.New("stopped")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(50*time.Millisecond, func() { cancel(stopped) })
+	start := time.Now()
+	// A grandchild holds the output open.
+	err := runTool(ctx, io.Discard, io.Discard, "sh", "-c", "sleep 100 & wait")
+	if !errors.Is(err, stopped) {
+		t.Errorf("got %v, want %v", err, stopped)
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+func TestReporter(t *testing.T) {
+	check := func(report string, want Status, final, started bool, wantErr string) {
+		t.Helper()
+		r := &reporter{}
+		r.read(strings.NewReader(report))
+		if r.status != want || r.final != final || r.started != started {
+			t.Errorf("%q: got %+v", report, r)
+		}
+		if (wantErr == "") != (r.err == nil) || r.err != nil && !strings.Contains(r.err.Error(), wantErr) {
+			t.Errorf("%q: got error %v, want %q", report, r.err, wantErr)
+		}
+	}
+	check("started\nexited 3\n", Status{Code: 3}, true, true, "")
+	check("started\nkilled 11\n", Status{Signal: syscall.SIGSEGV}, true, true, "")
+	check("started\n", Status{}, false, true, "")
+	check("", Status{}, false, false, "")
+	check("started\nexi", Status{}, false, true, "")
+	check("failed \"start /bin/x: exec format error\"\n", Status{}, false, false, "exec format error")
+	check("started\nexited\n", Status{}, false, true, "reported")
+	check("nonsense\n", Status{}, false, false, `reported "nonsense"`)
+	check("file 0 4\nabcd", Status{}, false, false, "reported") // asked for none
+}
+
+func TestReceiveFile(t *testing.T) {
+	dir := t.TempDir()
+	name := dir + "/cpu.prof"
+	r := &reporter{files: []output{{host: name}}}
+	r.read(strings.NewReader("started\nfile 0 5\na\nb\nc" + "exited 0\n"))
+	if r.err != nil || !r.final {
+		t.Fatalf("got %+v", r)
+	}
+	if got, err := os.ReadFile(name); string(got) != "a\nb\nc" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+
+	// One that was cut off leaves the old file.
+	r = &reporter{files: []output{{host: name}}}
+	r.read(strings.NewReader("file 0 500\nshort"))
+	if !errors.Is(r.err, io.ErrUnexpectedEOF) {
+		t.Errorf("cut off: %v", r.err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("left in the directory: %v, %v", entries, err)
+	}
+}
+
+func TestStatusExitCode(t *testing.T) {
+	for want, s := range map[int]Status{0: {}, 7: {Code: 7}, 137: {Signal: syscall.SIGKILL}} {
+		if got := s.ExitCode(); got != want {
+			t.Errorf("%+v: %d, want %d", s, got, want)
+		}
+	}
+}

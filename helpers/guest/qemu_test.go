@@ -1,0 +1,112 @@
+package guest
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestOptions(t *testing.T) {
+	check := func(m Machine, wantArgs, wantCmdline string) {
+		t.Helper()
+		cmd := &qemuCommand{}
+		cmd.add(m.processor(), memory(m.Memory))
+		cmd.add(serialPort{consolePort, cmd.inherit(os.Stdout)}, serialPort{"stdout", cmd.inherit(os.Stdout)})
+		cmd.add(boot{kernel: cmd.inherit(os.Stdin), initramfs: cmd.inherit(os.Stdin)}, userArgs(m.Append))
+		args, err := cmd.args()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantArgs += " -m 512M" +
+			" -chardev file,id=ttyS0,path=/proc/self/fd/3 -serial chardev:ttyS0" +
+			" -chardev file,id=stdout,path=/proc/self/fd/4 -serial chardev:stdout" +
+			" -kernel /proc/self/fd/5 -initrd /proc/self/fd/6"
+		i := slices.Index(args, "-append")
+		if got := strings.Join(args[:i], " "); got != wantArgs {
+			t.Errorf("QEMU's arguments:\ngot  %s\nwant %s", got, wantArgs)
+		}
+		if got := args[i+1]; got != wantCmdline {
+			t.Errorf("the kernel's command line:\ngot  %s\nwant %s", got, wantCmdline)
+		}
+	}
+	check(Machine{Accel: TCG, Clock: InstrClock, CPUs: 2, Memory: 512, Seed: 7, Append: " a=b  quiet "},
+		"-accel tcg -icount shift=0,sleep=off -rtc base=2020-01-01,clock=vm -seed 7 -cpu max -smp 2",
+		"tsc=reliable console=ttyS0 quiet 8250.nr_uarts=4 a=b quiet")
+	check(Machine{Accel: KVM, Clock: WallClock, CPUs: 1, Memory: 512},
+		"-accel kvm -seed 0 -cpu host -smp 1",
+		"console=ttyS0 quiet 8250.nr_uarts=4")
+	check(Machine{Accel: TCG, Clock: WallClock, CPUs: 4, Memory: 512},
+		"-accel tcg,thread=multi -seed 0 -cpu max -smp 4",
+		"console=ttyS0 quiet 8250.nr_uarts=4")
+}
+
+func TestFindQEMU(t *testing.T) {
+	dir := t.TempDir()
+	fake := func(name, script string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		mustWrite(t, path, "#!/bin/sh\n"+script+"\n")
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	check := func(path, version string, fair bool, wantErr string) {
+		t.Helper()
+		q, err := FindQEMU(t.Context(), path)
+		if wantErr != "" {
+			if err == nil || !strings.Contains(err.Error(), wantErr) {
+				t.Errorf("%s: got error %v, want %q in it", path, err, wantErr)
+			}
+			return
+		}
+		if err != nil || q.Version != version || q.fairCounting() != fair || q.Path != path {
+			t.Errorf("%s: got %+v, %v", path, q, err)
+		}
+	}
+	check(fake("q7", "echo 'QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)'; echo Copyright"), "7.2.22", false, "")
+	check(fake("q10", "echo 'QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)'"), "10.0.2", true, "")
+	check(fake("q11", "echo 'QEMU emulator version 11.1.0'"), "11.1.0", true, "")
+	check(fake("ls", "echo 'ls (GNU coreutils) version 9.1'"), "", false, "is no QEMU")
+	check(fake("bad", "echo no such library; exit 127"), "", false, "no such library")
+	check(filepath.Join(dir, "missing"), "", false, "no QEMU")
+	t.Setenv("PATH", dir)
+	check("", "", false, "qemu-system-x86")
+}
+
+func TestChooseCPUs(t *testing.T) {
+	check := func(clock Clock, major, asked, want int, wantSaid bool) {
+		t.Helper()
+		m := &Machine{QEMU: &QEMU{major: major}, Clock: clock, CPUs: asked}
+		said := false
+		if err := m.ChooseCPUs(func(string, ...any) { said = true }); err != nil || m.CPUs != want || said != wantSaid {
+			t.Errorf("%s, QEMU %d, -cpus %d: got %d, %v, said %v", clock, major, asked, m.CPUs, err, said)
+		}
+	}
+	check(InstrClock, 10, 0, 2, false)
+	check(InstrClock, 10, 4, 4, false)
+	check(InstrClock, 7, 0, 1, true)
+	check(InstrClock, 7, 1, 1, false)
+	check(WallClock, 7, 0, 2, false)
+	m := &Machine{QEMU: &QEMU{major: 7, Version: "7.2"}, Clock: InstrClock, CPUs: 2}
+	if err := m.ChooseCPUs(t.Logf); err == nil || !strings.Contains(err.Error(), "-cpus 2: QEMU 7.2") {
+		t.Errorf("got error %v", err)
+	}
+}
+
+// The probe is for KVM; that it ends where instructions are executed is shown
+// on the translator, which works everywhere.
+func TestProbe(t *testing.T) {
+	q, err := FindQEMU(t.Context(), "")
+	if err != nil {
+		t.Skip(err)
+	}
+	if err := probe(t.Context(), q, TCG, "max"); err != nil {
+		t.Error(err)
+	}
+	if err := probe(t.Context(), q, TCG, "no-such-model"); err == nil || !strings.Contains(err.Error(), "no-such-model") {
+		t.Errorf("got error %v, want what QEMU says", err)
+	}
+}
