@@ -5,14 +5,18 @@ package behaviour
 import (
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"eventbench/helpers/child"
+	"eventbench/helpers/sys"
 )
 
 // Alone makes a row of f that runs in a process of its own: on its first
@@ -24,12 +28,79 @@ import (
 // Alone registers a role, [child.Register]: call it from the initialisation
 // of a package-level variable.
 func Alone(f func(t testing.TB), block ...unix.Signal) func(*testing.T) {
+	run := start(f)
+	return func(t *testing.T) {
+		t.Helper()
+		run(t, child.Options{Block: block})
+	}
+}
+
+// AloneIn is Alone in new namespaces: flags of clone(2) such as
+// unix.CLONE_NEWPID. An ordinary user gets a user namespace with them, where
+// he is root. The row is skipped where that is not allowed.
+func AloneIn(namespaces uintptr, f func(t testing.TB), block ...unix.Signal) func(*testing.T) {
+	run := start(f)
+	return func(t *testing.T) {
+		t.Helper()
+		attr := &syscall.SysProcAttr{Cloneflags: namespaces}
+		if os.Geteuid() != 0 {
+			attr.Cloneflags |= unix.CLONE_NEWUSER
+			attr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+			attr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+		}
+		err := tryUnshare(attr.Cloneflags)
+		switch {
+		case errors.Is(err, unix.EPERM):
+			Unprivileged(t, "new namespaces (%#x): %v", attr.Cloneflags, err)
+		case errors.Is(err, unix.ENOSPC):
+			Limited(t, "new namespaces (%#x): %v", attr.Cloneflags, err)
+		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
+			Absent(t, "new namespaces (%#x): %v", attr.Cloneflags, err)
+		case err != nil:
+			t.Fatal(err)
+		}
+		run(t, child.Options{Block: block, Attr: attr})
+	}
+}
+
+// tryUnshare reports whether a process may have new namespaces: unshare(2) in
+// a child, for a process with threads is refused a user namespace.
+func tryUnshare(flags uintptr) error {
+	all := ^sys.Sigset(0)
+	old, err := sys.Mask(all)
+	if err != nil {
+		return err
+	}
+	defer sys.Mask(old)
+	a, err := sys.NewArena(256 << 10)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	l := sys.NewLoop(a, sys.Call{Name: "unshare()", Nr: unix.SYS_UNSHARE, Args: [6]uintptr{flags}})
+	l.Reset(1)
+	task, err := sys.NewChild(a, l)
+	if err != nil {
+		return err
+	}
+	for !task.Gone() {
+		time.Sleep(50 * time.Microsecond)
+	}
+	if !l.Ended() {
+		return l.Err()
+	}
+	return nil
+}
+
+// start registers the role that runs f and returns a function that starts it
+// and waits for its end.
+func start(f func(t testing.TB)) func(*testing.T, child.Options) {
 	alone++
 	name := fmt.Sprintf("%s#%d", runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name(), alone)
 	role := child.Register(name, func(*child.Proc) error { return runAlone(f) })
-	return func(t *testing.T) {
+	return func(t *testing.T, o child.Options) {
 		t.Helper()
-		p := child.Start(t, role, child.Options{Block: block})
+		p := child.Start(t, role, o)
 		var class, reason string
 		for {
 			line, err := p.Stdout.ReadString('\n')
@@ -50,7 +121,7 @@ func Alone(f func(t testing.TB), block ...unix.Signal) func(*testing.T) {
 	}
 }
 
-// alone counts the calls of Alone: functions made by one function share its name.
+// alone counts the rows with processes of their own: functions made by one function share its name.
 var alone int
 
 // skipMark starts the line by which a process says that its row is skipped.

@@ -26,7 +26,8 @@ func here() *state {
 		unix.Getrlimit(resource, &s.limits[resource])
 	}
 	unix.RawSyscall(unix.SYS_RT_SIGPENDING, uintptr(unsafe.Pointer(&s.pending)), 8, 0)
-	s.pending &^= 1 << (unix.SIGURG - 1) // the Go runtime's own, at any time
+	// The Go runtime sends itself SIGURG at any time, and children end when they end.
+	s.pending &^= 1<<(unix.SIGURG-1) | 1<<(unix.SIGCHLD-1)
 	return s
 }
 

@@ -90,9 +90,19 @@ func (p *Process) AwaitBlocked(calls ...uintptr) {
 // of proc_pid_stat(5): "T" is stopped, "Z" a zombie, "S" asleep.
 func (p *Process) AwaitState(states string) {
 	p.tb.Helper()
-	await(p.tb, "child in role "+p.name, p.Pid, p.Pid, p.ended, "state "+states, func(s state) bool {
-		return strings.IndexByte(states, s.state) >= 0
-	})
+	awaitState(p.tb, "child in role "+p.name, p.Pid, p.Pid, p.ended, states)
+}
+
+// AwaitBlocked is Thread.AwaitBlocked for any thread: tid of process pid.
+func AwaitBlocked(tb testing.TB, pid, tid int, calls ...uintptr) {
+	tb.Helper()
+	awaitBlocked(tb, fmt.Sprintf("thread %d of process %d", tid, pid), pid, tid, nil, calls)
+}
+
+// AwaitState is Process.AwaitState for any thread: tid of process pid.
+func AwaitState(tb testing.TB, pid, tid int, states string) {
+	tb.Helper()
+	awaitState(tb, fmt.Sprintf("thread %d of process %d", tid, pid), pid, tid, nil, states)
 }
 
 func awaitBlocked(tb testing.TB, what string, pid, tid int, ended <-chan struct{}, calls []uintptr) {
@@ -110,6 +120,13 @@ func awaitBlocked(tb testing.TB, what string, pid, tid int, ended <-chan struct{
 		}
 		asleep++
 		return asleep > 20
+	})
+}
+
+func awaitState(tb testing.TB, what string, pid, tid int, ended <-chan struct{}, states string) {
+	tb.Helper()
+	await(tb, what, pid, tid, ended, "state "+states, func(s state) bool {
+		return strings.IndexByte(states, s.state) >= 0
 	})
 }
 

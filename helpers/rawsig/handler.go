@@ -142,13 +142,19 @@ func Order() []unix.Signal {
 // HandlerPC is the address of the handler, to install it by SetAction.
 func HandlerPC() uintptr
 
-// VectorsSurvive fills the vector registers, makes a system call that gets
-// the calling thread a signal, and returns the number of registers that
-// its handler, or the kernel, changed.
-func VectorsSurvive(c Call) int { return vectorsSurvive(&c) }
+// VectorsSurvive fills the vector registers, makes a system call, and returns
+// the number of registers that a handler of a signal on its way, or the kernel, changed.
+func VectorsSurvive(c Call) int {
+	changed, _ := vectorsSurvive(&c, false)
+	return changed
+}
+
+// VectorsSurviveFork is VectorsSurvive for a call that forks. The child ends at once with the number
+// of registers that changed in it as its exit status; pid is its id, or a negative errno.
+func VectorsSurviveFork(c Call) (changed, pid int) { return vectorsSurvive(&c, true) }
 
 //go:noescape
-func vectorsSurvive(c *Call) int
+func vectorsSurvive(c *Call, forks bool) (changed, result int)
 
 // A Left is what a program finds at its start: signal state that execve(2) kept.
 type Left struct {

@@ -1,8 +1,15 @@
 package rawsig
 
-import "debug/elf"
+import (
+	"debug/elf"
+
+	"golang.org/x/sys/unix"
+)
 
 const machine = elf.EM_X86_64
+
+// PauseNr is the system call that unix.Pause makes.
+const PauseNr = unix.SYS_PAUSE
 
 // Offsets in the ucontext_t of a handler (arch/x86/include/uapi/asm/sigcontext.h),
 // for Poke.

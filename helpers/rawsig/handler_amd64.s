@@ -148,10 +148,10 @@ TEXT ·restorerPC(SB), NOSPLIT, $0-8
 	MOVQ AX, ret+0(FP)
 	RET
 
-// func vectorsSurvive(c *Call) int
+// func vectorsSurvive(c *Call, forks bool) (changed, result int)
 //
 // Register n gets the pattern n+1 in each of its 64-bit halves.
-TEXT ·vectorsSurvive(SB), NOSPLIT, $0-16
+TEXT ·vectorsSurvive(SB), NOSPLIT, $0-32
 	MOVQ c+0(FP), BX
 #define FILL(n, x) \
 	MOVQ $(n+1), AX; \
@@ -181,6 +181,7 @@ TEXT ·vectorsSurvive(SB), NOSPLIT, $0-16
 	MOVQ 40(BX), R8
 	MOVQ 48(BX), R9
 	SYSCALL
+	MOVQ AX, SI
 	XORQ DX, DX             // registers that changed
 #define TEST(n, x) \
 	MOVQ x, AX; \
@@ -208,7 +209,17 @@ TEXT ·vectorsSurvive(SB), NOSPLIT, $0-16
 	TEST(14, X14)
 	TEST(15, X15)
 	PXOR X15, X15           // Go code relies on it
-	MOVQ DX, ret+8(FP)
+	TESTQ SI, SI
+	JNZ  parent
+	CMPB forks+8(FP), $0
+	JE   parent
+	MOVQ DX, DI
+	MOVQ $231, AX           // exit_group
+	SYSCALL
+
+parent:
+	MOVQ DX, changed+16(FP)
+	MOVQ SI, result+24(FP)
 	RET
 
 // The program of Probe: it makes a Left of itself below its stack pointer and writes it

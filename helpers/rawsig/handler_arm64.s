@@ -153,10 +153,10 @@ TEXT ·HandlerPC(SB), NOSPLIT, $0-8
 	MOVD R0, ret+0(FP)
 	RET
 
-// func vectorsSurvive(c *Call) int
+// func vectorsSurvive(c *Call, forks bool) (changed, result int)
 //
 // Register n gets the pattern n+1 in each of its 64-bit halves.
-TEXT ·vectorsSurvive(SB), NOSPLIT, $0-16
+TEXT ·vectorsSurvive(SB), NOSPLIT, $0-32
 	MOVD c+0(FP), R20
 #define FILL(n, v) MOVD $(n+1), R9; VDUP R9, v.D2
 	FILL(0, V0)
@@ -240,7 +240,15 @@ TEXT ·vectorsSurvive(SB), NOSPLIT, $0-16
 	TEST(29, V29)
 	TEST(30, V30)
 	TEST(31, V31)
-	MOVD R12, ret+8(FP)
+	CBNZ R0, parent
+	MOVBU forks+8(FP), R9
+	CBZ  R9, parent
+	MOVD R12, R0
+	SVC_WITH(94)            // exit_group
+
+parent:
+	MOVD R12, changed+16(FP)
+	MOVD R0, result+24(FP)
 	RET
 
 // The program of Probe: it makes a Left of itself below its stack pointer and writes it

@@ -74,8 +74,9 @@ func result(errno unix.Errno) error {
 	return nil
 }
 
-// call makes a system call that does not wait.
-func call(nr uintptr, args ...uintptr) error {
+// Do makes a system call that does not wait, with arguments as they come: bad
+// pointers, sizes and numbers that the functions for it would not take.
+func Do(nr uintptr, args ...uintptr) error {
 	var a [6]uintptr
 	copy(a[:], args)
 	_, _, errno := unix.RawSyscall6(nr, a[0], a[1], a[2], a[3], a[4], a[5])
@@ -84,17 +85,17 @@ func call(nr uintptr, args ...uintptr) error {
 
 // Kill is kill(2).
 func Kill(pid int, sig unix.Signal) error {
-	return call(unix.SYS_KILL, uintptr(pid), uintptr(sig))
+	return Do(unix.SYS_KILL, uintptr(pid), uintptr(sig))
 }
 
 // Tkill is tkill(2).
 func Tkill(tid int, sig unix.Signal) error {
-	return call(unix.SYS_TKILL, uintptr(tid), uintptr(sig))
+	return Do(unix.SYS_TKILL, uintptr(tid), uintptr(sig))
 }
 
 // Tgkill is tgkill(2).
 func Tgkill(tgid, tid int, sig unix.Signal) error {
-	return call(unix.SYS_TGKILL, uintptr(tgid), uintptr(tid), uintptr(sig))
+	return Do(unix.SYS_TGKILL, uintptr(tgid), uintptr(tid), uintptr(sig))
 }
 
 // Raise sends the calling thread a signal, tgkill(2).
@@ -102,12 +103,12 @@ func Raise(sig unix.Signal) error { return Tgkill(unix.Getpid(), unix.Gettid(), 
 
 // Queue is rt_sigqueueinfo(2).
 func Queue(pid int, sig unix.Signal, info *sys.Siginfo) error {
-	return call(unix.SYS_RT_SIGQUEUEINFO, uintptr(pid), uintptr(sig), uintptr(unsafe.Pointer(info)))
+	return Do(unix.SYS_RT_SIGQUEUEINFO, uintptr(pid), uintptr(sig), uintptr(unsafe.Pointer(info)))
 }
 
 // Tgqueue is rt_tgsigqueueinfo(2).
 func Tgqueue(tgid, tid int, sig unix.Signal, info *sys.Siginfo) error {
-	return call(unix.SYS_RT_TGSIGQUEUEINFO, uintptr(tgid), uintptr(tid), uintptr(sig), uintptr(unsafe.Pointer(info)))
+	return Do(unix.SYS_RT_TGSIGQUEUEINFO, uintptr(tgid), uintptr(tid), uintptr(sig), uintptr(unsafe.Pointer(info)))
 }
 
 // Value is what sigqueue(3) passes: an SI_QUEUE siginfo of this process with value.
@@ -117,7 +118,7 @@ func Value(value uint64) *sys.Siginfo {
 
 // PidfdSend is pidfd_send_signal(2).
 func PidfdSend(pidfd int, sig unix.Signal, info *sys.Siginfo, flags uint) error {
-	return call(unix.SYS_PIDFD_SEND_SIGNAL, uintptr(pidfd), uintptr(sig), uintptr(unsafe.Pointer(info)), uintptr(flags))
+	return Do(unix.SYS_PIDFD_SEND_SIGNAL, uintptr(pidfd), uintptr(sig), uintptr(unsafe.Pointer(info)), uintptr(flags))
 }
 
 // Wait is rt_sigtimedwait(2); a negative timeout is none. It is made again
@@ -147,14 +148,14 @@ func Take(set sys.Sigset) (sys.Siginfo, error) { return Wait(set, 0) }
 // Pending is rt_sigpending(2) without what the Go runtime sends itself.
 func Pending() (sys.Sigset, error) {
 	var set sys.Sigset
-	err := call(unix.SYS_RT_SIGPENDING, uintptr(unsafe.Pointer(&set)), setSize)
+	err := Do(unix.SYS_RT_SIGPENDING, uintptr(unsafe.Pointer(&set)), setSize)
 	return set &^ Go, err
 }
 
 // Mask is rt_sigprocmask(2) with how one of unix.SIG_BLOCK, SIG_UNBLOCK and
 // SIG_SETMASK; set may be nil. It returns the mask before.
 func Mask(how int, set *sys.Sigset) (old sys.Sigset, err error) {
-	err = call(unix.SYS_RT_SIGPROCMASK, uintptr(how), uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(&old)), setSize)
+	err = Do(unix.SYS_RT_SIGPROCMASK, uintptr(how), uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(&old)), setSize)
 	return old, err
 }
 
@@ -174,7 +175,7 @@ type Action struct {
 
 // SetAction is rt_sigaction(2); act may be nil. It returns the action before.
 func SetAction(sig unix.Signal, act *Action) (old Action, err error) {
-	err = call(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(act)), uintptr(unsafe.Pointer(&old)), setSize)
+	err = Do(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(act)), uintptr(unsafe.Pointer(&old)), setSize)
 	return old, err
 }
 
@@ -195,7 +196,7 @@ const (
 
 // Altstack is sigaltstack(2); s may be nil. It returns the stack before.
 func Altstack(s *Stack) (old Stack, err error) {
-	err = call(unix.SYS_SIGALTSTACK, uintptr(unsafe.Pointer(s)), uintptr(unsafe.Pointer(&old)))
+	err = Do(unix.SYS_SIGALTSTACK, uintptr(unsafe.Pointer(s)), uintptr(unsafe.Pointer(&old)))
 	return old, err
 }
 
@@ -221,20 +222,20 @@ type Timer int32
 // NewTimer is timer_create(2); a nil event is SIGALRM with the timer's id.
 func NewTimer(clock int, event *Event) (Timer, error) {
 	var id Timer
-	err := call(unix.SYS_TIMER_CREATE, uintptr(clock), uintptr(unsafe.Pointer(event)), uintptr(unsafe.Pointer(&id)))
+	err := Do(unix.SYS_TIMER_CREATE, uintptr(clock), uintptr(unsafe.Pointer(event)), uintptr(unsafe.Pointer(&id)))
 	return id, err
 }
 
 // Set is timer_settime(2) relative to now; 0 disarms. It returns what was left.
 func (t Timer) Set(value, interval time.Duration) (old unix.ItimerSpec, err error) {
 	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(value)), Interval: unix.NsecToTimespec(int64(interval))}
-	err = call(unix.SYS_TIMER_SETTIME, uintptr(t), 0, uintptr(unsafe.Pointer(&spec)), uintptr(unsafe.Pointer(&old)))
+	err = Do(unix.SYS_TIMER_SETTIME, uintptr(t), 0, uintptr(unsafe.Pointer(&spec)), uintptr(unsafe.Pointer(&old)))
 	return old, err
 }
 
 // Get is timer_gettime(2).
 func (t Timer) Get() (spec unix.ItimerSpec, err error) {
-	err = call(unix.SYS_TIMER_GETTIME, uintptr(t), uintptr(unsafe.Pointer(&spec)))
+	err = Do(unix.SYS_TIMER_GETTIME, uintptr(t), uintptr(unsafe.Pointer(&spec)))
 	return spec, err
 }
 
@@ -245,4 +246,4 @@ func (t Timer) Overrun() (int, error) {
 }
 
 // Delete is timer_delete(2).
-func (t Timer) Delete() error { return call(unix.SYS_TIMER_DELETE, uintptr(t)) }
+func (t Timer) Delete() error { return Do(unix.SYS_TIMER_DELETE, uintptr(t)) }

@@ -108,6 +108,14 @@ func TestVectorsSurvive(t *testing.T) {
 	if n := VectorsSurvive(raise); n != 0 || Ran(sig) != 1 {
 		t.Errorf("%d registers changed over %d runs of the handler", n, Ran(sig))
 	}
+	changed, pid := VectorsSurviveFork(Call{Nr: unix.SYS_CLONE, Args: [6]uintptr{uintptr(unix.SIGCHLD)}})
+	if changed != 0 || pid <= 0 {
+		t.Fatalf("%d registers changed over a fork, which returned %d", changed, pid)
+	}
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(pid, &status, 0, nil); err != nil || status != 0 {
+		t.Errorf("child: %v, status %#x, which says that registers changed", err, status)
+	}
 }
 
 func TestProbe(t *testing.T) {
