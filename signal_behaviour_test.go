@@ -4,6 +4,7 @@ package eventbench
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"strings"
@@ -24,7 +25,11 @@ import (
 // signal_handler_behaviour_test.go, processes, exec and pidfds in
 // signal_process_behaviour_test.go, timers in signal_timer_behaviour_test.go.
 
-func TestSignal(t *testing.T) { behaviour.Run(t, "signal", signalRows) }
+func TestSignal(t *testing.T) {
+	rows := maps.Clone(signalRows)
+	maps.Copy(rows, signalHandlerRows)
+	behaviour.Run(t, "signal", rows)
+}
 
 var signalRows = map[string]func(*testing.T){
 	"SIG-01": nullSignalProbes,
@@ -586,10 +591,7 @@ func standardBeforeRealTime(t testing.TB) {
 // even when someone merely sent them (SYNCHRONOUS_MASK in kernel/signal.c).
 func synchronousFirst(t *testing.T) {
 	blockAll(t)
-	var want []unix.Signal
-	for _, sig := range []unix.Signal{unix.SIGILL, unix.SIGTRAP, unix.SIGBUS, unix.SIGFPE, unix.SIGSEGV, unix.SIGSYS} {
-		want = append(want, sig)
-	}
+	want := []unix.Signal{unix.SIGILL, unix.SIGTRAP, unix.SIGBUS, unix.SIGFPE, unix.SIGSEGV, unix.SIGSYS}
 	synchronous := sys.Sigs(want...)
 	// Not SIGCONT and the stop signals, which remove each other.
 	not := synchronous | sys.Sigs(unix.SIGKILL, unix.SIGSTOP, unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU) | stray

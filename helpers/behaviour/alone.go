@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -100,6 +101,8 @@ func start(f func(t testing.TB)) func(*testing.T, child.Options) {
 	role := child.Register(name, func(*child.Proc) error { return runAlone(f) })
 	return func(t *testing.T, o child.Options) {
 		t.Helper()
+		// Waits within the process give up first, and say for what they waited.
+		o.Deadline = child.Patience + 5*time.Second
 		p := child.Start(t, role, o)
 		var class, reason string
 		for {
@@ -131,7 +134,8 @@ const skipMark = "--- skip "
 // those of a nil testing.TB: calling them is a mistake that panics.
 type part struct {
 	testing.TB
-	errs     []string
+	mu       sync.Mutex
+	failed   bool
 	cleanups []func()
 }
 
@@ -141,13 +145,13 @@ var over = new(int)
 func runAlone(f func(testing.TB)) error {
 	p := &part{}
 	p.do(func() { f(p) })
-	for len(p.cleanups) > 0 {
+	for len(p.cleanups) > 0 { // nobody else is there by now
 		last := p.cleanups[len(p.cleanups)-1]
 		p.cleanups = p.cleanups[:len(p.cleanups)-1]
 		p.do(last)
 	}
-	if len(p.errs) > 0 {
-		return errors.New(strings.Join(p.errs, "\n"))
+	if p.Failed() {
+		return errors.New("the row is broken")
 	}
 	return nil
 }
@@ -163,18 +167,33 @@ func (p *part) do(f func()) {
 	f()
 }
 
-func (p *part) Helper()          {}
-func (p *part) Name() string     { return "" }
-func (p *part) Failed() bool     { return len(p.errs) > 0 }
-func (p *part) Cleanup(f func()) { p.cleanups = append(p.cleanups, f) }
+func (p *part) Helper()      {}
+func (p *part) Name() string { return "" }
+
+func (p *part) Cleanup(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cleanups = append(p.cleanups, f)
+}
+
+func (p *part) Failed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed
+}
 
 func (p *part) Log(args ...any)            { fmt.Println(args...) }
 func (p *part) Logf(f string, args ...any) { fmt.Printf(f+"\n", args...) }
 
+// Error writes at once: the process may be killed before the row ends.
 func (p *part) Error(args ...any) {
-	p.errs = append(p.errs, strings.TrimSuffix(fmt.Sprintln(args...), "\n"))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failed = true
+	fmt.Fprintln(os.Stderr, args...)
 }
-func (p *part) Errorf(f string, args ...any) { p.errs = append(p.errs, fmt.Sprintf(f, args...)) }
+
+func (p *part) Errorf(f string, args ...any) { p.Error(fmt.Sprintf(f, args...)) }
 
 func (p *part) Fatal(args ...any) {
 	p.Error(args...)

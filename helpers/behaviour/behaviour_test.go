@@ -128,7 +128,7 @@ func TestRun(t *testing.T) {
 		`--- PASS: TestVictims/VIC-10 `,
 		`mask 512`,
 		`--- FAIL: TestVictims/VIC-11 `,
-		`exit status 1: counter is 4\n *counter is 5\n *cleaned up`,
+		`exit status 1: counter is 4\n *counter is 5\n *cleaned up\n *the row is broken`,
 		`limit: only 1 CPU`,
 		`behaviours: 11 rows: 4 held, 4 broken, 3 skipped \(absent 1, limit 1, privilege 1\)`,
 	} {

@@ -22,14 +22,14 @@ const setSize = unsafe.Sizeof(sys.Sigset(0))
 
 // Codes of siginfo_t that golang.org/x/sys/unix lacks (asm-generic/siginfo.h).
 const (
-	SIUser    = 0
-	SIKernel  = 0x80
-	SIQueue   = -1
-	SITimer   = -2
-	SITkill   = -6
-	SegvMaper = 1
-	SegvAcces = 2
-	PollIn    = 1
+	SIUser     = 0
+	SIKernel   = 0x80
+	SIQueue    = -1
+	SITimer    = -2
+	SITkill    = -6
+	SegvMaperr = 1
+	SegvAccerr = 2
+	PollIn     = 1
 
 	CldExited    = 1
 	CldKilled    = 2
@@ -40,15 +40,15 @@ const (
 
 // Flags of sigaction(2) (asm-generic/signal-defs.h).
 const (
-	SANocldstop    = 0x1
-	SANocldwait    = 0x2
-	SASiginfo      = 0x4
-	SAUnsupported  = 0x400
-	SAExposeTagbit = 0x800
-	SAOnstack      = 0x08000000
-	SARestart      = 0x10000000
-	SANodefer      = 0x40000000
-	SAResethand    = 0x80000000
+	SANocldstop     = 0x1
+	SANocldwait     = 0x2
+	SASiginfo       = 0x4
+	SAUnsupported   = 0x400
+	SAExposeTagbits = 0x800
+	SAOnstack       = 0x08000000
+	SARestart       = 0x10000000
+	SANodefer       = 0x40000000
+	SAResethand     = 0x80000000
 )
 
 // Handlers of sigaction(2) that are not functions.
