@@ -36,32 +36,38 @@ func Alone(f func(t testing.TB), block ...unix.Signal) func(*testing.T) {
 	}
 }
 
-// AloneIn is Alone in new namespaces: flags of clone(2) such as
-// unix.CLONE_NEWPID. An ordinary user gets a user namespace with them, where
-// he is root. The row is skipped where that is not allowed.
+// AloneIn is Alone in new namespaces, see [Namespaces].
 func AloneIn(namespaces uintptr, f func(t testing.TB), block ...unix.Signal) func(*testing.T) {
 	run := start(f)
 	return func(t *testing.T) {
 		t.Helper()
-		attr := &syscall.SysProcAttr{Cloneflags: namespaces}
-		if os.Geteuid() != 0 {
-			attr.Cloneflags |= unix.CLONE_NEWUSER
-			attr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
-			attr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
-		}
-		err := tryUnshare(attr.Cloneflags)
-		switch {
-		case errors.Is(err, unix.EPERM):
-			Unprivileged(t, "new namespaces (%#x): %v", attr.Cloneflags, err)
-		case errors.Is(err, unix.ENOSPC):
-			Limited(t, "new namespaces (%#x): %v", attr.Cloneflags, err)
-		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
-			Absent(t, "new namespaces (%#x): %v", attr.Cloneflags, err)
-		case err != nil:
-			t.Fatal(err)
-		}
-		run(t, child.Options{Block: block, Attr: attr})
+		run(t, child.Options{Block: block, Attr: Namespaces(t, namespaces)})
 	}
+}
+
+// Namespaces returns the attributes of a child in new namespaces: flags of
+// clone(2) such as unix.CLONE_NEWPID. An ordinary user gets a user namespace
+// with them, where he is root. The test is skipped where that is not allowed.
+func Namespaces(tb testing.TB, flags uintptr) *syscall.SysProcAttr {
+	tb.Helper()
+	attr := &syscall.SysProcAttr{Cloneflags: flags}
+	if os.Geteuid() != 0 {
+		attr.Cloneflags |= unix.CLONE_NEWUSER
+		attr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+	}
+	err := tryUnshare(attr.Cloneflags)
+	switch {
+	case errors.Is(err, unix.EPERM):
+		Unprivileged(tb, "new namespaces: %v", err)
+	case errors.Is(err, unix.ENOSPC):
+		Limited(tb, "new namespaces: %v", err)
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
+		Absent(tb, "new namespaces: %v", err)
+	case err != nil:
+		tb.Fatal(err)
+	}
+	return attr
 }
 
 // tryUnshare reports whether a process may have new namespaces: unshare(2) in

@@ -69,7 +69,7 @@ func Run(t *testing.T, mechanism string, rows map[string]func(*testing.T)) {
 			t.Errorf("%s (%s) has no test", row.ID, row.Statement)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(rows)) {
+	for _, id := range slices.SortedFunc(maps.Keys(rows), Compare) {
 		if statements[id] == "" {
 			t.Errorf("%s has a test and no row in testdata/behaviours/%s.txt", id, mechanism)
 		}

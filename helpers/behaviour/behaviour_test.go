@@ -142,7 +142,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	rows, err := Parse("x", strings.NewReader("EFD-01 a\n  source: b: c\n\n\nEFD-02 d e\n"))
+	rows, err := Parse("x", strings.NewReader("EFD-99 a\n  source: b: c\n\n\nEFD-100 d e\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

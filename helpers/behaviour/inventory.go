@@ -2,10 +2,12 @@ package behaviour
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -75,7 +77,7 @@ func Parse(name string, r io.Reader) ([]Row, error) {
 				if prefix(last) != prefix(id) {
 					return fail("%s after %s: a file has one kind of id", id, last)
 				}
-				if id <= last {
+				if Compare(id, last) <= 0 {
 					return fail("%s after %s: ids must ascend", id, last)
 				}
 			}
@@ -90,6 +92,15 @@ func Parse(name string, r io.Reader) ([]Row, error) {
 		return nil, fmt.Errorf("%s: no rows", name)
 	}
 	return rows, nil
+}
+
+// Compare orders ids as rows are ordered: by their numbers, so that SIG-100 comes after SIG-99.
+func Compare(a, b string) int {
+	number := func(id string) int {
+		n, _ := strconv.Atoi(strings.TrimPrefix(id, prefix(id)+"-"))
+		return n
+	}
+	return cmp.Or(cmp.Compare(prefix(a), prefix(b)), cmp.Compare(number(a), number(b)))
 }
 
 func prefix(id string) string {
