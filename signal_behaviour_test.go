@@ -28,6 +28,7 @@ import (
 func TestSignal(t *testing.T) {
 	rows := maps.Clone(signalRows)
 	maps.Copy(rows, signalHandlerRows)
+	maps.Copy(rows, signalProcessRows)
 	behaviour.Run(t, "signal", rows)
 }
 
