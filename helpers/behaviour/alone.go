@@ -109,6 +109,9 @@ func start(f func(t testing.TB)) func(*testing.T, child.Options) {
 		t.Helper()
 		// Waits within the process give up first, and say for what they waited.
 		o.Deadline = child.Patience + 5*time.Second
+		// Signals by which the Go runtime preempts goroutines would be among
+		// those that a row counts.
+		o.Env = append(o.Env, "GODEBUG="+strings.TrimPrefix(os.Getenv("GODEBUG")+",asyncpreemptoff=1", ","))
 		p := child.Start(t, role, o)
 		var class, reason string
 		for {
