@@ -1,0 +1,461 @@
+//go:build linux
+
+package eventbench
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"eventbench/helpers/behaviour"
+	"eventbench/helpers/child"
+	"eventbench/helpers/rawsig"
+	"eventbench/helpers/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+// What rows of eventfd, signalfd and timerfd are written in. All three are files without
+// a name on one inode that all such files share (fs/anon_inodes.c), and refuse the same things.
+
+// rawCall makes a system call that may wait; its error is an errno or nil.
+//
+//go:uintptrescapes
+func rawCall(nr uintptr, args ...uintptr) (int, error) {
+	var a [6]uintptr
+	copy(a[:], args)
+	n, _, errno := unix.Syscall6(nr, a[0], a[1], a[2], a[3], a[4], a[5])
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(n), nil
+}
+
+// Requests of ioctl(2) that golang.org/x/sys/unix lacks (asm-generic/ioctls.h).
+const (
+	fionbio  = 0x5421
+	fioasync = 0x5452
+)
+
+// wantErrno compares the error of what was done.
+func wantErrno(tb testing.TB, what string, err, want error) {
+	tb.Helper()
+	if err != want {
+		tb.Errorf("%s: %v, want %v", what, err, want)
+	}
+}
+
+// wantFlags checks F_GETFL and F_GETFD of a new descriptor, exactly.
+func wantFlags(tb testing.TB, fd, status, descriptor int) {
+	tb.Helper()
+	if got, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); got != status || err != nil {
+		tb.Errorf("F_GETFL = %#o, %v; want %#o", got, err, status)
+	}
+	if got, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); got != descriptor || err != nil {
+		tb.Errorf("F_GETFD = %#o, %v; want %#o", got, err, descriptor)
+	}
+}
+
+// wantPolledOnly asks poll(2), epoll(7) and select(2) for everything there is; exactly
+// want must be reported. POLLERR makes select say readable and writable.
+func wantPolledOnly(tb testing.TB, fd int, want uint32) {
+	tb.Helper()
+	const all = 0x7fff &^ unix.POLLNVAL
+	p := []unix.PollFd{{Fd: int32(fd), Events: all}}
+	if n, err := unix.Ppoll(p, &unix.Timespec{}, nil); err != nil || uint32(p[0].Revents) != want || n == 0 != (want == 0) {
+		tb.Errorf("ppoll = %d, %v with revents %#x; want %#x", n, err, p[0].Revents, want)
+	}
+	// Nobody needs to ask for errors.
+	p[0].Events = 0
+	if _, err := unix.Ppoll(p, &unix.Timespec{}, nil); err != nil || uint32(p[0].Revents) != want&(unix.POLLERR|unix.POLLHUP) {
+		tb.Errorf("ppoll for nothing: %v with revents %#x; want %#x", err, p[0].Revents, want&(unix.POLLERR|unix.POLLHUP))
+	}
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		tb.Fatalf("epoll_create1: %v", err)
+	}
+	defer unix.Close(epfd)
+	if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, fd, all|unix.EPOLLRDHUP, 0); err != nil {
+		tb.Fatalf("epoll_ctl(ADD): %v", err)
+	}
+	if want != 0 {
+		err = checkReady(epfd, readiness{want, 0})
+	} else {
+		err = checkReady(epfd)
+	}
+	if err != nil {
+		tb.Error(err)
+	}
+	if fd >= unix.FD_SETSIZE {
+		return // beyond what select can ask for
+	}
+	var r, w, e unix.FdSet
+	for _, set := range []*unix.FdSet{&r, &w, &e} {
+		set.Set(fd)
+	}
+	const readable, writable = unix.POLLIN | unix.POLLHUP | unix.POLLERR, unix.POLLOUT | unix.POLLERR
+	n, err := unix.Select(fd+1, &r, &w, &e, &unix.Timeval{})
+	if err != nil || r.IsSet(fd) != (want&readable != 0) || w.IsSet(fd) != (want&writable != 0) || e.IsSet(fd) != (want&unix.POLLPRI != 0) {
+		tb.Errorf("select = %d, %v: readable %t, writable %t, exceptional %t; want poll's %#x",
+			n, err, r.IsSet(fd), w.IsSet(fd), e.IsSet(fd), want)
+	}
+}
+
+// wantName checks what /proc calls a file on the anonymous inode, and that it cannot be
+// opened anew: there is no open operation to go with it (fs/inode.c no_open), but a path to it.
+func wantName(tb testing.TB, fd int, want string) {
+	tb.Helper()
+	link := fmt.Sprintf("/proc/self/fd/%d", fd)
+	got, err := os.Readlink(link)
+	if errors.Is(err, os.ErrNotExist) {
+		behaviour.Limited(tb, "no /proc: %v", err)
+	}
+	if got != want || err != nil {
+		tb.Errorf("readlink of %s: %q, %v; want %q", link, got, err, want)
+	}
+	for _, flags := range []int{unix.O_RDONLY, unix.O_WRONLY, unix.O_RDWR, unix.O_RDWR | unix.O_NONBLOCK} {
+		if again, err := unix.Open(link, flags|unix.O_CLOEXEC, 0); err != unix.ENXIO {
+			tb.Errorf("open of %s with flags %#x = %d, %v; want ENXIO", link, flags, again, err)
+			unix.Close(again)
+		}
+	}
+	path, err := unix.Open(link, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		tb.Errorf("open of %s with O_PATH: %v", link, err)
+		return
+	}
+	defer unix.Close(path)
+	_, err = unix.Read(path, make([]byte, 128))
+	wantErrno(tb, "read by path", err, unix.EBADF)
+}
+
+// wantNoOffset checks that a file has no position: reads and writes at one are ESPIPE, pread(2).
+func wantNoOffset(tb testing.TB, fd int) {
+	tb.Helper()
+	buf := make([]byte, 128)
+	one := []unix.Iovec{{Base: &buf[0], Len: 128}}
+	for what, err := range map[string]error{
+		"pread":   second(rawCall(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), 128, 0)),
+		"pwrite":  second(rawCall(unix.SYS_PWRITE64, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), 8, 0)),
+		"preadv":  second(rawCall(unix.SYS_PREADV, uintptr(fd), uintptr(unsafe.Pointer(&one[0])), 1, 8, 0)),
+		"pwritev": second(rawCall(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(&one[0])), 1, 8, 0)),
+		"preadv2": second(rawCall(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&one[0])), 1, 8, 0, 0)),
+	} {
+		wantErrno(tb, what, err, unix.ESPIPE)
+	}
+	_, err := rawCall(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), 128, ^uintptr(0))
+	wantErrno(tb, "pread at -1", err, unix.EINVAL)
+}
+
+// wantSeek checks lseek(2): a file without an llseek operation cannot be told since 6.0 from one that
+// ignores it, and gives 0; before, it gave ESPIPE.
+func wantSeek(tb testing.TB, fd int) {
+	tb.Helper()
+	var want error
+	if !behaviour.Since(6, 0) {
+		want = unix.ESPIPE
+	}
+	for whence := range 3 { // SEEK_SET, SEEK_CUR, SEEK_END
+		for _, off := range []int64{0, 10} {
+			if got, err := unix.Seek(fd, off, whence); err != want || err == nil && got != 0 {
+				tb.Errorf("lseek(%d, %d) = %d, %v; want 0, %v", off, whence, got, err, want)
+			}
+		}
+	}
+	_, err := unix.Seek(fd, 0, 99)
+	wantErrno(tb, "lseek with whence 99", err, unix.EINVAL)
+}
+
+func second(_ int, err error) error { return err }
+
+// wantRefusals checks what such a file is not: it has no pages, no length, no blocks, no
+// backing store, no entries and no peer, and holds no bytes to be counted.
+func wantRefusals(tb testing.TB, fd int) {
+	tb.Helper()
+	mmap := func(flags int) error {
+		mem, err := unix.Mmap(fd, 0, os.Getpagesize(), unix.PROT_READ, flags)
+		if err == nil {
+			unix.Munmap(mem)
+		}
+		return err
+	}
+	fcntl := func(cmd, arg int) error {
+		_, err := unix.FcntlInt(uintptr(fd), cmd, arg)
+		return err
+	}
+	var n int32
+	var name [256]byte
+	wantErrno(tb, "mmap, shared", mmap(unix.MAP_SHARED), unix.ENODEV)
+	wantErrno(tb, "mmap, private", mmap(unix.MAP_PRIVATE), unix.ENODEV)
+	wantErrno(tb, "ftruncate", unix.Ftruncate(fd, 0), unix.EINVAL)
+	wantErrno(tb, "fsync", unix.Fsync(fd), unix.EINVAL)
+	wantErrno(tb, "fdatasync", unix.Fdatasync(fd), unix.EINVAL)
+	wantErrno(tb, "fallocate", unix.Fallocate(fd, 0, 0, 1), unix.ENODEV)
+	wantErrno(tb, "FIONREAD", second(rawCall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCINQ, uintptr(unsafe.Pointer(&n)))), unix.ENOTTY)
+	wantErrno(tb, "TCGETS", second(rawCall(unix.SYS_IOCTL, uintptr(fd), unix.TCGETS, uintptr(unsafe.Pointer(&name[0])))), unix.ENOTTY)
+	wantErrno(tb, "F_SETFL O_DIRECT", fcntl(unix.F_SETFL, unix.O_RDWR|unix.O_DIRECT), unix.EINVAL)
+	wantErrno(tb, "F_SETPIPE_SZ", fcntl(unix.F_SETPIPE_SZ, 4096), unix.EBADF)
+	wantErrno(tb, "F_GET_SEALS", fcntl(unix.F_GET_SEALS, 0), unix.EINVAL)
+	wantErrno(tb, "F_SETLEASE", fcntl(unix.F_SETLEASE, unix.F_RDLCK), unix.EINVAL)
+	wantErrno(tb, "fchdir", unix.Fchdir(fd), unix.ENOTDIR)
+	wantErrno(tb, "getdents64", second(rawCall(unix.SYS_GETDENTS64, uintptr(fd), uintptr(unsafe.Pointer(&name[0])), 256)), unix.ENOTDIR)
+	wantErrno(tb, "recvfrom", second(rawCall(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&name[0])), 8)), unix.ENOTSOCK)
+	wantErrno(tb, "shutdown", unix.Shutdown(fd, unix.SHUT_RD), unix.ENOTSOCK)
+	wantErrno(tb, "epoll_ctl on it", epollCtl(fd, unix.EPOLL_CTL_ADD, fd, 0, 0), unix.EINVAL)
+	wantErrno(tb, "inotify_add_watch", second(unix.InotifyAddWatch(fd, "/", unix.IN_OPEN)), unix.EINVAL)
+}
+
+// wantNoSplice checks that nothing passes through a pipe or another file directly: EINVAL
+// since 5.10, when the kernel's way around a missing splice operation went.
+func wantNoSplice(tb testing.TB, fd int) {
+	tb.Helper()
+	r, w, _, _ := mustClosablePipe(tb)
+	mustWrite(tb, w, "12345678")
+	mem, err := unix.MemfdCreate("spliced", unix.MFD_CLOEXEC)
+	closable(tb, mem, err)
+	mustWrite(tb, mem, "12345678")
+	var start int64
+	for what, err := range map[string]error{
+		"splice from it":       second(rawCall(unix.SYS_SPLICE, uintptr(fd), 0, uintptr(w), 0, 8, unix.SPLICE_F_NONBLOCK)),
+		"splice to it":         second(rawCall(unix.SYS_SPLICE, uintptr(r), 0, uintptr(fd), 0, 8, unix.SPLICE_F_NONBLOCK)),
+		"tee from it":          second(rawCall(unix.SYS_TEE, uintptr(fd), uintptr(w), 8, unix.SPLICE_F_NONBLOCK)),
+		"tee to it":            second(rawCall(unix.SYS_TEE, uintptr(r), uintptr(fd), 8, unix.SPLICE_F_NONBLOCK)),
+		"sendfile from it":     second(rawCall(unix.SYS_SENDFILE, uintptr(w), uintptr(fd), 0, 8)),
+		"sendfile to it":       second(rawCall(unix.SYS_SENDFILE, uintptr(fd), uintptr(mem), uintptr(unsafe.Pointer(&start)), 8)),
+		"copy_file_range from": second(rawCall(unix.SYS_COPY_FILE_RANGE, uintptr(fd), 0, uintptr(mem), 0, 8, 0)),
+		"copy_file_range to":   second(rawCall(unix.SYS_COPY_FILE_RANGE, uintptr(mem), uintptr(unsafe.Pointer(&start)), uintptr(fd), 0, 8, 0)),
+	} {
+		wantErrno(tb, what, err, unix.EINVAL)
+	}
+	mustRead(tb, r, "12345678")
+}
+
+// wantNoSignals checks that a file does not send SIGIO: asking for it by F_SETFL is ignored,
+// by FIOASYNC refused (fs/fcntl.c setfl, fs/ioctl.c ioctl_fioasync).
+func wantNoSignals(tb testing.TB, fd int) {
+	tb.Helper()
+	was, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, was|unix.O_ASYNC); err != nil {
+		tb.Errorf("F_SETFL O_ASYNC: %v", err)
+	}
+	if got, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); got != was || err != nil {
+		tb.Errorf("F_GETFL after F_SETFL O_ASYNC = %#o, %v; want %#o", got, err, was)
+	}
+	on := int32(1)
+	_, err = rawCall(unix.SYS_IOCTL, uintptr(fd), fioasync, uintptr(unsafe.Pointer(&on)))
+	wantErrno(tb, "FIOASYNC", err, unix.ENOTTY)
+}
+
+// wantSharedInode checks fstat(2) and fstatfs(2): a file of no type and length that only its
+// owner may use, on the same inode as all other files of the kind.
+func wantSharedInode(tb testing.TB, fd int) {
+	tb.Helper()
+	eventfd, eerr := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	timerfd, terr := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC)
+	signalfd, serr := unix.Signalfd(-1, &unix.Sigset_t{}, unix.SFD_CLOEXEC)
+	epoll, perr := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	closable(tb, eventfd, eerr)
+	closable(tb, timerfd, terr)
+	closable(tb, signalfd, serr)
+	closable(tb, epoll, perr)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		tb.Fatalf("fstat: %v", err)
+	}
+	if st.Mode != 0o600 || st.Size != 0 || st.Nlink != 1 {
+		tb.Errorf("fstat: mode %#o, size %d, %d links; want 0600, 0, 1", st.Mode, st.Size, st.Nlink)
+	}
+	for what, other := range map[string]int{"eventfd": eventfd, "timerfd": timerfd, "signalfd": signalfd, "epoll": epoll} {
+		var o unix.Stat_t
+		if err := unix.Fstat(other, &o); err != nil {
+			tb.Fatalf("fstat: %v", err)
+		}
+		if o.Ino != st.Ino || o.Dev != st.Dev {
+			tb.Errorf("fstat: inode %d of device %#x, and of a new %s %d of %#x; want one and the same",
+				st.Ino, st.Dev, what, o.Ino, o.Dev)
+		}
+	}
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil || fs.Type != unix.ANON_INODE_FS_MAGIC {
+		tb.Errorf("fstatfs: type %#x, %v; want ANON_INODE_FS_MAGIC (%#x)", fs.Type, err, unix.ANON_INODE_FS_MAGIC)
+	}
+}
+
+// wantOwnershipKept checks that mode and owner of the inode that so many share cannot be changed. Since
+// 6.16, and in stable releases before it, that is so for everyone (EOPNOTSUPP); until then the inode had an
+// owner, root, as any other.
+func wantOwnershipKept(tb testing.TB, fd int) {
+	tb.Helper()
+	check := func(who string, older error) (errs error) {
+		// To what they are, in case it works.
+		for what, err := range map[string]error{"fchmod": unix.Fchmod(fd, 0o600), "fchown": unix.Fchown(fd, 0, 0)} {
+			if err != unix.EOPNOTSUPP && (behaviour.Since(6, 16) || err != older) {
+				errs = errors.Join(errs, fmt.Errorf("%s by %s: %v, want EOPNOTSUPP or, before 6.16, %v", what, who, err, older))
+			}
+		}
+		return errs
+	}
+	const capFowner = 3
+	caps, err := capabilities()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if caps.effective()>>capFowner&1 == 0 || !inFirstUserNamespace() {
+		if err := check("an ordinary user", unix.EPERM); err != nil {
+			tb.Error(err)
+		}
+		return
+	}
+	if err := check("root", nil); err != nil {
+		tb.Error(err)
+	}
+	asNobody(tb, func() error { return check("an ordinary user", unix.EPERM) })
+}
+
+// asNobody runs f on a thread that has no privileges, of one that has.
+func asNobody(tb testing.TB, f func() error) {
+	tb.Helper()
+	child.Go(tb, "thread of an ordinary user", func() error {
+		// The call itself: Go's is for all threads.
+		const nobody = 65534
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, nobody, nobody, nobody); errno != 0 {
+			return fmt.Errorf("setresuid: %w", errno)
+		}
+		return f()
+	}).Join()
+}
+
+// fdinfoLines returns what proc_pid_fdinfo(5) has of a descriptor, by key. The value is all
+// that follows the colon, spaces included.
+func fdinfoLines(tb testing.TB, fd int) map[string]string {
+	tb.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
+	if errors.Is(err, os.ErrNotExist) {
+		behaviour.Limited(tb, "no /proc: %v", err)
+	}
+	if err != nil {
+		tb.Fatalf("fdinfo: %v", err)
+	}
+	lines := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+		lines[key] = value
+	}
+	return lines
+}
+
+// restarting is the signal that catchRestarting has a handler for.
+const restarting = unix.Signal(60)
+
+// catchRestarting installs a handler after which system calls are restarted (SA_RESTART).
+// startSleep's other signal, rouse, ends them.
+func catchRestarting(tb testing.TB) {
+	tb.Helper()
+	restore, err := rawsig.Handle(restarting, rawsig.Handler{Flags: rawsig.SARestart | rawsig.SAOnstack})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { restore() })
+	rawsig.Forget()
+}
+
+// startRestartable has a thread sleep in the call nr, open to rouse and restarting.
+func startRestartable(tb testing.TB, nr uintptr, call func() (int, error)) *sleeper {
+	tb.Helper()
+	s := startSleep(tb, "thread with a handler", func(*sleeper) (int, error) {
+		if _, err := sys.Mask(^sys.Sigs(rouse, restarting)); err != nil {
+			return 0, err
+		}
+		return call()
+	})
+	s.AwaitBlocked(nr)
+	return s
+}
+
+// restart has the handler run n times on a sleeping thread, which then is asleep again.
+func restart(tb testing.TB, s *sleeper, n int) {
+	tb.Helper()
+	for range n {
+		ran := rawsig.Ran(restarting)
+		if err := unix.Tgkill(unix.Getpid(), s.Tid, restarting); err != nil {
+			tb.Fatal(err)
+		}
+		await(tb, "the handler has run", func() bool { return rawsig.Ran(restarting) > ran })
+	}
+	stillAsleep(tb, s)
+}
+
+// await waits for something to come true.
+func await(tb testing.TB, what string, is func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(child.Patience); !is(); time.Sleep(50 * time.Microsecond) {
+		if time.Now().After(deadline) {
+			tb.Fatalf("not within %v: %s", child.Patience, what)
+		}
+	}
+}
+
+// A forked is a child made by fork(2) alone: unlike one that has executed a program
+// it has its parent's epoll instances as they are, and unlike Go it knows what it does.
+type forked struct {
+	tb   testing.TB
+	task *sys.Task
+	loop *sys.Loop
+}
+
+// startFork forks a child that makes the calls, with all signals blocked, and ends. It
+// is killed at the end of the test.
+func startFork(tb testing.TB, a *sys.Arena, calls ...sys.Call) *forked {
+	tb.Helper()
+	loop := sys.NewLoop(a, slices.Concat([]sys.Call{sys.DieWithParent()}, calls)...)
+	loop.Reset(1)
+	old, err := sys.Mask(rawsig.All)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	task, err := sys.NewChild(a, loop)
+	if _, err := sys.Mask(old); err != nil {
+		tb.Fatal(err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := task.Stop(0); err != nil {
+			tb.Error(err)
+		}
+	})
+	return &forked{tb, task, loop}
+}
+
+// wait waits for the child to have made its calls, with the results they want.
+func (f *forked) wait() {
+	f.tb.Helper()
+	for deadline := time.Now().Add(child.Patience); !f.task.Gone(); time.Sleep(50 * time.Microsecond) {
+		if time.Now().After(deadline) {
+			f.tb.Fatalf("the forked child still runs after %v, in %s", child.Patience, f.loop.Where())
+		}
+	}
+	if !f.loop.Ended() {
+		f.tb.Fatalf("%v: %v", f.task, f.loop.Err())
+	}
+}
+
+// mustArena maps memory that forked children share.
+func mustArena(tb testing.TB) *sys.Arena {
+	tb.Helper()
+	a, err := sys.NewArena(1 << 20)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { a.Close() })
+	return a
+}
