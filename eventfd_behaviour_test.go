@@ -1585,16 +1585,32 @@ func eventfdOverflowStays(t *testing.T) {
 	wantCount(t, fd, 1)
 }
 
-// eventfdAIOPollOfItself: a poll request may tell of its completion on the eventfd that it polls: the
-// kernel neither deadlocks nor counts without end (fs/eventfd.c, eventfd_signal_allowed).
+// eventfdAIOPollOfItself: a poll request may tell of its completion on another eventfd and on the very
+// one that it polls: the kernel neither deadlocks nor counts without end (fs/eventfd.c,
+// eventfd_signal_allowed).
 func eventfdAIOPollOfItself(t *testing.T) {
 	a := newAIO(t)
 	fd, other := newEventfd(t, 0, 0), newEventfd(t, 0, 0)
-	a.mustSubmit(&iocb{opcode: iocbPoll, fd: uint32(fd), buf: unix.POLLIN, flags: iocbFlagResfd, resfd: uint32(fd)})
-	a.mustSubmit(&iocb{opcode: iocbPoll, fd: uint32(fd), buf: unix.POLLIN, flags: iocbFlagResfd, resfd: uint32(other)})
+	poll := func(resfd int) {
+		t.Helper()
+		a.mustSubmit(&iocb{opcode: iocbPoll, fd: uint32(fd), buf: unix.POLLIN, flags: iocbFlagResfd, resfd: uint32(resfd)})
+	}
+	poll(other)
 	mustAddCount(t, fd, 1)
-	a.wantEvents(2, unix.POLLIN)
-	wantCount(t, fd, 2)
+	a.wantEvents(1, unix.POLLIN)
+	wantCount(t, fd, 1)
+	wantCount(t, other, 1)
+	// Until write(2) itself was guarded (9f0deaa12d83, 6.1 and some stable releases) the next one took
+	// the lock that it held, for ever and with the processor: not something to do to a machine.
+	if !behaviour.Since(6, 1) {
+		return
+	}
+	poll(fd)
+	poll(other)
+	poll(fd)
+	mustAddCount(t, fd, 1)
+	a.wantEvents(3, unix.POLLIN)
+	wantCount(t, fd, 3)
 	wantCount(t, other, 1)
 }
 
