@@ -970,8 +970,8 @@ func eventfdInterrupted(t *testing.T) {
 		return startRestartable(t, unix.SYS_WRITE, func() (int, error) { return 0, addCount(full, 2) })
 	}
 	r, w := read(), write()
-	restart(t, r, 2)
-	restart(t, w, 2)
+	restartRead(t, r, 2)
+	restartRead(t, w, 2)
 	mustAddCount(t, empty, 4)
 	r.Join()
 	if r.n != 4 || r.err != nil {
@@ -1253,7 +1253,7 @@ func eventfdReadErrorOrder(t *testing.T) {
 	closed := badDescriptors(t)[0]
 	bad := badPointers(t, 8)["a pointer to inaccessible memory"]
 	read := func(fd int, at uintptr, size uintptr) error {
-		return second(rawCall(unix.SYS_READ, uintptr(fd), at, size))
+		return secondOf(rawCall(unix.SYS_READ, uintptr(fd), at, size))
 	}
 	wantErrno(t, "no descriptor, small, bad memory", read(closed, bad, 4), unix.EBADF)
 	wantErrno(t, "small, bad memory", read(full, bad, 4), unix.EINVAL)
@@ -1270,7 +1270,7 @@ func eventfdWriteErrorOrder(t *testing.T) {
 	closed := badDescriptors(t)[0]
 	bad := badPointers(t, 8)["a pointer to inaccessible memory"]
 	write := func(fd int, at uintptr, size uintptr) error {
-		return second(rawCall(unix.SYS_WRITE, uintptr(fd), at, size))
+		return secondOf(rawCall(unix.SYS_WRITE, uintptr(fd), at, size))
 	}
 	wantErrno(t, "no descriptor, small, bad memory", write(closed, bad, 4), unix.EBADF)
 	wantErrno(t, "small, bad memory", write(full, bad, 4), unix.EINVAL)
@@ -1802,8 +1802,8 @@ func overflown(tb testing.TB, flags int) int {
 	return fd
 }
 
-// An aio is a context of io_setup(2).
-type aio struct {
+// An aioContext is a context of io_setup(2).
+type aioContext struct {
 	tb  testing.TB
 	ctx uintptr
 }
@@ -1828,9 +1828,9 @@ const (
 )
 
 // newAIO makes a context; it skips the row where the kernel was built without.
-func newAIO(tb testing.TB) *aio {
+func newAIO(tb testing.TB) *aioContext {
 	tb.Helper()
-	a := &aio{tb: tb}
+	a := &aioContext{tb: tb}
 	_, err := rawCall(unix.SYS_IO_SETUP, 16, uintptr(unsafe.Pointer(&a.ctx)))
 	switch err {
 	case nil:
@@ -1856,7 +1856,7 @@ func aioFile(tb testing.TB) int {
 	return fd
 }
 
-func (a *aio) submit(b *iocb) error {
+func (a *aioContext) submit(b *iocb) error {
 	n, err := rawCall(unix.SYS_IO_SUBMIT, a.ctx, 1, uintptr(unsafe.Pointer(&b)))
 	if err == nil && n != 1 {
 		err = fmt.Errorf("io_submit returned %d, want 1", n)
@@ -1864,7 +1864,7 @@ func (a *aio) submit(b *iocb) error {
 	return err
 }
 
-func (a *aio) mustSubmit(b *iocb) {
+func (a *aioContext) mustSubmit(b *iocb) {
 	a.tb.Helper()
 	if err := a.submit(b); err != nil {
 		a.tb.Fatalf("io_submit: %v", err)
@@ -1872,7 +1872,7 @@ func (a *aio) mustSubmit(b *iocb) {
 }
 
 // wantEvents takes n completions, each with this result; there must be no more.
-func (a *aio) wantEvents(n int, res int64) {
+func (a *aioContext) wantEvents(n int, res int64) {
 	a.tb.Helper()
 	var events [16]struct {
 		data, obj uint64
@@ -1892,7 +1892,7 @@ func (a *aio) wantEvents(n int, res int64) {
 }
 
 // complete has one request end that tells fd of it.
-func (a *aio) complete(fd int) {
+func (a *aioContext) complete(fd int) {
 	a.tb.Helper()
 	buf := new([1]byte)
 	defer runtime.KeepAlive(buf)
@@ -1964,7 +1964,7 @@ func newRing(tb testing.TB) *ring {
 
 //go:uintptrescapes
 func (r *ring) register(op, arg, n uintptr) error {
-	return second(rawCall(unix.SYS_IO_URING_REGISTER, uintptr(r.fd), op, arg, n))
+	return secondOf(rawCall(unix.SYS_IO_URING_REGISTER, uintptr(r.fd), op, arg, n))
 }
 
 // mustNop has one request end that does nothing: an IORING_OP_NOP is all zeros.

@@ -140,11 +140,11 @@ func wantNoOffset(tb testing.TB, fd int) {
 	buf := make([]byte, 128)
 	one := []unix.Iovec{{Base: &buf[0], Len: 128}}
 	for what, err := range map[string]error{
-		"pread":   second(rawCall(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), 128, 0)),
-		"pwrite":  second(rawCall(unix.SYS_PWRITE64, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), 8, 0)),
-		"preadv":  second(rawCall(unix.SYS_PREADV, uintptr(fd), uintptr(unsafe.Pointer(&one[0])), 1, 8, 0)),
-		"pwritev": second(rawCall(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(&one[0])), 1, 8, 0)),
-		"preadv2": second(rawCall(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&one[0])), 1, 8, 0, 0)),
+		"pread":   secondOf(rawCall(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), 128, 0)),
+		"pwrite":  secondOf(rawCall(unix.SYS_PWRITE64, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), 8, 0)),
+		"preadv":  secondOf(rawCall(unix.SYS_PREADV, uintptr(fd), uintptr(unsafe.Pointer(&one[0])), 1, 8, 0)),
+		"pwritev": secondOf(rawCall(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(&one[0])), 1, 8, 0)),
+		"preadv2": secondOf(rawCall(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&one[0])), 1, 8, 0, 0)),
 	} {
 		wantErrno(tb, what, err, unix.ESPIPE)
 	}
@@ -171,7 +171,7 @@ func wantSeek(tb testing.TB, fd int) {
 	wantErrno(tb, "lseek with whence 99", err, unix.EINVAL)
 }
 
-func second(_ int, err error) error { return err }
+func secondOf(_ int, err error) error { return err }
 
 // wantRefusals checks what such a file is not: it has no pages, no length, no blocks, no
 // backing store, no entries and no peer, and holds no bytes to be counted.
@@ -196,18 +196,18 @@ func wantRefusals(tb testing.TB, fd int) {
 	wantErrno(tb, "fsync", unix.Fsync(fd), unix.EINVAL)
 	wantErrno(tb, "fdatasync", unix.Fdatasync(fd), unix.EINVAL)
 	wantErrno(tb, "fallocate", unix.Fallocate(fd, 0, 0, 1), unix.ENODEV)
-	wantErrno(tb, "FIONREAD", second(rawCall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCINQ, uintptr(unsafe.Pointer(&n)))), unix.ENOTTY)
-	wantErrno(tb, "TCGETS", second(rawCall(unix.SYS_IOCTL, uintptr(fd), unix.TCGETS, uintptr(unsafe.Pointer(&name[0])))), unix.ENOTTY)
+	wantErrno(tb, "FIONREAD", secondOf(rawCall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCINQ, uintptr(unsafe.Pointer(&n)))), unix.ENOTTY)
+	wantErrno(tb, "TCGETS", secondOf(rawCall(unix.SYS_IOCTL, uintptr(fd), unix.TCGETS, uintptr(unsafe.Pointer(&name[0])))), unix.ENOTTY)
 	wantErrno(tb, "F_SETFL O_DIRECT", fcntl(unix.F_SETFL, unix.O_RDWR|unix.O_DIRECT), unix.EINVAL)
 	wantErrno(tb, "F_SETPIPE_SZ", fcntl(unix.F_SETPIPE_SZ, 4096), unix.EBADF)
 	wantErrno(tb, "F_GET_SEALS", fcntl(unix.F_GET_SEALS, 0), unix.EINVAL)
 	wantErrno(tb, "F_SETLEASE", fcntl(unix.F_SETLEASE, unix.F_RDLCK), unix.EINVAL)
 	wantErrno(tb, "fchdir", unix.Fchdir(fd), unix.ENOTDIR)
-	wantErrno(tb, "getdents64", second(rawCall(unix.SYS_GETDENTS64, uintptr(fd), uintptr(unsafe.Pointer(&name[0])), 256)), unix.ENOTDIR)
-	wantErrno(tb, "recvfrom", second(rawCall(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&name[0])), 8)), unix.ENOTSOCK)
+	wantErrno(tb, "getdents64", secondOf(rawCall(unix.SYS_GETDENTS64, uintptr(fd), uintptr(unsafe.Pointer(&name[0])), 256)), unix.ENOTDIR)
+	wantErrno(tb, "recvfrom", secondOf(rawCall(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&name[0])), 8)), unix.ENOTSOCK)
 	wantErrno(tb, "shutdown", unix.Shutdown(fd, unix.SHUT_RD), unix.ENOTSOCK)
 	wantErrno(tb, "epoll_ctl on it", epollCtl(fd, unix.EPOLL_CTL_ADD, fd, 0, 0), unix.EINVAL)
-	wantErrno(tb, "inotify_add_watch", second(unix.InotifyAddWatch(fd, "/", unix.IN_OPEN)), unix.EINVAL)
+	wantErrno(tb, "inotify_add_watch", secondOf(unix.InotifyAddWatch(fd, "/", unix.IN_OPEN)), unix.EINVAL)
 }
 
 // wantNoSplice checks that nothing passes through a pipe or another file directly: EINVAL
@@ -221,14 +221,14 @@ func wantNoSplice(tb testing.TB, fd int) {
 	mustWrite(tb, mem, "12345678")
 	var start int64
 	for what, err := range map[string]error{
-		"splice from it":       second(rawCall(unix.SYS_SPLICE, uintptr(fd), 0, uintptr(w), 0, 8, unix.SPLICE_F_NONBLOCK)),
-		"splice to it":         second(rawCall(unix.SYS_SPLICE, uintptr(r), 0, uintptr(fd), 0, 8, unix.SPLICE_F_NONBLOCK)),
-		"tee from it":          second(rawCall(unix.SYS_TEE, uintptr(fd), uintptr(w), 8, unix.SPLICE_F_NONBLOCK)),
-		"tee to it":            second(rawCall(unix.SYS_TEE, uintptr(r), uintptr(fd), 8, unix.SPLICE_F_NONBLOCK)),
-		"sendfile from it":     second(rawCall(unix.SYS_SENDFILE, uintptr(w), uintptr(fd), 0, 8)),
-		"sendfile to it":       second(rawCall(unix.SYS_SENDFILE, uintptr(fd), uintptr(mem), uintptr(unsafe.Pointer(&start)), 8)),
-		"copy_file_range from": second(rawCall(unix.SYS_COPY_FILE_RANGE, uintptr(fd), 0, uintptr(mem), 0, 8, 0)),
-		"copy_file_range to":   second(rawCall(unix.SYS_COPY_FILE_RANGE, uintptr(mem), uintptr(unsafe.Pointer(&start)), uintptr(fd), 0, 8, 0)),
+		"splice from it":       secondOf(rawCall(unix.SYS_SPLICE, uintptr(fd), 0, uintptr(w), 0, 8, unix.SPLICE_F_NONBLOCK)),
+		"splice to it":         secondOf(rawCall(unix.SYS_SPLICE, uintptr(r), 0, uintptr(fd), 0, 8, unix.SPLICE_F_NONBLOCK)),
+		"tee from it":          secondOf(rawCall(unix.SYS_TEE, uintptr(fd), uintptr(w), 8, unix.SPLICE_F_NONBLOCK)),
+		"tee to it":            secondOf(rawCall(unix.SYS_TEE, uintptr(r), uintptr(fd), 8, unix.SPLICE_F_NONBLOCK)),
+		"sendfile from it":     secondOf(rawCall(unix.SYS_SENDFILE, uintptr(w), uintptr(fd), 0, 8)),
+		"sendfile to it":       secondOf(rawCall(unix.SYS_SENDFILE, uintptr(fd), uintptr(mem), uintptr(unsafe.Pointer(&start)), 8)),
+		"copy_file_range from": secondOf(rawCall(unix.SYS_COPY_FILE_RANGE, uintptr(fd), 0, uintptr(mem), 0, 8, 0)),
+		"copy_file_range to":   secondOf(rawCall(unix.SYS_COPY_FILE_RANGE, uintptr(mem), uintptr(unsafe.Pointer(&start)), uintptr(fd), 0, 8, 0)),
 	} {
 		wantErrno(tb, what, err, unix.EINVAL)
 	}
@@ -380,8 +380,8 @@ func startRestartable(tb testing.TB, nr uintptr, call func() (int, error)) *slee
 	return s
 }
 
-// restart has the handler run n times on a sleeping thread, which then is asleep again.
-func restart(tb testing.TB, s *sleeper, n int) {
+// restartRead has the handler run n times on a sleeping thread, which then is asleep again.
+func restartRead(tb testing.TB, s *sleeper, n int) {
 	tb.Helper()
 	for range n {
 		ran := rawsig.Ran(restarting)
@@ -403,9 +403,9 @@ func await(tb testing.TB, what string, is func() bool) {
 	}
 }
 
-// A forked is a child made by fork(2) alone: unlike one that has executed a program
+// A forkedTask is a child made by fork(2) alone: unlike one that has executed a program
 // it has its parent's epoll instances as they are, and unlike Go it knows what it does.
-type forked struct {
+type forkedTask struct {
 	tb   testing.TB
 	task *sys.Task
 	loop *sys.Loop
@@ -413,7 +413,7 @@ type forked struct {
 
 // startFork forks a child that makes the calls, with all signals blocked, and ends. It
 // is killed at the end of the test.
-func startFork(tb testing.TB, a *sys.Arena, calls ...sys.Call) *forked {
+func startFork(tb testing.TB, a *sys.Arena, calls ...sys.Call) *forkedTask {
 	tb.Helper()
 	loop := sys.NewLoop(a, slices.Concat([]sys.Call{sys.DieWithParent()}, calls)...)
 	loop.Reset(1)
@@ -433,11 +433,11 @@ func startFork(tb testing.TB, a *sys.Arena, calls ...sys.Call) *forked {
 			tb.Error(err)
 		}
 	})
-	return &forked{tb, task, loop}
+	return &forkedTask{tb, task, loop}
 }
 
 // wait waits for the child to have made its calls, with the results they want.
-func (f *forked) wait() {
+func (f *forkedTask) wait() {
 	f.tb.Helper()
 	for deadline := time.Now().Add(child.Patience); !f.task.Gone(); time.Sleep(50 * time.Microsecond) {
 		if time.Now().After(deadline) {
@@ -452,7 +452,7 @@ func (f *forked) wait() {
 // mustArena maps memory that forked children share.
 func mustArena(tb testing.TB) *sys.Arena {
 	tb.Helper()
-	a, err := sys.NewArena(1 << 20)
+	a, err := sys.NewArena(2 << 20)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1268,16 +1268,6 @@ func (f *forked) awaitBlocked(tb testing.TB, nr int) {
 	}
 }
 
-func mustArena(tb testing.TB) *sys.Arena {
-	tb.Helper()
-	a, err := sys.NewArena(512 << 10) // a child's stack takes 64 KiB
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { a.Close() })
-	return a
-}
-
 // mustAwait waits until a descriptor can be read.
 func mustAwait(tb testing.TB, fd int) {
 	tb.Helper()

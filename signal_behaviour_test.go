@@ -118,7 +118,7 @@ func killReachesOwnGroup(t testing.TB) {
 		}
 	}
 	wantPending(t, sys.Sigs(unix.SIGUSR1))
-	mustTake(t, sys.Sigs(unix.SIGUSR1))
+	mustTakeSignal(t, sys.Sigs(unix.SIGUSR1))
 	wantErr(t, rawsig.Kill(other.TID, unix.SIGUSR2), nil, "kill(other, SIGUSR2)")
 	other.want(t, unix.SIGUSR2) // SIGUSR1 would have come first
 }
@@ -271,12 +271,12 @@ func killByThreadID(t testing.TB) {
 	blockAll(t)
 	w := startWorker(t)
 	wantErr(t, rawsig.Kill(w.Tid, unix.SIGUSR1), nil, "kill(thread, SIGUSR1)")
-	if info := mustTake(t, sys.Sigs(unix.SIGUSR1)); info.Code != rawsig.SIUser {
+	if info := mustTakeSignal(t, sys.Sigs(unix.SIGUSR1)); info.Code != rawsig.SIUser {
 		t.Errorf("si_code %d, want SI_USER", info.Code)
 	}
 	wantErr(t, rawsig.Tkill(w.Tid, unix.SIGUSR1), nil, "tkill(thread, SIGUSR1)")
 	wantPending(t, 0)
-	w.do(func() { mustTake(t, sys.Sigs(unix.SIGUSR1)) })
+	w.do(func() { mustTakeSignal(t, sys.Sigs(unix.SIGUSR1)) })
 }
 
 // killOfOneself: a signal that a process sends itself, and that no other thread takes,
@@ -342,7 +342,7 @@ func tgkillSender(t testing.TB) {
 			w.do(func() { err = c.send() }) // whose id is not the process's
 		}
 		wantErr(t, err, nil, "%s(self, SIGUSR1)", c.name)
-		wantInfo(t, c.name, mustTake(t, sys.Sigs(unix.SIGUSR1)), sys.Siginfo{
+		wantInfo(t, c.name, mustTakeSignal(t, sys.Sigs(unix.SIGUSR1)), sys.Siginfo{
 			Signo: int32(unix.SIGUSR1), Code: rawsig.SITkill, Pid: int32(os.Getpid()), UID: int32(uid)})
 	}
 }
@@ -352,11 +352,11 @@ func killSender(t testing.TB) {
 	blockAll(t)
 	uid, _ := mixUserIDs(t)
 	wantErr(t, rawsig.Kill(os.Getpid(), unix.SIGUSR1), nil, "kill(self, SIGUSR1)")
-	wantInfo(t, "kill by oneself", mustTake(t, sys.Sigs(unix.SIGUSR1)), sys.Siginfo{
+	wantInfo(t, "kill by oneself", mustTakeSignal(t, sys.Sigs(unix.SIGUSR1)), sys.Siginfo{
 		Signo: int32(unix.SIGUSR1), Code: rawsig.SIUser, Pid: int32(os.Getpid()), UID: int32(uid)})
 	sender := startBare(t, mustArena(t), sys.Kill(os.Getpid(), 40))
 	sender.want(t)
-	wantInfo(t, "kill by a child", mustTake(t, sys.Sigs(40)), sys.Siginfo{
+	wantInfo(t, "kill by a child", mustTakeSignal(t, sys.Sigs(40)), sys.Siginfo{
 		Signo: 40, Code: rawsig.SIUser, Pid: int32(sender.TID), UID: int32(uid)})
 }
 
@@ -373,7 +373,7 @@ func threadSignalIsThreads(t *testing.T) {
 	})
 	one.do(func() {
 		wantPending(t, sys.Sigs(40))
-		mustTake(t, sys.Sigs(40))
+		mustTakeSignal(t, sys.Sigs(40))
 		wantPending(t, 0)
 	})
 }
@@ -418,11 +418,11 @@ func queueMayNotForge(t testing.TB) {
 		wantErr(t, rawsig.Queue(other.TID, 200, info), unix.EPERM, "rt_sigqueueinfo(child, signal 200, code %d)", code)
 
 		wantErr(t, rawsig.Queue(os.Getpid(), 40, info), nil, "rt_sigqueueinfo(self, code %d)", code)
-		if got := mustTake(t, sys.Sigs(40)); got.Code != code {
+		if got := mustTakeSignal(t, sys.Sigs(40)); got.Code != code {
 			t.Errorf("queued with code %d, taken with %d", code, got.Code)
 		}
 		wantErr(t, rawsig.Tgqueue(os.Getpid(), os.Getpid(), 40, info), nil, "rt_tgsigqueueinfo(self, code %d)", code)
-		mustTake(t, sys.Sigs(40))
+		mustTakeSignal(t, sys.Sigs(40))
 	}
 	for _, code := range []int32{rawsig.SIQueue, rawsig.SITimer, -3, -60, math.MinInt32} {
 		wantErr(t, rawsig.Queue(other.TID, 0, &sys.Siginfo{Code: code}), nil, "rt_sigqueueinfo(child, code %d)", code)
@@ -473,9 +473,9 @@ func queueKeepsFields(t testing.TB) {
 	want := info
 	want.Signo = 41
 	wantErr(t, rawsig.Queue(self, 41, &info), nil, "rt_sigqueueinfo(self, 41)")
-	wantInfo(t, "rt_sigqueueinfo", mustTake(t, sys.Sigs(41)), want)
+	wantInfo(t, "rt_sigqueueinfo", mustTakeSignal(t, sys.Sigs(41)), want)
 	wantErr(t, rawsig.Tgqueue(self, self, 41, &info), nil, "rt_tgsigqueueinfo(self, self, 41)")
-	wantInfo(t, "rt_tgsigqueueinfo", mustTake(t, sys.Sigs(41)), want)
+	wantInfo(t, "rt_tgsigqueueinfo", mustTakeSignal(t, sys.Sigs(41)), want)
 	if info.Signo != 9 {
 		t.Errorf("the sender's siginfo has signal %d now, had 9", info.Signo)
 	}
@@ -496,7 +496,7 @@ func tgqueueToThread(t testing.TB) {
 	wantErr(t, rawsig.Tgqueue(self, w.Tid, 40, rawsig.Value(17)), nil, "rt_tgsigqueueinfo(self, worker)")
 	wantPending(t, 0)
 	w.do(func() {
-		if info := mustTake(t, sys.Sigs(40)); info.Code != rawsig.SIQueue || info.Value != 17 {
+		if info := mustTakeSignal(t, sys.Sigs(40)); info.Code != rawsig.SIQueue || info.Value != 17 {
 			t.Errorf("code %d, value %d; want SI_QUEUE, 17", info.Code, info.Value)
 		}
 	})
@@ -509,7 +509,7 @@ func queueValue(t testing.TB) {
 	for _, sig := range []unix.Signal{unix.SIGUSR1, 35, 40, 64} {
 		for _, value := range []uint64{0, 1, math.MaxInt32, math.MaxUint32, math.MaxUint64, 0x7fffaabbccddeeff} {
 			wantErr(t, rawsig.Queue(os.Getpid(), sig, rawsig.Value(value)), nil, "rt_sigqueueinfo(self, %d)", sig)
-			info := mustTake(t, sys.Sigs(sig))
+			info := mustTakeSignal(t, sys.Sigs(sig))
 			if info.Code != rawsig.SIQueue || info.Value != value || info.Pid != int32(os.Getpid()) || info.UID != int32(os.Getuid()) {
 				t.Errorf("signal %d: %+v; want SI_QUEUE, value %#x, process %d, user %d", sig, info, value, os.Getpid(), os.Getuid())
 			}
@@ -518,7 +518,7 @@ func queueValue(t testing.TB) {
 	a := mustArena(t)
 	sender := startBare(t, a, sys.Sigqueue(os.Getpid(), 40, sys.Place(a, sys.Siginfo{Code: rawsig.SIQueue, Pid: 1, Value: 99})))
 	sender.want(t)
-	if info := mustTake(t, sys.Sigs(40)); info.Value != 99 || info.Code != rawsig.SIQueue {
+	if info := mustTakeSignal(t, sys.Sigs(40)); info.Value != 99 || info.Code != rawsig.SIQueue {
 		t.Errorf("from a child: %+v; want SI_QUEUE, value 99", info)
 	}
 }
@@ -539,7 +539,7 @@ func realTimeQueues(t testing.TB) {
 		}
 		for v := range uint64(n) {
 			wantPending(t, sys.Sigs(40))
-			if info := mustTake(t, sys.Sigs(40)); info.Value != v {
+			if info := mustTakeSignal(t, sys.Sigs(40)); info.Value != v {
 				t.Errorf("%s: value %d came in place %d", c.name, info.Value, v)
 			}
 		}
@@ -557,15 +557,15 @@ func standardMerges(t testing.TB) {
 		wantErr(t, rawsig.Queue(self, unix.SIGUSR1, rawsig.Value(v+1)), nil, "rt_sigqueueinfo(self, SIGUSR1)")
 	}
 	wantErr(t, rawsig.Kill(self, unix.SIGUSR1), nil, "kill(self, SIGUSR1)")
-	if info := mustTake(t, sys.Sigs(unix.SIGUSR1)); info.Code != rawsig.SIQueue || info.Value != 1 {
+	if info := mustTakeSignal(t, sys.Sigs(unix.SIGUSR1)); info.Code != rawsig.SIQueue || info.Value != 1 {
 		t.Errorf("code %d, value %d; want those of the first, SI_QUEUE and 1", info.Code, info.Value)
 	}
 	wantNone(t, sys.Sigs(unix.SIGUSR1))
 	// The process and the thread keep one each.
 	wantErr(t, rawsig.Kill(self, unix.SIGUSR1), nil, "kill(self, SIGUSR1)")
 	wantErr(t, rawsig.Raise(unix.SIGUSR1), nil, "tgkill(self, SIGUSR1)")
-	mustTake(t, sys.Sigs(unix.SIGUSR1))
-	mustTake(t, sys.Sigs(unix.SIGUSR1))
+	mustTakeSignal(t, sys.Sigs(unix.SIGUSR1))
+	mustTakeSignal(t, sys.Sigs(unix.SIGUSR1))
 	wantNone(t, sys.Sigs(unix.SIGUSR1))
 }
 
@@ -650,7 +650,7 @@ func queueLimit(t testing.TB) {
 		wantErr(t, c.send(), unix.EAGAIN, "%s of a real-time signal at the limit", c.name)
 	}
 	for v := range accepted {
-		if info := mustTake(t, sys.Sigs(40)); info.Value != v {
+		if info := mustTakeSignal(t, sys.Sigs(40)); info.Value != v {
 			t.Errorf("value %d came in place %d", info.Value, v)
 		}
 		if v == 0 {
@@ -658,7 +658,7 @@ func queueLimit(t testing.TB) {
 			wantErr(t, rawsig.Queue(self, 41, rawsig.Value(9)), unix.EAGAIN, "rt_sigqueueinfo at the limit again")
 		}
 	}
-	mustTake(t, sys.Sigs(41))
+	mustTakeSignal(t, sys.Sigs(41))
 	wantPending(t, 0)
 }
 
@@ -713,7 +713,7 @@ func timersCountAsQueued(t testing.TB) {
 	}
 	create(unix.EAGAIN, "with all room taken by signals")
 	for range room {
-		mustTake(t, sys.Sigs(40))
+		mustTakeSignal(t, sys.Sigs(40))
 	}
 	for range room {
 		create(nil, "with room")
@@ -723,7 +723,7 @@ func timersCountAsQueued(t testing.TB) {
 	wantErr(t, timers[0].Delete(), nil, "timer_delete")
 	wantErr(t, rawsig.Queue(os.Getpid(), 40, rawsig.Value(1)), nil, "rt_sigqueueinfo after a timer was deleted")
 	create(unix.EAGAIN, "with that room taken by a signal")
-	mustTake(t, sys.Sigs(40))
+	mustTakeSignal(t, sys.Sigs(40))
 }
 
 // quiet are the signals that a process of a row's own starts with blocked in all
@@ -803,8 +803,8 @@ func wantPending(t testing.TB, want sys.Sigset) {
 	}
 }
 
-// mustTake takes a pending signal of set, which must be there.
-func mustTake(t testing.TB, set sys.Sigset) sys.Siginfo {
+// mustTakeSignal takes a pending signal of set, which must be there.
+func mustTakeSignal(t testing.TB, set sys.Sigset) sys.Siginfo {
 	t.Helper()
 	info, err := rawsig.Take(set)
 	if err != nil {
@@ -906,16 +906,6 @@ func eventually(t testing.TB, what string, ok func() bool) {
 			t.Fatalf("after %v it is not so that %s", time.Since(start).Round(time.Millisecond), what)
 		}
 	}
-}
-
-func mustArena(t testing.TB) *sys.Arena {
-	t.Helper()
-	a, err := sys.NewArena(2 << 20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { a.Close() })
-	return a
 }
 
 // A worker is a thread that blocks all signals and does what it is told.

@@ -360,7 +360,7 @@ func ignoredBlockedPends(t testing.TB) {
 		act(t, sig, rawsig.Action{Handler: rawsig.Ignore})
 		wantErr(t, rawsig.Queue(os.Getpid(), sig, rawsig.Value(7)), nil, "rt_sigqueueinfo(self, %d)", sig)
 		wantPending(t, sys.Sigs(sig))
-		if info := mustTake(t, sys.Sigs(sig)); info.Value != 7 {
+		if info := mustTakeSignal(t, sys.Sigs(sig)); info.Value != 7 {
 			t.Errorf("signal %d was taken with value %d, want 7", sig, info.Value)
 		}
 		// Not taken, it goes when it is unblocked.

@@ -294,7 +294,7 @@ func pidfdSend(t testing.TB) {
 	blockAll(t)
 	self := mustPidfd(t, os.Getpid())
 	wantErr(t, rawsig.PidfdSend(self, 40, nil, 0), nil, "pidfd_send_signal(self, 40)")
-	wantInfo(t, "without a siginfo", mustTake(t, sys.Sigs(40)), sys.Siginfo{
+	wantInfo(t, "without a siginfo", mustTakeSignal(t, sys.Sigs(40)), sys.Siginfo{
 		Signo: 40, Code: rawsig.SIUser, Pid: int32(os.Getpid()), UID: int32(os.Getuid())})
 	info := rawsig.Value(99)
 	for _, signo := range []int32{41, 0, -1} {
@@ -303,7 +303,7 @@ func pidfdSend(t testing.TB) {
 	}
 	info.Signo = 40
 	wantErr(t, rawsig.PidfdSend(self, 40, info, 0), nil, "pidfd_send_signal(self, 40, siginfo)")
-	wantInfo(t, "with a siginfo", mustTake(t, sys.Sigs(40)), *info)
+	wantInfo(t, "with a siginfo", mustTakeSignal(t, sys.Sigs(40)), *info)
 	wantErr(t, rawsig.Do(unix.SYS_PIDFD_SEND_SIGNAL, uintptr(self), 40, badPointer, 0), unix.EFAULT, "pidfd_send_signal(self, 40, bad pointer)")
 	wantErr(t, rawsig.PidfdSend(self, 0, nil, 0), nil, "pidfd_send_signal(self, 0)")
 
@@ -313,7 +313,7 @@ func pidfdSend(t testing.TB) {
 		forged := sys.Siginfo{Signo: int32(unix.SIGUSR1), Code: code}
 		wantErr(t, rawsig.PidfdSend(pidfd, unix.SIGUSR1, &forged, 0), unix.EPERM, "pidfd_send_signal(child, siginfo with code %d)", code)
 		wantErr(t, rawsig.PidfdSend(self, unix.SIGUSR1, &forged, 0), nil, "pidfd_send_signal(self, siginfo with code %d)", code)
-		mustTake(t, sys.Sigs(unix.SIGUSR1))
+		mustTakeSignal(t, sys.Sigs(unix.SIGUSR1))
 	}
 	for _, flags := range []uint{8, 16, 1 << 31} {
 		wantErr(t, rawsig.PidfdSend(pidfd, unix.SIGUSR1, nil, flags), unix.EINVAL, "pidfd_send_signal(child, flags %#x)", flags)
@@ -349,11 +349,11 @@ func pidfdScopes(t testing.TB) {
 	wantPending(t, 0)
 	wantErr(t, rawsig.PidfdSend(self, 40, nil, thread), nil, "pidfd_send_signal(self, thread)")
 	w.do(func() { wantNone(t, sys.Sigs(40)) })
-	wantInfo(t, "to the thread", mustTake(t, sys.Sigs(40)), sys.Siginfo{
+	wantInfo(t, "to the thread", mustTakeSignal(t, sys.Sigs(40)), sys.Siginfo{
 		Signo: 40, Code: rawsig.SITkill, Pid: int32(os.Getpid()), UID: int32(os.Getuid())})
 	wantErr(t, rawsig.PidfdSend(self, 40, nil, process), nil, "pidfd_send_signal(self, process)")
 	w.do(func() {
-		wantInfo(t, "to the process", mustTake(t, sys.Sigs(40)), sys.Siginfo{
+		wantInfo(t, "to the process", mustTakeSignal(t, sys.Sigs(40)), sys.Siginfo{
 			Signo: 40, Code: rawsig.SIUser, Pid: int32(os.Getpid()), UID: int32(os.Getuid())})
 	})
 
@@ -365,9 +365,9 @@ func pidfdScopes(t testing.TB) {
 	defer unix.Close(threadFD)
 	wantErr(t, rawsig.PidfdSend(threadFD, 40, nil, 0), nil, "pidfd_send_signal(worker)")
 	wantPending(t, 0)
-	w.do(func() { mustTake(t, sys.Sigs(40)) })
+	w.do(func() { mustTakeSignal(t, sys.Sigs(40)) })
 	wantErr(t, rawsig.PidfdSend(threadFD, 40, nil, process), nil, "pidfd_send_signal(worker, process)")
-	mustTake(t, sys.Sigs(40))
+	mustTakeSignal(t, sys.Sigs(40))
 
 	a := mustArena(t)
 	leader, member := startReceiver(t, a, unix.SIGUSR1), startReceiver(t, a, unix.SIGUSR1)
@@ -401,9 +401,9 @@ func pidfdSelf(t testing.TB) {
 	}
 	w.do(func() { wantErr(t, rawsig.PidfdSend(thread, 40, nil, 0), nil, "pidfd_send_signal(%d)", thread) })
 	wantPending(t, 0)
-	w.do(func() { mustTake(t, sys.Sigs(40)) })
+	w.do(func() { mustTakeSignal(t, sys.Sigs(40)) })
 	w.do(func() { wantErr(t, rawsig.PidfdSend(process, 40, nil, 0), nil, "pidfd_send_signal(%d)", process) })
-	mustTake(t, sys.Sigs(40))
+	mustTakeSignal(t, sys.Sigs(40))
 	wantPending(t, 0)
 }
 
@@ -521,7 +521,7 @@ func brokenPipe(t testing.TB) {
 		})
 		wantPending(t, 0) // it is the writing thread's
 		w.do(func() {
-			wantInfo(t, c.name, mustTake(t, sys.Sigs(unix.SIGPIPE)), sys.Siginfo{
+			wantInfo(t, c.name, mustTakeSignal(t, sys.Sigs(unix.SIGPIPE)), sys.Siginfo{
 				Signo: int32(unix.SIGPIPE), Code: rawsig.SIUser, Pid: int32(os.Getpid()), UID: int32(os.Getuid())})
 			rawsig.Forget()
 			setMask(t, rawsig.Blockable&^sys.Sigs(unix.SIGPIPE))
@@ -561,7 +561,7 @@ func asyncIO(t testing.TB) {
 	post()
 	wantPending(t, 0)
 	w.do(func() {
-		if i := mustTake(t, sys.Sigs(unix.SIGIO)); i.Code != rawsig.SIKernel {
+		if i := mustTakeSignal(t, sys.Sigs(unix.SIGIO)); i.Code != rawsig.SIKernel {
 			t.Errorf("SIGIO, not asked for by F_SETSIG, came with code %#x, want SI_KERNEL", i.Code)
 		}
 		wantNone(t, rawsig.Blockable&^stray)
@@ -569,7 +569,7 @@ func asyncIO(t testing.TB) {
 	const setSig = 10
 	fcntl(setSig, 40)
 	check := func() {
-		i := mustTake(t, sys.Sigs(40))
+		i := mustTakeSignal(t, sys.Sigs(40))
 		band := uint64(uint32(i.Pid)) | uint64(uint32(i.UID))<<32
 		if fd := int32(i.Value); fd != int32(s[0]) || i.Code != rawsig.PollIn || band != unix.POLLIN|0x40 { // POLLRDNORM
 			t.Errorf("si_fd %d, code %d, si_band %#x; want %d, POLL_IN, POLLIN|POLLRDNORM", fd, i.Code, band, s[0])
@@ -586,9 +586,9 @@ func asyncIO(t testing.TB) {
 
 	accepted := limitQueue(t, 3) // of 40, to the process
 	post()
-	w.do(func() { mustTake(t, sys.Sigs(unix.SIGIO)) })
+	w.do(func() { mustTakeSignal(t, sys.Sigs(unix.SIGIO)) })
 	for range accepted {
-		mustTake(t, sys.Sigs(40))
+		mustTakeSignal(t, sys.Sigs(40))
 	}
 	wantPending(t, 0)
 	w.do(func() { wantNone(t, rawsig.Blockable&^stray) })
@@ -807,10 +807,10 @@ func queueLimitOfOthers(t testing.TB) {
 	for range 2 {
 		wantErr(t, rawsig.Kill(self, 41), nil, "kill of a real-time signal at the limit")
 	}
-	wantInfo(t, "a real-time signal by kill at the limit", mustTake(t, sys.Sigs(41)), sys.Siginfo{Signo: 41, Code: rawsig.SIUser})
+	wantInfo(t, "a real-time signal by kill at the limit", mustTakeSignal(t, sys.Sigs(41)), sys.Siginfo{Signo: 41, Code: rawsig.SIUser})
 	wantNone(t, sys.Sigs(41))
 	wantErr(t, rawsig.Kill(self, unix.SIGUSR1), nil, "kill of a standard signal at the limit")
-	wantInfo(t, "a standard signal by kill at the limit", mustTake(t, sys.Sigs(unix.SIGUSR1)), sys.Siginfo{
+	wantInfo(t, "a standard signal by kill at the limit", mustTakeSignal(t, sys.Sigs(unix.SIGUSR1)), sys.Siginfo{
 		Signo: int32(unix.SIGUSR1), Code: rawsig.SIUser, Pid: int32(self), UID: int32(os.Getuid())})
 	for _, c := range []struct {
 		name string
@@ -820,7 +820,7 @@ func queueLimitOfOthers(t testing.TB) {
 		{"rt_sigqueueinfo", func() error { return rawsig.Queue(self, unix.SIGUSR1, rawsig.Value(5)) }},
 	} {
 		wantErr(t, c.send(), nil, "%s of a standard signal at the limit", c.name)
-		wantInfo(t, "a standard signal by "+c.name+" at the limit", mustTake(t, sys.Sigs(unix.SIGUSR1)), sys.Siginfo{
+		wantInfo(t, "a standard signal by "+c.name+" at the limit", mustTakeSignal(t, sys.Sigs(unix.SIGUSR1)), sys.Siginfo{
 			Signo: int32(unix.SIGUSR1), Code: rawsig.SIUser})
 	}
 }
@@ -939,11 +939,11 @@ func queueByThread(t testing.TB) {
 		wantErr(t, rawsig.Queue(self, 40, info), unix.EPERM, "rt_sigqueueinfo(own process, SI_USER) by another thread")
 		wantErr(t, rawsig.Queue(w.Tid, 40, info), nil, "rt_sigqueueinfo(own thread, SI_USER) by another thread")
 	})
-	mustTake(t, sys.Sigs(40)) // as kill, it goes to the process
+	mustTakeSignal(t, sys.Sigs(40)) // as kill, it goes to the process
 	w.do(func() {
 		wantErr(t, rawsig.Tgqueue(self, self, 40, info), unix.EPERM, "rt_tgsigqueueinfo(first thread, SI_USER) by another thread")
 		wantErr(t, rawsig.Tgqueue(self, w.Tid, 40, info), nil, "rt_tgsigqueueinfo(own thread, SI_USER)")
-		mustTake(t, sys.Sigs(40))
+		mustTakeSignal(t, sys.Sigs(40))
 	})
 	wantPending(t, 0)
 }
@@ -981,7 +981,7 @@ func pidfdOfProc(t testing.TB) {
 	}
 	self := fmt.Sprintf("/proc/%d", os.Getpid())
 	wantErr(t, rawsig.PidfdSend(open(self, unix.O_RDONLY|unix.O_DIRECTORY), 40, nil, 0), nil, "pidfd_send_signal(/proc/PID)")
-	mustTake(t, sys.Sigs(40))
+	mustTakeSignal(t, sys.Sigs(40))
 	wantErr(t, rawsig.PidfdSend(open(self, unix.O_PATH), 40, nil, 0), unix.EBADF, "pidfd_send_signal(/proc/PID opened with O_PATH)")
 	for _, path := range []string{self + "/task/" + fmt.Sprint(os.Getpid()), self + "/fd", self + "/status", "/proc"} {
 		wantErr(t, rawsig.PidfdSend(open(path, unix.O_RDONLY), 40, nil, 0), unix.EBADF, "pidfd_send_signal(%s)", path)
