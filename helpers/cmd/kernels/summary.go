@@ -123,7 +123,7 @@ func tables(ctx context.Context, columns []*column, exact map[string]bool, stdou
 				r.Values = values
 				// benchstat notes every other key in which boots differ: the seed, the addresses.
 				r.Config = slices.DeleteFunc(r.Config, func(c benchfmt.Config) bool { return !slices.Contains(tableKeys, c.Key) })
-				r.SetConfig("kernel", c.label)
+				r.Config = append(r.Config, benchfmt.Config{Key: "kernel", Value: []byte(c.label), File: true})
 				if err := w.Write(r); err != nil {
 					return err
 				}

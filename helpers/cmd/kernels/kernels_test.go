@@ -1,0 +1,130 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"eventbench/helpers/results"
+)
+
+// Wrong usage says which flag or argument, and is exit status 2.
+func TestUsage(t *testing.T) {
+	check := func(want string, args ...string) {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), args, &stdout, &stderr); code != 2 {
+			t.Errorf("kernels %q: exit status %d, want 2", args, code)
+		}
+		if !strings.Contains(stderr.String(), want) || stdout.Len() > 0 {
+			t.Errorf("kernels %q printed %q, on stdout %q; want %q", args, &stderr, &stdout, want)
+		}
+	}
+	check("at least one kernel")
+	check("at least one kernel", "x.test")
+	check("-boots=0", "-boots=0", "x.test", "6.12")
+	check("-benchtime=1s", "-benchtime=1s", "x.test", "6.12")
+	check("-benchtime=x", "-benchtime=x", "x.test", "6.12")
+	check("would both be called", "x.test", "a/bzImage", "b/bzImage")
+	check("-sideways", "-sideways", "x.test", "6.12")
+}
+
+// A missing binary and a results directory that cannot be one are named.
+func TestNothingToRun(t *testing.T) {
+	check := func(want string, args ...string) {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), args, &stdout, &stderr); code != 1 || !strings.Contains(stderr.String(), want) {
+			t.Errorf("kernels %q: exit status %d, %q; want 1 and %q", args, code, &stderr, want)
+		}
+	}
+	dir := t.TempDir()
+	check("none.test", "-results", dir, filepath.Join(dir, "none.test"), "6.12")
+	binary := filepath.Join(dir, "file")
+	mustWriteFile(t, binary, "")
+	check(binary, "-results", binary, binary, "6.12")
+}
+
+const head = `kernel: 6.1
+clock: instrs
+accelerator: tcg
+qemu: 10.0.2
+cpu-model: max
+seed: 1
+Unit instrs/op better=lower assume=exact
+`
+
+// A boot's lines are reduced to one for each benchmark, with the median that
+// occurred; configuration and the verdict stay.
+func TestReduce(t *testing.T) {
+	out := head + `BenchmarkSelf 	 100	 1636 instrs/op	 1700 mean-instrs/op
+BenchmarkOther/peer=process 	 100	 50 mean-instrs/op
+BenchmarkSelf 	 100	 1640 instrs/op	 1800 mean-instrs/op
+BenchmarkOther/peer=process 	 100	 40 mean-instrs/op
+BenchmarkSelf 	 100	 1636 instrs/op	 1650 mean-instrs/op
+BenchmarkOther/peer=process 	 100	 70 mean-instrs/op
+PASS
+`
+	want := head + `BenchmarkSelf 100 1636 instrs/op 1700 mean-instrs/op
+BenchmarkOther/peer=process 100 50 mean-instrs/op
+PASS
+`
+	got, err := reduce([]byte(out), "boot.log")
+	if err != nil || string(got) != want {
+		t.Errorf("reduced to %v\n%s\nwant\n%s", err, got, want)
+	}
+	if _, err := reduce([]byte(strings.TrimSuffix(out, "PASS\n")), "boot.log"); err == nil {
+		t.Error("a boot that was cut short is no error")
+	}
+}
+
+// A count is exact only if all boots of a kernel agree, in each kernel; what
+// changed most comes first.
+func TestSummary(t *testing.T) {
+	var dirs []string
+	for _, kernel := range []struct {
+		name         string
+		self, wobbly []int
+	}{
+		{"6.1", []int{1600, 1600, 1600, 1600, 1600, 1600}, []int{9000, 9000, 9000, 9100, 9000, 9000}},
+		{"6.12", []int{1680, 1680, 1680, 1680, 1680, 1680}, []int{9001, 9001, 9001, 9001, 9001, 9001}},
+	} {
+		dir := filepath.Join(t.TempDir(), kernel.name)
+		if err := os.Mkdir(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		for i := range kernel.self {
+			mustWriteFile(t, filepath.Join(dir, fmt.Sprintf("seed-%02d%s", i+1, results.Ext)),
+				head+fmt.Sprintf("BenchmarkSelf 100 %d instrs/op %d mean-instrs/op\n", kernel.self[i], kernel.self[i]+i)+
+					fmt.Sprintf("BenchmarkWobbly 100 %d instrs/op %d mean-instrs/op\nPASS\n", kernel.wobbly[i], kernel.wobbly[i]+i))
+		}
+		dirs = append(dirs, dir)
+	}
+	var out bytes.Buffer
+	if err := summarize(context.Background(), dirs, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"typical-instrs/op",
+		"commonest count the same in all of them for 1 of 2 benchmarks",
+		"commonest count the same in all of them for 2 of 2 benchmarks",
+		"What changed most from 6.1 to 6.12\n     +5.0 %      1600 →     1680 instrs/op       Self\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, &out)
+		}
+	}
+}
+
+func mustWriteFile(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
