@@ -22,6 +22,7 @@ tool (
 	eventbench/helpers/cmd/fidelity
 	eventbench/helpers/cmd/gate
 	eventbench/helpers/cmd/guest
+	eventbench/helpers/cmd/gvisor
 	eventbench/helpers/cmd/kernels
 	eventbench/helpers/cmd/report
 	eventbench/helpers/cmd/rounds

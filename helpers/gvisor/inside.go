@@ -1,0 +1,176 @@
+//go:build linux
+
+package gvisor
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// insideVar is the environment variable that makes a process the one that
+// [Sandbox.Run] has put between itself and runsc.
+const insideVar = "EVENTBENCH_GVISOR_INSIDE"
+
+// The descriptors that this process finds open.
+const (
+	planFD   = 3
+	reportFD = 4
+)
+
+// reportEnd ends a report, so that one cut short is known.
+const reportEnd = "\n.\n"
+
+// IsInside reports whether the calling process was started by [Sandbox.Run]
+// and has to call [RunInside] in place of main's work.
+func IsInside() bool { return os.Getenv(insideVar) != "" }
+
+// RunInside makes the sandbox in the namespaces that it finds itself in, waits for
+// the program's end, and exits with its status.
+func RunInside() {
+	status, err := inside()
+	report := reportEnd
+	if err != nil {
+		report = err.Error() + report
+		status = 1
+	}
+	os.NewFile(reportFD, "report").WriteString(report)
+	os.Exit(status)
+}
+
+func inside() (status int, err error) {
+	// The child is to die when this thread ends, so it must be one that does
+	// not end before the process.
+	runtime.LockOSThread()
+	unix.CloseOnExec(reportFD)
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGQUIT)
+	p, dir, err := prepare()
+	if err != nil {
+		return 0, err
+	}
+	// What runsc starts and leaves behind when it is killed becomes this
+	// process's, which waits for it to be gone.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return 0, os.NewSyscallError("prctl(PR_SET_CHILD_SUBREAPER)", err)
+	}
+	defer reap(10 * time.Second)
+
+	const id = "program"
+	log := filepath.Join(dir, "log")
+	runsc := func(args ...string) *exec.Cmd {
+		cmd := exec.Command(p.Runsc, slices.Concat([]string{"--root=" + dir}, p.Flags, args)...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		return cmd
+	}
+	cmd := runsc("--log="+log, "run", "--bundle="+dir, id)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		select {
+		case err := <-ended:
+			return result(err, log)
+		case s := <-signals:
+			if s == unix.SIGQUIT {
+				// Its goroutines; if it cannot be told, the next signal will be SIGTERM.
+				runsc("kill", id, "QUIT").Run()
+				continue
+			}
+			cmd.Process.Kill() // and, as each is to die with its parent, all the others
+			<-ended
+			return 0, errNotRun
+		}
+	}
+}
+
+// prepare makes a directory for runsc that nobody else sees and that
+// vanishes with the last process in this mount namespace: there the plan's
+// config.json and the host's files.
+func prepare() (p *plan, dir string, err error) {
+	f := os.NewFile(planFD, "plan")
+	defer f.Close()
+	p = new(plan)
+	if err := json.NewDecoder(f).Decode(p); err != nil {
+		return nil, "", fmt.Errorf("the plan of the sandbox: %w", err)
+	}
+	dir = p.MountPoint
+	do := func(call string, f func() error) {
+		if err == nil {
+			if err = f(); err != nil {
+				err = fmt.Errorf("a place for the sandbox: %w", os.NewSyscallError(call, err))
+			}
+		}
+	}
+	do("mount --make-rprivate /", func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") })
+	do("mount -t tmpfs "+dir, func() error { return unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700") })
+	// Not "/" itself: runsc cannot mount anything in a root that is its own.
+	p.Spec.Root.Path = filepath.Join(dir, "root")
+	do("mkdir "+p.Spec.Root.Path, func() error { return unix.Mkdir(p.Spec.Root.Path, 0o700) })
+	do("mount --rbind / "+p.Spec.Root.Path, func() error { return unix.Mount("/", p.Spec.Root.Path, "", unix.MS_BIND|unix.MS_REC, "") })
+	if err != nil {
+		return nil, "", err
+	}
+	config, err := json.Marshal(p.Spec)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "config.json"), config, 0o600)
+	}
+	return p, dir, err
+}
+
+// result returns the status with which runsc ended, which is the program's, or
+// from its log why it has none.
+func result(err error, log string) (int, error) {
+	text, readErr := os.ReadFile(log)
+	if readErr != nil && !errors.Is(readErr, os.ErrNotExist) {
+		return 0, readErr
+	}
+	// Only what is fatal is logged, as JSON.
+	var fatal struct{ Msg string }
+	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&fatal); err == nil {
+		why := fatal.Msg
+		// All of "running container: starting container: starting root container: ..."
+		if _, after, ok := strings.Cut(why, "creating process: "); ok {
+			why = after
+		}
+		return 0, fmt.Errorf("%w: runsc: %s", errNotRun, why)
+	}
+	exit := new(exec.ExitError)
+	switch {
+	case err == nil:
+		return 0, nil
+	case !errors.As(err, &exit):
+		return 0, err
+	case exit.Sys().(syscall.WaitStatus).Signaled():
+		return 0, fmt.Errorf("%w: runsc: %v", errNotRun, err)
+	}
+	return exit.ExitCode(), nil
+}
+
+// reap waits until no process of the sandbox is left.
+func reap(patience time.Duration) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		pid, err := unix.Wait4(-1, nil, unix.WNOHANG|unix.WALL, nil)
+		switch {
+		case err == unix.ECHILD:
+			return
+		case pid == 0:
+			time.Sleep(time.Millisecond)
+		}
+	}
+}

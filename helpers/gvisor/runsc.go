@@ -1,0 +1,276 @@
+//go:build linux
+
+package gvisor
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"debug/buildinfo"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The version of gVisor whose runsc [Build] builds. It is no requirement of
+// go.mod, where it would bring hundreds of modules along for a program that
+// only some targets need.
+const (
+	modulePath    = "gvisor.dev/gvisor"
+	moduleVersion = "v0.0.0-20260905035102-160fafc42237"
+)
+
+// Release is the release of gVisor that [Cache.Build] builds, as results name it.
+func Release() string { return moduleRelease(moduleVersion) }
+
+// A Runsc is gVisor's runtime: an executable.
+type Runsc struct {
+	Path    string
+	Release string // as results name it: 20260905035102 of a Go module, else what runsc --version says
+}
+
+// A Cache is the directory where runsc is kept once built. Several processes can use it at
+// once. A file in it is whole, as it gets its name only when it is complete; removing it is always safe.
+type Cache struct{ dir string }
+
+// UserCache is the cache in the user's cache directory, made when it is first
+// written to.
+func UserCache() (*Cache, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("no cache directory: %w: set XDG_CACHE_HOME or HOME", err)
+	}
+	return &Cache{filepath.Join(dir, "eventbench", "gvisor")}, nil
+}
+
+func (c *Cache) unwritable(err error) error {
+	return fmt.Errorf("cache: %w: make it writable, or set XDG_CACHE_HOME to a directory that is", err)
+}
+
+// Find returns the runsc of the pinned version, and false if it is not built yet.
+func (c *Cache) Find() (Runsc, bool) {
+	name := strings.TrimPrefix(moduleVersion, "v0.0.0-")
+	r := Runsc{filepath.Join(c.dir, "runsc-"+name+"-"+runtime.GOARCH), Release()}
+	fi, err := os.Stat(r.Path)
+	return r, err == nil && fi.Mode().IsRegular()
+}
+
+// Inspect returns the runsc at path: any build, not only of the pinned version.
+func Inspect(ctx context.Context, path string) (Runsc, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return Runsc{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, abs, "--version").Output()
+	// runsc version release-20260901.0
+	// spec: 1.2.1
+	version, isRunsc := strings.CutPrefix(strings.TrimSpace(firstLine(out)), "runsc version ")
+	if err != nil || !isRunsc {
+		if err == nil {
+			err = fmt.Errorf("runsc --version printed %q", out)
+		}
+		return Runsc{}, fmt.Errorf("%s is no runsc that runs here: %w", path, err)
+	}
+	r := Runsc{abs, version}
+	if version != "VERSION_MISSING" { // what go install leaves it at
+		return r, nil
+	}
+	if info, err := buildinfo.ReadFile(abs); err == nil && info.Main.Path == modulePath && info.Main.Version != "(devel)" {
+		r.Release = moduleRelease(info.Main.Version)
+		return r, nil
+	}
+	image, err := os.ReadFile(abs)
+	if err != nil {
+		return Runsc{}, err
+	}
+	sum := sha256.Sum256(image)
+	r.Release = "build-" + hex.EncodeToString(sum[:5])
+	return r, nil
+}
+
+func firstLine(text []byte) string {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	return string(line)
+}
+
+// moduleRelease returns the time of a pseudo-version, which is how gVisor numbers its own
+// releases too; other versions stay as they are.
+func moduleRelease(version string) string {
+	if rest, ok := strings.CutPrefix(version, "v0.0.0-"); ok {
+		version, _, _ = strings.Cut(rest, "-")
+	}
+	return version
+}
+
+// A Progress tells the user of what takes time.
+type Progress interface {
+	Say(format string, args ...any)     // a line that stays
+	Working(format string, args ...any) // where the work is, now and then
+}
+
+// Build returns the runsc of the pinned version, and builds it with the go command
+// if the cache has none: minutes, once.
+func (c *Cache) Build(ctx context.Context, p Progress) (Runsc, error) {
+	r, ok := c.Find()
+	if ok {
+		return r, nil
+	}
+	if _, err := exec.LookPath("go"); err != nil {
+		return r, fmt.Errorf("runsc has to be built: %w: install Go, or name a runsc with -runsc", err)
+	}
+	unlock, err := c.lock(ctx, func() { p.Say("waiting for another process, which is building runsc") })
+	if err != nil {
+		return r, err
+	}
+	defer unlock()
+	if r, ok = c.Find(); ok {
+		return r, nil
+	}
+	work := filepath.Join(c.dir, "work") // whoever was killed half-way leaves it to the next
+	if err := os.RemoveAll(work); err != nil {
+		return r, c.unwritable(err)
+	}
+	if err := os.MkdirAll(work, 0o755); err != nil {
+		return r, c.unwritable(err)
+	}
+	defer os.RemoveAll(work)
+	p.Say("building runsc %s, which is kept in %s: minutes, once", r.Release, c.dir)
+	if err := install(ctx, work, p); err != nil {
+		return r, fmt.Errorf("building runsc: %w", err)
+	}
+	return r, os.Rename(filepath.Join(work, "runsc"), r.Path)
+}
+
+// install has the go command put runsc into dir.
+func install(ctx context.Context, dir string, p Progress) error {
+	cmd := exec.CommandContext(ctx, "go", "install", "-v", modulePath+"/runsc@"+moduleVersion)
+	// Not in the caller's module, whose vendor directory or go.work would have a say.
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PWD="+dir, "GOBIN="+dir, "GO111MODULE=on", "GOWORK=off",
+		"CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH)
+	var log buildLog
+	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) } // compilers too
+
+	ended := make(chan error, 1)
+	go func() {
+		// PR_SET_PDEATHSIG's signal comes when the thread that started the child ends.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		ended <- cmd.Run()
+	}()
+	start := time.Now()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err != nil {
+				return log.explain(err)
+			}
+			return nil
+		case <-tick.C:
+			p.Working("building runsc: %s, %d packages", time.Since(start).Round(time.Second), log.packages.Load())
+		}
+	}
+}
+
+// A buildLog keeps what the go command says, and counts the packages that it
+// names with -v.
+type buildLog struct {
+	text     bytes.Buffer
+	packages atomic.Int64
+}
+
+func (l *buildLog) Write(p []byte) (int, error) {
+	l.packages.Add(int64(bytes.Count(p, []byte("\n"))))
+	return l.text.Write(p)
+}
+
+// explain returns the last of what the go command said, and what to do about it.
+func (l *buildLog) explain(err error) error {
+	text := l.text.String()
+	hint := ""
+	switch {
+	case contains(text, "no space left on device", "disk quota exceeded"):
+		hint = "\n\tfree space: it takes about 3 GB, most of it in go env GOCACHE and GOMODCACHE"
+	case contains(text, "dial tcp", "no such host", "proxyconnect", "i/o timeout", "module lookup disabled", "TLS handshake"):
+		hint = "\n\tit needs the network once, through go env GOPROXY; elsewhere built, a runsc can be named with -runsc"
+	}
+	var lines []string
+	for line := range strings.Lines(text) {
+		// All else are packages and downloads.
+		if strings.Contains(line, " ") && !strings.HasPrefix(line, "go: downloading") {
+			lines = append(lines, strings.TrimRight(line, "\n"))
+		}
+	}
+	lines = lines[max(0, len(lines)-8):]
+	return fmt.Errorf("go install: %w\n\t%s%s", err, strings.Join(lines, "\n\t"), hint)
+}
+
+func contains(text string, any ...string) bool {
+	for _, s := range any {
+		if strings.Contains(text, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// lock keeps other processes from building until unlock is called or the process ends.
+// It waits for whoever has it, which onWait is told of.
+func (c *Cache) lock(ctx context.Context, onWait func()) (unlock func(), err error) {
+	if err := os.MkdirAll(c.dir, 0o755); err != nil {
+		return nil, c.unwritable(err)
+	}
+	f, err := os.OpenFile(filepath.Join(c.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, c.unwritable(err)
+	}
+	for waited := false; ; waited = true {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			f.Close()
+			return nil, &os.PathError{Op: "flock", Path: f.Name(), Err: err}
+		}
+		if !waited {
+			onWait()
+		}
+		// A blocking flock could not be called off.
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// mountPoint returns a directory that exists, which sandboxes mount over in
+// their own mount namespaces.
+func (c *Cache) mountPoint() (string, error) {
+	dir := filepath.Join(c.dir, "run")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", c.unwritable(err)
+	}
+	return dir, nil
+}

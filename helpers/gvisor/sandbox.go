@@ -1,0 +1,262 @@
+//go:build linux
+
+// Package gvisor runs programs under gVisor, a kernel in user space: it
+// answers a program's system calls itself and makes few of its own to the
+// host's kernel.
+package gvisor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"eventbench/helpers/machine"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Sandbox is a program to be run under gVisor.
+type Sandbox struct {
+	Runsc    Runsc
+	Cache    *Cache
+	Platform string   // how runsc takes system calls over: "systrap", "kvm", "ptrace"
+	Args     []string // the program's absolute path, and its arguments
+	Env      []string // the program's environment, less what the sandbox says of itself: see Config
+	Dir      string   // the program's working directory, absolute
+	Stdout   io.Writer
+	Stderr   io.Writer
+
+	// Quit, if not nil, has the program sent SIGQUIT, of which a Go program prints its goroutines.
+	Quit <-chan struct{}
+}
+
+// errNotRun is the error for a program of which there is no exit status.
+var errNotRun = errors.New("not run to its end")
+
+// Config returns what the sandbox says of itself in results, as lines of the Go
+// benchmark format: what it is, and what it stands on.
+func (s *Sandbox) Config() ([]string, error) {
+	lines := []string{fmt.Sprintf("sandbox: gvisor %s-%s", s.Runsc.Release, s.Platform)}
+	host, err := machine.Here()
+	if err != nil {
+		return nil, err
+	}
+	host.Getenv = func(string) string { return "" } // what the caller says is no fact of the host
+	config, err := host.Config()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range config {
+		// What the host's kernel takes for an entry and a switch is the largest
+		// part of what gVisor takes.
+		if slices.Contains([]string{"kernel-release", "mitigations", "virt"}, l.Key) {
+			l.Key = "host-" + l.Key
+			lines = append(lines, l.String())
+		}
+	}
+	return lines, nil
+}
+
+// environ returns the program's environment: the caller's, and in
+// EVENTBENCH_CONFIG what the sandbox says of itself, which the caller cannot contradict.
+func (s *Sandbox) environ() ([]string, error) {
+	config, err := s.Config()
+	if err != nil {
+		return nil, err
+	}
+	const name = "EVENTBENCH_CONFIG="
+	var env, callers []string
+	for _, kv := range s.Env {
+		value, ok := strings.CutPrefix(kv, name)
+		if !ok {
+			env = append(env, kv)
+			continue
+		}
+		for line := range strings.Lines(value) {
+			line = strings.TrimSpace(line)
+			key, _, _ := strings.Cut(line, ":")
+			if line != "" && !slices.ContainsFunc(config, func(c string) bool { return strings.HasPrefix(c, key+":") }) {
+				callers = append(callers, line)
+			}
+		}
+	}
+	return append(env, name+strings.Join(append(callers, config...), "\n")), nil
+}
+
+// Run runs the program to its end and returns its exit status, which is 128
+// and the signal's number if a signal ended it. When ctx ends, so do the
+// program and all of the sandbox, and the error is ctx's cause. The error says why if
+// there is no exit status.
+//
+// The sandbox's processes do not outlive the calling process, however that
+// ends, and leave no file behind: what they need of files is in a mount
+// namespace of their own.
+func (s *Sandbox) Run(ctx context.Context) (status int, err error) {
+	plan, err := s.plan()
+	if err != nil {
+		return 0, err
+	}
+	data, err := json.Marshal(plan)
+	if err != nil {
+		return 0, err
+	}
+	planFile, err := memfd("eventbench-plan", data)
+	if err != nil {
+		return 0, err
+	}
+	defer planFile.Close()
+	report, reportEnd, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer report.Close()
+	defer reportEnd.Close()
+
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = os.Args[:1] // a test binary's name tells it what to be
+	cmd.Env = append(os.Environ(), insideVar+"=1")
+	cmd.Dir = "/"
+	cmd.ExtraFiles = []*os.File{planFile, reportEnd} // planFD, reportFD
+	// Pipes, not the caller's files: gVisor keeps a regular file's offset to
+	// itself, so that others who write to the file would write over its output.
+	cmd.Stdout, cmd.Stderr = struct{ io.Writer }{s.Stdout}, struct{ io.Writer }{s.Stderr}
+	cmd.WaitDelay = time.Second
+	// A group of its own: Ctrl-C on the terminal is for the caller.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: unix.CLONE_NEWNS}
+	if plan.Rootless {
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+		cmd.SysProcAttr.Credential = &syscall.Credential{}
+	}
+
+	// The signal of Pdeathsig comes when the thread that started the child ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		if plan.Rootless && !errors.Is(err, unix.ENOENT) {
+			err = fmt.Errorf("no user namespace for a sandbox without root: %w\n\t%s", err, userNamespaces)
+		}
+		return 0, err
+	}
+	reportEnd.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	stop := ctx.Done()
+	var kill <-chan time.Time
+	for {
+		select {
+		case err := <-ended:
+			if ctx.Err() != nil {
+				return 0, context.Cause(ctx)
+			}
+			return outcome(err, report, plan.Rootless)
+		case <-s.Quit:
+			cmd.Process.Signal(unix.SIGQUIT)
+		case <-stop:
+			stop, kill = nil, time.After(5*time.Second)
+			cmd.Process.Signal(unix.SIGTERM) // it ends the sandbox and waits for that
+		case <-kill:
+			cmd.Process.Kill()
+		}
+	}
+}
+
+// userNamespaces is what to do where they are not allowed.
+const userNamespaces = "run it as root, or allow user namespaces: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns"
+
+// outcome returns what came of a run whose end is err, and whose report says why
+// there is no status if there is none.
+func outcome(err error, report io.Reader, rootless bool) (int, error) {
+	said, readErr := io.ReadAll(io.LimitReader(report, 64<<10))
+	why, complete := strings.CutSuffix(string(said), reportEnd)
+	exit := new(exec.ExitError)
+	switch {
+	case readErr != nil:
+		return 0, readErr
+	case err != nil && !errors.As(err, &exit):
+		return 0, err
+	case !complete:
+		return 0, fmt.Errorf("%w: its sandbox ended unexpectedly: %v", errNotRun, err)
+	case why != "" && rootless && strings.Contains(why, "operation not permitted"):
+		return 0, fmt.Errorf("%s\n\t%s", why, userNamespaces)
+	case why != "":
+		return 0, errors.New(why)
+	case err == nil:
+		return 0, nil
+	}
+	return exit.ExitCode(), nil
+}
+
+// A plan is what the process inside the namespaces has to do.
+type plan struct {
+	MountPoint string
+	Runsc      string
+	Flags      []string // of runsc
+	Rootless   bool
+	Spec       *spec
+}
+
+func (s *Sandbox) plan() (*plan, error) {
+	env, err := s.environ()
+	if err != nil {
+		return nil, err
+	}
+	outputs, err := outputDirs(s.Args[1:], env, s.Dir)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := newSpec(s.Args, env, s.Dir, outputs)
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{Runsc: s.Runsc.Path, Spec: spec, Rootless: !privileged()}
+	if p.MountPoint, err = s.Cache.mountPoint(); err != nil {
+		return nil, err
+	}
+	p.Flags = []string{"--platform=" + s.Platform, "--network=none", "--ignore-cgroups", "--overlay2=root:memory"}
+	if p.Rootless {
+		p.Flags = append(p.Flags, "--rootless")
+	}
+	return p, nil
+}
+
+// privileged reports whether runsc can make a sandbox without a user
+// namespace: by the capabilities that it looks for itself.
+func privileged() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return os.Geteuid() == 0
+	}
+	const needed = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SYS_CHROOT | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
+	return data[0].Effective&needed == needed
+}
+
+// memfd makes a file that is nowhere but in memory and in the processes that
+// have it open.
+func memfd(name string, content []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	_, err = f.Write(content)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
