@@ -102,31 +102,35 @@ func tables(ctx context.Context, columns []*column, exact map[string]bool, stdou
 	} {
 		data.WriteString(line)
 	}
-	for _, c := range columns {
+	add := func(c *column, unit string) error {
 		for _, f := range c.boots {
 			for _, r := range f.Results {
 				r = r.Clone()
-				var values []benchfmt.Value
-				for _, v := range r.Values {
-					switch {
-					case v.Unit == exactUnit && !exact[r.Name.String()]:
+				r.Values = slices.DeleteFunc(r.Values, func(v benchfmt.Value) bool {
+					if v.Unit == exactUnit && !exact[r.Name.String()] {
 						v.Unit = typicalUnit
-					case v.Unit == exactUnit, v.Unit == meanUnit, v.Unit == "delivered/op":
-					default:
-						continue
 					}
-					values = append(values, v)
-				}
-				if values == nil {
+					return v.Unit != unit
+				})
+				if len(r.Values) == 0 {
 					continue
 				}
-				r.Values = values
+				r.Values[0].Unit = unit
 				// benchstat notes every other key in which boots differ: the seed, the addresses.
 				r.Config = slices.DeleteFunc(r.Config, func(c benchfmt.Config) bool { return !slices.Contains(tableKeys, c.Key) })
 				r.Config = append(r.Config, benchfmt.Config{Key: "kernel", Value: []byte(c.label), File: true})
 				if err := w.Write(r); err != nil {
 					return err
 				}
+			}
+		}
+		return nil
+	}
+	// benchstat's tables come in the order in which it first sees their units.
+	for _, unit := range []string{exactUnit, typicalUnit, meanUnit, "delivered/op"} {
+		for _, c := range columns {
+			if err := add(c, unit); err != nil {
+				return err
 			}
 		}
 	}
