@@ -1,3 +1,5 @@
+//go:build linux
+
 #include "textflag.h"
 
 // Offsets of Run and script (handler.go); TestLayout compares them.
