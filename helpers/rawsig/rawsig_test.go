@@ -3,9 +3,11 @@
 package rawsig
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -138,9 +140,15 @@ func TestProbe(t *testing.T) {
 	if left.Mask != 0 || left.Pending != 0 || left.Stack.Flags != SSDisable {
 		t.Errorf("mask %#x, pending %#x, alternate stack %+v; want none", left.Mask, left.Pending, left.Stack)
 	}
+	// What the program inherits ignored stays so: make(1) leaves signals 32 and 33 ignored.
+	ignored := mustIgnored(t)
 	for sig := 1; sig <= 64; sig++ {
-		if a := left.Actions[sig]; a != (Action{}) {
-			t.Errorf("signal %d has action %+v, want the default", sig, a)
+		var want Action
+		if ignored&(1<<(sig-1)) != 0 {
+			want.Handler = 1 // SIG_IGN
+		}
+		if a := left.Actions[sig]; a != want {
+			t.Errorf("signal %d has action %+v, want %+v", sig, a, want)
 		}
 	}
 	if _, err := ParseLeft(out[1:]); err == nil {
@@ -173,4 +181,20 @@ func handle(t *testing.T, sig unix.Signal, h Handler) {
 			t.Error(err)
 		}
 	})
+}
+
+// mustIgnored returns the set of signals that this process ignores, proc_pid_status(5).
+func mustIgnored(t *testing.T) (set uint64) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Skipf("no /proc: %v", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if n, _ := fmt.Sscanf(line, "SigIgn:\t%x", &set); n == 1 {
+			return set
+		}
+	}
+	t.Fatal("no SigIgn in /proc/self/status")
+	return 0
 }

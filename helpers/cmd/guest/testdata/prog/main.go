@@ -71,7 +71,11 @@ func obey(command, value string) error {
 		for {
 			time.Sleep(time.Hour)
 		}
-	case "panic": // the kernel
+	case "panic": // the kernel, once what was printed has left: a panic sends nothing more
+		const tcdrain = 1 // the argument of TCSBRK, 0x5409, which makes it wait
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, 1, 0x5409, tcdrain); errno != 0 {
+			return errno
+		}
 		return os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0)
 	case "orphan": // leave a process behind that holds standard output
 		cmd := exec.Command("/proc/self/exe", "hang")
