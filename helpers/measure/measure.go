@@ -20,6 +20,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -98,12 +99,13 @@ func recordAll(h *latency.Histogram, stamps []uint64) {
 }
 
 // RoundTrip benchmarks a message to a peer and its answer, once for each kind
-// of peer and each placement. setup makes the descriptors, calls
+// of peer and each placement: on the same CPU, across two, and, if free is asked
+// for, where the scheduler puts them. setup makes the descriptors, calls
 // p.Start, and returns what the two sides do; each iteration of either
 // receives one event and posts one.
-func RoundTrip(b *testing.B, setup func(p *peer.Pair) (here, there Side)) {
+func RoundTrip(b *testing.B, setup func(p *peer.Pair) (here, there Side), free ...Placed) {
 	b.Helper()
-	eachPlacement(b, func(b *testing.B, place peer.Placement) {
+	eachPlacement(b, slices.Concat(placed, free), func(b *testing.B, place peer.Placement) {
 		if trial(b) {
 			return
 		}
@@ -162,7 +164,7 @@ type Stream struct {
 // for each that the sender posted.
 func Throughput(b *testing.B, setup func(p *peer.Pair) *Stream) {
 	b.Helper()
-	eachPlacement(b, func(b *testing.B, place peer.Placement) { throughput(b, place, setup) })
+	eachPlacement(b, placed, func(b *testing.B, place peer.Placement) { throughput(b, place, setup) })
 }
 
 func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *Stream) {
@@ -404,21 +406,38 @@ var here = sync.OnceValue(func() machine.System {
 	return s
 })
 
+// Placed says where the two parties of a benchmark run, as its name does: cpus=same.
+type Placed string
+
+// Free leaves both parties to the scheduler. On few CPUs its choice makes a
+// figure of two modes, which is worth showing once, not everywhere.
+const Free Placed = "free"
+
+const (
+	same  Placed = "same"
+	cross Placed = "cross"
+)
+
+var placed = []Placed{same, cross}
+
 // eachPlacement runs f as a sub-benchmark for each kind of peer and each
 // placement. Across CPUs is skipped where only one is allowed.
-func eachPlacement(b *testing.B, f func(b *testing.B, place peer.Placement)) {
+func eachPlacement(b *testing.B, places []Placed, f func(b *testing.B, place peer.Placement)) {
 	b.Helper()
 	cpus := here().CPUs()
 	for _, kind := range Shuffled(b, peer.Thread, peer.Process) {
 		b.Run("peer="+string(kind), func(b *testing.B) {
-			for _, name := range Shuffled(b, "same", "cross") {
-				b.Run("cpus="+name, func(b *testing.B) {
+			for _, where := range Shuffled(b, slices.Clone(places)...) {
+				b.Run("cpus="+string(where), func(b *testing.B) {
 					place := peer.Placement{Kind: kind, Here: cpus.Same, There: cpus.Same}
-					if name == "cross" {
+					switch where {
+					case cross:
 						if cpus.Relation == "" {
 							b.Skip("one CPU is allowed: cpus=cross needs two")
 						}
 						place.Here, place.There = cpus.Cross[0], cpus.Cross[1]
+					case Free:
+						place.Here, place.There = peer.AnyCPU, peer.AnyCPU
 					}
 					f(b, place)
 				})
