@@ -42,12 +42,12 @@ type output struct {
 	stdout, stderr bytes.Buffer
 }
 
-// runChild runs the test binary with args in a process group of its own until
+// runChild runs argv in a process group of its own until
 // it ends, ctx does, or it has been at one benchmark for longer than limit. It
 // tells p of every line. The output is what there was, also with an error.
 //
 // No process of the group outlives the call.
-func runChild(ctx context.Context, binary string, args []string, limit time.Duration, p *progress) (*output, error) {
+func runChild(ctx context.Context, argv []string, limit time.Duration, p *progress) (*output, error) {
 	// The kernel sends the child PR_SET_PDEATHSIG's signal when the thread that
 	// started it ends, and the Go runtime ends threads at will, unless a
 	// goroutine is locked to them.
@@ -55,7 +55,7 @@ func runChild(ctx context.Context, binary string, args []string, limit time.Dura
 	defer runtime.UnlockOSThread()
 
 	var out output
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout = io.MultiWriter(p, limitedWriter{&out.stdout})
 	cmd.Stderr = limitedWriter{&out.stderr}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

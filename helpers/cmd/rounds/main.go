@@ -6,6 +6,7 @@
 // Usage:
 //
 //	go tool rounds [flags] eventbench.test
+//	go tool rounds -arm host= -arm 'gvisor=go tool gvisor' [flags] eventbench.static
 //
 // A process fixes what luck there is in memory layout and core placement for
 // all its benchmarks at once, so the process is the sample and lines of one
@@ -30,6 +31,15 @@
 //
 // When all rounds are there, the set's directory is printed to standard
 // output; all else goes to standard error.
+//
+// # Arms
+//
+// An arm is one of several ways to run the binary that are to be compared: NAME=COMMAND
+// puts the command's words before the binary's path, as go test -exec does; with
+// no command the binary runs by itself. Each arm has a set of its own, SETTINGS-NAME. A
+// round is then a process of each arm, in an order drawn anew for each
+// round, so that a machine that becomes slower meanwhile is slower for all of them. The
+// sets' directories are printed in the order of the arms.
 //
 // # Before the first round
 //
@@ -57,11 +67,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/results"
 )
 
 func main() {
@@ -80,6 +92,25 @@ type options struct {
 	limit   time.Duration
 	results string
 	binary  string
+	arms    []arm
+}
+
+// An arm is a way to run the binary.
+type arm struct {
+	name    string   // "" for the only one
+	command []string // what comes before the binary's path
+}
+
+func (a arm) argv(binary string, args []string) []string {
+	return slices.Concat(a.command, []string{binary}, args)
+}
+
+// said puts the arm's name, if it has one, after text.
+func (a arm) said(text string) string {
+	if a.name == "" {
+		return text
+	}
+	return text + ", " + a.name
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -92,7 +123,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "rounds: %v (go tool rounds -h tells more)\n", err)
 		return 2
 	}
-	dir, err := measure(ctx, opts, newProgress(stderr))
+	dirs, err := measure(ctx, opts, newProgress(stderr))
 	var stopped interrupt.Error
 	switch {
 	case errors.As(err, &stopped):
@@ -102,7 +133,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "rounds: %v\n", err)
 		return 1
 	}
-	fmt.Fprintln(stdout, dir)
+	for _, dir := range dirs {
+		fmt.Fprintln(stdout, dir)
+	}
 	return 0
 }
 
@@ -126,6 +159,17 @@ func newFlags(opts *options) *flag.FlagSet {
 	})
 	fs.DurationVar(&opts.limit, "limit", 0, "give up on a benchmark that prints nothing for this `time`\n(default 20 times -benchtime, at least 2m)")
 	fs.StringVar(&opts.results, "results", opts.results, "keep the results under `directory`")
+	fs.Func("arm", "run the binary by `NAME=COMMAND`, one of several ways to compare; NAME= runs it by itself", func(s string) error {
+		name, command, ok := strings.Cut(s, "=")
+		if !ok || name == "" || name != results.FileName(name) {
+			return errors.New("want NAME=COMMAND, with a name of letters, digits, '.', '_' and '-'")
+		}
+		if slices.ContainsFunc(opts.arms, func(a arm) bool { return a.name == name }) {
+			return fmt.Errorf("there is an arm %s already", name)
+		}
+		opts.arms = append(opts.arms, arm{name, strings.Fields(command)})
+		return nil
+	})
 	return fs
 }
 
@@ -144,6 +188,9 @@ func parse(args []string) (options, error) {
 	}
 	if opts.results == "" {
 		return opts, errors.New("-results: the directory's name is empty")
+	}
+	if opts.arms == nil {
+		opts.arms = []arm{{}}
 	}
 	if opts.limit < 0 {
 		return opts, fmt.Errorf("-limit %v: want more than 0", opts.limit)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,66 +20,103 @@ import (
 )
 
 // measure runs what rounds of opts are missing and returns the directory of
-// the set they belong to.
-func measure(ctx context.Context, opts options, p *progress) (dir string, err error) {
+// the set they belong to, for each arm.
+func measure(ctx context.Context, opts options, p *progress) (dirs []string, err error) {
 	defer p.clear()
 	build, err := results.Hash(opts.binary)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	// With a slash, so that exec does not look it up in PATH.
 	if opts.binary, err = filepath.Abs(opts.binary); err != nil {
-		return "", err
+		return nil, err
 	}
 	host, err := hostDir()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	host = filepath.Join(opts.results, host)
 	if err := results.MakeDir(host); err != nil {
-		return "", err
+		return nil, err
 	}
 	unlock, err := results.Lock(host)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer unlock()
 
-	now, err := look(ctx, opts, opts.settings(build), host, p)
-	if err != nil {
-		return "", err
+	var sets []*set
+	for _, a := range opts.arms {
+		now, err := look(ctx, opts, a, opts.settings(build, a), host, p)
+		if err != nil {
+			return nil, err
+		}
+		s, err := openSet(a, filepath.Join(host, build[:10], opts.settingsDir(a)), now, p)
+		if err != nil {
+			return nil, err
+		}
+		if err := results.MakeDir(s.dir); err != nil {
+			return nil, err
+		}
+		sets = append(sets, s)
+		dirs = append(dirs, s.dir)
 	}
-	s, err := openSet(filepath.Join(host, build[:10], opts.settingsDir()), now, p)
-	if err != nil {
-		return "", err
-	}
-	if err := results.MakeDir(s.dir); err != nil {
-		return "", err
-	}
-	if err := results.Link(opts.results, s.dir); err != nil {
-		return "", err
+	if err := results.Link(opts.results, dirs[0]); err != nil {
+		return nil, err
 	}
 
-	var missing []int
-	for n := 1; n <= opts.rounds; n++ {
-		if !slices.Contains(s.finished, n) {
-			missing = append(missing, n)
-		}
+	todo := missing(sets, opts)
+	for _, s := range sets {
+		p.say("rounds: %d of %d to go, of %d benchmarks each, into %s",
+			opts.rounds-s.within(opts.rounds), opts.rounds, len(s.survey.names), s.dir)
 	}
-	p.say("rounds: %d of %d to go, of %d benchmarks each, into %s", len(missing), opts.rounds, len(now.names), s.dir)
-	for i, n := range missing {
-		p.begin(fmt.Sprintf("round %d/%d", n, opts.rounds), len(now.names)*opts.count, len(missing)-i-1)
-		if err := s.measureRound(ctx, n, opts, build, p); err != nil {
-			return "", fmt.Errorf("round %d: %w\n\t%d of %d rounds are in %s; the same command goes on from there",
-				n, err, opts.rounds-len(missing)+i, opts.rounds, s.dir)
+	for i, t := range todo {
+		label := t.set.arm.said(fmt.Sprintf("round %d/%d", t.round, opts.rounds))
+		after := len(todo) - i - 1
+		p.begin(label, len(t.set.survey.names)*opts.count, after)
+		if err := t.set.measureRound(ctx, t.round, opts, build, p); err != nil {
+			return nil, fmt.Errorf("%s: %w\n\t%d of %d rounds are in %s; the same command goes on from there",
+				t.set.arm.said(fmt.Sprintf("round %d", t.round)), err, t.set.within(opts.rounds), opts.rounds, t.set.dir)
 		}
+		t.set.finished = append(t.set.finished, t.round)
 		p.end()
 		if p.terminal == nil {
-			left := p.mean() * time.Duration(len(missing)-i-1)
-			p.say("round %d/%d: %s elapsed, about %s left", n, opts.rounds, clock(time.Since(p.begun)), clock(left))
+			p.say("%s: %s elapsed, about %s left", label, clock(time.Since(p.begun)), clock(p.mean()*time.Duration(after)))
 		}
 	}
-	return s.dir, nil
+	return dirs, nil
+}
+
+// A turn is one round of one arm.
+type turn struct {
+	set   *set
+	round int
+}
+
+// missing returns the turns that are to be taken: round by round, and within a round in
+// an order drawn from the seed and the round.
+func missing(sets []*set, opts options) []turn {
+	var todo []turn
+	for n := 1; n <= opts.rounds; n++ {
+		order := rand.New(rand.NewPCG(uint64(opts.seed), uint64(n))).Perm(len(sets))
+		for _, i := range order {
+			if !slices.Contains(sets[i].finished, n) {
+				todo = append(todo, turn{sets[i], n})
+			}
+		}
+	}
+	return todo
+}
+
+// within returns how many of the rounds 1 to n are there.
+func (s *set) within(n int) int {
+	have := 0
+	for _, round := range s.finished {
+		if round <= n {
+			have++
+		}
+	}
+	return have
 }
 
 // benchArgs are the flags of one run of the test binary's benchmarks. -test.v is
@@ -101,22 +139,22 @@ func quiet(out []byte) []byte {
 
 // look runs every benchmark once, for a survey, and says which of them skip.
 // The output of one that is stuck is kept in dir.
-func look(ctx context.Context, opts options, settings, dir string, p *progress) (survey, error) {
-	p.begin("looking what there is", 0, 0)
-	out, err := runChild(ctx, opts.binary, benchArgs(opts.bench, "1x"), opts.limit, p)
+func look(ctx context.Context, opts options, a arm, settings, dir string, p *progress) (survey, error) {
+	p.begin(a.said("looking what there is"), 0, 0)
+	out, err := runChild(ctx, a.argv(opts.binary, benchArgs(opts.bench, "1x")), opts.limit, p)
 	if errors.As(err, new(interrupt.Error)) {
 		return survey{}, err
 	}
 	failed := filepath.Join(dir, "each-once.failed")
 	if err != nil {
-		return survey{}, fmt.Errorf("-bench=%s: running each benchmark once: %w", opts.bench, explain(err, out, failed, ""))
+		return survey{}, fmt.Errorf("-bench=%s: %s: %w", opts.bench, a.said("running each benchmark once"), explain(err, out, failed, ""))
 	}
 	if err := os.Remove(failed); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return survey{}, err
 	}
 	skipped := skips(out.stdout.String())
 	for _, name := range slices.Sorted(maps.Keys(skipped)) {
-		p.say("rounds: skipped %s: %s", name, skipped[name])
+		p.say("rounds: %s: %s", a.said("skipped "+name), skipped[name])
 	}
 	f, err := results.Parse(&out.stdout, "a run of each benchmark once")
 	switch {
@@ -127,7 +165,7 @@ func look(ctx context.Context, opts options, settings, dir string, p *progress) 
 	case len(skipped) > 0:
 		return survey{}, fmt.Errorf("-bench=%s: every benchmark that matches was skipped", opts.bench)
 	}
-	known, err := list(ctx, opts, p)
+	known, err := list(ctx, opts, a, p)
 	if err != nil {
 		return survey{}, err
 	}
@@ -136,9 +174,9 @@ func look(ctx context.Context, opts options, settings, dir string, p *progress) 
 
 // list returns the names of the benchmarks that opts.bench could mean: all at
 // the top level, or if it names one of those, what is below.
-func list(ctx context.Context, opts options, p *progress) ([]string, error) {
+func list(ctx context.Context, opts options, a arm, p *progress) ([]string, error) {
 	if top, _, below := strings.Cut(opts.bench, "/"); below {
-		out, err := runChild(ctx, opts.binary, benchArgs(top, "1x"), opts.limit, p)
+		out, err := runChild(ctx, a.argv(opts.binary, benchArgs(top, "1x")), opts.limit, p)
 		if err != nil {
 			return nil, fmt.Errorf("-bench=%s: running each benchmark of %s once: %w\n%s", opts.bench, top, err, out.excerpt())
 		}
@@ -146,7 +184,7 @@ func list(ctx context.Context, opts options, p *progress) ([]string, error) {
 			return f.Names(), nil // if not: what is at the top level may help
 		}
 	}
-	out, err := runChild(ctx, opts.binary, []string{"-test.list=^Benchmark"}, opts.limit, p)
+	out, err := runChild(ctx, a.argv(opts.binary, []string{"-test.list=^Benchmark"}), opts.limit, p)
 	if err != nil {
 		return nil, fmt.Errorf("listing the benchmarks: %w\n%s", err, out.excerpt())
 	}
@@ -181,7 +219,7 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, build strin
 	args := benchArgs(opts.bench, opts.benchtime,
 		fmt.Sprintf("-test.count=%d", opts.count), fmt.Sprintf("-test.shuffle=%d", opts.seed+int64(n)))
 	began := time.Now()
-	out, err := runChild(ctx, opts.binary, args, opts.limit, p)
+	out, err := runChild(ctx, s.arm.argv(opts.binary, args), opts.limit, p)
 	if errors.As(err, new(interrupt.Error)) {
 		return err
 	}

@@ -263,7 +263,7 @@ func TestEstimate(t *testing.T) {
 func TestSettingsDir(t *testing.T) {
 	check := func(o options, want string) {
 		t.Helper()
-		if got := o.settingsDir(); !regexp.MustCompile("^" + want + "$").MatchString(got) {
+		if got := o.settingsDir(arm{}); !regexp.MustCompile("^" + want + "$").MatchString(got) {
 			t.Errorf("settingsDir of %+v = %q, want match of %q", o, got, want)
 		}
 	}

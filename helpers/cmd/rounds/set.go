@@ -76,18 +76,25 @@ func settingsOf(f *results.File) string {
 
 // settings states all that makes rounds comparable and is not in the
 // configuration lines.
-func (o options) settings(build string) string {
-	return fmt.Sprintf("-bench=%q -benchtime=%s -count=%d -seed=%d sha256=%s", o.bench, o.benchtime, o.count, o.seed, build)
+func (o options) settings(build string, a arm) string {
+	s := fmt.Sprintf("-bench=%q -benchtime=%s -count=%d -seed=%d sha256=%s", o.bench, o.benchtime, o.count, o.seed, build)
+	if len(a.command) > 0 {
+		s += fmt.Sprintf(" -arm=%q", a.command)
+	}
+	return s
 }
 
 // settingsDir is the short form of settings, for people: a directory's name.
-func (o options) settingsDir() string {
+func (o options) settingsDir(a arm) string {
 	name := results.PatternName(o.bench) + "-" + o.benchtime
 	if o.count != 1 {
 		name += fmt.Sprintf("-count%d", o.count)
 	}
 	if o.seed != 1 {
 		name += fmt.Sprintf("-seed%d", o.seed)
+	}
+	if a.name != "" {
+		name += "-" + a.name
 	}
 	return name
 }
@@ -104,6 +111,7 @@ func hostDir() (string, error) {
 
 // A set is a directory of rounds that are alike.
 type set struct {
+	arm      arm
 	dir      string
 	survey   survey
 	finished []int // rounds that are there, in order
@@ -112,7 +120,7 @@ type set struct {
 // openSet returns the first set among dir, dir.2, dir.3 … that rounds like s
 // belong to; the last of them may be new and not exist yet. It tells p why it
 // passed over others.
-func openSet(dir string, s survey, p *progress) (*set, error) {
+func openSet(a arm, dir string, s survey, p *progress) (*set, error) {
 	for n := 1; ; n++ {
 		name := dir
 		if n > 1 {
@@ -136,7 +144,7 @@ func openSet(dir string, s survey, p *progress) (*set, error) {
 			different = d
 		}
 		if different == "" {
-			return &set{name, s, finished}, nil
+			return &set{a, name, s, finished}, nil
 		}
 		p.say("rounds: %s is another set: here %s", name, different)
 	}
