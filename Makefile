@@ -14,10 +14,13 @@ ACROSS    ?=
 KERNELS   ?= 5.10 6.1 6.12 6.18 7.3
 BOOTS     ?= 6
 FILTER    ?=
+# The long families: what the names of their benchmarks say, and nothing else
+# does. bench leaves them out, bench-full does not.
+LONG      ?= Growth|OneWay|Lateness|Wake|Technique|^BenchmarkLoop
 
 # Recipes find these in their environment, just as the user wrote them: the $,
 # quotes and blanks of a pattern are neither make's nor the shell's business.
-GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS BOOTS
+GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS BOOTS LONG
 $(foreach v,$(GIVEN),$(eval override $v := $$(value $v)))
 export $(GIVEN)
 
@@ -33,9 +36,13 @@ help: ## list the targets
 eventbench.test:
 	@go test -c -buildvcs=false -o $@ .
 
-.PHONY: bench
-bench: eventbench.test ## measure this kernel; print all figures, then eventfd against the others
-	@dir=$$(go tool rounds -bench "$$BENCH" -rounds "$$ROUNDS" -benchtime "$$BENCHTIME" \
+.PHONY: bench bench-full
+bench: export SKIP := $(value LONG)
+bench-full: export SKIP :=
+bench: ## measure this kernel, but for what takes long; print all figures
+bench-full: ## the same with tails, growth, wake-ups, lateness, loops and techniques
+bench bench-full: eventbench.test
+	@dir=$$(go tool rounds -bench "$$BENCH" -skip "$$SKIP" -rounds "$$ROUNDS" -benchtime "$$BENCHTIME" \
 		-count "$$COUNT" -seed "$$SEED" -results "$$RESULTS" $<) && \
 	go tool report summary "$$dir"
 

@@ -20,8 +20,8 @@
 //	results/HOST-KERNEL/BUILD/SETTINGS/round-01.txt
 //
 // BUILD is the test binary's content: the start of its SHA-256. SETTINGS are
-// the pattern, the time for each benchmark, and count and seed unless they are
-// 1: all-200ms, EventfdSelf-1s-count3. Rounds in one directory are alike in
+// the pattern, the time for each benchmark, count and seed unless they are 1, and
+// what is skipped: all-200ms, EventfdSelf-1s-count3, all-150ms-skipGrowth. Rounds in one directory are alike in
 // all of it and form one set. A set whose machine configuration or list of
 // benchmarks differs from what there is now (another GOMAXPROCS, a governor, a
 // limit that makes benchmarks skip) is left alone, and the new rounds go to
@@ -84,6 +84,7 @@ func main() {
 // up to seed decide which set a round belongs to.
 type options struct {
 	bench     string
+	skip      string
 	benchtime string
 	count     int
 	seed      int64
@@ -145,6 +146,7 @@ func newFlags(opts *options) *flag.FlagSet {
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
 	fs.StringVar(&opts.bench, "bench", opts.bench, "run the benchmarks that match `regexp`, as in go test")
+	fs.StringVar(&opts.skip, "skip", "", "leave out the benchmarks that match `regexp`, as go test -skip does")
 	fs.Func("benchtime", "measure each for a `time`, or a number of iterations (1000x) (default 200ms)", func(s string) error {
 		opts.benchtime = s
 		return checkBenchtime(s)

@@ -121,8 +121,12 @@ func (s *set) within(n int) int {
 
 // benchArgs are the flags of one run of the test binary's benchmarks. -test.v is
 // there to know which benchmark it is at, and why one skips.
-func benchArgs(bench, benchtime string, more ...string) []string {
-	return append([]string{"-test.run=^$", "-test.v", "-test.bench=" + bench, "-test.benchtime=" + benchtime}, more...)
+func benchArgs(bench, skip, benchtime string, more ...string) []string {
+	args := []string{"-test.run=^$", "-test.v", "-test.bench=" + bench, "-test.benchtime=" + benchtime}
+	if skip != "" {
+		args = append(args, "-test.skip="+skip)
+	}
+	return append(args, more...)
 }
 
 // quiet returns the output of -test.v as it would be without: less the lines
@@ -141,7 +145,7 @@ func quiet(out []byte) []byte {
 // The output of one that is stuck is kept in dir.
 func look(ctx context.Context, opts options, a arm, settings, dir string, p *progress) (survey, error) {
 	p.begin(a.said("looking what there is"), 0, 0)
-	out, err := runChild(ctx, a.argv(opts.binary, benchArgs(opts.bench, "1x")), opts.limit, p)
+	out, err := runChild(ctx, a.argv(opts.binary, benchArgs(opts.bench, opts.skip, "1x")), opts.limit, p)
 	if errors.As(err, new(interrupt.Error)) {
 		return survey{}, err
 	}
@@ -169,14 +173,15 @@ func look(ctx context.Context, opts options, a arm, settings, dir string, p *pro
 	if err != nil {
 		return survey{}, err
 	}
-	return survey{}, fmt.Errorf("-bench=%s: no benchmark matches (mind that their names begin with Benchmark); there are:\n\t%s", opts.bench, strings.Join(known, "\n\t"))
+	return survey{}, fmt.Errorf("-bench=%s%s: no benchmark matches (mind that their names begin with Benchmark%s); there are:\n\t%s",
+		opts.bench, opts.skipping(), map[bool]string{true: ", and what -skip leaves out"}[opts.skip != ""], strings.Join(known, "\n\t"))
 }
 
 // list returns the names of the benchmarks that opts.bench could mean: all at
 // the top level, or if it names one of those, what is below.
 func list(ctx context.Context, opts options, a arm, p *progress) ([]string, error) {
 	if top, _, below := strings.Cut(opts.bench, "/"); below {
-		out, err := runChild(ctx, a.argv(opts.binary, benchArgs(top, "1x")), opts.limit, p)
+		out, err := runChild(ctx, a.argv(opts.binary, benchArgs(top, opts.skip, "1x")), opts.limit, p)
 		if err != nil {
 			return nil, fmt.Errorf("-bench=%s: running each benchmark of %s once: %w\n%s", opts.bench, top, err, out.excerpt())
 		}
@@ -216,7 +221,7 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, build strin
 	} else if now != build {
 		return fmt.Errorf("%s was replaced by another build since this run began", opts.binary)
 	}
-	args := benchArgs(opts.bench, opts.benchtime,
+	args := benchArgs(opts.bench, opts.skip, opts.benchtime,
 		fmt.Sprintf("-test.count=%d", opts.count), fmt.Sprintf("-test.shuffle=%d", opts.seed+int64(n)))
 	began := time.Now()
 	out, err := runChild(ctx, s.arm.argv(opts.binary, args), opts.limit, p)

@@ -77,7 +77,7 @@ func settingsOf(f *results.File) string {
 // settings states all that makes rounds comparable and is not in the
 // configuration lines.
 func (o options) settings(build string, a arm) string {
-	s := fmt.Sprintf("-bench=%q -benchtime=%s -count=%d -seed=%d sha256=%s", o.bench, o.benchtime, o.count, o.seed, build)
+	s := fmt.Sprintf("-bench=%q%s -benchtime=%s -count=%d -seed=%d sha256=%s", o.bench, o.skipping(), o.benchtime, o.count, o.seed, build)
 	if len(a.command) > 0 {
 		s += fmt.Sprintf(" -arm=%q", a.command)
 	}
@@ -93,10 +93,21 @@ func (o options) settingsDir(a arm) string {
 	if o.seed != 1 {
 		name += fmt.Sprintf("-seed%d", o.seed)
 	}
+	if o.skip != "" {
+		name += "-skip" + results.PatternName(o.skip)
+	}
 	if a.name != "" {
 		name += "-" + a.name
 	}
 	return name
+}
+
+// skipping is -skip as messages and settings show it, and nothing if nothing is skipped.
+func (o options) skipping() string {
+	if o.skip == "" {
+		return ""
+	}
+	return fmt.Sprintf(" -skip=%q", o.skip)
 }
 
 // hostDir names the machine and its kernel.
