@@ -26,6 +26,10 @@ type Kernel struct {
 	image   []byte
 }
 
+// Sum is the SHA-256 of the image proper: the same for a kernel in a package
+// and out of it.
+func (k *Kernel) Sum() [sha256.Size]byte { return sha256.Sum256(k.image) }
+
 var seriesPattern = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
 
 // FindKernel finds the kernel that arg means: a file (a vmlinuz or bzImage,

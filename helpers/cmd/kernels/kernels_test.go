@@ -4,13 +4,13 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"eventbench/helpers/boots"
 	"eventbench/helpers/results"
 )
 
@@ -60,34 +60,10 @@ seed: 1
 Unit instrs/op better=lower assume=exact
 `
 
-// A boot's lines are reduced to one for each benchmark, with the median that
-// occurred; configuration and the verdict stay.
-func TestReduce(t *testing.T) {
-	out := head + `BenchmarkSelf 	 100	 1636 instrs/op	 1700 mean-instrs/op
-BenchmarkOther/peer=process 	 100	 50 mean-instrs/op
-BenchmarkSelf 	 100	 1640 instrs/op	 1800 mean-instrs/op
-BenchmarkOther/peer=process 	 100	 40 mean-instrs/op
-BenchmarkSelf 	 100	 1636 instrs/op	 1650 mean-instrs/op
-BenchmarkOther/peer=process 	 100	 70 mean-instrs/op
-PASS
-`
-	want := head + `BenchmarkSelf 100 1636 instrs/op 1700 mean-instrs/op
-BenchmarkOther/peer=process 100 50 mean-instrs/op
-PASS
-`
-	got, err := reduce([]byte(out), "boot.log")
-	if err != nil || string(got) != want {
-		t.Errorf("reduced to %v\n%s\nwant\n%s", err, got, want)
-	}
-	if _, err := reduce([]byte(strings.TrimSuffix(out, "PASS\n")), "boot.log"); err == nil {
-		t.Error("a boot that was cut short is no error")
-	}
-}
-
 // A count is exact only if all boots of a kernel agree, in each kernel; what
 // changed most comes first.
 func TestSummary(t *testing.T) {
-	var dirs []string
+	var kernels []*boots.Kernel
 	for _, kernel := range []struct {
 		name         string
 		self, wobbly []int
@@ -104,10 +80,10 @@ func TestSummary(t *testing.T) {
 				head+fmt.Sprintf("BenchmarkSelf 100 %d instrs/op %d mean-instrs/op\n", kernel.self[i], kernel.self[i]+i)+
 					fmt.Sprintf("BenchmarkWobbly 100 %d instrs/op %d mean-instrs/op\nPASS\n", kernel.wobbly[i], kernel.wobbly[i]+i))
 		}
-		dirs = append(dirs, dir)
+		kernels = append(kernels, &boots.Kernel{Label: kernel.name, Dir: dir})
 	}
 	var out bytes.Buffer
-	if err := summarize(context.Background(), dirs, &out); err != nil {
+	if err := summarize(t.Context(), kernels, &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{

@@ -18,9 +18,10 @@
 //
 // # Where results go
 //
-//	results/kernels/BUILD/SETTINGS/KERNEL/seed-01.txt
+//	results/kernels/BUILD/SETTINGS/KERNEL-SHA256/seed-01.txt
 //
-// A boot's file has one line for each benchmark: the median of -count
+// BUILD is the start of the test binary's SHA-256, and a kernel is known by its
+// content too: one that was rebuilt at the same path is another. A boot's file has one line for each benchmark: the median of -count
 // measurements in it. It is written whole or not at all; a boot that is there is
 // never made again. What the boot printed is beside it, seed-01.log.
 //
@@ -45,13 +46,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
-	"time"
 
+	"eventbench/helpers/boots"
 	"eventbench/helpers/interrupt"
-	"eventbench/helpers/results"
 )
 
 func main() {
@@ -60,16 +58,9 @@ func main() {
 
 // options are what the user asks for.
 type options struct {
-	bench     string
-	benchtime string
-	count     int
-	boots     int
-	jobs      int
-	results   string
-	guest     string
-	timeout   time.Duration
-	binary    string
-	kernels   []string
+	boots.Settings
+	boots   int
+	kernels []string
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -82,9 +73,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "kernels: %v (go tool kernels -h tells more)\n", err)
 		return 2
 	}
-	dirs, err := measure(ctx, opts, stderr)
+	kernels, err := measure(ctx, opts, stderr)
 	if err == nil {
-		err = summarize(ctx, dirs, stdout)
+		err = summarize(ctx, kernels, stdout)
 	}
 	var stopped interrupt.Error
 	switch {
@@ -98,24 +89,32 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// usual are the operations whose instructions say most about a kernel, a third of
-// all benchmarks: what one thread does alone, and round trips between processes. A
-// stream's figure depends on who runs when, and threads' round trips
-// differ from processes' by the switch of address space alone. The names end
-// there: EpollWaitGrowth is another benchmark than EpollWait, and a long one.
-const usual = "^BenchmarkNull|Create$|Self$|Ctl$|Wait$|Arm$|(Eventfd|Epoll|Pipe|Socketpair|Futex)RoundTrip$/peer=process|SignalRoundTrip$///peer=process"
+// measure makes the boots that are not there yet.
+func measure(ctx context.Context, o options, stderr io.Writer) ([]*boots.Kernel, error) {
+	say := func(format string, args ...any) { fmt.Fprintf(stderr, "kernels: "+format+"\n", args...) }
+	set, done, err := boots.Open(ctx, o.Settings, o.kernels, say)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	todo, err := set.Missing(1, o.boots)
+	if err != nil {
+		return nil, err
+	}
+	if len(todo) == 0 {
+		say("all %d boots are in %s", o.boots*len(o.kernels), set.Dir)
+	} else {
+		say("%d of %d boots to go, %d at a time, into %s", len(todo), o.boots*len(o.kernels), o.Jobs, set.Dir)
+	}
+	return set.Kernels, set.Make(ctx, todo, true, say)
+}
 
 func newFlags(o *options) *flag.FlagSet {
 	fs := flag.NewFlagSet("kernels", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.StringVar(&o.bench, "bench", usual, "run the benchmarks that match `regexp`, as go test's -bench does")
-	fs.StringVar(&o.benchtime, "benchtime", "100x", "operations in a loop: `N`x")
-	fs.IntVar(&o.count, "count", 3, "measure each benchmark `n` times in a boot and keep the median")
+	o.Bench, o.Benchtime, o.Count = boots.Usual, "100x", 3
+	o.Flags(fs)
 	fs.IntVar(&o.boots, "boots", 6, "boot each kernel `n` times, with seeds 1 to n")
-	fs.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "run `n` guests at a time")
-	fs.StringVar(&o.results, "results", "results", "keep results under `dir`")
-	fs.StringVar(&o.guest, "guest", "", "flags for go tool guest, separated by `blanks`")
-	fs.DurationVar(&o.timeout, "timeout", 5*time.Minute, "give up on a boot after this `time`")
 	return fs
 }
 
@@ -125,35 +124,24 @@ func parse(args []string) (options, error) {
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
-	for _, n := range []struct {
-		name  string
-		value int
-	}{{"count", o.count}, {"boots", o.boots}, {"jobs", o.jobs}} {
-		if n.value < 1 {
-			return o, fmt.Errorf("-%s=%d: want at least 1", n.name, n.value)
-		}
+	if err := o.Check(); err != nil {
+		return o, err
 	}
-	var times int
-	if n, err := fmt.Sscanf(o.benchtime, "%dx", &times); n != 1 || err != nil || times < 1 || fmt.Sprintf("%dx", times) != o.benchtime {
-		return o, fmt.Errorf("-benchtime=%s: want a number of operations such as 100x: a time would be another number of them on each kernel", o.benchtime)
+	if o.boots < 1 {
+		return o, fmt.Errorf("-boots=%d: want at least 1", o.boots)
 	}
 	if fs.NArg() < 2 {
 		return o, errors.New("want a static test binary (CGO_ENABLED=0 go test -c -o eventbench.static .) and at least one kernel, such as 6.12")
 	}
-	o.binary, o.kernels = fs.Arg(0), fs.Args()[1:]
+	o.Binary, o.kernels = fs.Arg(0), fs.Args()[1:]
 	for i, k := range o.kernels {
 		for _, other := range o.kernels[:i] {
-			if label(k) == label(other) {
-				return o, fmt.Errorf("kernels %s and %s would both be called %s", other, k, label(k))
+			if boots.Label(k) == boots.Label(other) {
+				return o, fmt.Errorf("kernels %s and %s would both be called %s", other, k, boots.Label(k))
 			}
 		}
 	}
 	return o, nil
-}
-
-// label is what a kernel's directory and column are called.
-func label(kernel string) string {
-	return results.FileName(strings.TrimSuffix(filepath.Base(kernel), ".deb"))
 }
 
 func usage() string {

@@ -9,10 +9,10 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"eventbench/helpers/boots"
 	"eventbench/helpers/results"
 
 	"golang.org/x/perf/benchfmt"
@@ -34,15 +34,15 @@ type column struct {
 	means  map[string][]float64
 }
 
-// summarize prints the kernels in dirs side by side.
-func summarize(ctx context.Context, dirs []string, stdout io.Writer) error {
+// summarize prints the kernels side by side.
+func summarize(ctx context.Context, kernels []*boots.Kernel, stdout io.Writer) error {
 	var columns []*column
-	for _, dir := range dirs {
-		files, err := results.Find(dir)
+	for _, k := range kernels {
+		files, err := results.Find(k.Dir)
 		if err != nil {
 			return err
 		}
-		c := &column{label: filepath.Base(dir), counts: make(map[string][]float64), means: make(map[string][]float64)}
+		c := &column{label: k.Label, counts: make(map[string][]float64), means: make(map[string][]float64)}
 		for _, file := range files {
 			f, err := results.Read(file)
 			if err != nil {
@@ -211,8 +211,4 @@ func median(values []float64) float64 {
 	}
 	s := slices.Sorted(slices.Values(values))
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
-}
-
-func nameIs(name string) func(*benchfmt.Result) bool {
-	return func(r *benchfmt.Result) bool { return r.Name.String() == name }
 }

@@ -1,0 +1,433 @@
+//go:build linux
+
+// Package boots measures kernels: it boots them in guests with counted
+// instructions, several times each, and keeps a file of results for each boot.
+//
+// A boot is the sample. Its seed gives it its memory layout, its order of
+// benchmarks and every other accident; a boot with the same seed repeats to the
+// last digit, so that a boot whose file is there is never made again.
+package boots
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"eventbench/helpers/guest"
+	"eventbench/helpers/results"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// Usual are the operations whose instructions say most about a kernel, a third
+// of all benchmarks: what one thread does alone, and round trips between
+// processes. A stream's figure depends on who runs when, and threads' round trips
+// differ from processes' by the switch of address space alone. The names end
+// there: EpollWaitGrowth is another benchmark than EpollWait, and a long one.
+const Usual = "^BenchmarkNull|Create$|Self$|Ctl$|Wait$|Arm$|(Eventfd|Epoll|Pipe|Socketpair|Futex)RoundTrip$/peer=process|SignalRoundTrip$///peer=process"
+
+// Settings say what is run in each boot. Boots with other settings are other
+// samples.
+type Settings struct {
+	Binary    string // a static test binary
+	Bench     string // as -test.bench
+	Benchtime string // operations in a loop, such as 100x
+	Count     int    // measurements of each benchmark in a boot, of which the median counts
+	Guest     string // more flags for go tool guest
+	Timeout   time.Duration
+	Jobs      int // guests at a time
+	Results   string
+}
+
+// Flags defines the settings but for Binary as flags of fs, with the values
+// they have as defaults.
+func (s *Settings) Flags(fs *flag.FlagSet) {
+	fs.StringVar(&s.Bench, "bench", s.Bench, "run the benchmarks that match `regexp`, as go test's -bench does")
+	fs.StringVar(&s.Benchtime, "benchtime", s.Benchtime, "operations in a loop: `N`x")
+	fs.IntVar(&s.Count, "count", s.Count, "measure each benchmark `n` times in a boot and keep the median")
+	fs.IntVar(&s.Jobs, "jobs", runtime.NumCPU(), "run `n` guests at a time")
+	fs.StringVar(&s.Guest, "guest", "", "flags for go tool guest, separated by `blanks`")
+	fs.DurationVar(&s.Timeout, "timeout", 5*time.Minute, "give up on a boot after this `time`")
+	fs.StringVar(&s.Results, "results", "results", "keep results under `dir`")
+}
+
+// Check says which flag has a value that it cannot have.
+func (s *Settings) Check() error {
+	switch {
+	case s.Count < 1:
+		return fmt.Errorf("-count=%d: want at least 1", s.Count)
+	case s.Jobs < 1:
+		return fmt.Errorf("-jobs=%d: want at least 1", s.Jobs)
+	case s.Timeout <= 0:
+		return fmt.Errorf("-timeout=%v: want more than 0", s.Timeout)
+	case s.Bench == "":
+		return errors.New("-bench: the pattern is empty; . matches all benchmarks")
+	case s.Results == "":
+		return errors.New("-results: the directory's name is empty")
+	}
+	var times int
+	if n, err := fmt.Sscanf(s.Benchtime, "%dx", &times); n != 1 || err != nil || times < 1 || fmt.Sprintf("%dx", times) != s.Benchtime {
+		return fmt.Errorf("-benchtime=%s: want a number of operations such as 100x: a time would be another number of them on each kernel", s.Benchtime)
+	}
+	return nil
+}
+
+// A Kernel is one of those that are measured.
+type Kernel struct {
+	Arg   string // as the user named it: a path, a Debian package, a series
+	Label string // for a column
+	Dir   string // of its boots' files
+	image string // as results name it
+	sum   [sha256.Size]byte
+}
+
+// Same reports whether two kernels are one image.
+func (k *Kernel) Same(other *Kernel) bool { return k.sum == other.sum }
+
+// A Set holds the boots that a binary and settings make of some kernels.
+type Set struct {
+	Settings
+	Dir     string
+	Kernels []*Kernel
+
+	guest string // the path of go tool guest
+}
+
+// Open finds the kernels and the directories that their boots belong to,
+//
+//	results/kernels/BUILD/SETTINGS/KERNEL-SHA256/seed-01.txt
+//
+// and makes them. Both the test binary and the kernels are known by their
+// content: a kernel rebuilt at the same path is another. No other process
+// measures into the set until close is called.
+func Open(ctx context.Context, s Settings, kernels []string, say func(format string, args ...any)) (set *Set, close func(), err error) {
+	if s.Binary, err = filepath.Abs(s.Binary); err != nil {
+		return nil, nil, err
+	}
+	build, err := results.Hash(s.Binary)
+	if err != nil {
+		return nil, nil, err
+	}
+	set = &Set{Settings: s, Dir: filepath.Join(s.Results, "kernels", build[:10], s.name())}
+	if err := results.MakeDir(set.Dir); err != nil {
+		return nil, nil, err
+	}
+	cache, err := guest.UserCache()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, arg := range kernels {
+		image, err := guest.FindKernel(ctx, cache, arg, "", false, say)
+		if err != nil {
+			return nil, nil, &KernelError{arg, err}
+		}
+		k := &Kernel{Arg: arg, Label: Label(arg), image: image.Name, sum: image.Sum()}
+		k.Dir = filepath.Join(set.Dir, fmt.Sprintf("%s-%x", k.Label, k.sum[:5]))
+		set.Kernels = append(set.Kernels, k)
+	}
+	close, err = results.Lock(set.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, k := range set.Kernels {
+		if err := os.MkdirAll(k.Dir, 0o777); err != nil {
+			close()
+			return nil, nil, err
+		}
+	}
+	return set, close, nil
+}
+
+// Label is what a kernel is called for short.
+func Label(kernel string) string {
+	return results.FileName(strings.TrimSuffix(filepath.Base(kernel), ".deb"))
+}
+
+// name is the settings' directory.
+func (s *Settings) name() string {
+	pattern := "usual"
+	if s.Bench != Usual {
+		pattern = results.PatternName(s.Bench)
+	}
+	name := fmt.Sprintf("%s-%s-count%d", pattern, s.Benchtime, s.Count)
+	if s.Guest != "" {
+		name += "-" + results.FileName(s.Guest)
+	}
+	return name
+}
+
+// A KernelError is the reason why a kernel cannot be measured: it is not there,
+// or no kernel, or the guest did not come to run the program to its end.
+type KernelError struct {
+	Kernel string // as the user named it
+	Err    error
+}
+
+func (e *KernelError) Error() string { return e.Kernel + ": " + e.Err.Error() }
+func (e *KernelError) Unwrap() error { return e.Err }
+
+// A Boot is one sample: a kernel and a seed.
+type Boot struct {
+	*Kernel
+	Seed int
+}
+
+// File is where the boot's results belong.
+func (b Boot) File() string {
+	return filepath.Join(b.Dir, fmt.Sprintf("seed-%02d%s", b.Seed, results.Ext))
+}
+
+// Missing returns the boots of the seeds from first to last whose files are
+// not there: seed by seed, so that an early stop leaves as many boots of each
+// kernel, and for each seed in an order drawn from it.
+func (s *Set) Missing(first, last int) ([]Boot, error) {
+	var todo []Boot
+	for seed := first; seed <= last; seed++ {
+		for _, i := range rand.New(rand.NewPCG(0, uint64(seed))).Perm(len(s.Kernels)) {
+			b := Boot{s.Kernels[i], seed}
+			if _, err := os.Stat(b.File()); errors.Is(err, os.ErrNotExist) {
+				todo = append(todo, b)
+			} else if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return todo, nil
+}
+
+// noStatus is the exit status by which go tool guest says that there is none
+// of the program's.
+const noStatus = 125
+
+var errNotRun = errors.New("the guest has no exit status for it")
+
+// Make makes the boots, as many at a time as the settings say, and tells say of
+// each that ends. The first that fails ends them all unless keepOn.
+func (s *Set) Make(ctx context.Context, todo []Boot, keepOn bool, say func(format string, args ...any)) error {
+	if len(todo) == 0 {
+		return nil
+	}
+	var err error
+	if s.guest == "" {
+		if s.guest, err = tool(ctx, "guest"); err != nil {
+			return err
+		}
+	}
+	enough, stop := context.WithCancel(ctx)
+	defer stop()
+	var (
+		mu     sync.Mutex
+		wg     sync.WaitGroup
+		failed []error
+		done   int
+		start  = time.Now()
+		queue  = make(chan Boot)
+	)
+	for range min(s.Jobs, len(todo)) {
+		wg.Go(func() {
+			// The guest is to die when this thread does: see runGuest.
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			for b := range queue {
+				began := time.Now()
+				first, rss, err := s.make1(enough, b)
+				mu.Lock()
+				done++
+				switch {
+				case enough.Err() != nil:
+				case err != nil:
+					err = fmt.Errorf("seed %d: %w", b.Seed, err)
+					if errors.Is(err, errNotRun) {
+						err = &KernelError{b.Arg, err}
+					} else {
+						err = fmt.Errorf("%s, %w", b.Arg, err)
+					}
+					failed = append(failed, err)
+					say("%d/%d: %s, seed %d: failed after %s", done, len(todo), b.Arg, b.Seed, seconds(time.Since(began)))
+					if !keepOn {
+						stop()
+					}
+				default:
+					left := time.Since(start) / time.Duration(done) * time.Duration(len(todo)-done)
+					say("%d/%d: %s, seed %d: %s, first result after %s, %d MiB; about %s left",
+						done, len(todo), b.Arg, b.Seed, seconds(time.Since(began)), seconds(first), rss>>20, seconds(left))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+feed:
+	for _, b := range todo {
+		select {
+		case queue <- b:
+		case <-enough.Done():
+			break feed
+		}
+	}
+	close(queue)
+	wg.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return errors.Join(failed...)
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
+
+// make1 makes one boot's file. It returns after what time the guest printed its
+// first result and how much memory it took at most, in bytes.
+func (s *Set) make1(ctx context.Context, b Boot) (first time.Duration, rss int64, err error) {
+	args := []string{"-kernel", b.Arg, "-seed", strconv.Itoa(b.Seed), "-accel", "tcg", "-clock", "instrs", "-timeout", s.Timeout.String()}
+	args = append(args, strings.Fields(s.Guest)...)
+	args = append(args, s.Binary, "-test.run=^$", "-test.bench="+s.Bench, "-test.benchtime="+s.Benchtime,
+		"-test.count="+strconv.Itoa(s.Count), "-test.shuffle="+strconv.Itoa(b.Seed))
+	out, first, rss, err := runGuest(ctx, s.guest, args)
+	if ctx.Err() != nil {
+		return 0, 0, context.Cause(ctx)
+	}
+	log := strings.TrimSuffix(b.File(), results.Ext) + ".log"
+	if werr := results.Write(log, out); werr != nil {
+		return 0, 0, werr
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w\n%s\tall it printed: %s", err, tail(out), log)
+	}
+	text, err := b.reduce(out, log)
+	if err != nil {
+		return 0, 0, err
+	}
+	return first, rss, results.Write(b.File(), text)
+}
+
+// runGuest runs go tool guest and returns all that it printed: the program's
+// standard output, or with an error its standard error as well. The guest's
+// process group dies with ctx, and by the kernel with this process.
+func runGuest(ctx context.Context, guest string, args []string) (out []byte, first time.Duration, rss int64, err error) {
+	var stdout, stderr bytes.Buffer
+	began := time.Now()
+	watch := &firstResult{w: &stdout, seen: func() { first = time.Since(began) }}
+	cmd := exec.CommandContext(ctx, guest, args...)
+	// One processor for the Go runtime: what it does beside the benchmark costs
+	// host time, most of all when its threads spin on the other CPU.
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	cmd.Stdout, cmd.Stderr = watch, &stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	err = cmd.Run()
+	if cmd.ProcessState != nil {
+		if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+			rss = u.Maxrss << 10 // the largest of the guest's own children: QEMU
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("guest: %w", err)
+		if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == noStatus {
+			err = fmt.Errorf("the program did not come to its end there: %w", errNotRun)
+		}
+		return append(stdout.Bytes(), stderr.Bytes()...), first, rss, err
+	}
+	return stdout.Bytes(), first, rss, nil
+}
+
+// firstResult notes when the first benchmark's line begins.
+type firstResult struct {
+	w    *bytes.Buffer
+	seen func()
+}
+
+func (f *firstResult) Write(p []byte) (int, error) {
+	n, err := f.w.Write(p)
+	if f.seen != nil && resultLine.Match(f.w.Bytes()) {
+		f.seen()
+		f.seen = nil
+	}
+	return n, err
+}
+
+var resultLine = regexp.MustCompile(`(?m)^Benchmark`)
+
+// tail returns the last lines of out, indented.
+func tail(out []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	lines = lines[max(0, len(lines)-12):]
+	var s strings.Builder
+	for _, l := range lines {
+		fmt.Fprintf(&s, "\t%s\n", l)
+	}
+	return s.String()
+}
+
+// tool returns the path of one of this module's commands, built.
+func tool(ctx context.Context, name string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "tool", "-n", name)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go tool -n %s: %w\n%s", name, err, stderr.Bytes())
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// reduce returns a boot's results with one line for each benchmark: of each
+// unit the median of its measurements, the lower one of an even number, so that
+// it is one that occurred.
+func (b Boot) reduce(out []byte, path string) ([]byte, error) {
+	f, err := results.Parse(bytes.NewReader(out), path)
+	if err != nil {
+		return nil, err
+	}
+	if now := f.Results[0].GetConfig("kernel-image"); now != b.image {
+		return nil, fmt.Errorf("%s was replaced since this run began: it was %s and is %s", b.Arg, b.image, now)
+	}
+	type key struct{ name, unit string }
+	values := make(map[key][]float64)
+	for _, r := range f.Results {
+		for _, v := range r.Values {
+			k := key{r.Name.String(), v.Unit}
+			values[k] = append(values[k], v.Value)
+		}
+	}
+	var buf bytes.Buffer
+	done := make(map[string]bool)
+	for line := range strings.Lines(string(out)) {
+		name, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "Benchmark")
+		if !ok {
+			buf.WriteString(line)
+			continue
+		}
+		fields := strings.Fields(name)
+		if len(fields) < 2 || done[fields[0]] {
+			continue
+		}
+		done[fields[0]] = true
+		r := f.Results[slices.IndexFunc(f.Results, nameIs(fields[0]))]
+		fmt.Fprintf(&buf, "Benchmark%s %d", r.Name, r.Iters)
+		for _, v := range r.Values {
+			all := slices.Sorted(slices.Values(values[key{r.Name.String(), v.Unit}]))
+			fmt.Fprintf(&buf, " %v %s", all[(len(all)-1)/2], v.Unit)
+		}
+		buf.WriteByte('\n')
+	}
+	return buf.Bytes(), nil
+}
+
+func nameIs(name string) func(*benchfmt.Result) bool {
+	return func(r *benchfmt.Result) bool { return r.Name.String() == name }
+}
