@@ -18,7 +18,6 @@ import (
 	"runtime"
 	"testing"
 	"time"
-	"unsafe"
 
 	"eventbench/helpers/sys"
 
@@ -137,34 +136,22 @@ func (p *Party) Unblock(sigs ...unix.Signal) {
 	}
 }
 
-// startTimer has the kernel send interrupt to this thread every pace:
-// timer_create(2) with SIGEV_THREAD_ID.
+// startTimer has the kernel send interrupt to this thread every pace.
 func startTimer(tid int) (stop func() error, err error) {
-	const sigevThreadID = 4
-	event := struct {
-		value         uint64
-		signo, notify int32
-		tid           int32
-		_             [44]byte
-	}{signo: int32(interrupt), notify: sigevThreadID, tid: int32(tid)}
-	var id int32
-	_, _, errno := unix.RawSyscall(unix.SYS_TIMER_CREATE, unix.CLOCK_MONOTONIC,
-		uintptr(unsafe.Pointer(&event)), uintptr(unsafe.Pointer(&id)))
-	if errno == unix.EAGAIN {
-		return nil, fmt.Errorf("timer_create: %w: %w: raise RLIMIT_SIGPENDING (ulimit -i)", errno, errLimit)
+	id, err := sys.NewTimer(unix.CLOCK_MONOTONIC, interrupt, tid)
+	if errors.Is(err, unix.EAGAIN) {
+		return nil, fmt.Errorf("timer_create: %w: %w: raise RLIMIT_SIGPENDING (ulimit -i)", err, errLimit)
 	}
-	if errno != 0 {
-		return nil, fmt.Errorf("timer_create: %w", errno)
+	if err != nil {
+		return nil, fmt.Errorf("timer_create: %w", err)
 	}
 	every := unix.NsecToTimespec(int64(pace))
-	spec := unix.ItimerSpec{Interval: every, Value: every}
-	_, _, errno = unix.RawSyscall6(unix.SYS_TIMER_SETTIME, uintptr(id), 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
-	if errno != 0 {
-		return nil, fmt.Errorf("timer_settime: %w", errno)
+	if err := sys.SetTimer(id, 0, unix.ItimerSpec{Interval: every, Value: every}); err != nil {
+		return nil, fmt.Errorf("timer_settime: %w", err)
 	}
 	return func() error {
-		if _, _, errno := unix.RawSyscall(unix.SYS_TIMER_DELETE, uintptr(id), 0, 0); errno != 0 {
-			return fmt.Errorf("timer_delete: %w", errno)
+		if err := sys.DeleteTimer(id); err != nil {
+			return fmt.Errorf("timer_delete: %w", err)
 		}
 		return nil
 	}, nil

@@ -24,6 +24,12 @@ func EpollWait(epfd int, events []unix.EpollEvent, timeout, n int) Call {
 		Args: [6]uintptr{uintptr(epfd), ptr(&events[0]), uintptr(len(events)), uintptr(timeout)}, Want: n}
 }
 
+// EpollWait2 is EpollWait with a time-out in nanoseconds: epoll_pwait2(2), since Linux 5.11.
+func EpollWait2(epfd int, events []unix.EpollEvent, timeout *unix.Timespec, n int) Call {
+	return Call{Name: "epoll_pwait2()", Nr: unix.SYS_EPOLL_PWAIT2,
+		Args: [6]uintptr{uintptr(epfd), ptr(&events[0]), uintptr(len(events)), ptr(timeout)}, Want: n}
+}
+
 // EpollEvents returns room for n events.
 func EpollEvents(a *Arena, n int) []unix.EpollEvent {
 	return sliceOf[unix.EpollEvent](a, n)

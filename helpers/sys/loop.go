@@ -18,6 +18,7 @@ package sys
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -50,11 +51,39 @@ type Call struct {
 	// Set, if set, receives SetTo (with full ordering) before the call is made.
 	Set   *uint32
 	SetTo uint32
+	// own says that the executor does this itself instead of making a call.
+	own own
 	// While, if set, makes the call a wait: it is made only while *While
 	// equals WhileIs, and again until that no longer holds. Zero, EAGAIN and
 	// only these are then expected results. This is how futex(2) is to be used.
 	While   *uint32
 	WhileIs uint32
+}
+
+// own is what the executor does by itself, between system calls.
+type own uintptr
+
+const (
+	ownStamp   own = 2 // Ticks into the ring of SetTo+1 words at Set, at Done
+	ownAdvance own = 4 // SetTo nanoseconds onto the timespec at Set
+)
+
+// Stamp reads [Ticks] into ring, whose length must be a power of two, at the number of the
+// iteration: an instant within an iteration, as StampFrom keeps those between them.
+func Stamp(ring []uint64) Call {
+	if n := len(ring); n == 0 || n&(n-1) != 0 {
+		panic(fmt.Sprintf("a ring of %d stamps: want a power of two", n))
+	}
+	return Call{Name: "reading the time-stamp counter", own: ownStamp,
+		Set: (*uint32)(unsafe.Pointer(&ring[0])), SetTo: uint32(len(ring) - 1)}
+}
+
+// Advance adds d, less than a second, to *at: the next deadline of a schedule.
+func Advance(at *unix.Timespec, d time.Duration) Call {
+	if d < 0 || d >= time.Second {
+		panic(fmt.Sprintf("a step of %v: want less than a second", d))
+	}
+	return Call{Name: "advancing a deadline", own: ownAdvance, Set: (*uint32)(unsafe.Pointer(at)), SetTo: uint32(d)}
 }
 
 // A Loop is a table of calls, how often to run it, and the account of what
@@ -106,7 +135,7 @@ type entry struct {
 	nr      uintptr    // 0
 	args    [6]uintptr // 8
 	want    int        // 56
-	flags   uintptr    // 64: 1 any count
+	flags   uintptr    // 64: 1 any count; own's values
 	refused int        // 72: negative errno, or 0
 	load    *int32     // 80
 	save    *int32     // 88
@@ -139,8 +168,9 @@ func (l *Loop) SetCalls(a *Arena, calls ...Call) {
 			load: c.Load, save: c.Save,
 			set: c.Set, setTo: uintptr(c.SetTo), while: c.While, whileIs: uintptr(c.WhileIs),
 		}
+		e.flags = uintptr(c.own)
 		if c.AnyCount {
-			e.flags = 1
+			e.flags |= 1
 		}
 		entries[i] = e
 	}

@@ -66,6 +66,8 @@ next:
 	MOVQ ENTRY_set(R12), DX
 	TESTQ DX, DX
 	JZ   test
+	TESTQ $6, ENTRY_flags(R12)
+	JNZ  own
 	MOVQ ENTRY_setTo(R12), AX
 	XCHGL AX, (DX)
 
@@ -109,6 +111,29 @@ called:
 	ADDQ $ENTRY_size, R12
 	INCQ R13
 	JMP  next
+
+own:
+	MOVQ ENTRY_setTo(R12), DI
+	TESTQ $2, ENTRY_flags(R12)
+	JZ   advance
+	MOVQ DX, SI
+	ANDQ R15, DI
+	RDTSC
+	SHLQ $32, DX
+	ORQ  DX, AX
+	MOVQ AX, (SI)(DI*8)
+	JMP  called
+
+advance:
+	ADDQ 8(DX), DI
+	CMPQ DI, $1000000000
+	JB   advanced
+	SUBQ $1000000000, DI
+	INCQ (DX)
+
+advanced:
+	MOVQ DI, 8(DX)
+	JMP  called
 
 odd:
 	CMPQ ENTRY_while(R12), $0

@@ -65,6 +65,9 @@ next:
 	MOVD ENTRY_set(R20), R9
 	CBZ  R9, test
 	MOVD ENTRY_setTo(R20), R10
+	MOVD ENTRY_flags(R20), R11
+	TBNZ $1, R11, stamp
+	TBNZ $2, R11, advance
 	DMB  $0xb
 	STLRW R10, (R9)
 	DMB  $0xb
@@ -108,6 +111,28 @@ called:
 	ADD  $ENTRY_size, R20
 	ADD  $1, R21
 	B    next
+
+stamp:
+	AND  R22, R10
+	ISB  $15
+	MRS  CNTVCT_EL0, R11
+	MOVD R11, (R9)(R10<<3)
+	B    called
+
+advance:
+	MOVD 8(R9), R11
+	ADD  R10, R11
+	MOVD $1000000000, R12
+	CMP  R12, R11
+	BLO  advanced
+	SUB  R12, R11
+	MOVD (R9), R10
+	ADD  $1, R10
+	MOVD R10, (R9)
+
+advanced:
+	MOVD R11, 8(R9)
+	B    called
 
 odd:
 	MOVD ENTRY_while(R20), R9

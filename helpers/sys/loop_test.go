@@ -187,6 +187,46 @@ func TestStamps(t *testing.T) {
 	}
 }
 
+// A stamp in the middle of iterations goes round its ring, and lies between those at the ends.
+func TestStampWithin(t *testing.T) {
+	a := mustArena(t)
+	ends, ring := a.Words(11), a.Words(8)
+	l := NewLoop(a, Getppid(), Stamp(ring), Getppid())
+	l.Reset(10)
+	l.StampFrom(ends)
+	if !l.Run() {
+		t.Fatal(l.Err())
+	}
+	for i := 2; i < 10; i++ { // the first two were overwritten
+		if got := ring[i%8]; got <= ends[i] || got >= ends[i+1] {
+			t.Errorf("stamp %d is %d, want it between %d and %d", i, got, ends[i], ends[i+1])
+		}
+	}
+}
+
+// A deadline that advances has less than a second of nanoseconds, always.
+func TestAdvance(t *testing.T) {
+	a := mustArena(t)
+	at := Place(a, unix.Timespec{Sec: 5, Nsec: 999_999_000})
+	l := NewLoop(a, Advance(at, 700))
+	check := func(n int, want unix.Timespec) {
+		t.Helper()
+		l.Reset(n)
+		if !l.Run() {
+			t.Fatal(l.Err())
+		}
+		if *at != want {
+			t.Errorf("after %d more steps: %v, want %v", n, *at, want)
+		}
+	}
+	check(1, unix.Timespec{Sec: 5, Nsec: 999_999_700})
+	check(1, unix.Timespec{Sec: 6, Nsec: 400})
+	l.SetCalls(a, Advance(at, 999_999_999))
+	check(3, unix.Timespec{Sec: 9, Nsec: 397})
+	l.SetCalls(a, Advance(at, 999_999_603))
+	check(1, unix.Timespec{Sec: 10})
+}
+
 // Until ends a loop after the iteration that fulfils it.
 func TestUntil(t *testing.T) {
 	a := mustArena(t)
