@@ -24,6 +24,13 @@ func EpollWait(epfd int, events []unix.EpollEvent, timeout, n int) Call {
 		Args: [6]uintptr{uintptr(epfd), ptr(&events[0]), uintptr(len(events)), uintptr(timeout)}, Want: n}
 }
 
+// EpollWaitSome is EpollWait for any number of ready descriptors, which goes to *n.
+func EpollWaitSome(epfd int, events []unix.EpollEvent, timeout int, n *int32) Call {
+	c := EpollWait(epfd, events, timeout, -1)
+	c.AnyCount, c.Save = true, n
+	return c
+}
+
 // EpollWait2 is EpollWait with a time-out in nanoseconds: epoll_pwait2(2), since Linux 5.11.
 func EpollWait2(epfd int, events []unix.EpollEvent, timeout *unix.Timespec, n int) Call {
 	return Call{Name: "epoll_pwait2()", Nr: unix.SYS_EPOLL_PWAIT2,

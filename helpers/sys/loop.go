@@ -66,6 +66,9 @@ type own uintptr
 const (
 	ownStamp   own = 2 // Ticks into the ring of SetTo+1 words at Set, at Done
 	ownAdvance own = 4 // SetTo nanoseconds onto the timespec at Set
+	ownEach    own = 8 // the handlers of the events, from Args[0] on, whose number is at Set
+	ownNext    own = 16
+	ownNote    own = 32 // Ticks and the word at Args[0] into the log of SetTo+1 notes at Set
 )
 
 // Stamp reads [Ticks] into ring, whose length must be a power of two, at the number of the
@@ -84,6 +87,61 @@ func Advance(at *unix.Timespec, d time.Duration) Call {
 		panic(fmt.Sprintf("a step of %v: want less than a second", d))
 	}
 	return Call{Name: "advancing a deadline", own: ownAdvance, Set: (*uint32)(unsafe.Pointer(at)), SetTo: uint32(d)}
+}
+
+// Dispatch returns the calls by which a loop handles what an epoll_wait(2) has told it: for each of
+// the *n events that are now in events, in their order, the handler that the event's data names.
+// names are the data to register descriptors with, one for each handler.
+func Dispatch(events []unix.EpollEvent, n *int32, handlers ...[]Call) (calls []Call, names []uint64) {
+	// A handler is named by how far it is from the call that picks it. That call keeps
+	// where it is among the events in its own arguments.
+	each := Call{Name: "handling events", own: ownEach, Set: (*uint32)(unsafe.Pointer(n)),
+		Args: [6]uintptr{ptr(&events[0])}}
+	calls = []Call{each}
+	for _, h := range handlers {
+		names = append(names, uint64(len(calls)))
+		calls = append(calls, h...)
+		calls = append(calls, Call{Name: "ending a handler", own: ownNext, Set: each.Set, Args: [6]uintptr{uintptr(len(calls))}})
+	}
+	calls[0].Args[3] = uintptr(len(calls))
+	return calls, names
+}
+
+// A Log is what the executor notes of what was taken: when, and how much.
+type Log struct {
+	words []uint64 // how many notes there were, then Ticks and value of each
+	read  uint64
+}
+
+// NewLog returns a log with room for n notes, a power of two, that have not been read.
+func NewLog(a *Arena, n int) *Log {
+	if n&(n-1) != 0 {
+		panic(fmt.Sprintf("a log of %d notes: want a power of two", n))
+	}
+	return &Log{words: a.Words(1 + 2*n)}
+}
+
+// Read calls f with each note since the last Read. It returns false if some were lost, because
+// there were more than the log has room for.
+func (l *Log) Read(f func(ticks, value uint64)) bool {
+	size := uint64(len(l.words)-1) / 2
+	last := atomic.LoadUint64(&l.words[0])
+	lost := last-l.read > size
+	for ; l.read < last && !lost; l.read++ {
+		note := l.words[1+2*(l.read%size):]
+		f(note[0], note[1])
+	}
+	l.read = last
+	return !lost
+}
+
+// Note reads [Ticks] and empties *value into the log, unless *value is 0: the call that should have
+// put something there found nothing. If it found as much as full, it may have left something:
+// then the loop goes back that many calls, 1 for the one before this. full of 0 never is.
+func Note(l *Log, value *uint64, full uint64, back int) Call {
+	return Call{Name: "noting what was taken", own: ownNote,
+		Set: (*uint32)(unsafe.Pointer(&l.words[0])), SetTo: uint32(len(l.words)/2 - 1),
+		Args: [6]uintptr{ptr(value), uintptr(full), uintptr(back)}}
 }
 
 // A Loop is a table of calls, how often to run it, and the account of what

@@ -66,7 +66,7 @@ next:
 	MOVQ ENTRY_set(R12), DX
 	TESTQ DX, DX
 	JZ   test
-	TESTQ $6, ENTRY_flags(R12)
+	TESTQ $62, ENTRY_flags(R12)
 	JNZ  own
 	MOVQ ENTRY_setTo(R12), AX
 	XCHGL AX, (DX)
@@ -114,8 +114,15 @@ called:
 
 own:
 	MOVQ ENTRY_setTo(R12), DI
-	TESTQ $2, ENTRY_flags(R12)
-	JZ   advance
+	MOVQ ENTRY_flags(R12), SI
+	TESTQ $4, SI
+	JNZ  advance
+	TESTQ $8, SI
+	JNZ  each
+	TESTQ $16, SI
+	JNZ  handled
+	TESTQ $32, SI
+	JNZ  note
 	MOVQ DX, SI
 	ANDQ R15, DI
 	RDTSC
@@ -134,6 +141,55 @@ advance:
 advanced:
 	MOVQ DI, 8(DX)
 	JMP  called
+
+each:                           // args: events, the next of them, their end, calls to skip after
+	MOVLQSX (DX), AX
+	IMULQ $12, AX           // struct epoll_event is packed here
+	MOVQ (ENTRY_args+0)(R12), SI
+	ADDQ SI, AX
+	MOVQ SI, (ENTRY_args+8)(R12)
+	MOVQ AX, (ENTRY_args+16)(R12)
+
+pick:
+	MOVQ (ENTRY_args+8)(R12), SI
+	CMPQ SI, (ENTRY_args+16)(R12)
+	JAE  picked
+	ADDQ $12, (ENTRY_args+8)(R12)
+	ADDQ 4(SI), R13         // the handler's name
+	JMP  iterate
+
+picked:
+	ADDQ (ENTRY_args+24)(R12), R13
+	JMP  iterate
+
+handled:                        // args: calls back to each
+	SUBQ (ENTRY_args+0)(R12), R13
+	MOVQ R13, R12
+	SHLQ $7, R12
+	ADDQ LOOP_calls(BX), R12
+	JMP  pick
+
+note:                           // args: value, full, calls back
+	MOVQ DX, R8
+	MOVQ (ENTRY_args+0)(R12), DX
+	MOVQ (DX), SI
+	TESTQ SI, SI
+	JZ   called
+	MOVQ $0, (DX)
+	MOVQ (R8), R9
+	ANDQ R9, DI
+	SHLQ $4, DI
+	RDTSC
+	SHLQ $32, DX
+	ORQ  DX, AX
+	MOVQ AX, 8(R8)(DI*1)
+	MOVQ SI, 16(R8)(DI*1)
+	INCQ R9
+	MOVQ R9, (R8)           // last, for whoever reads the log
+	CMPQ SI, (ENTRY_args+8)(R12)
+	JNE  called
+	SUBQ (ENTRY_args+16)(R12), R13
+	JMP  iterate
 
 odd:
 	CMPQ ENTRY_while(R12), $0

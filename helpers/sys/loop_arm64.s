@@ -68,6 +68,9 @@ next:
 	MOVD ENTRY_flags(R20), R11
 	TBNZ $1, R11, stamp
 	TBNZ $2, R11, advance
+	TBNZ $3, R11, each
+	TBNZ $4, R11, handled
+	TBNZ $5, R11, note
 	DMB  $0xb
 	STLRW R10, (R9)
 	DMB  $0xb
@@ -133,6 +136,57 @@ advance:
 advanced:
 	MOVD R11, 8(R9)
 	B    called
+
+each:                           // args: events, the next of them, their end, calls to skip after
+	MOVW (R9), R10
+	MOVD (ENTRY_args+0)(R20), R11
+	ADD  R10<<4, R11, R12   // struct epoll_event is padded here
+	MOVD R11, (ENTRY_args+8)(R20)
+	MOVD R12, (ENTRY_args+16)(R20)
+
+pick:
+	MOVD (ENTRY_args+8)(R20), R9
+	MOVD (ENTRY_args+16)(R20), R10
+	CMP  R10, R9
+	BHS  picked
+	ADD  $16, R9, R11
+	MOVD R11, (ENTRY_args+8)(R20)
+	MOVD 8(R9), R10         // the handler's name
+	ADD  R10, R21
+	B    iterate
+
+picked:
+	MOVD (ENTRY_args+24)(R20), R9
+	ADD  R9, R21
+	B    iterate
+
+handled:                        // args: calls back to each
+	MOVD (ENTRY_args+0)(R20), R10
+	SUB  R10, R21
+	MOVD LOOP_calls(R19), R20
+	ADD  R21<<7, R20, R20
+	B    pick
+
+note:                           // args: value, full, calls back
+	MOVD (ENTRY_args+0)(R20), R11
+	MOVD (R11), R12
+	CBZ  R12, called
+	MOVD ZR, (R11)
+	MOVD (R9), R13
+	AND  R13, R10
+	ADD  R10<<4, R9, R10
+	ISB  $15
+	MRS  CNTVCT_EL0, R11
+	MOVD R11, 8(R10)
+	MOVD R12, 16(R10)
+	ADD  $1, R13
+	STLR R13, (R9)          // last, for whoever reads the log
+	MOVD (ENTRY_args+8)(R20), R10
+	CMP  R10, R12
+	BNE  called
+	MOVD (ENTRY_args+16)(R20), R10
+	SUB  R10, R21
+	B    iterate
 
 odd:
 	MOVD ENTRY_while(R20), R9

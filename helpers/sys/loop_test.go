@@ -3,10 +3,12 @@
 package sys
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -225,6 +227,105 @@ func TestAdvance(t *testing.T) {
 	check(3, unix.Timespec{Sec: 9, Nsec: 397})
 	l.SetCalls(a, Advance(at, 999_999_603))
 	check(1, unix.Timespec{Sec: 10})
+}
+
+// An event loop as a table: each event of a wait is handled by the handler that it names, in the
+// events' order, and noted with its time; what a handler may have left is looked for again.
+func TestDispatch(t *testing.T) {
+	a := mustArena(t)
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(epfd)
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ends[0])
+	defer unix.Close(ends[1])
+	event, quiet := mustEventfd(t), mustEventfd(t)
+	unix.SetNonblock(quiet, true)
+
+	const bufSize = 16
+	var value, size, nothing *uint64 = a.Word(0), a.Word(0), a.Word(0)
+	events, notes := NewLog(a, 4), NewLog(a, 4)
+	piped := Read("pipe", ends[0], &a.Bytes(bufSize)[0], bufSize)
+	piped.AnyCount, piped.Refused, piped.Save = true, unix.EAGAIN, (*int32)(unsafe.Pointer(size))
+	failing := EventfdRead(quiet, nothing)
+	failing.Refused = unix.EAGAIN
+	n, list := (*int32)(unsafe.Pointer(a.Word32(0))), EpollEvents(a, 8)
+	calls, names := Dispatch(list, n,
+		[]Call{EventfdRead(event, value), Note(events, value, 0, 0)},
+		[]Call{piped, Note(notes, size, bufSize, 1), failing, Note(events, nothing, 0, 0)})
+	l := NewLoop(a, append([]Call{EpollWaitSome(epfd, list, 0, n)}, append(calls, Getppid())...)...)
+	for i, fd := range []int{event, ends[0]} {
+		e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(names[i]), Pad: int32(names[i] >> 32)}
+		if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	check := func(what string, refused uint64, wantEvents, wantNotes []uint64) {
+		t.Helper()
+		l.Reset(1)
+		before := Ticks()
+		if !l.Run() {
+			t.Fatalf("%s: %v", what, l.Err())
+		}
+		for log, want := range map[*Log][]uint64{events: wantEvents, notes: wantNotes} {
+			var got []uint64
+			if !log.Read(func(ticks, value uint64) {
+				if ticks < before || ticks > Ticks() {
+					t.Errorf("%s: noted at %d, want it after %d and before now", what, ticks, before)
+				}
+				got = append(got, value)
+			}) {
+				t.Errorf("%s: notes were lost", what)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: noted %d, want %d", what, got, want)
+			}
+		}
+		if l.Refused != refused {
+			t.Errorf("%s: %d refused, want %d", what, l.Refused, refused)
+		}
+	}
+	write := func(fd, n int) {
+		t.Helper()
+		if _, err := unix.Write(fd, make([]byte, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check("nothing", 0, nil, nil)
+	if err := eventfdAdd(event, 7); err != nil {
+		t.Fatal(err)
+	}
+	check("one event", 0, []uint64{7}, nil)
+	write(ends[1], bufSize-1)
+	check("less than a buffer", 1, nil, []uint64{bufSize - 1})
+	write(ends[1], 2*bufSize)
+	check("two buffers", 2, nil, []uint64{bufSize, bufSize})
+	write(ends[1], 2*bufSize+1)
+	if err := eventfdAdd(event, 8); err != nil {
+		t.Fatal(err)
+	}
+	check("both", 1, []uint64{8}, []uint64{bufSize, bufSize, 1})
+
+	l.SetCalls(a, Note(events, value, 0, 0))
+	for range 5 {
+		*value = 1
+		l.Reset(1)
+		l.Run()
+	}
+	if events.Read(func(uint64, uint64) {}) {
+		t.Error("5 notes in a log of 4 are said to be all there")
+	}
+}
+
+func eventfdAdd(fd int, n uint64) error {
+	_, err := unix.Write(fd, binary.NativeEndian.AppendUint64(nil, n))
+	return err
 }
 
 // Until ends a loop after the iteration that fulfils it.
