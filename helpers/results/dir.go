@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -48,6 +49,32 @@ func Hash(path string) (string, error) {
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// HashCommand returns a SHA-256, in hexadecimal, of what a command is: its
+// words, and in place of those that name a file, the program's first of all, the
+// file's content. A program that was built again is another command; the same
+// one at another path is not.
+func HashCommand(argv []string) (string, error) {
+	h := sha256.New()
+	for i, word := range argv {
+		path := word
+		if i == 0 {
+			var err error
+			if path, err = exec.LookPath(word); err != nil && !errors.Is(err, exec.ErrDot) {
+				return "", err
+			}
+		}
+		if fi, err := os.Stat(path); err == nil && fi.Mode().IsRegular() {
+			sum, err := Hash(path)
+			if err != nil {
+				return "", err
+			}
+			word = "sha256:" + sum
+		}
+		fmt.Fprintf(h, "%q\n", word)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -7,6 +7,7 @@
 //
 //	go tool rounds [flags] eventbench.test
 //	go tool rounds -arm host= -arm 'gvisor=go tool gvisor' [flags] eventbench.static
+//	go tool rounds -arm go1.25=./a.test -arm go1.26=./b.test [flags]
 //
 // A process fixes what luck there is in memory layout and core placement for
 // all its benchmarks at once, so the process is the sample and lines of one
@@ -20,9 +21,9 @@
 //	results/HOST-KERNEL/BUILD/SETTINGS/round-01.txt
 //
 // BUILD is the test binary's content: the start of its SHA-256. SETTINGS are
-// the pattern, the time for each benchmark, count and seed unless they are 1, and
-// what is skipped: all-200ms, EventfdSelf-1s-count3, all-150ms-skipGrowth. Rounds in one directory are alike in
-// all of it and form one set. A set whose machine configuration or list of
+// the pattern, the time for each benchmark, count and seed unless they are 1,
+// and what is skipped: all-200ms, EventfdSelf-1s-count3, all-150ms-skipGrowth.
+// Rounds in one directory are alike in all of it and form one set. A set whose machine configuration or list of
 // benchmarks differs from what there is now (another GOMAXPROCS, a governor, a
 // limit that makes benchmarks skip) is left alone, and the new rounds go to
 // SETTINGS.2. A round's file is written whole or not at all, so a run that was
@@ -34,12 +35,14 @@
 //
 // # Arms
 //
-// An arm is one of several ways to run the binary that are to be compared: NAME=COMMAND
-// puts the command's words before the binary's path, as go test -exec does; with
-// no command the binary runs by itself. Each arm has a set of its own, SETTINGS-NAME. A
-// round is then a process of each arm, in an order drawn anew for each
-// round, so that a machine that becomes slower meanwhile is slower for all of them. The
-// sets' directories are printed in the order of the arms.
+// An arm is one of several ways to measure that are to be compared:
+// NAME=COMMAND puts the command's words before the binary's path, as go test
+// -exec does; with no command the binary runs by itself. Where no binary is
+// given, each command is itself a test binary, or ends in one. Each arm has a
+// set of its own, SETTINGS-NAME. A round is then a process of each arm, in an
+// order drawn anew for each round, so that a machine that becomes slower
+// meanwhile is slower for all of them; a line "round: 3" says which processes
+// belong together. The sets' directories are printed in the order of the arms.
 //
 // # Before the first round
 //
@@ -96,14 +99,19 @@ type options struct {
 	arms    []arm
 }
 
-// An arm is a way to run the binary.
+// An arm is a way to measure.
 type arm struct {
 	name    string   // "" for the only one
-	command []string // what comes before the binary's path
+	command []string // what comes before the binary's path, if there is a binary
+	build   string   // what all the words together are, by content
 }
 
-func (a arm) argv(binary string, args []string) []string {
-	return slices.Concat(a.command, []string{binary}, args)
+// argv returns the words of the arm's command, with those of args after it.
+func (a arm) argv(binary string, args ...string) []string {
+	if binary != "" {
+		args = slices.Concat([]string{binary}, args)
+	}
+	return slices.Concat(a.command, args)
 }
 
 // said puts the arm's name, if it has one, after text.
@@ -161,7 +169,7 @@ func newFlags(opts *options) *flag.FlagSet {
 	})
 	fs.DurationVar(&opts.limit, "limit", 0, "give up on a benchmark that prints nothing for this `time`\n(default 20 times -benchtime, at least 2m)")
 	fs.StringVar(&opts.results, "results", opts.results, "keep the results under `directory`")
-	fs.Func("arm", "run the binary by `NAME=COMMAND`, one of several ways to compare; NAME= runs it by itself", func(s string) error {
+	fs.Func("arm", "run the binary by `NAME=COMMAND`, one of several ways to compare; NAME= runs it by itself,\nand where there is no binary a command ends in one", func(s string) error {
 		name, command, ok := strings.Cut(s, "=")
 		if !ok || name == "" || name != results.FileName(name) {
 			return errors.New("want NAME=COMMAND, with a name of letters, digits, '.', '_' and '-'")
@@ -169,7 +177,7 @@ func newFlags(opts *options) *flag.FlagSet {
 		if slices.ContainsFunc(opts.arms, func(a arm) bool { return a.name == name }) {
 			return fmt.Errorf("there is an arm %s already", name)
 		}
-		opts.arms = append(opts.arms, arm{name, strings.Fields(command)})
+		opts.arms = append(opts.arms, arm{name: name, command: strings.Fields(command)})
 		return nil
 	})
 	return fs
@@ -181,7 +189,8 @@ func parse(args []string) (options, error) {
 	if err := fs.Parse(args); err != nil {
 		return opts, err
 	}
-	if fs.NArg() != 1 {
+	withoutBinary := len(opts.arms) > 0 && !slices.ContainsFunc(opts.arms, func(a arm) bool { return len(a.command) == 0 })
+	if fs.NArg() > 1 || fs.NArg() == 0 && !withoutBinary {
 		return opts, fmt.Errorf("want one test binary (go test -c makes one), have %q", fs.Args())
 	}
 	opts.binary = fs.Arg(0)

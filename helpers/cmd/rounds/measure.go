@@ -23,13 +23,14 @@ import (
 // the set they belong to, for each arm.
 func measure(ctx context.Context, opts options, p *progress) (dirs []string, err error) {
 	defer p.clear()
-	build, err := results.Hash(opts.binary)
-	if err != nil {
-		return nil, err
-	}
-	// With a slash, so that exec does not look it up in PATH.
-	if opts.binary, err = filepath.Abs(opts.binary); err != nil {
-		return nil, err
+	if opts.binary != "" {
+		// With a slash, so that exec does not look it up in PATH.
+		if opts.binary, err = filepath.Abs(opts.binary); err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(opts.binary); err != nil {
+			return nil, err
+		}
 	}
 	host, err := hostDir()
 	if err != nil {
@@ -47,7 +48,19 @@ func measure(ctx context.Context, opts options, p *progress) (dirs []string, err
 
 	var sets []*set
 	for _, a := range opts.arms {
-		now, err := look(ctx, opts, a, opts.settings(build, a), host, p)
+		// Of the binary, so that all its arms are in one directory.
+		argv := []string{opts.binary}
+		if opts.binary == "" {
+			argv = a.command
+		}
+		build, err := results.HashCommand(argv)
+		if err == nil {
+			a.build, err = results.HashCommand(a.argv(opts.binary))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", a.said("what is to be run"), err)
+		}
+		now, err := look(ctx, opts, a, opts.settings(a), host, p)
 		if err != nil {
 			return nil, err
 		}
@@ -74,7 +87,7 @@ func measure(ctx context.Context, opts options, p *progress) (dirs []string, err
 		label := t.set.arm.said(fmt.Sprintf("round %d/%d", t.round, opts.rounds))
 		after := len(todo) - i - 1
 		p.begin(label, len(t.set.survey.names)*opts.count, after)
-		if err := t.set.measureRound(ctx, t.round, opts, build, p); err != nil {
+		if err := t.set.measureRound(ctx, t.round, opts, p); err != nil {
 			return nil, fmt.Errorf("%s: %w\n\t%d of %d rounds are in %s; the same command goes on from there",
 				t.set.arm.said(fmt.Sprintf("round %d", t.round)), err, t.set.within(opts.rounds), opts.rounds, t.set.dir)
 		}
@@ -145,7 +158,7 @@ func quiet(out []byte) []byte {
 // The output of one that is stuck is kept in dir.
 func look(ctx context.Context, opts options, a arm, settings, dir string, p *progress) (survey, error) {
 	p.begin(a.said("looking what there is"), 0, 0)
-	out, err := runChild(ctx, a.argv(opts.binary, benchArgs(opts.bench, opts.skip, "1x")), opts.limit, p)
+	out, err := runChild(ctx, a.argv(opts.binary, benchArgs(opts.bench, opts.skip, "1x")...), opts.limit, p)
 	if errors.As(err, new(interrupt.Error)) {
 		return survey{}, err
 	}
@@ -181,7 +194,7 @@ func look(ctx context.Context, opts options, a arm, settings, dir string, p *pro
 // the top level, or if it names one of those, what is below.
 func list(ctx context.Context, opts options, a arm, p *progress) ([]string, error) {
 	if top, _, below := strings.Cut(opts.bench, "/"); below {
-		out, err := runChild(ctx, a.argv(opts.binary, benchArgs(top, opts.skip, "1x")), opts.limit, p)
+		out, err := runChild(ctx, a.argv(opts.binary, benchArgs(top, opts.skip, "1x")...), opts.limit, p)
 		if err != nil {
 			return nil, fmt.Errorf("-bench=%s: running each benchmark of %s once: %w\n%s", opts.bench, top, err, out.excerpt())
 		}
@@ -189,7 +202,7 @@ func list(ctx context.Context, opts options, a arm, p *progress) ([]string, erro
 			return f.Names(), nil // if not: what is at the top level may help
 		}
 	}
-	out, err := runChild(ctx, a.argv(opts.binary, []string{"-test.list=^Benchmark"}), opts.limit, p)
+	out, err := runChild(ctx, a.argv(opts.binary, "-test.list=^Benchmark"), opts.limit, p)
 	if err != nil {
 		return nil, fmt.Errorf("listing the benchmarks: %w\n%s", err, out.excerpt())
 	}
@@ -215,23 +228,27 @@ func skips(out string) map[string]string {
 }
 
 // measureRound runs round n and, if it is flawless, puts its file into the set.
-func (s *set) measureRound(ctx context.Context, n int, opts options, build string, p *progress) error {
-	if now, err := results.Hash(opts.binary); err != nil {
+func (s *set) measureRound(ctx context.Context, n int, opts options, p *progress) error {
+	command := s.arm.argv(opts.binary)
+	if now, err := results.HashCommand(command); err != nil {
 		return err
-	} else if now != build {
-		return fmt.Errorf("%s was replaced by another build since this run began", opts.binary)
+	} else if now != s.arm.build {
+		return fmt.Errorf("%s was replaced by another build since this run began", strings.Join(command, " "))
 	}
 	args := benchArgs(opts.bench, opts.skip, opts.benchtime,
 		fmt.Sprintf("-test.count=%d", opts.count), fmt.Sprintf("-test.shuffle=%d", opts.seed+int64(n)))
 	began := time.Now()
-	out, err := runChild(ctx, s.arm.argv(opts.binary, args), opts.limit, p)
+	out, err := runChild(ctx, s.arm.argv(opts.binary, args...), opts.limit, p)
 	if errors.As(err, new(interrupt.Error)) {
 		return err
 	}
 	header := fmt.Sprintf("# Round %d of go tool rounds: one process, its benchmarks in an order of its own.\n", n) +
-		fmt.Sprintf("# command: %s %q\n", filepath.Base(opts.binary), args) +
+		fmt.Sprintf("# command: %s %q\n", filepath.Base(command[len(command)-1]), args) +
 		settingsPrefix + s.survey.settings + "\n" +
 		fmt.Sprintf("# began: %s, took %.1fs\n", began.Format(time.RFC3339), time.Since(began).Seconds())
+	if s.arm.name != "" {
+		header += fmt.Sprintf("%s: %d\n", roundKey, n)
+	}
 	data := slices.Concat([]byte(header), quiet(out.stdout.Bytes()))
 	path := filepath.Join(s.dir, roundFile(n))
 	failed := strings.TrimSuffix(path, results.Ext) + ".failed"

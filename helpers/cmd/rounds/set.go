@@ -28,7 +28,9 @@ type survey struct {
 func surveyOf(f *results.File, settings string) survey {
 	s := survey{settings: settings}
 	for key, values := range f.Config() {
-		s.config = append(s.config, key+": "+strings.Join(values, " "))
+		if key != roundKey {
+			s.config = append(s.config, key+": "+strings.Join(values, " "))
+		}
 	}
 	slices.Sort(s.config)
 	s.names = slices.Compact(slices.Sorted(slices.Values(f.Names())))
@@ -61,6 +63,10 @@ func without(a, b []string) []string {
 	return only
 }
 
+// roundKey is the configuration key that says in which round of several arms a
+// process was measured.
+const roundKey = "round"
+
 // settingsPrefix begins the comment in a round's file that says what it was
 // made with.
 const settingsPrefix = "# settings: "
@@ -76,8 +82,8 @@ func settingsOf(f *results.File) string {
 
 // settings states all that makes rounds comparable and is not in the
 // configuration lines.
-func (o options) settings(build string, a arm) string {
-	s := fmt.Sprintf("-bench=%q%s -benchtime=%s -count=%d -seed=%d sha256=%s", o.bench, o.skipping(), o.benchtime, o.count, o.seed, build)
+func (o options) settings(a arm) string {
+	s := fmt.Sprintf("-bench=%q%s -benchtime=%s -count=%d -seed=%d sha256=%s", o.bench, o.skipping(), o.benchtime, o.count, o.seed, a.build)
 	if len(a.command) > 0 {
 		s += fmt.Sprintf(" -arm=%q", a.command)
 	}
