@@ -65,6 +65,15 @@ kernels: eventbench.static ## what it costs on other KERNELS: counted instructio
 	@test "$$BENCH" = . || set -- -bench "$$BENCH"; \
 	go tool kernels "$$@" -boots "$$BOOTS" -results "$$RESULTS" $< $$KERNELS
 
+# Tests need testdata, which the sandbox finds where go test runs the binary.
+.PHONY: gvisor
+gvisor: eventbench.static ## what it costs under gVisor: its tests, then ROUNDS of both in turn, and what costs most more
+	@go tool gvisor -build >/dev/null
+	@go tool gvisor $< || echo "gvisor: tests fail there: see above" >&2
+	@dirs=$$(go tool rounds -arm host= -arm 'gvisor=go tool gvisor' -bench "$$BENCH" -rounds "$$ROUNDS" \
+		-benchtime "$$BENCHTIME" -count "$$COUNT" -seed "$$SEED" -results "$$RESULTS" $<) && \
+	go tool report compare -across sandbox -most 15 $$dirs
+
 .PHONY: fidelity
 fidelity: ## the same loops in Go and in C, alternated: what Go adds
 	@go tool fidelity

@@ -4,7 +4,7 @@
 //
 //	go tool report summary RESULTS
 //	go tool report headline [-filter expr] RESULTS
-//	go tool report compare [-across keys] OLD NEW...
+//	go tool report compare [-across keys] [-most n] OLD NEW...
 //
 // RESULTS, OLD and NEW are files in the Go benchmark format or directories of
 // such files (*.txt), as go tool rounds makes them; a directory with a single
@@ -22,7 +22,9 @@
 // '/peer:thread /cpus:cross', or '*' for all.
 //
 // Compare shows what has changed between OLD and NEW, such as two kernels or
-// two runs. Above the table it says in what else the two differ.
+// two runs. Above the table it says in what else the two differ. With -most, it lists
+// below it the n benchmarks that cost most more in NEW, of those whose samples
+// do not overlap.
 //
 // # What is refused
 //
@@ -53,7 +55,8 @@ import (
 const usage = `Usage:
 	go tool report summary RESULTS                    each benchmark, then the headline
 	go tool report headline [-filter expr] RESULTS    eventfd against the others
-	go tool report compare [-across keys] OLD NEW...  what changed
+	go tool report compare [-across keys] [-most n] OLD NEW...
+	                                                  what changed; the n that cost most more
 
 Each argument is a file in the Go benchmark format or a directory of them (*.txt).
 -across lets the figures differ in keys of accelerator, qemu, cpu-model, gomaxprocs, sandbox.
@@ -85,6 +88,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func report(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var across []string
+	longest := 0
 	filter, err := benchproc.NewFilter(usual)
 	if err != nil {
 		return err
@@ -101,6 +105,7 @@ func report(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 			across, err = parseAcross(list)
 			return err
 		})
+		fs.IntVar(&longest, "most", 0, "")
 	case "headline":
 		fs.Func("filter", "", func(expr string) (err error) {
 			filter, err = benchproc.NewFilter(cmp.Or(expr, usual))
@@ -120,6 +125,8 @@ func report(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	switch n := fs.NArg(); {
 	case verb == "compare" && n < 2:
 		return fmt.Errorf("compare: want OLD and NEW, have %q (%w)", fs.Args(), errUsage)
+	case longest < 0 || longest > 0 && n != 2:
+		return fmt.Errorf("compare: -most %d: want a number of benchmarks, and two results to compare (%w)", longest, errUsage)
 	case verb != "compare" && n != 1:
 		return fmt.Errorf("%s: want one file or directory, have %q (%w)", verb, fs.Args(), errUsage)
 	}
@@ -135,8 +142,14 @@ func report(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	if verb == "headline" {
 		return headline(ctx, inputs[0], filter, stdout)
 	}
-	if err := compare(ctx, inputs, across, stdout, stderr); err != nil || verb == "compare" {
+	if err := compare(ctx, inputs, across, stdout, stderr); err != nil {
 		return err
+	}
+	if verb == "compare" {
+		if longest > 0 {
+			most(inputs, labels(inputs), longest, stdout)
+		}
+		return nil
 	}
 	fmt.Fprintln(stdout)
 	err = headline(ctx, inputs[0], filter, stdout)
