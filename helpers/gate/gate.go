@@ -117,6 +117,23 @@ func Compare(old, new string, o Options) (*Report, error) {
 	return g.judge(oldSide, newSide)
 }
 
+// CompareFiles is Compare for files that are known. The names are for the
+// report, and should be arguments with which Compare finds the same files.
+func CompareFiles(oldName string, old []string, newName string, new []string, o Options) (*Report, error) {
+	g, err := o.gate()
+	if err != nil {
+		return nil, err
+	}
+	oldSide, newSide := newSide("old", oldName), newSide("new", newName)
+	for _, path := range old {
+		g.loadFile(oldSide, path)
+	}
+	for _, path := range new {
+		g.loadFile(newSide, path)
+	}
+	return g.judge(oldSide, newSide)
+}
+
 // A gate is Options made ready.
 type gate struct {
 	Options
@@ -127,7 +144,7 @@ type gate struct {
 func (o Options) gate() (*gate, error) {
 	o.SampleKey = cmp.Or(o.SampleKey, "sample")
 	o.Filter = cmp.Or(o.Filter, "*")
-	o.Alpha = cmp.Or(o.Alpha, 0.05)
+	o.Alpha = cmp.Or(o.Alpha, DefaultAlpha)
 	var ps problems
 	if err := checkAlpha(o.Alpha); err != nil {
 		ps.add("alpha %v: %v", o.Alpha, err)
@@ -155,6 +172,10 @@ func (o Options) gate() (*gate, error) {
 	}
 	return &gate{Options: o, rules: rules, loader: &loader{filter: filter, sampleKey: o.SampleKey, allow: allow}}, nil
 }
+
+// DefaultAlpha is the probability of a false alarm in the whole family where
+// none is asked for.
+const DefaultAlpha = 0.05
 
 func checkAlpha(alpha float64) error {
 	if !(alpha > 0 && alpha < 0.5) {

@@ -52,8 +52,6 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -107,13 +105,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if len(operands) != 2 {
 		return bad("want two operands, OLD and NEW, have %d (go tool gate -h for help)", len(operands))
 	}
-	write, ok := map[string]func(*gate.Report, io.Writer) error{
-		"text":     (*gate.Report).WriteText,
-		"markdown": (*gate.Report).WriteMarkdown,
-		"json":     (*gate.Report).WriteJSON,
-	}[*format]
-	if !ok {
-		return bad("-format %s: want text, markdown or json", *format)
+	if err := gate.CheckFormat(*format); err != nil {
+		return bad("%v", err)
 	}
 
 	report, err := gate.Compare(operands[0], operands[1], o)
@@ -121,43 +114,19 @@ func run(args []string, stdout, stderr io.Writer) int {
 		for _, line := range strings.Split(err.Error(), "\n") {
 			fmt.Fprintf(stderr, "gate: %s\n", line)
 		}
-		if err := writeProblems(stdout, *format, err); err != nil {
+		exit := gate.Unreadable.ExitCode()
+		if err := gate.WriteProblems(stdout, *format, gate.Unreadable, exit, err); err != nil {
 			return bad("%v", err)
 		}
-		return gate.Unreadable.ExitCode()
+		return exit
 	}
 	if *explain != "" {
 		err = report.Explain(stdout, *explain)
 	} else {
-		err = write(report, stdout)
+		err = report.Write(stdout, *format)
 	}
 	if err != nil {
 		return bad("%v", err)
 	}
 	return report.Outcome.ExitCode()
-}
-
-// writeProblems makes bad input a document too, where a document was asked
-// for: a comment on a pull request must not be missing just then.
-func writeProblems(w io.Writer, format string, err error) error {
-	problems := []string{err.Error()}
-	var ie *gate.InputError
-	if errors.As(err, &ie) {
-		problems = ie.Problems
-	}
-	switch format {
-	case "json":
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		return e.Encode(struct {
-			Outcome  gate.Outcome `json:"outcome"`
-			Exit     int          `json:"exit"`
-			Problems []string     `json:"problems"`
-		}{gate.Unreadable, gate.Unreadable.ExitCode(), problems})
-	case "markdown":
-		_, err := fmt.Fprintf(w, "### Benchmarks: %s\n\nNo verdict can be drawn:\n\n```\n%s\n```\n", gate.Unreadable, strings.Join(problems, "\n"))
-		return err
-	}
-	return nil
 }
