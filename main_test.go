@@ -43,9 +43,14 @@ func describe() error {
 	if err != nil {
 		return err
 	}
+	id, err := harness(sources)
+	if err != nil {
+		return err
+	}
 	for _, line := range config {
 		fmt.Println(line)
 	}
+	fmt.Println("harness: " + id)
 	for _, unit := range measure.Units() {
 		fmt.Println(unit)
 	}

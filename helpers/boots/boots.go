@@ -311,7 +311,8 @@ func (s *Set) make1(ctx context.Context, b Boot) (first time.Duration, rss int64
 	if err != nil {
 		return 0, 0, err
 	}
-	return first, rss, results.Write(b.File(), text)
+	how := fmt.Sprintf("benchtime: %s\ncount: %d\n", s.Benchtime, s.Count)
+	return first, rss, results.Write(b.File(), append([]byte(how), text...))
 }
 
 // runGuest runs go tool guest and returns all that it printed: the program's

@@ -30,6 +30,9 @@ import (
 var comparableKeys = []string{
 	"clock", "accelerator", "qemu", "cpu-model", "gomaxprocs", "sandbox",
 	"goos", "goarch", "cpu", "cpus", "cpu-quota", "cross", "smt", "governor", "virt",
+	// How it was measured: which harness, and with go tool kernels and arms the
+	// number of operations in a loop and of lines in a boot.
+	"harness", "benchtime", "count",
 }
 
 // sideKeys may differ between old and new, being what is compared, but within

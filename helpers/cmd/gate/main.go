@@ -44,7 +44,7 @@
 // A benchmark or unit that is in OLD and not in NEW, or not in every sample;
 // results that differ in a key on which figures depend (clock, accelerator,
 // qemu, cpu-model, gomaxprocs, sandbox, goos, goarch, cpu, cpus, cpu-quota,
-// cross, smt, governor, virt); samples of one side that differ in their kernel
+// cross, smt, governor, virt, harness, benchtime, count); samples of one side that differ in their kernel
 // or Go version; runs that failed; files that are truncated, not text, or given
 // twice; values that are no numbers; times that do not vary; and comparisons of
 // which none can fail. -allow, -allow-missing and -allow-equal say what is
