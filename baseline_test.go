@@ -81,6 +81,19 @@ func BenchmarkPipeThroughput(b *testing.B) {
 	})
 }
 
+// BenchmarkPipeOneWay writes 8 bytes to a pipe that another reads from.
+func BenchmarkPipeOneWay(b *testing.B) {
+	measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way {
+		r, w := mustPipe(p.TB)
+		p.Start()
+		one, got := p.Arena.Word(1), p.Arena.Word(0)
+		return measure.Way{
+			Post:    []sys.Call{sys.PipeWrite(w, one)},
+			Receive: measure.Side{Calls: []sys.Call{sys.PipeRead(r, got)}, Sum: got},
+		}
+	}, true)
+}
+
 // BenchmarkSocketpairCreate makes a pair of unix sockets and closes both.
 func BenchmarkSocketpairCreate(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
@@ -132,6 +145,19 @@ func BenchmarkSocketpairThroughput(b *testing.B) {
 	})
 }
 
+// BenchmarkSocketpairOneWay writes 8 bytes to a socket whose other end is read from.
+func BenchmarkSocketpairOneWay(b *testing.B) {
+	measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way {
+		s := mustSocketpair(p.TB)
+		p.Start()
+		one, got := p.Arena.Word(1), p.Arena.Word(0)
+		return measure.Way{
+			Post:    []sys.Call{sys.SocketWrite(s[0], one)},
+			Receive: measure.Side{Calls: []sys.Call{sys.SocketRead(s[1], got)}, Sum: got},
+		}
+	}, true)
+}
+
 // BenchmarkFutexSelf wakes a futex nobody waits for.
 func BenchmarkFutexSelf(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
@@ -153,6 +179,17 @@ func BenchmarkFutexRoundTrip(b *testing.B) {
 				Calls: []sys.Call{sys.FutexWaitWhile(turn, ours), sys.FutexSet(turn, ours)},
 			}
 	})
+}
+
+// BenchmarkFutexOneWay gives the turn away to one who sleeps until it comes.
+func BenchmarkFutexOneWay(b *testing.B) {
+	measure.OneWay(b, func(p *peer.Pair, turn *uint32) measure.Way {
+		p.Start()
+		return measure.Way{
+			Post:    []sys.Call{sys.FutexSet(turn, measure.TurnSender)},
+			Receive: measure.Side{Calls: []sys.Call{sys.FutexWaitWhile(turn, measure.TurnReceiver)}},
+		}
+	}, false)
 }
 
 // BenchmarkHarness is what the harness itself adds to an eventfd's write and
@@ -177,6 +214,13 @@ func BenchmarkHarness(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkHarnessStamp is what the stamp before each event of a OneWay costs.
+func BenchmarkHarnessStamp(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		return measure.Side{Calls: []sys.Call{sys.Stamp(p.Arena.Words(1024))}}
+	})
 }
 
 func mustPipe(tb testing.TB) (r, w int) {

@@ -127,6 +127,23 @@ func BenchmarkEpollThroughput(b *testing.B) {
 	}
 }
 
+// BenchmarkEpollOneWay is EventfdOneWay with the receiver waiting in epoll.
+func BenchmarkEpollOneWay(b *testing.B) {
+	measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way {
+		fd := mustEventfd(p.TB, unix.EFD_SEMAPHORE)
+		epfd := mustEpoll(p.TB, fd)
+		p.Start()
+		one, got := p.Arena.Word(1), p.Arena.Word(0)
+		return measure.Way{
+			Post: []sys.Call{sys.EventfdWrite(fd, one)},
+			Receive: measure.Side{
+				Calls: []sys.Call{sys.EpollWait(epfd, sys.EpollEvents(p.Arena, 4), -1, 1), sys.EventfdRead(fd, got)},
+				Sum:   got,
+			},
+		}
+	}, true)
+}
+
 // mustEpoll makes an epoll that waits for all of fds to become readable.
 func mustEpoll(tb testing.TB, fds ...int) int {
 	tb.Helper()

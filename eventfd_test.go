@@ -440,6 +440,19 @@ func BenchmarkEventfdThroughput(b *testing.B) {
 	}
 }
 
+// BenchmarkEventfdOneWay writes to an eventfd that another waits for.
+func BenchmarkEventfdOneWay(b *testing.B) {
+	measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way {
+		fd := mustEventfd(p.TB, unix.EFD_SEMAPHORE)
+		p.Start()
+		one, got := p.Arena.Word(1), p.Arena.Word(0)
+		return measure.Way{
+			Post:    []sys.Call{sys.EventfdWrite(fd, one)},
+			Receive: measure.Side{Calls: []sys.Call{sys.EventfdRead(fd, got)}, Sum: got},
+		}
+	}, true)
+}
+
 // eventfdModes are the flags that decide what a read takes.
 var eventfdModes = map[string]int{"semaphore": unix.EFD_SEMAPHORE, "counter": 0}
 

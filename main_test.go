@@ -35,6 +35,9 @@ func describe() error {
 	if flag.Lookup("test.bench").Value.String() == "" || listing {
 		return nil
 	}
+	if err := measure.OpenHistograms(); err != nil {
+		return err
+	}
 	system, err := machine.Here()
 	if err != nil {
 		return err

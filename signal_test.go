@@ -232,6 +232,19 @@ func BenchmarkSignalRoundTrip(b *testing.B) {
 	})
 }
 
+// BenchmarkSignalOneWay sends a signal to a thread that waits for it. On a schedule
+// only real-time signals: others merge, and a handler may run more than once for one wait.
+func BenchmarkSignalOneWay(b *testing.B) {
+	eachSignal(b, func(b *testing.B, c class, via string) {
+		measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way {
+			w := measure.Way{Receive: c.receive(p.Party, via, c.ping)}
+			p.Start()
+			w.Post = []sys.Call{c.post(p.Arena, unix.Getpid(), p.TID, c.ping)}
+			return w
+		}, c.queued && via != "handler")
+	})
+}
+
 // BenchmarkSignalThroughput is the source's stream of signals, with an end that
 // is reached: a mark follows the last one. Standard signals merge while pending:
 // delivered/op says how many of those sent were seen. Real-time signals queue until

@@ -46,6 +46,33 @@ func BenchmarkTimerfdSelf(b *testing.B) {
 	})
 }
 
+// BenchmarkTimerfdExpire sets a timer to a nanosecond from now and waits for it.
+func BenchmarkTimerfdExpire(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		fd := mustTimerfd(p.TB)
+		soon := sys.Place(p.Arena, unix.ItimerSpec{Value: unix.Timespec{Nsec: 1}})
+		got := p.Arena.Word(0)
+		return measure.Side{Calls: []sys.Call{sys.TimerfdSettime(fd, 0, soon), sys.TimerfdRead(fd, got)}, Sum: got}
+	})
+}
+
+// BenchmarkTimerfdLateness reads a periodic timer, which says how many periods a
+// read comes for.
+func BenchmarkTimerfdLateness(b *testing.B) {
+	measure.Lateness(b, periods, func(p *peer.Party, period time.Duration) measure.Timer {
+		fd := mustTimerfd(p.TB)
+		got := p.Arena.Word(0)
+		return measure.Timer{
+			Wait: []sys.Call{sys.TimerfdRead(fd, got)},
+			Start: func(first unix.Timespec) error {
+				spec := unix.ItimerSpec{Value: first, Interval: unix.NsecToTimespec(int64(period))}
+				return unix.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME, &spec, nil)
+			},
+			Taken: func() uint64 { return *got },
+		}
+	})
+}
+
 // mustTimerfd makes a monotonic timer that is not armed.
 func mustTimerfd(tb testing.TB) int {
 	tb.Helper()

@@ -15,7 +15,7 @@ import (
 // doubling.
 type Histogram struct {
 	counts   [buckets]uint64
-	n        uint64
+	n, sum   uint64
 	min, max uint64
 }
 
@@ -33,6 +33,7 @@ func (h *Histogram) Record(v uint64) {
 	}
 	h.max = max(h.max, v)
 	h.n++
+	h.sum += v
 	h.counts[index(v)]++
 }
 
@@ -54,11 +55,26 @@ func bounds(i int) (lowest, highest uint64) {
 	return lowest, lowest + 1<<shift - 1
 }
 
+// middle returns the value that stands for those in bucket i: never outside
+// what was recorded.
+func (h *Histogram) middle(i int) uint64 {
+	lowest, highest := bounds(i)
+	return min(max(lowest+(highest-lowest)/2, h.min), h.max)
+}
+
 // Count returns how many values were recorded.
 func (h *Histogram) Count() uint64 { return h.n }
 
 // Max returns the largest value recorded, exactly; 0 if there was none.
 func (h *Histogram) Max() uint64 { return h.max }
+
+// Mean returns the mean of the values, exactly; 0 if there was none.
+func (h *Histogram) Mean() float64 {
+	if h.n == 0 {
+		return 0
+	}
+	return float64(h.sum) / float64(h.n)
+}
 
 // Percentile returns the value that p percent of the values do not exceed:
 // the middle of its bucket, never outside what was recorded; 0 if there was none.
@@ -71,8 +87,7 @@ func (h *Histogram) Percentile(p float64) uint64 {
 	var seen uint64
 	for i, c := range h.counts {
 		if seen += c; seen >= rank {
-			lowest, highest := bounds(i)
-			return min(max(lowest+(highest-lowest)/2, h.min), h.max)
+			return h.middle(i)
 		}
 	}
 	return h.max

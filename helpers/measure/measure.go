@@ -7,8 +7,11 @@
 //   - [Self]: one thread posts and consumes.
 //   - [RoundTrip]: ping and pong between this thread and a peer.
 //   - [Throughput]: a one-way stream from a peer to this thread.
+//   - [OneWay]: one event on its way to a thread that sleeps, or posted on a schedule.
+//   - [Lateness]: how late a timer wakes this thread.
 //
-// On a wall clock the figure is testing's own ns/op. Where instructions are
+// On a wall clock the figure is testing's own ns/op, but of the last two, whose
+// ns/op is the mean latency. Where instructions are
 // counted (EVENTBENCH_CLOCK=instrs) no figure is in ns: each operation is read by
 // itself, instrs/op is the commonest count, modal-share the share of operations
 // that had just that count, and mean-instrs/op the mean over all. The loop begins just after
@@ -264,6 +267,7 @@ func timed(b *testing.B, run runner, percentiles bool) {
 	b.Helper()
 	if Counted() {
 		var c counter
+		began := time.Now()
 		b.ResetTimer()
 		if err := quiet(); err != nil {
 			b.Fatal(err)
@@ -271,7 +275,10 @@ func timed(b *testing.B, run runner, percentiles bool) {
 		err := run(b.N, c.record)
 		b.StopTimer()
 		peer.SkipOrFatal(b, err)
-		c.report(b, percentiles)
+		c.report(b)
+		if percentiles {
+			reportLatencies(b, began, &c.h, 1, "instrs")
+		}
 		return
 	}
 	if !percentiles {
@@ -279,16 +286,23 @@ func timed(b *testing.B, run runner, percentiles bool) {
 		return
 	}
 	var h latency.Histogram
-	ticks := sys.Ticks()
-	start := time.Now()
+	began, start := time.Now(), readClocks()
 	b.ResetTimer()
 	err := run(b.N, func(stamps []uint64) { recordAll(&h, stamps) })
 	b.StopTimer()
-	perTick := float64(time.Since(start)) / float64(sys.Ticks()-ticks)
+	perTick := start.perTick(readClocks())
 	peer.SkipOrFatal(b, err)
+	reportLatencies(b, began, &h, perTick, "ns")
+}
+
+// reportLatencies reports percentiles of h, recorded since began, a unit of which is
+// scale of the given one, and keeps h itself where -histograms asks for it.
+func reportLatencies(b *testing.B, began time.Time, h *latency.Histogram, scale float64, unit string) {
+	b.Helper()
 	for _, p := range latencies {
-		b.ReportMetric(float64(p.of(&h))*perTick, p.name+"-latency-ns")
+		b.ReportMetric(float64(p.of(h))*scale, p.name+"-latency-"+unit)
 	}
+	keep(b, began, h, scale, unit)
 }
 
 // trial reports whether this is testing's first run of a benchmark, of one
@@ -296,6 +310,7 @@ func timed(b *testing.B, run runner, percentiles bool) {
 // that warms things up; where instructions are counted it is left out, for a
 // guest is slow.
 func trial(b *testing.B) bool {
+	forgetFailed(b)
 	return Counted() && b.N == 1 && flag.Lookup("test.benchtime").Value.String() != "1x"
 }
 
@@ -318,22 +333,21 @@ func once(b *testing.B, run runner) {
 // A counter counts how often each number of instructions occurred.
 type counter struct {
 	counts map[uint64]int
-	n      int
-	sum    uint64
 	h      latency.Histogram
 }
 
 func (c *counter) record(stamps []uint64) {
+	for i := 1; i < len(stamps); i++ {
+		c.add(stamps[i] - stamps[i-1])
+	}
+}
+
+func (c *counter) add(d uint64) {
 	if c.counts == nil {
 		c.counts = make(map[uint64]int)
 	}
-	for i := 1; i < len(stamps); i++ {
-		d := stamps[i] - stamps[i-1]
-		c.counts[d]++
-		c.n++
-		c.sum += d
-		c.h.Record(d)
-	}
+	c.counts[d]++
+	c.h.Record(d)
 }
 
 // mode returns the commonest count and how often it occurred; of several that are about as
@@ -352,17 +366,12 @@ func (c *counter) mode() (count uint64, times int) {
 	return count, times
 }
 
-func (c *counter) report(b *testing.B, percentiles bool) {
+func (c *counter) report(b *testing.B) {
 	count, times := c.mode()
 	b.ReportMetric(0, "ns/op") // testing leaves a zero out
 	b.ReportMetric(float64(count), "instrs/op")
-	b.ReportMetric(float64(c.sum)/float64(c.n), "mean-instrs/op")
-	b.ReportMetric(float64(times)/float64(c.n), "modal-share")
-	if percentiles {
-		for _, p := range latencies {
-			b.ReportMetric(float64(p.of(&c.h)), p.name+"-latency-instrs")
-		}
-	}
+	b.ReportMetric(c.h.Mean(), "mean-instrs/op")
+	b.ReportMetric(float64(times)/float64(c.h.Count()), "modal-share")
 }
 
 var latencies = []struct {
@@ -383,6 +392,8 @@ func Units() []string {
 		"Unit modal-share better=higher",
 		"Unit delivered/op better=higher",
 		"Unit sent/op better=higher",
+		"Unit asleep/op better=higher",
+		"Unit missed/op better=lower",
 	}
 	for _, p := range latencies {
 		lines = append(lines,

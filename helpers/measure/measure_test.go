@@ -4,6 +4,7 @@ package measure
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -19,6 +20,10 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if err := OpenHistograms(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
 	os.Exit(leak.Check(m.Run))
 }
 
@@ -62,6 +67,23 @@ func TestAccountMustBalance(t *testing.T) {
 			})
 		}
 	}
+	way := func(bench func(*testing.B, peer.Placement, func(*peer.Pair, *uint32) Way), value uint64) func(*testing.B) {
+		return func(b *testing.B) {
+			place := peer.Placement{Kind: peer.Process, Here: peer.AnyCPU, There: peer.AnyCPU}
+			bench(b, place, func(p *peer.Pair, _ *uint32) Way {
+				fd := mustEventfd(p.TB)
+				p.Start()
+				v, got := p.Arena.Word(value), p.Arena.Word(0)
+				return Way{
+					Post:    []sys.Call{sys.EventfdWrite(fd, v)},
+					Receive: Side{Calls: []sys.Call{sys.EventfdRead(fd, got)}, Sum: got},
+				}
+			})
+		}
+	}
+	check("an event that arrives", true, way(oneWayAsleep, 1))
+	check("an event that doubles", false, way(oneWayAsleep, 2))
+	check("a scheduled event that doubles", false, way(oneWayPaced, 2))
 	check("a stream that arrives", true, stream(1))
 	check("a stream that doubles", false, stream(2))
 }

@@ -83,10 +83,7 @@ func (p *Pair) Start() {
 	} else {
 		p.peer, err = sys.NewThread(p.Arena, ready)
 	}
-	if errors.Is(err, unix.EAGAIN) {
-		err = fmt.Errorf("%w: %w: raise RLIMIT_NPROC (ulimit -u) or pids.max", err, errLimit)
-	}
-	SkipOrFatal(p.TB, err)
+	SkipOrFatal(p.TB, limited(err))
 	p.PeerTID, p.PeerPID = p.peer.TID, unix.Getpid()
 	if p.Kind == Process {
 		p.PeerPID = p.peer.TID
@@ -102,6 +99,14 @@ func (p *Pair) Start() {
 	if _, err := pin(p.PeerTID, p.place.There); err != nil {
 		p.TB.Fatal(err)
 	}
+}
+
+// limited names the limit that a clone(2) met, if that is what err says.
+func limited(err error) error {
+	if errors.Is(err, unix.EAGAIN) {
+		return fmt.Errorf("%w: %w: raise RLIMIT_NPROC (ulimit -u) or pids.max", err, errLimit)
+	}
+	return err
 }
 
 // Last has the peer make calls once, after its loop.

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -121,6 +122,10 @@ func mask(set sys.Sigset) (undo func() error, err error) {
 		return err
 	}, err
 }
+
+// Interrupts returns how often the deadline's timer has interrupted this thread. A wait
+// for a length of time begins again when it is.
+func (p *Party) Interrupts() uint64 { return atomic.LoadUint64(p.interrupts) }
 
 // AllBut returns a mask for a measured thread: it blocks every signal but
 // sigs and those by which the thread can be interrupted.

@@ -4,7 +4,9 @@ package peer
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -124,6 +126,24 @@ func TestPeerStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkError(t, p.Run(6, nil), "nothing came for", "this side waited in read(eventfd)", "peer process "+strconv.Itoa(p.PeerPID)+" was in")
+}
+
+// A load is at work when Load returns, and it is noticed if it did not last.
+func TestLoad(t *testing.T) {
+	p := NewParty(t, AnyCPU)
+	working := p.Load(0)
+	if err := working(); err != nil {
+		t.Error(err)
+	}
+	pid := childNamed(t, "eventbench-load")
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	for start := time.Now(); err == nil && time.Since(start) < 5*time.Second; time.Sleep(time.Millisecond) {
+		err = working()
+	}
+	checkError(t, err, "the load, peer process "+strconv.Itoa(pid)+" (killed by SIGKILL), ended before")
 }
 
 // A peer that waits for what never comes is ended with the test, thread or process.
@@ -266,6 +286,28 @@ func checkError(t *testing.T, err error, want ...string) {
 			t.Errorf("error %q does not say %q", err, w)
 		}
 	}
+}
+
+// childNamed returns the process id of this process's child of that name.
+func childNamed(t *testing.T, name string) int {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range stats {
+		var pid, ppid int
+		var state string
+		stat, _ := os.ReadFile(path) // the process may be gone
+		before, after, _ := strings.Cut(string(stat), " ("+name+") ")
+		if fmt.Sscan(before, &pid); pid != 0 {
+			if fmt.Sscan(after, &state, &ppid); ppid == os.Getpid() {
+				return pid
+			}
+		}
+	}
+	t.Fatalf("no child is called %s", name)
+	return 0
 }
 
 func shorten(t *testing.T, d time.Duration) {

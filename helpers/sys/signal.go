@@ -35,6 +35,10 @@ type Siginfo struct {
 	_                  [96]byte
 }
 
+// Overrun returns, of a POSIX timer's signal, how many more expiries it stands for:
+// si_overrun, which lies where other signals have the sender's user id.
+func (i *Siginfo) Overrun() int32 { return i.UID }
+
 // SIQueue is the si_code of a queued signal (SI_QUEUE, asm-generic/siginfo.h).
 const SIQueue = -1
 
