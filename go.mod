@@ -24,6 +24,7 @@ tool (
 	eventbench/helpers/cmd/gate
 	eventbench/helpers/cmd/guest
 	eventbench/helpers/cmd/gvisor
+	eventbench/helpers/cmd/kbuild
 	eventbench/helpers/cmd/kernels
 	eventbench/helpers/cmd/report
 	eventbench/helpers/cmd/rounds

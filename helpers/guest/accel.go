@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"eventbench/helpers/cache"
+	"eventbench/helpers/process"
 	"fmt"
 	"os"
 	"os/exec"
@@ -52,7 +54,7 @@ func CheckAccel(accel, clock string) error {
 // open: KVM and the wall clock where KVM works, counted instructions
 // elsewhere. If KVM would have been taken but cannot be, it says so the first
 // time.
-func ChooseAccel(ctx context.Context, q *QEMU, c *Cache, accel, clock string, say progress) (Accel, Clock, error) {
+func ChooseAccel(ctx context.Context, q *QEMU, c *cache.Dir, accel, clock string, say progress) (Accel, Clock, error) {
 	if err := CheckAccel(accel, clock); err != nil {
 		return "", "", err
 	}
@@ -83,7 +85,7 @@ const probeTimeout = 5 * time.Second
 // this QEMU found since the host's last boot is believed unless asked is set,
 // when the user wants KVM and nothing else. What is found for the first time
 // is also said.
-func kvmUsable(ctx context.Context, q *QEMU, c *Cache, asked bool, say progress) error {
+func kvmUsable(ctx context.Context, q *QEMU, c *cache.Dir, asked bool, say progress) error {
 	found := kvmFinding{QEMU: fileIdentity(q.Path), Boot: bootID()}
 	old, known := recallKVM(c)
 	known = known && old.QEMU == found.QEMU && old.Boot == found.Boot
@@ -146,15 +148,15 @@ func probe(ctx context.Context, q *QEMU, accel Accel, cpu string) error {
 		"-device", fmt.Sprintf("isa-debug-exit,iobase=%#x,iosize=1", probePort),
 		"-kernel", kernel.path(),
 	}
-	out := &tail{}
+	out := &process.Tail{}
 	p, err := startQEMU(q, args, cmd.files, out)
 	if err != nil {
 		return err
 	}
 	select {
-	case <-p.done:
+	case <-p.Done:
 	case <-ctx.Done():
-		p.kill()
+		p.Kill()
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return fmt.Errorf("a guest of a few instructions did not end within %v", probeTimeout)
 		}
@@ -162,14 +164,14 @@ func probe(ctx context.Context, q *QEMU, accel Accel, cpu string) error {
 	}
 	var exit *exec.ExitError
 	// isa-debug-exit makes of a byte the status byte<<1|1.
-	if errors.As(p.err, &exit) && exit.ExitCode() == probeByte<<1|1 {
+	if errors.As(p.Err, &exit) && exit.ExitCode() == probeByte<<1|1 {
 		return nil
 	}
 	why := "QEMU ended early"
-	if p.err != nil {
-		why = p.err.Error()
+	if p.Err != nil {
+		why = p.Err.Error()
 	}
-	if lines := out.lines(1); len(lines) > 0 {
+	if lines := out.Lines(1); len(lines) > 0 {
 		why += ": " + lines[0]
 	}
 	return errors.New(why)
@@ -219,17 +221,17 @@ const kvmFile = "kvm.json"
 
 // recallKVM and rememberKVM do without a cache that cannot be used: it only
 // spares the next start a few seconds.
-func recallKVM(c *Cache) (f kvmFinding, ok bool) {
-	data, err := os.ReadFile(c.path(kvmFile))
+func recallKVM(c *cache.Dir) (f kvmFinding, ok bool) {
+	data, err := os.ReadFile(c.Path(kvmFile))
 	if err != nil {
 		return f, false
 	}
 	return f, json.Unmarshal(data, &f) == nil
 }
 
-func rememberKVM(c *Cache, f kvmFinding) {
+func rememberKVM(c *cache.Dir, f kvmFinding) {
 	if data, err := json.MarshalIndent(f, "", "\t"); err == nil {
-		c.writeFile(kvmFile, append(data, '\n'))
+		c.WriteFile(kvmFile, append(data, '\n'))
 	}
 }
 

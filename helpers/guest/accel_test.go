@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"eventbench/helpers/cache"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,7 +10,7 @@ import (
 
 func TestChooseAccel(t *testing.T) {
 	q := &QEMU{Path: "/does/not/exist"}
-	c := &Cache{dir: t.TempDir()}
+	c := cache.At(t.TempDir())
 	check := func(accel, clock string, wantAccel Accel, wantClock Clock, wantErr string) {
 		t.Helper()
 		a, cl, err := ChooseAccel(t.Context(), q, c, accel, clock, t.Logf)
@@ -41,7 +42,7 @@ func TestKVMIsRemembered(t *testing.T) {
 	if err := os.Chmod(q.Path, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	c := &Cache{dir: filepath.Join(dir, "cache")}
+	c := cache.At(filepath.Join(dir, "cache"))
 	said := 0
 	try := func(accel string) error {
 		_, _, err := ChooseAccel(t.Context(), q, c, accel, "auto", func(string, ...any) { said++ })

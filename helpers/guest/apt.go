@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"eventbench/helpers/cache"
+	"eventbench/helpers/process"
 	"fmt"
 	"io"
 	"net/url"
@@ -36,8 +38,9 @@ const (
 	aptDirectory  = "/etc/apt"
 )
 
-// An aptPackage is a kernel image that can be had.
+// An aptPackage is a kernel image, or the source of kernels, that can be had.
 type aptPackage struct {
+	Source  bool   `json:",omitempty"`
 	Series  string // such as "6.12"
 	Name    string
 	Version string // Debian's
@@ -56,25 +59,25 @@ type aptIndex struct {
 }
 
 const (
-	indexFile = "index.json"
+	indexFile = "packages.json"
 	indexLife = 24 * time.Hour
 )
 
-// newest returns the newest package of a series.
-func (x *aptIndex) newest(series string) (aptPackage, bool) {
+// newest returns the newest image of a series, or its newest source.
+func (x *aptIndex) newest(series string, source bool) (aptPackage, bool) {
 	for _, p := range x.Packages {
-		if p.Series == series {
+		if p.Series == series && p.Source == source {
 			return p, true
 		}
 	}
 	return aptPackage{}, false
 }
 
-// series are the series that can be had, the newest first.
-func (x *aptIndex) series() []string {
+// series are the series whose images, or sources, can be had, the newest first.
+func (x *aptIndex) series(source bool) []string {
 	var all []string
 	for _, p := range x.Packages {
-		if !slices.Contains(all, p.Series) {
+		if p.Source == source && !slices.Contains(all, p.Series) {
 			all = append(all, p.Series)
 		}
 	}
@@ -91,25 +94,25 @@ func (x *aptIndex) fresh(life time.Duration) bool {
 }
 
 // readIndex returns the cached index, however old.
-func readIndex(c *Cache) (*aptIndex, error) {
-	data, err := os.ReadFile(c.path(indexFile))
+func readIndex(c *cache.Dir) (*aptIndex, error) {
+	data, err := os.ReadFile(c.Path(indexFile))
 	if err != nil {
 		return nil, err
 	}
 	x := &aptIndex{}
 	if err := json.Unmarshal(data, x); err != nil {
-		return nil, fmt.Errorf("%s: %w", c.path(indexFile), err)
+		return nil, fmt.Errorf("%s: %w", c.Path(indexFile), err)
 	}
 	return x, nil
 }
 
 // freshIndex returns an index that is not older than life, a cached one if
 // there is one. The caller holds the cache's lock.
-func freshIndex(ctx context.Context, c *Cache, mirror string, life time.Duration, say progress) (*aptIndex, error) {
+func freshIndex(ctx context.Context, c *cache.Dir, mirror string, life time.Duration, say progress) (*aptIndex, error) {
 	if x, err := readIndex(c); err == nil && x.fresh(life) {
 		return x, nil
 	}
-	work, remove, err := c.workDir()
+	work, remove, err := c.WorkDir()
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +130,7 @@ func freshIndex(ctx context.Context, c *Cache, mirror string, life time.Duration
 	if err != nil {
 		return nil, err
 	}
-	return x, c.writeFile(indexFile, append(data, '\n'))
+	return x, c.WriteFile(indexFile, append(data, '\n'))
 }
 
 // download fetches a package into dir, which is in the cache's work directory,
@@ -222,9 +225,9 @@ APT::Sandbox::User "root";
 // first few things.
 func (a *apt) run(ctx context.Context, name string, args ...string) (out []byte, complaints []string, err error) {
 	var stdout bytes.Buffer
-	says := &tail{}
+	says := &process.Tail{}
 	err = runTool(ctx, &stdout, says, name, append([]string{"-c", a.config}, args...)...)
-	complaints = aptComplaints(says.lines(1000))
+	complaints = aptComplaints(says.Lines(1000))
 	if err != nil && ctx.Err() == nil && len(complaints) > 0 {
 		err = fmt.Errorf("apt: %s", strings.Join(complaints, "; "))
 	}
@@ -291,7 +294,10 @@ func (a *apt) index(ctx context.Context) (*aptIndex, error) {
 // Debian's cloud kernels are the ones built for virtual machines. The image is
 // in linux-image, or since 6.19 in linux-binary, when linux-image only
 // depends on it. Names without a full version are such packages too.
+// The whole source, Debian's changes included, is in linux-source, which is
+// not one for each architecture.
 var (
+	sourcePackage = regexp.MustCompile(`^linux-source-([0-9]+\.[0-9]+)$`)
 	imagePackage  = regexp.MustCompile(`^linux-(image|binary)-[0-9][^-]*(-[^-]+)?-cloud-amd64$`)
 	kernelVersion = regexp.MustCompile(`^([0-9]+\.[0-9]+)[.~-]`)
 )
@@ -299,7 +305,8 @@ var (
 // minImageSize tells an image from a package that only depends on one.
 const minImageSize = 4 << 20
 
-// parsePackages reads a Packages file, see deb822(5), for kernel images.
+// parsePackages reads a Packages file, see deb822(5), for kernel images and
+// sources.
 func parsePackages(r io.Reader, suite, repo string) ([]aptPackage, error) {
 	var found []aptPackage
 	var p aptPackage
@@ -308,6 +315,10 @@ func parsePackages(r io.Reader, suite, repo string) ([]aptPackage, error) {
 		series := kernelVersion.FindStringSubmatch(p.Version)
 		if arch == "amd64" && series != nil && p.Size >= minImageSize && p.SHA256 != "" && imagePackage.MatchString(p.Name) {
 			p.Series, p.Suite = series[1], suite
+			found = append(found, p)
+		}
+		if source := sourcePackage.FindStringSubmatch(p.Name); arch == "all" && source != nil && p.SHA256 != "" {
+			p.Source, p.Series, p.Suite = true, source[1], suite
 			found = append(found, p)
 		}
 		p, arch = aptPackage{}, ""

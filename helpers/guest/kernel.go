@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"eventbench/helpers/cache"
+	"eventbench/helpers/process"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +17,9 @@ import (
 	"strconv"
 	"strings"
 )
+
+// CacheName is the directory of the user's cache that kernels are kept in.
+const CacheName = "guest"
 
 // A Kernel is an image that a machine can boot.
 type Kernel struct {
@@ -40,7 +45,7 @@ var seriesPattern = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
 // A cached kernel of the series is taken as it is, unless update asks for the
 // newest there is now. An empty mirror means the mirror of the system's apt
 // sources.
-func FindKernel(ctx context.Context, c *Cache, arg, mirror string, update bool, say progress) (*Kernel, error) {
+func FindKernel(ctx context.Context, c *cache.Dir, arg, mirror string, update bool, say progress) (*Kernel, error) {
 	switch {
 	case arg == "":
 		return nil, errors.New("no kernel given: -kernel wants a vmlinuz, a .deb or a series such as 6.12 (-list shows which there are)")
@@ -90,7 +95,7 @@ func imageInPackage(ctx context.Context, file string) ([]byte, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	r, w := io.Pipe()
-	says := &tail{}
+	says := &process.Tail{}
 	ended := make(chan error, 1)
 	go func() {
 		err := runTool(ctx, w, says, dpkg, "--fsys-tarfile", file)
@@ -100,8 +105,8 @@ func imageInPackage(ctx context.Context, file string) ([]byte, error) {
 	image, err := imageInTar(r)
 	stop()
 	r.CloseWithError(context.Canceled)
-	if e := <-ended; err != nil && len(says.lines(1)) > 0 {
-		return nil, fmt.Errorf("%w: %s", e, strings.Join(says.lines(2), "; "))
+	if e := <-ended; err != nil && len(says.Lines(1)) > 0 {
+		return nil, fmt.Errorf("%w: %s", e, strings.Join(says.Lines(2), "; "))
 	}
 	return image, err
 }

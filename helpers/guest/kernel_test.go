@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"eventbench/helpers/cache"
 	"io"
 	"os"
 	"os/exec"
@@ -46,7 +47,7 @@ func TestParseKernel(t *testing.T) {
 
 func TestFindKernelFile(t *testing.T) {
 	dir := t.TempDir()
-	c := &Cache{dir: filepath.Join(dir, "cache")}
+	c := cache.At(filepath.Join(dir, "cache"))
 	find := func(arg string) (*Kernel, error) {
 		return FindKernel(context.Background(), c, arg, "", false, t.Logf)
 	}
@@ -58,7 +59,7 @@ func TestFindKernelFile(t *testing.T) {
 	if !strings.HasPrefix(k.Name, "bzImage sha256:") || len(k.Name) != len("bzImage sha256:")+12 {
 		t.Errorf("Name = %q", k.Name)
 	}
-	if _, err := os.Stat(c.dir); err == nil {
+	if _, err := os.Stat(c.Path()); err == nil {
 		t.Error("a file made a cache")
 	}
 
@@ -83,7 +84,7 @@ func TestImageInPackage(t *testing.T) {
 	image := fakeKernel("6.12.9-test")
 	check := func(name string, wantErr string) {
 		t.Helper()
-		k, err := FindKernel(context.Background(), &Cache{dir: dir}, name, "", false, t.Logf)
+		k, err := FindKernel(context.Background(), cache.At(dir), name, "", false, t.Logf)
 		switch {
 		case wantErr == "" && (err != nil || !bytes.Equal(k.image, image)):
 			t.Errorf("%s: %v", name, err)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"eventbench/helpers/process"
 	"fmt"
 	"io"
 	"os"
@@ -165,7 +166,7 @@ func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer)
 	kernel := cmd.inherit(image)
 	cmd.add(m.options()...)
 
-	console := &tail{}
+	console := &process.Tail{}
 	consoleOut := io.Writer(console)
 	if m.Console != nil {
 		consoleOut = io.MultiWriter(console, m.Console)
@@ -188,12 +189,12 @@ func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer)
 	if err != nil {
 		return Status{}, err
 	}
-	qemuSays := &tail{}
+	qemuSays := &process.Tail{}
 	qemu, err := startQEMU(m.QEMU, args, cmd.files, qemuSays)
 	if err != nil {
 		return Status{}, err
 	}
-	defer qemu.kill()
+	defer qemu.Kill()
 	for _, f := range cmd.files { // now QEMU's alone, so that its end is theirs
 		f.Close()
 	}
@@ -216,12 +217,12 @@ func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer)
 		// Whatever the reason, give the last words a moment: QEMU may be on
 		// its way out, after a panic.
 		select {
-		case <-qemu.done:
+		case <-qemu.Done:
 		case <-ctx.Done():
 		case <-time.After(5 * time.Second):
 		}
 	}
-	qemu.kill()
+	qemu.Kill()
 	if r == nil {
 		r = <-reported
 	}
@@ -231,17 +232,17 @@ func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer)
 	if r.err == nil && r.final {
 		return r.status, nil
 	}
-	e := &NoStatusError{Started: r.started, Console: console.lines(consoleLines), Err: r.err}
+	e := &NoStatusError{Started: r.started, Console: console.Lines(consoleLines), Err: r.err}
 	switch {
 	case why != nil:
 		e.Err = why
 	case r.err != nil:
-	case len(qemuSays.lines(1)) > 0:
-		e.Err = fmt.Errorf("QEMU: %s", strings.Join(qemuSays.lines(3), "; "))
-	case qemu.err != nil:
-		e.Err = fmt.Errorf("QEMU: %w", qemu.err)
+	case len(qemuSays.Lines(1)) > 0:
+		e.Err = fmt.Errorf("QEMU: %s", strings.Join(qemuSays.Lines(3), "; "))
+	case qemu.Err != nil:
+		e.Err = fmt.Errorf("QEMU: %w", qemu.Err)
 	default:
-		e.Err = errors.New("it restarted" + panicReason(console.lines(tailSize)))
+		e.Err = errors.New("it restarted" + panicReason(console.Lines(process.TailSize)))
 	}
 	return Status{}, e
 }

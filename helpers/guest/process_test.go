@@ -2,15 +2,12 @@ package guest
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 func TestSpoolNeverWaits(t *testing.T) {
@@ -49,38 +46,6 @@ func TestSpoolFailure(t *testing.T) {
 	}
 	if err := s.Close(); !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("Close = %v, want %v", err, syscall.EPIPE)
-	}
-}
-
-func TestTail(t *testing.T) {
-	var tl tail
-	for range 100 {
-		tl.Write(bytes.Repeat([]byte("x"), 10_000))
-	}
-	tl.Write([]byte("\n\x1b[31mred\x1b[0m\r\n\n\tlast\n"))
-	if got, want := tl.lines(2), []string{"[31mred[0m", "last"}; !slices.Equal(got, want) {
-		t.Errorf("lines = %q, want %q", got, want)
-	}
-	if len(tl.buf) > 2*tailSize {
-		t.Errorf("keeps %d bytes", len(tl.buf))
-	}
-	if got := (&tail{}).lines(5); len(got) != 0 {
-		t.Errorf("of nothing: %q", got)
-	}
-}
-
-func TestRunToolStopped(t *testing.T) {
-	stopped := errors.New("stopped")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	time.AfterFunc(50*time.Millisecond, func() { cancel(stopped) })
-	start := time.Now()
-	// A grandchild holds the output open.
-	err := runTool(ctx, io.Discard, io.Discard, "sh", "-c", "sleep 100 & wait")
-	if !errors.Is(err, stopped) {
-		t.Errorf("got %v, want %v", err, stopped)
-	}
-	if took := time.Since(start); took > 10*time.Second {
-		t.Errorf("took %v", took)
 	}
 }
 

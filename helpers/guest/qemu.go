@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"eventbench/helpers/process"
 	"fmt"
 	"os"
 	"os/exec"
@@ -39,9 +40,9 @@ func FindQEMU(ctx context.Context, path string) (*QEMU, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	says := &tail{}
+	says := &process.Tail{}
 	err = runTool(ctx, says, says, found, "--version")
-	out := strings.Join(says.lines(5), "\n")
+	out := strings.Join(says.Lines(5), "\n")
 	if err != nil {
 		return nil, fmt.Errorf("%s --version: %w: %.200s", found, err, out)
 	}

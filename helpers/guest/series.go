@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"eventbench/helpers/cache"
 	"fmt"
 	"io/fs"
 	"os"
@@ -35,8 +36,8 @@ const (
 )
 
 // cachedKernels returns the cache's kernels, by version, the newest first.
-func cachedKernels(c *Cache) ([]cachedKernel, error) {
-	facts, err := filepath.Glob(c.path(kernelsDir, "*", factsName))
+func cachedKernels(c *cache.Dir) ([]cachedKernel, error) {
+	facts, err := filepath.Glob(c.Path(kernelsDir, "*", factsName))
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +79,7 @@ func (k cachedKernel) load() (*Kernel, error) {
 
 // loadCached loads the newest cached kernel of a series; want narrows that
 // down to one version. It returns nil if there is none that is whole.
-func loadCached(c *Cache, series, want string, say progress) (*Kernel, error) {
+func loadCached(c *cache.Dir, series, want string, say progress) (*Kernel, error) {
 	all, err := cachedKernels(c)
 	if err != nil {
 		return nil, err
@@ -98,17 +99,17 @@ func loadCached(c *Cache, series, want string, say progress) (*Kernel, error) {
 
 // findSeries returns a kernel of the series from the cache, which it gets
 // there first if need be.
-func findSeries(ctx context.Context, c *Cache, series, mirror string, update bool, say progress) (*Kernel, error) {
+func findSeries(ctx context.Context, c *cache.Dir, series, mirror string, update bool, say progress) (*Kernel, error) {
 	if !update {
 		if k, err := loadCached(c, series, "", say); k != nil || err != nil {
 			return k, err
 		}
 	}
-	unlock, err := c.lock(ctx, func() { say("waiting for another process that fills the cache") })
+	lock, err := c.Lock(ctx, func() { say("waiting for another process that fills the cache") })
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	defer lock.Close()
 	if !update { // that process may have got it
 		if k, err := loadCached(c, series, "", say); k != nil || err != nil {
 			return k, err
@@ -123,16 +124,16 @@ func findSeries(ctx context.Context, c *Cache, series, mirror string, update boo
 	if err != nil {
 		return nil, fmt.Errorf("kernel %s: %w", series, err)
 	}
-	p, ok := x.newest(series)
+	p, ok := x.newest(series, false)
 	if !ok && time.Since(x.Made) > time.Minute {
 		// It may be newer than the index.
 		if x, err = freshIndex(ctx, c, mirror, 0, say); err != nil {
 			return nil, fmt.Errorf("kernel %s: %w", series, err)
 		}
-		p, ok = x.newest(series)
+		p, ok = x.newest(series, false)
 	}
 	if !ok {
-		err := fmt.Errorf("no cloud kernel of Debian's is of series %s; there are %s", series, strings.Join(x.series(), ", "))
+		err := fmt.Errorf("no cloud kernel of Debian's is of series %s; there are %s", series, strings.Join(x.series(false), ", "))
 		if len(x.Troubles) > 0 {
 			err = fmt.Errorf("%w (not all lists could be read: %s)", err, strings.Join(x.Troubles, "; "))
 		}
@@ -145,7 +146,7 @@ func findSeries(ctx context.Context, c *Cache, series, mirror string, update boo
 	if err != nil && ctx.Err() == nil && time.Since(x.Made) > time.Minute {
 		// The archive may have moved on since the index was made.
 		if x, e := freshIndex(ctx, c, mirror, 0, say); e == nil {
-			if p, ok = x.newest(series); ok {
+			if p, ok = x.newest(series, false); ok {
 				err = fetch(ctx, c, p, mirror, say)
 			}
 		}
@@ -155,14 +156,14 @@ func findSeries(ctx context.Context, c *Cache, series, mirror string, update boo
 	}
 	k, err := loadCached(c, series, p.Version, say)
 	if k == nil && err == nil {
-		err = fmt.Errorf("kernel %s: it was put into the cache, %s, and is not there", series, c.dir)
+		err = fmt.Errorf("kernel %s: it was put into the cache, %s, and is not there", series, c.Path())
 	}
 	return k, err
 }
 
 // fetch puts the package's kernel into the cache. The caller holds the lock.
-func fetch(ctx context.Context, c *Cache, p aptPackage, mirror string, say progress) error {
-	work, remove, err := c.workDir()
+func fetch(ctx context.Context, c *cache.Dir, p aptPackage, mirror string, say progress) error {
+	work, remove, err := c.WorkDir()
 	if err != nil {
 		return err
 	}
@@ -195,12 +196,12 @@ func fetch(ctx context.Context, c *Cache, p aptPackage, mirror string, say progr
 	if err := writeSynced(filepath.Join(dir, factsName), append(facts, '\n')); err != nil {
 		return err
 	}
-	to := c.path(kernelsDir, p.Name+"_"+p.Version)
+	to := c.Path(kernelsDir, p.Name+"_"+p.Version)
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return c.unwritable(err)
+		return c.Unwritable(err)
 	}
 	if err := os.RemoveAll(to); err != nil { // one that could not be loaded
-		return c.unwritable(err)
+		return c.Unwritable(err)
 	}
 	return os.Rename(dir, to)
 }
@@ -231,17 +232,17 @@ type Series struct {
 
 // ListSeries lists what there is and what is cached, the newest first. If what
 // there is cannot be found out it lists the cached and returns the error too.
-func ListSeries(ctx context.Context, c *Cache, mirror string, update bool, say progress) ([]Series, error) {
+func ListSeries(ctx context.Context, c *cache.Dir, mirror string, update bool, say progress) ([]Series, error) {
 	life := indexLife
 	if update {
 		life = 0
 	}
 	x, err := readIndex(c)
 	if err != nil || !x.fresh(life) {
-		var unlock func()
-		if unlock, err = c.lock(ctx, func() { say("waiting for another process that fills the cache") }); err == nil {
+		var lock *os.File
+		if lock, err = c.Lock(ctx, func() { say("waiting for another process that fills the cache") }); err == nil {
 			x, err = freshIndex(ctx, c, mirror, life, say)
-			unlock()
+			lock.Close()
 		}
 	}
 	if err != nil {
@@ -254,8 +255,8 @@ func ListSeries(ctx context.Context, c *Cache, mirror string, update bool, say p
 	err = errors.Join(err, e)
 
 	var all []Series
-	for _, name := range x.series() {
-		p, _ := x.newest(name)
+	for _, name := range x.series(false) {
+		p, _ := x.newest(name, false)
 		all = append(all, Series{Name: name, Newest: p.Version, Suite: p.Suite, Package: p.Name})
 	}
 	for _, k := range kernels {

@@ -1,11 +1,11 @@
 package guest
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"eventbench/helpers/cache"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +20,7 @@ func TestSeries(t *testing.T) {
 	dir := t.TempDir()
 	deb := mustPackage(t, dir, "linux", map[string]string{"boot/vmlinuz-6.12.9": string(fakeKernel("6.12.9-test"))})
 	older := mustPackage(t, dir, "older", map[string]string{"boot/vmlinuz-6.12.8": string(fakeKernel("6.12.8-test"))})
-	c := &Cache{dir: filepath.Join(dir, "cache")}
+	c := cache.At(filepath.Join(dir, "cache"))
 	mustIndex(t, c, time.Now(), mustDescribe(t, deb, "6.12.9-1"), mustDescribe(t, older, "6.12.8-1"))
 
 	// Several at once: one of them fetches.
@@ -50,7 +50,7 @@ func TestSeries(t *testing.T) {
 	}
 
 	// From the cache it comes without an index, a package or a lock.
-	for _, gone := range []string{deb, c.path(indexFile), c.path("lock")} {
+	for _, gone := range []string{deb, c.Path(indexFile), c.Path("lock")} {
 		if err := os.Remove(gone); err != nil {
 			t.Fatal(err)
 		}
@@ -58,13 +58,13 @@ func TestSeries(t *testing.T) {
 	if _, err := FindKernel(t.Context(), c, "6.12", testMirror, false, t.Logf); err != nil {
 		t.Errorf("cached: %v", err)
 	}
-	left, err := filepath.Glob(c.path("*"))
+	left, err := filepath.Glob(c.Path("*"))
 	if err != nil || len(left) != 1 || filepath.Base(left[0]) != kernelsDir {
 		t.Errorf("left in the cache: %q, %v", left, err)
 	}
 
 	// One that was damaged since is not used.
-	mustWrite(t, c.path(kernelsDir, "linux-image-6.12.9-cloud-amd64_6.12.9-1", imageName), string(fakeKernel("6.12.7-bad")))
+	mustWrite(t, c.Path(kernelsDir, "linux-image-6.12.9-cloud-amd64_6.12.9-1", imageName), string(fakeKernel("6.12.7-bad")))
 	mustIndex(t, c, time.Now(), mustDescribe(t, older, "6.12.8-1"))
 	k, err := FindKernel(t.Context(), c, "6.12", testMirror, false, t.Logf)
 	if err != nil || k.Release != "6.12.8-test" {
@@ -77,12 +77,12 @@ func TestSeriesErrors(t *testing.T) {
 	dir := t.TempDir()
 	deb := mustPackage(t, dir, "linux", map[string]string{"boot/vmlinuz-6.12.9": string(fakeKernel("6.12.9-test"))})
 	described := mustDescribe(t, deb, "6.12.9-1")
-	fresh := func(p ...aptPackage) *Cache {
-		c := &Cache{dir: t.TempDir()}
+	fresh := func(p ...aptPackage) *cache.Dir {
+		c := cache.At(t.TempDir())
 		mustIndex(t, c, time.Now(), p...)
 		return c
 	}
-	check := func(c *Cache, series string, want ...string) {
+	check := func(c *cache.Dir, series string, want ...string) {
 		t.Helper()
 		_, err := FindKernel(t.Context(), c, series, testMirror, false, t.Logf)
 		for _, w := range want {
@@ -93,7 +93,7 @@ func TestSeriesErrors(t *testing.T) {
 		if kernels, _ := cachedKernels(c); len(kernels) != 0 {
 			t.Errorf("cached all the same: %+v", kernels)
 		}
-		if _, err := os.Stat(c.path("work")); !errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(c.Path("work")); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("work directory left: %v", err)
 		}
 	}
@@ -114,7 +114,7 @@ func TestSeriesErrors(t *testing.T) {
 // A mirror that is not there, with the real lists wanted from it.
 func TestIndexUnreachable(t *testing.T) {
 	needApt(t)
-	c := &Cache{dir: t.TempDir()}
+	c := cache.At(t.TempDir())
 	mirror := "file://" + t.TempDir() + "/debian"
 	_, err := FindKernel(t.Context(), c, "6.12", mirror, false, t.Logf)
 	if err == nil || !strings.Contains(err.Error(), "kernel 6.12: apt") {
@@ -126,13 +126,13 @@ func TestIndexUnreachable(t *testing.T) {
 }
 
 func TestListSeries(t *testing.T) {
-	c := &Cache{dir: t.TempDir()}
+	c := cache.At(t.TempDir())
 	mustIndex(t, c, time.Now(),
 		aptPackage{Series: "7.3", Name: "b", Version: "7.3.4-1", Suite: "sid"},
 		aptPackage{Series: "6.12", Name: "a", Version: "6.12.9-1", Suite: "trixie"})
-	mustWrite(t, c.path(kernelsDir, "x", factsName), `{"Series": "6.12", "Package": "a", "Version": "6.12.8-1"}`)
-	mustWrite(t, c.path(kernelsDir, "y", factsName), `{"Series": "5.4", "Package": "c", "Version": "5.4.1-1"}`)
-	mustWrite(t, c.path(kernelsDir, "z", factsName), `{`)
+	mustWrite(t, c.Path(kernelsDir, "x", factsName), `{"Series": "6.12", "Package": "a", "Version": "6.12.8-1"}`)
+	mustWrite(t, c.Path(kernelsDir, "y", factsName), `{"Series": "5.4", "Package": "c", "Version": "5.4.1-1"}`)
+	mustWrite(t, c.Path(kernelsDir, "z", factsName), `{`)
 	got, err := ListSeries(t.Context(), c, "", false, t.Logf)
 	want := []Series{
 		{Name: "7.3", Newest: "7.3.4-1", Suite: "sid", Package: "b"},
@@ -149,30 +149,10 @@ func TestListSeries(t *testing.T) {
 	}
 }
 
-func TestCacheLock(t *testing.T) {
-	c := &Cache{dir: filepath.Join(t.TempDir(), "a", "b")}
-	unlock, err := c.lock(t.Context(), func() { t.Error("waits for nobody") })
-	if err != nil {
-		t.Fatal(err)
-	}
-	waits := 0
-	ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
-	defer cancel()
-	if _, err := c.lock(ctx, func() { waits++ }); !errors.Is(err, context.DeadlineExceeded) || waits != 1 {
-		t.Errorf("second lock: %v, said %d times", err, waits)
-	}
-	time.AfterFunc(50*time.Millisecond, unlock)
-	unlock, err = c.lock(t.Context(), func() {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	unlock()
-}
-
 func TestCacheUnwritable(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	mustWrite(t, file, "")
-	c := &Cache{dir: filepath.Join(file, "cache")} // also root cannot
+	c := cache.At(filepath.Join(file, "cache")) // also root cannot
 	_, err := FindKernel(t.Context(), c, "6.12", testMirror, false, t.Logf)
 	if err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "XDG_CACHE_HOME") {
 		t.Errorf("got error %v", err)
@@ -189,13 +169,13 @@ func needApt(t *testing.T) {
 	}
 }
 
-func mustIndex(tb testing.TB, c *Cache, made time.Time, packages ...aptPackage) {
+func mustIndex(tb testing.TB, c *cache.Dir, made time.Time, packages ...aptPackage) {
 	tb.Helper()
 	data, err := json.Marshal(aptIndex{Made: made, Packages: packages})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	mustWrite(tb, c.path(indexFile), string(data))
+	mustWrite(tb, c.Path(indexFile), string(data))
 }
 
 func mustDescribe(tb testing.TB, deb, version string) aptPackage {

@@ -8,7 +8,8 @@ import (
 	"crypto/sha256"
 	"debug/buildinfo"
 	"encoding/hex"
-	"errors"
+	"eventbench/helpers/cache"
+	"eventbench/helpers/process"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,10 +17,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // The version of gVisor whose runsc [Build] builds. It is no requirement of
@@ -41,26 +39,22 @@ type Runsc struct {
 
 // A Cache is the directory where runsc is kept once built. Several processes can use it at
 // once. A file in it is whole, as it gets its name only when it is complete; removing it is always safe.
-type Cache struct{ dir string }
+type Cache struct{ dir *cache.Dir }
 
 // UserCache is the cache in the user's cache directory, made when it is first
 // written to.
 func UserCache() (*Cache, error) {
-	dir, err := os.UserCacheDir()
+	dir, err := cache.User("gvisor")
 	if err != nil {
-		return nil, fmt.Errorf("no cache directory: %w: set XDG_CACHE_HOME or HOME", err)
+		return nil, err
 	}
-	return &Cache{filepath.Join(dir, "eventbench", "gvisor")}, nil
-}
-
-func (c *Cache) unwritable(err error) error {
-	return fmt.Errorf("cache: %w: make it writable, or set XDG_CACHE_HOME to a directory that is", err)
+	return &Cache{dir}, nil
 }
 
 // Find returns the runsc of the pinned version, and false if it is not built yet.
 func (c *Cache) Find() (Runsc, bool) {
 	name := strings.TrimPrefix(moduleVersion, "v0.0.0-")
-	r := Runsc{filepath.Join(c.dir, "runsc-"+name+"-"+runtime.GOARCH), Release()}
+	r := Runsc{c.dir.Path("runsc-" + name + "-" + runtime.GOARCH), Release()}
 	fi, err := os.Stat(r.Path)
 	return r, err == nil && fi.Mode().IsRegular()
 }
@@ -130,23 +124,20 @@ func (c *Cache) Build(ctx context.Context, p Progress) (Runsc, error) {
 	if _, err := exec.LookPath("go"); err != nil {
 		return r, fmt.Errorf("runsc has to be built: %w: install Go, or name a runsc with -runsc", err)
 	}
-	unlock, err := c.lock(ctx, func() { p.Say("waiting for another process, which is building runsc") })
+	lock, err := c.dir.Lock(ctx, func() { p.Say("waiting for another process, which is building runsc") })
 	if err != nil {
 		return r, err
 	}
-	defer unlock()
+	defer lock.Close()
 	if r, ok = c.Find(); ok {
 		return r, nil
 	}
-	work := filepath.Join(c.dir, "work") // whoever was killed half-way leaves it to the next
-	if err := os.RemoveAll(work); err != nil {
-		return r, c.unwritable(err)
+	work, remove, err := c.dir.WorkDir()
+	if err != nil {
+		return r, err
 	}
-	if err := os.MkdirAll(work, 0o755); err != nil {
-		return r, c.unwritable(err)
-	}
-	defer os.RemoveAll(work)
-	p.Say("building runsc %s, which is kept in %s: minutes, once", r.Release, c.dir)
+	defer remove()
+	p.Say("building runsc %s, which is kept in %s: minutes, once", r.Release, c.dir.Path())
 	if err := install(ctx, work, p); err != nil {
 		return r, fmt.Errorf("building runsc: %w", err)
 	}
@@ -155,23 +146,15 @@ func (c *Cache) Build(ctx context.Context, p Progress) (Runsc, error) {
 
 // install has the go command put runsc into dir.
 func install(ctx context.Context, dir string, p Progress) error {
-	cmd := exec.CommandContext(ctx, "go", "install", "-v", modulePath+"/runsc@"+moduleVersion)
+	cmd := exec.Command("go", "install", "-v", modulePath+"/runsc@"+moduleVersion)
 	// Not in the caller's module, whose vendor directory or go.work would have a say.
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PWD="+dir, "GOBIN="+dir, "GO111MODULE=on", "GOWORK=off",
 		"CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH)
 	var log buildLog
 	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) } // compilers too
-
 	ended := make(chan error, 1)
-	go func() {
-		// PR_SET_PDEATHSIG's signal comes when the thread that started the child ends.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		ended <- cmd.Run()
-	}()
+	go func() { ended <- process.Run(ctx, cmd) }()
 	start := time.Now()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -233,44 +216,12 @@ func contains(text string, any ...string) bool {
 	return false
 }
 
-// lock keeps other processes from building until unlock is called or the process ends.
-// It waits for whoever has it, which onWait is told of.
-func (c *Cache) lock(ctx context.Context, onWait func()) (unlock func(), err error) {
-	if err := os.MkdirAll(c.dir, 0o755); err != nil {
-		return nil, c.unwritable(err)
-	}
-	f, err := os.OpenFile(filepath.Join(c.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, c.unwritable(err)
-	}
-	for waited := false; ; waited = true {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			f.Close()
-			return nil, &os.PathError{Op: "flock", Path: f.Name(), Err: err}
-		}
-		if !waited {
-			onWait()
-		}
-		// A blocking flock could not be called off.
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, context.Cause(ctx)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
 // mountPoint returns a directory that exists, which sandboxes mount over in
 // their own mount namespaces.
 func (c *Cache) mountPoint() (string, error) {
-	dir := filepath.Join(c.dir, "run")
+	dir := c.dir.Path("run")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", c.unwritable(err)
+		return "", c.dir.Unwritable(err)
 	}
 	return dir, nil
 }

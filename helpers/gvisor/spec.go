@@ -12,19 +12,19 @@ import (
 // A spec is the part of the OCI runtime specification's config.json that a
 // sandbox here needs (github.com/opencontainers/runtime-spec, config.md).
 type spec struct {
-	OCIVersion string  `json:"ociVersion"`
-	Root       root    `json:"root"`
-	Hostname   string  `json:"hostname"`
-	Process    process `json:"process"`
-	Mounts     []mount `json:"mounts"`
-	Linux      linux   `json:"linux"`
+	OCIVersion string      `json:"ociVersion"`
+	Root       root        `json:"root"`
+	Hostname   string      `json:"hostname"`
+	Process    specProcess `json:"process"`
+	Mounts     []mount     `json:"mounts"`
+	Linux      linux       `json:"linux"`
 }
 
 type root struct {
 	Path string `json:"path"`
 }
 
-type process struct {
+type specProcess struct {
 	Cwd          string              `json:"cwd"`
 	Args         []string            `json:"args"`
 	Env          []string            `json:"env"`
@@ -57,7 +57,7 @@ func newSpec(args, env []string, dir string, outputs []string) (*spec, error) {
 	s := &spec{
 		OCIVersion: "1.2.0",
 		Hostname:   hostname,
-		Process:    process{Cwd: dir, Args: args, Env: env, Capabilities: make(map[string][]string)},
+		Process:    specProcess{Cwd: dir, Args: args, Env: env, Capabilities: make(map[string][]string)},
 		Linux:      linux{[]namespace{{"network"}}},
 	}
 	for _, set := range []string{"bounding", "effective", "inheritable", "permitted", "ambient"} {

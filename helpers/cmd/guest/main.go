@@ -69,6 +69,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"eventbench/helpers/cache"
 	"eventbench/helpers/guest"
 
 	"golang.org/x/sys/unix"
@@ -188,7 +189,7 @@ func boot(ctx context.Context, s settings, args, environ []string, stdout, stder
 	if strings.ContainsAny(s.append, "\n\x00") {
 		return guest.Status{}, fmt.Errorf("-append %q: a kernel's command line is one line", s.append)
 	}
-	cache, err := guest.UserCache()
+	dir, err := cache.User(guest.CacheName)
 	if err != nil {
 		return guest.Status{}, err
 	}
@@ -200,10 +201,10 @@ func boot(ctx context.Context, s settings, args, environ []string, stdout, stder
 	if m.QEMU, err = guest.FindQEMU(ctx, s.qemu); err != nil {
 		return guest.Status{}, err
 	}
-	if m.Kernel, err = guest.FindKernel(ctx, cache, s.kernel, s.mirror, s.update, say); err != nil {
+	if m.Kernel, err = guest.FindKernel(ctx, dir, s.kernel, s.mirror, s.update, say); err != nil {
 		return guest.Status{}, err
 	}
-	if m.Accel, m.Clock, err = guest.ChooseAccel(ctx, m.QEMU, cache, s.accel, s.clock, say); err != nil {
+	if m.Accel, m.Clock, err = guest.ChooseAccel(ctx, m.QEMU, dir, s.accel, s.clock, say); err != nil {
 		return guest.Status{}, err
 	}
 	if err := m.ChooseCPUs(say); err != nil {
@@ -248,11 +249,11 @@ func list(ctx context.Context, s settings, args []string, stdout io.Writer, say 
 	if len(args) > 0 {
 		return fmt.Errorf("-list takes no arguments, got %q", args)
 	}
-	cache, err := guest.UserCache()
+	dir, err := cache.User(guest.CacheName)
 	if err != nil {
 		return err
 	}
-	all, err := guest.ListSeries(ctx, cache, s.mirror, s.update, say)
+	all, err := guest.ListSeries(ctx, dir, s.mirror, s.update, say)
 	if err != nil && len(all) > 0 && ctx.Err() == nil {
 		say("only what is cached: %v", err)
 		err = nil

@@ -62,6 +62,7 @@ import (
 
 	"eventbench/helpers/gvisor"
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/progress"
 
 	"golang.org/x/sys/unix"
 )
@@ -119,7 +120,7 @@ func newFlags(s *settings) *flag.FlagSet {
 }
 
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	p := newProgress(stderr)
+	p := progress.New(stderr, "gvisor")
 	var s settings
 	flags := newFlags(&s)
 	err := flags.Parse(args)
@@ -145,7 +146,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	return noStatus
 }
 
-func do(ctx context.Context, s settings, environ []string, stdout, stderr io.Writer, p *progress) (int, error) {
+func do(ctx context.Context, s settings, environ []string, stdout, stderr io.Writer, p *progress.Progress) (int, error) {
 	switch {
 	case s.build && len(s.args) > 0:
 		return 0, fmt.Errorf("-build takes no arguments, got %q", s.args)
@@ -176,7 +177,7 @@ func do(ctx context.Context, s settings, environ []string, stdout, stderr io.Wri
 	} else {
 		box.Runsc, err = cache.Build(ctx, p)
 	}
-	p.clear()
+	p.Clear()
 	if err != nil {
 		return 0, err
 	}

@@ -1,0 +1,254 @@
+//go:build linux
+
+// Package kbuild builds small kernels for guests out of Debian's linux-source
+// packages, as they are or changed: a bug planted, a cost added, or nothing
+// changed that matters.
+//
+// The source is fetched once, by apt with a private state (signatures checked,
+// nothing installed), unpacked into the user's cache, and configured with
+// [Config]: what go tool guest and the tests of this module need, and little
+// else. Building that takes minutes, once. After it a kernel with a line
+// changed takes as long as compiling that file and linking:
+//
+//	tree, err := kbuild.Open(ctx, kbuild.Source{Series: kbuild.DefaultSeries}, p)
+//	err = tree.Build(ctx, kbuild.Variant{}, "base/bzImage")
+//	err = tree.Build(ctx, kbuild.Variant{Edits: []kbuild.Edit{{
+//		File: "fs/eventfd.c",
+//		Old:  "ctx->count += ucnt;",
+//		New:  "ctx->count += ucnt; asm volatile(\"nop\");",
+//	}}}, "slow/bzImage")
+//
+// Each build starts from the pristine source, whatever happened to the one
+// before: changed files are kept before they are changed and put back after
+// the build, or before the next if that one was killed. Builds of several
+// processes wait for each other. Two builds of one variant are identical to
+// the byte.
+package kbuild
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"eventbench/helpers/cache"
+	"eventbench/helpers/process"
+	"eventbench/helpers/progress"
+	"eventbench/helpers/results"
+)
+
+// Config is the configuration of the kernels: the options that are set. All
+// that have a choice and are not named are off, as after make allnoconfig.
+//
+//go:embed small.config
+var Config string
+
+// A Variant is what makes a kernel differ from the one of the pristine source.
+type Variant struct {
+	Edits []Edit
+	// Patch is a unified diff for patch -p1, or nil. It comes after Edits.
+	Patch []byte
+	// Stamp is the build's date, as uname -v shows it, [DefaultStamp] if empty.
+	Stamp string
+}
+
+// DefaultStamp is the date of builds, which would differ by their real one.
+const DefaultStamp = "Wed Jan  1 00:00:00 UTC 2020"
+
+// A Tree is a source that kernels are built from.
+type Tree struct {
+	Series  string // such as "6.12"
+	Version string // Debian's, of the package
+
+	cache *cache.Dir
+	dir   string // under cache: of this source
+	p     *progress.Progress
+}
+
+func (t *Tree) path(elem ...string) string {
+	return t.cache.Path(append([]string{t.dir}, elem...)...)
+}
+
+// Where things are in a tree's directory.
+const (
+	sourceDir  = "source"
+	buildDir   = "build"
+	undoDir    = "undo"
+	factsName  = "source.json"
+	configName = "small.config"
+	imagePath  = "arch/x86/boot/bzImage"
+)
+
+// A CompileError says why a variant is not a kernel.
+type CompileError struct {
+	Lines []string // what the compiler said, or the last of what make said
+}
+
+func (e *CompileError) Error() string {
+	return "it does not build:\n\t" + strings.Join(e.Lines, "\n\t")
+}
+
+// Build builds a variant and writes its bzImage to the file to, whole or not
+// at all. A variant that does not compile is a CompileError; an edit that does
+// not fit the source is an error that says where. It waits for other
+// processes' builds.
+func (t *Tree) Build(ctx context.Context, v Variant, to string) error {
+	if err := checkTools(ctx, v.Patch != nil); err != nil {
+		return err
+	}
+	lock, err := t.cache.Lock(ctx, func() { t.p.Say("waiting for another process that builds a kernel") })
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := t.restore(); err != nil {
+		return err
+	}
+	if err := t.configure(ctx, lock); err != nil {
+		return err
+	}
+	if err := t.change(ctx, v); err != nil {
+		return errors.Join(err, t.restore())
+	}
+	err = t.make(ctx, lock, v.Stamp, "bzImage")
+	if err == nil {
+		var image []byte
+		if image, err = os.ReadFile(t.path(buildDir, imagePath)); err == nil {
+			err = results.Write(to, image)
+		}
+	}
+	return errors.Join(err, t.restore())
+}
+
+// configure makes the build directory what Config asks for.
+func (t *Tree) configure(ctx context.Context, lock *os.File) error {
+	have, err := os.ReadFile(t.path(buildDir, configName))
+	if err == nil && string(have) == Config {
+		return nil
+	}
+	if err := os.MkdirAll(t.path(buildDir), 0o755); err != nil {
+		return t.cache.Unwritable(err)
+	}
+	// Its name says that it was tried and stuck.
+	trial := t.path(buildDir, configName+".trial")
+	if err := os.WriteFile(trial, []byte(Config), 0o644); err != nil {
+		return t.cache.Unwritable(err)
+	}
+	if err := t.make(ctx, lock, "", "KCONFIG_ALLCONFIG="+trial, "allnoconfig"); err != nil {
+		return fmt.Errorf("configure linux %s: %w", t.Version, err)
+	}
+	got, err := os.ReadFile(t.path(buildDir, ".config"))
+	if err != nil {
+		return err
+	}
+	if lost := lostOptions(Config, string(got)); len(lost) > 0 {
+		return fmt.Errorf("linux %s has no %s, which small.config asks for: it may depend on another option there", t.Version, strings.Join(lost, ", no "))
+	}
+	return os.Rename(trial, t.path(buildDir, configName))
+}
+
+// lostOptions are those wanted that a configuration has not got.
+func lostOptions(want, got string) []string {
+	have := make(map[string]bool)
+	for line := range strings.Lines(got) {
+		have[strings.TrimSpace(line)] = true
+	}
+	var lost []string
+	for line := range strings.Lines(want) {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "#") && !have[line] {
+			lost = append(lost, line)
+		}
+	}
+	return lost
+}
+
+// make runs make in the tree. Compilers inherit the lock: if this process is
+// killed, the next build waits until the last of them has ended, whose output
+// would else be younger than the source that is put back.
+func (t *Tree) make(ctx context.Context, lock *os.File, stamp string, args ...string) error {
+	if stamp == "" {
+		stamp = DefaultStamp
+	}
+	cmd := exec.Command("make", append([]string{
+		"-C", t.path(sourceDir), "O=" + t.path(buildDir), "-j", fmt.Sprint(runtime.NumCPU()),
+		"ARCH=x86_64", "KBUILD_BUILD_TIMESTAMP=" + stamp, "KBUILD_BUILD_VERSION=1",
+		"KBUILD_BUILD_USER=eventbench", "KBUILD_BUILD_HOST=eventbench", "LOCALVERSION=",
+	}, args...)...)
+	cmd.Env = makeEnv(os.Environ())
+	cmd.ExtraFiles = []*os.File{lock}
+	out := &makeOutput{p: t.p, what: args[len(args)-1], start: time.Now()}
+	cmd.Stdout, cmd.Stderr = out, out
+	err := process.Run(ctx, cmd)
+	t.p.Clear()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+		return &CompileError{out.reasons(t.path(sourceDir) + "/")}
+	}
+	return err
+}
+
+// makeEnv is the environment without what would make builds differ: flags for
+// make and compilers, and Kbuild's own variables.
+func makeEnv(environ []string) []string {
+	var env []string
+	for _, kv := range environ {
+		name, _, _ := strings.Cut(kv, "=")
+		switch {
+		case strings.HasPrefix(name, "KBUILD_"), strings.HasPrefix(name, "KCONFIG_"), strings.HasPrefix(name, "MAKE"):
+		case name == "MFLAGS", name == "GNUMAKEFLAGS", name == "CROSS_COMPILE", name == "LLVM", name == "V", name == "W", name == "C", name == "O",
+			name == "KCFLAGS", name == "KCPPFLAGS", name == "KAFLAGS", name == "CC", name == "LD", name == "ARCH", name == "LOCALVERSION", name == "SOURCE_DATE_EPOCH":
+		default:
+			env = append(env, kv)
+		}
+	}
+	return env
+}
+
+// makeOutput keeps what make says and tells of the progress.
+type makeOutput struct {
+	p     *progress.Progress
+	what  string
+	start time.Time
+	process.Tail
+
+	mu    sync.Mutex
+	steps int
+}
+
+// A step is a line such as "  CC      fs/eventfd.o".
+var step = regexp.MustCompile(`(?m)^  [A-Z][A-Z0-9_]* `)
+
+func (o *makeOutput) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	o.steps += len(step.FindAllIndex(p, -1))
+	steps := o.steps
+	o.mu.Unlock()
+	if steps > 5 {
+		o.p.Working("building %s: %s, %d files", o.what, time.Since(o.start).Round(time.Second), steps)
+	}
+	return o.Tail.Write(p)
+}
+
+// reasons are the compiler's errors, or else make's last lines.
+func (o *makeOutput) reasons(source string) []string {
+	const enough = 6
+	lines := o.Lines(1000)
+	var errs []string
+	for _, line := range lines {
+		if strings.Contains(line, "error: ") && len(errs) < enough {
+			errs = append(errs, strings.TrimPrefix(line, source))
+		}
+	}
+	if errs == nil {
+		errs = lines[max(0, len(lines)-enough):]
+	}
+	return errs
+}

@@ -1,0 +1,61 @@
+//go:build linux
+
+// Package progress tells the user of a tool how far its work is.
+package progress
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Progress says where the work of a tool is: in place on a terminal, and
+// elsewhere with a plain line now and then. It is for one goroutine at a time.
+type Progress struct {
+	w        io.Writer
+	tool     string
+	terminal bool
+	shown    bool      // a line is on the terminal that the next one replaces
+	last     time.Time // the last plain line
+}
+
+// New returns the progress of go tool name, for w.
+func New(w io.Writer, name string) *Progress {
+	p := &Progress{w: w, tool: "go tool " + name + ": ", last: time.Now()}
+	if f, ok := w.(*os.File); ok {
+		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+		p.terminal = err == nil
+	}
+	return p
+}
+
+// Say prints a line that stays. It does not begin with "gvisor:" alone, which in the
+// output of go test would be a line of configuration to readers of the
+// benchmark format.
+func (p *Progress) Say(format string, args ...any) {
+	p.Clear()
+	fmt.Fprintf(p.w, p.tool+format+"\n", args...)
+}
+
+// Working says where the work is.
+func (p *Progress) Working(format string, args ...any) {
+	switch text := fmt.Sprintf(p.tool+format, args...); {
+	case p.terminal:
+		fmt.Fprintf(p.w, "\r%s\x1b[K", text)
+		p.shown = true
+	case time.Since(p.last) >= 30*time.Second:
+		fmt.Fprintln(p.w, text)
+		p.last = time.Now()
+	}
+}
+
+// Clear takes the line that is drawn in place away.
+func (p *Progress) Clear() {
+	if p.shown {
+		fmt.Fprint(p.w, "\r\x1b[K")
+		p.shown = false
+	}
+}
