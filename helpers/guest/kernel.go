@@ -18,8 +18,8 @@ import (
 	"strings"
 )
 
-// CacheName is the directory of the user's cache that kernels are kept in.
-const CacheName = "guest"
+// UserCache is where kernels are kept in the user's cache directory.
+func UserCache() (*cache.Dir, error) { return cache.User("guest") }
 
 // A Kernel is an image that a machine can boot.
 type Kernel struct {

@@ -84,7 +84,7 @@ var unneeded = []string{
 
 // fetch puts the source into the cache. The caller holds the lock.
 func (t *Tree) fetch(ctx context.Context, s Source) error {
-	packages, err := cache.User(guest.CacheName)
+	packages, err := guest.UserCache()
 	if err != nil {
 		return err
 	}

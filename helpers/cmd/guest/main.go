@@ -69,7 +69,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"eventbench/helpers/cache"
 	"eventbench/helpers/guest"
 
 	"golang.org/x/sys/unix"
@@ -189,7 +188,7 @@ func boot(ctx context.Context, s settings, args, environ []string, stdout, stder
 	if strings.ContainsAny(s.append, "\n\x00") {
 		return guest.Status{}, fmt.Errorf("-append %q: a kernel's command line is one line", s.append)
 	}
-	dir, err := cache.User(guest.CacheName)
+	dir, err := guest.UserCache()
 	if err != nil {
 		return guest.Status{}, err
 	}
@@ -249,7 +248,7 @@ func list(ctx context.Context, s settings, args []string, stdout io.Writer, say 
 	if len(args) > 0 {
 		return fmt.Errorf("-list takes no arguments, got %q", args)
 	}
-	dir, err := cache.User(guest.CacheName)
+	dir, err := guest.UserCache()
 	if err != nil {
 		return err
 	}
