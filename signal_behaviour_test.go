@@ -29,6 +29,7 @@ func TestSignal(t *testing.T) {
 	rows := maps.Clone(signalRows)
 	maps.Copy(rows, signalHandlerRows)
 	maps.Copy(rows, signalProcessRows)
+	maps.Copy(rows, signalTimerRows)
 	behaviour.Run(t, "signal", rows)
 }
 

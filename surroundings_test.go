@@ -149,7 +149,7 @@ var surroundings = child.Register("surroundings", func(p *child.Proc) error {
 	var err error
 	switch what[0] {
 	case "refuse":
-		err = refuse(number(1), number(2))
+		err = filter(number(1), unix.SECCOMP_RET_ERRNO|number(2))
 	case "limit":
 		limit := unix.Rlimit{Cur: uint64(number(2)), Max: uint64(number(2))}
 		err = unix.Prlimit(0, int(number(1)), &limit, nil)
@@ -171,13 +171,14 @@ var surroundings = child.Register("surroundings", func(p *child.Proc) error {
 	return unix.Exec("/proc/self/exe", append([]string{os.Args[0]}, rest...), os.Environ())
 })
 
-// refuse has the kernel answer a system call with an errno from here on: a
-// seccomp(2) filter, as container runtimes install them.
-func refuse(nr, errno uint32) error {
+// filter has the kernel answer a system call of the calling thread in another way
+// from here on, unix.SECCOMP_RET_ERRNO with an errno for example: a seccomp(2)
+// filter, as container runtimes install them.
+func filter(nr, answer uint32) error {
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // seccomp_data.nr
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: nr, Jf: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | errno},
+		{Code: unix.BPF_RET | unix.BPF_K, K: answer},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
