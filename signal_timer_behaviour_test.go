@@ -198,6 +198,7 @@ func timerWithdraws(t testing.TB) {
 // clock, way of notification, signal, thread or timer, and a time that is none, EINVAL; and nothing is changed by it.
 func timerErrors(t testing.TB) {
 	blockAll(t)
+	needQueue(t, 1)
 	other := zombie(t)
 	a := mustArena(t)
 	id := sys.Place(a, rawsig.Timer(77))
@@ -258,6 +259,7 @@ func timerErrors(t testing.TB) {
 func timerOfEndedThread(t testing.TB) {
 	const sig, interval = unix.Signal(41), time.Millisecond
 	blockAll(t)
+	needQueue(t, 1)
 	var timer rawsig.Timer
 	th := child.Go(t, "ending thread", func() (err error) {
 		timer, err = rawsig.NewTimer(unix.CLOCK_MONOTONIC, &rawsig.Event{Signo: int32(sig), Notify: rawsig.NotifyThreadID, TID: int32(unix.Gettid())})
