@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -292,10 +293,10 @@ func signalfdReadSizes(t *testing.T) {
 	blockAll(t)
 	for _, flags := range []int{0, unix.SFD_NONBLOCK} {
 		fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1, unix.SIGUSR2), flags)
-		read := func(size int) (int, error) {
+		read := func(size int) (n int, err error) {
 			t.Helper()
 			buf := bytes.Repeat([]byte{unread}, size)
-			n, err := unix.Read(fd, buf)
+			promptly(t, fmt.Sprintf("read of %d bytes", size), func() { n, err = unix.Read(fd, buf) })
 			if rest := buf[max(n, 0):]; !bytes.Equal(rest, bytes.Repeat([]byte{unread}, len(rest))) {
 				t.Errorf("read of %d bytes = %d, %v and stored more", size, n, err)
 			}
@@ -1071,7 +1072,7 @@ var signalfdFaulting = child.Register("signalfd-faulting", func(p *child.Proc) e
 // is 0 since 6.0. Nothing is taken by it.
 func signalfdNoWriteNoOffset(t *testing.T) {
 	blockAll(t)
-	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), 0)
+	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
 	mustRaise(t, unix.SIGUSR1)
 	for _, size := range []int{0, 1, 8, 127, 128, 256} {
 		_, err := unix.Write(fd, make([]byte, size))
@@ -1094,7 +1095,9 @@ func signalfdReadIter(t *testing.T) {
 	mustRaise(t, unix.SIGUSR1)
 	for _, split := range []int{64, 1, 127} {
 		buf := bytes.Repeat([]byte{unread}, 128)
-		n, err := unix.Readv(fd, [][]byte{buf[:split], buf[split:]})
+		var n int
+		var err error
+		promptly(t, "readv", func() { n, err = unix.Readv(fd, [][]byte{buf[:split], buf[split:]}) })
 		if !behaviour.Since(6, 10) {
 			wantErrno(t, fmt.Sprintf("readv in pieces of %d and %d bytes = %d", split, 128-split, n), err, unix.EINVAL)
 			continue
@@ -1111,7 +1114,12 @@ func signalfdReadIter(t *testing.T) {
 	wantErrno(t, "readv of 64 and 63 bytes", err, unix.EINVAL)
 	wantPolledOnly(t, fd, unix.POLLIN)
 	buf := make([]byte, 128)
-	n, err := unix.Preadv2(fd, [][]byte{buf}, -1, unix.RWF_NOWAIT)
+	nowait := func() (n int, err error) {
+		t.Helper()
+		promptly(t, "preadv2 with RWF_NOWAIT", func() { n, err = unix.Preadv2(fd, [][]byte{buf}, -1, unix.RWF_NOWAIT) })
+		return n, err
+	}
+	n, err := nowait()
 	if !behaviour.Since(6, 10) {
 		wantErrno(t, "preadv2 with RWF_NOWAIT", err, unix.EOPNOTSUPP)
 		wantSigs(t, "after that", fd, unix.SIGUSR1)
@@ -1120,7 +1128,7 @@ func signalfdReadIter(t *testing.T) {
 			t.Errorf("preadv2 with RWF_NOWAIT = %d, %v; want 128", n, err)
 		}
 		sameSigs(t, "preadv2 with RWF_NOWAIT", recordsOf(buf), nil, unix.SIGUSR1)
-		_, err = unix.Preadv2(fd, [][]byte{buf}, -1, unix.RWF_NOWAIT)
+		_, err = nowait()
 		wantErrno(t, "preadv2 with RWF_NOWAIT, nothing pending", err, unix.EAGAIN)
 	}
 	wantPolledOnly(t, fd, 0)
@@ -1756,14 +1764,17 @@ func signalfdEmptyReads(t *testing.T) {
 		fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), flags)
 		for range 2 { // with nothing there, and with a signal
 			for _, at := range []uintptr{0, uintptr(unsafe.Pointer(&[1]byte{}))} {
-				_, err := rawCall(unix.SYS_READ, uintptr(fd), at, 0)
+				var err error
+				promptly(t, "read of 0 bytes", func() { _, err = rawCall(unix.SYS_READ, uintptr(fd), at, 0) })
 				wantErrno(t, "read of 0 bytes", err, unix.EINVAL)
 			}
 			for _, n := range []uintptr{0, 1, 3} {
 				var none [3]unix.Iovec
-				if n, err := rawCall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(&none)), n); n != 0 || err != nil {
-					t.Errorf("readv of nothing = %d, %v; want 0", n, err)
-				}
+				promptly(t, "readv of nothing", func() {
+					if n, err := rawCall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(&none)), n); n != 0 || err != nil {
+						t.Errorf("readv of nothing = %d, %v; want 0", n, err)
+					}
+				})
 			}
 			mustRaise(t, unix.SIGUSR1)
 		}
@@ -1847,7 +1858,7 @@ func signalfdOwnership(t *testing.T) { wantOwnershipKept(t, newSignalfd(t, 0, 0)
 // signalfdNoSplice: no records move through it by splice(2) and its like, and none are lost by trying.
 func signalfdNoSplice(t *testing.T) {
 	blockAll(t)
-	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), 0)
+	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
 	mustRaise(t, unix.SIGUSR1)
 	wantNoSplice(t, fd)
 	wantSigs(t, "after that", fd, unix.SIGUSR1)
@@ -1856,10 +1867,10 @@ func signalfdNoSplice(t *testing.T) {
 // signalfdRefusals: it is not a file that could be mapped, cut, synced or listed.
 func signalfdRefusals(t *testing.T) {
 	blockAll(t)
-	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), 0)
+	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
 	mustRaise(t, unix.SIGUSR1)
 	wantRefusals(t, fd)
-	wantFlags(t, fd, unix.O_RDWR, 0)
+	wantFlags(t, fd, unix.O_RDWR|unix.O_NONBLOCK, 0)
 	wantSigs(t, "after that", fd, unix.SIGUSR1)
 }
 
@@ -1982,6 +1993,36 @@ func readRecords(fd, room int) ([]record, error) {
 		return nil, fmt.Errorf("read of %d bytes returned %d (%v) and stored %x", len(buf), n, err, buf)
 	}
 	return recordsOf(buf[:n]), err
+}
+
+// promptly makes a call that must not sleep, though it could. If it does it is interrupted, and the row ends.
+func promptly(tb testing.TB, what string, call func()) {
+	tb.Helper()
+	runs := mustHandle(tb, rouse)
+	old, err := rawsig.Mask(unix.SIG_BLOCK, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	setMask(tb, old&^sys.Sigs(rouse))
+	done, over, tid := make(chan struct{}), make(chan struct{}), unix.Gettid()
+	go func() {
+		defer close(over)
+		for wait := time.Second; ; wait = time.Millisecond {
+			select {
+			case <-done:
+				return
+			case <-time.After(wait):
+				unix.Tgkill(unix.Getpid(), tid, rouse)
+			}
+		}
+	}()
+	call()
+	close(done)
+	<-over
+	setMask(tb, old)
+	if atomic.LoadUint64(runs) > 0 {
+		tb.Fatalf("%s sleeps, want it back at once", what)
+	}
 }
 
 func recordsOf(buf []byte) []record {
