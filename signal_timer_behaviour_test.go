@@ -4,6 +4,7 @@ package eventbench
 
 import (
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -85,16 +86,12 @@ func timerPrefersRunning(t testing.TB) {
 	const sig, runs = unix.Signal(41), 20
 	handle(t, sig, rawsig.Handler{Flags: rawsig.SAOnstack | rawsig.SARestart})
 	timer := mustTimer(t, unix.CLOCK_PROCESS_CPUTIME_ID, &rawsig.Event{Signo: int32(sig), Notify: rawsig.NotifySignal})
-	stop := make(chan struct{})
+	var stop atomic.Bool
 	busy := child.Go(t, "busy thread", func() error {
 		setMask(t, rawsig.Blockable&^sys.Sigs(sig))
-		for {
-			select {
-			case <-stop:
-				return nil
-			default:
-			}
+		for !stop.Load() {
 		}
+		return nil
 	})
 	setMask(t, rawsig.Blockable&^sys.Sigs(sig))
 	mustSetTimer(t, timer, 4*time.Millisecond, 4*time.Millisecond)
@@ -103,7 +100,7 @@ func timerPrefersRunning(t testing.TB) {
 		unix.Ppoll(nil, &unix.Timespec{Nsec: int64(20 * time.Millisecond)}, nil)
 	}
 	mustSetTimer(t, timer, 0, 0)
-	close(stop)
+	stop.Store(true)
 	busy.Join()
 	setMask(t, rawsig.Blockable)
 	by := map[int64]int{}
