@@ -43,12 +43,12 @@ func timerSignals(t testing.TB) {
 		wantErr(t, err, nil, "waiting for a timer's signal")
 		return got
 	}
-	toProcess := mustTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Value: 7, Signo: int32(sig), Notify: rawsig.NotifySignal})
+	toProcess := mustPosixTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Value: 7, Signo: int32(sig), Notify: rawsig.NotifySignal})
 	wantInfo(t, "SIGEV_SIGNAL", once(toProcess, sys.Sigs(sig)), info(toProcess, sig, 0, 7))
-	plain := mustTimer(t, unix.CLOCK_MONOTONIC, nil)
+	plain := mustPosixTimer(t, unix.CLOCK_MONOTONIC, nil)
 	wantInfo(t, "no sigevent", once(plain, sys.Sigs(unix.SIGALRM)), info(plain, unix.SIGALRM, 0, uint64(plain)))
 
-	toThread := mustTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Value: 8, Signo: int32(sig), Notify: rawsig.NotifyThreadID, TID: int32(w.Tid)})
+	toThread := mustPosixTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Value: 8, Signo: int32(sig), Notify: rawsig.NotifyThreadID, TID: int32(w.Tid)})
 	w.do(func() { wantInfo(t, "SIGEV_THREAD_ID", once(toThread, sys.Sigs(sig)), info(toThread, sig, 0, 8)) })
 	mustSetTimer(t, toThread, interval, 0)
 	w.do(func() { await(t, "the timer has expired", func() bool { return isPending(t, sig) }) })
@@ -56,7 +56,7 @@ func timerSignals(t testing.TB) {
 	wantNone(t, sys.Sigs(sig))
 	w.do(func() { mustTakeSignal(t, sys.Sigs(sig)) })
 
-	none := mustTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Signo: int32(sig), Notify: rawsig.NotifyNone})
+	none := mustPosixTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Signo: int32(sig), Notify: rawsig.NotifyNone})
 	mustSetTimer(t, none, interval, interval)
 	start := time.Now()
 	mustSetTimer(t, toProcess, interval, interval)
@@ -85,7 +85,7 @@ func timerSignals(t testing.TB) {
 func timerPrefersRunning(t testing.TB) {
 	const sig, runs = unix.Signal(41), 20
 	handle(t, sig, rawsig.Handler{Flags: rawsig.SAOnstack | rawsig.SARestart})
-	timer := mustTimer(t, unix.CLOCK_PROCESS_CPUTIME_ID, &rawsig.Event{Signo: int32(sig), Notify: rawsig.NotifySignal})
+	timer := mustPosixTimer(t, unix.CLOCK_PROCESS_CPUTIME_ID, &rawsig.Event{Signo: int32(sig), Notify: rawsig.NotifySignal})
 	var stop atomic.Bool
 	busy := child.Go(t, "busy thread", func() error {
 		setMask(t, rawsig.Blockable&^sys.Sigs(sig))
@@ -123,7 +123,7 @@ func timerOfIgnored(t testing.TB) {
 	const sig, interval = unix.Signal(41), time.Millisecond
 	// Ignored and not blocked by the first thread, which it is sent to.
 	act(t, sig, rawsig.Action{Handler: rawsig.Ignore})
-	timer := mustTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Signo: int32(sig), Notify: rawsig.NotifySignal})
+	timer := mustPosixTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Signo: int32(sig), Notify: rawsig.NotifySignal})
 	start := time.Now()
 	setMask(t, rawsig.Blockable&^sys.Sigs(sig))
 	mustSetTimer(t, timer, interval, interval)
@@ -175,7 +175,7 @@ func timerWithdraws(t testing.TB) {
 		"stopped":  {func(timer rawsig.Timer) error { _, err := timer.Set(0, 0); return err }},
 		"deleted":  {func(timer rawsig.Timer) error { return timer.Delete() }},
 	} {
-		timer := mustTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Value: 9, Signo: int32(sig), Notify: rawsig.NotifySignal})
+		timer := mustPosixTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Value: 9, Signo: int32(sig), Notify: rawsig.NotifySignal})
 		mustSetTimer(t, timer, soon, 0)
 		await(t, "the timer has expired", func() bool { return isPending(t, sig) })
 		wantErr(t, c.change(timer), nil, "a timer that is %s", what)
@@ -223,7 +223,7 @@ func timerErrors(t testing.TB) {
 	}
 	wantErr(t, create(unix.CLOCK_MONOTONIC, good, badPointer), unix.EFAULT, "timer_create with nowhere to put the id")
 
-	timer := mustTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Signo: 41})
+	timer := mustPosixTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Signo: 41})
 	mustSetTimer(t, timer, time.Hour, time.Minute)
 	set := func(timer rawsig.Timer, spec uintptr) error {
 		return rawsig.Do(unix.SYS_TIMER_SETTIME, uintptr(timer), 0, spec, 0)
@@ -280,8 +280,8 @@ func timerOfEndedThread(t testing.TB) {
 	wantErr(t, timer.Delete(), unix.EINVAL, "timer_delete of a deleted timer")
 }
 
-// mustTimer makes a POSIX timer and deletes it at the end of the test.
-func mustTimer(tb testing.TB, clock int, event *rawsig.Event) rawsig.Timer {
+// mustPosixTimer makes a POSIX timer and deletes it at the end of the test.
+func mustPosixTimer(tb testing.TB, clock int, event *rawsig.Event) rawsig.Timer {
 	tb.Helper()
 	timer, err := rawsig.NewTimer(clock, event)
 	if err == unix.EAGAIN {

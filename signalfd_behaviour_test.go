@@ -539,8 +539,8 @@ func signalfdTimer(t *testing.T) {
 	const sig, interval = unix.Signal(41), time.Millisecond
 	value := uint64(0x1122_3344_8556_6778)
 	fd := newSignalfd(t, sys.Sigs(sig), unix.SFD_NONBLOCK)
-	other := mustTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Signo: int32(sig), Notify: rawsig.NotifyNone}) // another id
-	timer := mustTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Value: value, Signo: int32(sig), Notify: rawsig.NotifyThreadID, TID: int32(unix.Gettid())})
+	other := mustPosixTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Signo: int32(sig), Notify: rawsig.NotifyNone}) // another id
+	timer := mustPosixTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Value: value, Signo: int32(sig), Notify: rawsig.NotifyThreadID, TID: int32(unix.Gettid())})
 	want := record{Signo: uint32(sig), Code: rawsig.SITimer, Tid: uint32(timer), Ptr: value, Int: int32(value)}
 	if timer == other {
 		t.Fatalf("two timers have the id %d", timer)
