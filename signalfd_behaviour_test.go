@@ -2174,13 +2174,6 @@ func startRecords(tb testing.TB, fd, room int) *recordReader {
 	return r
 }
 
-// wantRecords waits for the read's end, which must be with these.
-func (r *recordReader) wantRecords(what string, want ...record) {
-	r.tb.Helper()
-	r.Join()
-	sameRecords(r.tb, what, r.records, r.err, want)
-}
-
 // wantSigs waits for the read's end, which must be with signals of these numbers.
 func (r *recordReader) wantSigs(what string, want ...unix.Signal) {
 	r.tb.Helper()
