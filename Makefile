@@ -14,6 +14,7 @@ ACROSS    ?=
 KERNELS   ?= 5.10 6.1 6.12 6.18 7.3
 BOOTS     ?= 6
 FILTER    ?=
+BINARY    ?=
 # The long families: what the names of their benchmarks say, and nothing else
 # does. bench leaves them out, bench-full does not.
 LONG      ?= Growth|OneWay|Lateness|Wake|Technique|^BenchmarkLoop
@@ -73,6 +74,16 @@ gvisor: eventbench.static ## what it costs under gVisor: its tests, then ROUNDS 
 	@dirs=$$(go tool rounds -arm host= -arm 'gvisor=go tool gvisor' -bench "$$BENCH" -rounds "$$ROUNDS" \
 		-benchtime "$$BENCHTIME" -count "$$COUNT" -seed "$$SEED" -results "$$RESULTS" $<) && \
 	go tool report compare -across sandbox -most 15 $$dirs
+
+.PHONY: gate-kernels
+gate-kernels: eventbench.static ## is NEW, a series or a bzImage, worse than OLD? boots both until the gate can tell
+	@test "$$BENCH" = . || set -- -bench "$$BENCH"; \
+	go tool arms kernels "$$@" -results "$$RESULTS" $< "$$OLD" "$$NEW"
+
+.PHONY: gate-arms
+gate-arms: $(BINARY) ## the same on this kernel: OLD and NEW end in a test binary, or with BINARY=eventbench.test go before it
+	@test "$$BENCH" = . || set -- -bench "$$BENCH"; \
+	go tool arms host "$$@" -results "$$RESULTS" $(BINARY) "$$OLD" "$$NEW"
 
 .PHONY: fidelity
 fidelity: ## the same loops in Go and in C, alternated: what Go adds

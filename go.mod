@@ -20,6 +20,7 @@ require (
 )
 
 tool (
+	eventbench/helpers/cmd/arms
 	eventbench/helpers/cmd/fidelity
 	eventbench/helpers/cmd/gate
 	eventbench/helpers/cmd/guest

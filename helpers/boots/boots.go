@@ -41,6 +41,11 @@ import (
 // there: EpollWaitGrowth is another benchmark than EpollWait, and a long one.
 const Usual = "^BenchmarkNull|Create$|Self$|Ctl$|Wait$|Arm$|(Eventfd|Epoll|Pipe|Socketpair|Futex)RoundTrip$/peer=process|SignalRoundTrip$///peer=process"
 
+// Gate are those of them that say soonest whether a kernel became worse: on one
+// CPU, where counts are exact or nearly so, and without the Go runtime.
+const Gate = "^Benchmark(Null|(Eventfd|Signal|Signalfd|Epoll|Timerfd|Pipe|Socketpair|Futex)(Create|Self|Ctl|Wait|Arm)$)" +
+	"|^Benchmark(Eventfd|Epoll|Pipe|Socketpair|Futex)RoundTrip$/peer=process/cpus=same|^BenchmarkSignalRoundTrip$///peer=process/cpus=same"
+
 // Settings say what is run in each boot. Boots with other settings are other
 // samples.
 type Settings struct {
@@ -160,9 +165,12 @@ func Label(kernel string) string {
 
 // name is the settings' directory.
 func (s *Settings) name() string {
-	pattern := "usual"
-	if s.Bench != Usual {
-		pattern = results.PatternName(s.Bench)
+	pattern := results.PatternName(s.Bench)
+	switch s.Bench {
+	case Usual:
+		pattern = "usual"
+	case Gate:
+		pattern = "gate"
 	}
 	name := fmt.Sprintf("%s-%s-count%d", pattern, s.Benchtime, s.Count)
 	if s.Guest != "" {
@@ -224,7 +232,7 @@ func (s *Set) Make(ctx context.Context, todo []Boot, keepOn bool, say func(forma
 	}
 	var err error
 	if s.guest == "" {
-		if s.guest, err = tool(ctx, "guest"); err != nil {
+		if s.guest, err = results.Tool(ctx, "guest"); err != nil {
 			return err
 		}
 	}
@@ -372,18 +380,6 @@ func tail(out []byte) string {
 		fmt.Fprintf(&s, "\t%s\n", l)
 	}
 	return s.String()
-}
-
-// tool returns the path of one of this module's commands, built.
-func tool(ctx context.Context, name string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "tool", "-n", name)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("go tool -n %s: %w\n%s", name, err, stderr.Bytes())
-	}
-	return strings.TrimSpace(string(out)), nil
 }
 
 // reduce returns a boot's results with one line for each benchmark: of each

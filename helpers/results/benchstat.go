@@ -18,16 +18,12 @@ import (
 // format or a filter matches nothing. So whatever it says on its standard
 // error, and a table that is empty, is an error here.
 func Benchstat(ctx context.Context, w io.Writer, stdin io.Reader, args ...string) error {
-	// Not simply "go tool benchstat": on a machine where it is not built yet
-	// the go command tells on the same standard error what it downloads.
-	find := exec.CommandContext(ctx, "go", "tool", "-n", "benchstat")
-	find.Stderr = os.Stderr
-	path, err := find.Output()
+	path, err := Tool(ctx, "benchstat")
 	if err != nil {
-		return fmt.Errorf("go tool -n benchstat: %w", err)
+		return err
 	}
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, strings.TrimSpace(string(path)), args...)
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("benchstat: %w\n%s", err, stderr.Bytes())
@@ -40,4 +36,19 @@ func Benchstat(ctx context.Context, w io.Writer, stdin io.Reader, args ...string
 	}
 	_, err = w.Write(stdout.Bytes())
 	return err
+}
+
+// Tool returns the path of one of this module's tools, built. Not simply to run
+// "go tool NAME": on a machine where it is not built yet the go command tells on
+// the tool's own standard error what it downloads, and it stands between the
+// tool and signals.
+func Tool(ctx context.Context, name string) (string, error) {
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, "go", "tool", "-n", name)
+	cmd.Stderr = io.MultiWriter(os.Stderr, &stderr)
+	path, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go tool -n %s: %w\n%s", name, err, stderr.Bytes())
+	}
+	return strings.TrimSpace(string(path)), nil
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -87,6 +88,13 @@ func leaf(b *testing.B, cost time.Duration) {
 	for b.Loop() {
 		for start := time.Now(); time.Since(start) < cost; {
 		}
+	}
+	if factor, ok := fault("cost"); ok {
+		n, err := strconv.Atoi(factor)
+		if err != nil {
+			b.Fatal(err)
+		}
+		cost *= time.Duration(n)
 	}
 	b.ReportMetric(float64(cost.Nanoseconds()), "p50-latency-ns")
 }

@@ -1,0 +1,163 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"eventbench/helpers/boots"
+	"eventbench/helpers/interrupt"
+	"eventbench/helpers/results"
+
+	"golang.org/x/sys/unix"
+)
+
+// firstRounds is how many rounds there are at the first look: the fewest that
+// the gate compares pair by pair with that look's alpha.
+const firstRounds = 11
+
+// host are arms that run on this kernel. go tool rounds does the measuring.
+type host struct {
+	bench, skip, benchtime string
+	limit                  time.Duration
+	results                string
+
+	rounds string   // its path
+	args   []string // for it, but for the number of rounds
+	stderr io.Writer
+}
+
+func (h *host) newFlags(o *options) *flag.FlagSet {
+	fs := flag.NewFlagSet("arms host", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&h.bench, "bench", boots.Gate, "run the benchmarks that match `regexp`, as in go test")
+	fs.StringVar(&h.skip, "skip", "", "but not those that match `regexp`")
+	fs.StringVar(&h.benchtime, "benchtime", "100ms", "measure each for a `time`, or a number of iterations (1000x)")
+	fs.DurationVar(&h.limit, "limit", 0, "give up on a benchmark that prints nothing for this `time`\n(default as go tool rounds)")
+	fs.StringVar(&h.results, "results", "results", "keep results under `dir`")
+	o.max = 26
+	o.flags(fs)
+	return fs
+}
+
+func (h *host) open(ctx context.Context, operands []string, o options) error {
+	binary := ""
+	if len(operands) == 3 {
+		binary, operands = operands[0], operands[1:]
+	}
+	if len(operands) != 2 {
+		return usageError{fmt.Errorf("want two commands, OLD and NEW, or a test binary before them, have %q", operands)}
+	}
+	var sums []string
+	for i, label := range []string{"OLD", "NEW"} {
+		argv := strings.Fields(operands[i])
+		if binary != "" {
+			argv = append(argv, binary)
+		}
+		if len(argv) == 0 {
+			return usageError{fmt.Errorf("%s is empty: want a command that ends in a test binary, or a test binary before both", label)}
+		}
+		if argv[0] == binary {
+			argv[0], _ = filepath.Abs(binary) // not to be looked up in PATH
+		}
+		sum, err := results.HashCommand(argv)
+		if err != nil {
+			return fmt.Errorf("%s: %w", label, err)
+		}
+		sums = append(sums, sum)
+	}
+	if sums[0] == sums[1] {
+		return fmt.Errorf("OLD, %q, and NEW, %q, are the same command on the same files: there is nothing to compare", operands[0], operands[1])
+	}
+	// Rounds of OLD belong to those of the NEW they were measured beside.
+	pair := fmt.Sprintf("%x", sha256.Sum256([]byte(sums[0]+sums[1])))[:8]
+	h.args = []string{"-bench", h.bench, "-skip", h.skip, "-benchtime", h.benchtime, "-seed", strconv.Itoa(o.seed), "-results", h.results,
+		"-limit", h.limit.String(), "-arm", "old-" + pair + "=" + operands[0], "-arm", "new-" + pair + "=" + operands[1]}
+	if binary != "" {
+		h.args = append(h.args, binary)
+	}
+	var err error
+	h.rounds, err = results.Tool(ctx, "rounds")
+	return err
+}
+
+func (h *host) close() {}
+
+func (h *host) measure(ctx context.Context, n int) (old, new side, err error) {
+	out, err := h.runRounds(ctx, n)
+	if err != nil {
+		return old, new, err
+	}
+	var sides []side
+	for dir := range strings.Lines(out) {
+		s := side{name: strings.TrimSuffix(dir, "\n")}
+		for i := 1; i <= n; i++ {
+			s.files = append(s.files, filepath.Join(s.name, fmt.Sprintf("round-%02d%s", i, results.Ext)))
+		}
+		if all, err := results.Find(s.name); err != nil || !slices.Equal(all, s.files) {
+			s.name = strings.Join(s.files, ",")
+		}
+		sides = append(sides, s)
+	}
+	if len(sides) != 2 {
+		return old, new, fmt.Errorf("go tool rounds names %d directories, want 2:\n%s", len(sides), out)
+	}
+	return sides[0], sides[1], nil
+}
+
+// A toolError is that of another tool, which has told standard error why.
+type toolError struct {
+	error
+	why string // what it told, if that is known
+}
+
+func (e toolError) Error() string { return strings.TrimSuffix(e.error.Error()+": "+e.why, ": ") }
+func (e toolError) Unwrap() error { return e.error }
+
+// runRounds has rounds 1 to n measured where they are not there, and returns
+// what go tool rounds printed.
+func (h *host) runRounds(ctx context.Context, n int) (string, error) {
+	// It is to end when this thread does, which the Go runtime must not end.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, h.rounds, slices.Concat([]string{"-rounds", strconv.Itoa(n)}, h.args)...)
+	cmd.Stdout = &stdout
+	cmd.Stderr = io.MultiWriter(h.stderr, &stderr)
+	if f, ok := h.stderr.(*os.File); ok {
+		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
+			cmd.Stderr = f // for its progress
+		}
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	cmd.Cancel = func() error {
+		var stopped interrupt.Error
+		errors.As(context.Cause(ctx), &stopped)
+		return cmd.Process.Signal(stopped.Signal)
+	}
+	cmd.WaitDelay = 10 * time.Second
+	err := cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case err != nil:
+		why := stderr.String()
+		return "", toolError{fmt.Errorf("go tool rounds: %w", err), strings.TrimSpace(why[strings.LastIndex(why, "rounds: ")+1:])}
+	}
+	return stdout.String(), nil
+}
