@@ -255,21 +255,25 @@ func loopSignalStorm(t *testing.T) {
 
 // loopMergedChildren: SIGCHLD is a standard signal and merged: a loop that has one from a signalfd must
 // wait for all children that have ended, waitpid(2) with WNOHANG; nothing more will come for them.
-var loopMergedChildren = behaviour.Alone(func(t testing.TB) {
+var loopMergedChildren = behaviour.Alone(func(t testing.TB) { takeChildSignals(t, childrenMerge) })
+
+// takeChildSignals has try take SIGCHLD with all of the process's threads blocking it, and tries again when that was
+// not so: the Go runtime unblocks it in each thread that it starts, which then takes it.
+func takeChildSignals(t testing.TB, try func(testing.TB) error) {
+	t.Helper()
 	debug.SetGCPercent(-1) // and no new threads for it
 	mustBlock(t, ^sys.Sigset(0))
-	for try := 1; ; try++ {
+	for n := 1; ; n++ {
 		blockInAllThreads(t, unix.SIGCHLD)
-		err := childrenMerge(t)
+		err := try(t)
 		if err == nil {
 			return
 		}
-		// The runtime may have started a thread, which takes the signal.
-		if try == 10 || allThreadsBlock(t, unix.SIGCHLD) {
+		if n == 10 || allThreadsBlock(t, unix.SIGCHLD) {
 			t.Fatal(err)
 		}
 	}
-})
+}
 
 func childrenMerge(t testing.TB) error {
 	signals := mustSignalfd(t, unix.SIGCHLD)

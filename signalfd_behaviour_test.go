@@ -8,7 +8,6 @@ import (
 	"math"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -239,9 +238,7 @@ func signalfdNewMaskWakes(t *testing.T) {
 func signalfdKillAndStop(t *testing.T) {
 	fd := newSignalfd(t, sys.Sigs(unix.SIGKILL, unix.SIGSTOP, unix.SIGUSR1), 0)
 	p := child.Start(t, signalfdReader, child.Options{Files: []int{fd}, Block: quiet})
-	p.AwaitBlocked(unix.SYS_READ)
-	p.Signal(unix.SIGSTOP)
-	wantWaited(t, p.Pid, unix.WSTOPPED, rawsig.CldStopped, unix.SIGSTOP)
+	stopReader(t, p)
 	p.Signal(unix.SIGCONT)
 	p.Signal(unix.SIGUSR1)
 	p.Expect(fmt.Sprintf("%d code %d from %d", unix.SIGUSR1, rawsig.SIUser, os.Getpid()))
@@ -446,21 +443,7 @@ func signalfdSenders(t testing.TB) {
 
 // signalfdChildren: SIGCHLD says what became of which child, with its user, its status and the CPU time that it
 // used, in clock ticks.
-func signalfdChildren(t testing.TB) {
-	debug.SetGCPercent(-1) // no new threads for it
-	mustBlock(t, ^sys.Sigset(0))
-	for try := 1; ; try++ {
-		blockInAllThreads(t, unix.SIGCHLD)
-		err := childRecords(t)
-		if err == nil {
-			return
-		}
-		// The runtime may have started a thread, which takes the signal.
-		if try == 10 || allThreadsBlock(t, unix.SIGCHLD) {
-			t.Fatal(err)
-		}
-	}
-}
+func signalfdChildren(t testing.TB) { takeChildSignals(t, childRecords) }
 
 func childRecords(t testing.TB) error {
 	const tick = 10 * time.Millisecond // USER_HZ, on all architectures here
@@ -1936,19 +1919,23 @@ func signalfdOverStop(t *testing.T) {
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), 0)
 	p := child.Start(t, signalfdReader, child.Options{Files: []int{fd}, Block: quiet})
 	for range 2 {
-		p.AwaitBlocked(unix.SYS_READ)
-		p.Signal(unix.SIGSTOP)
-		wantWaited(t, p.Pid, unix.WSTOPPED, rawsig.CldStopped, unix.SIGSTOP)
+		stopReader(t, p)
 		p.Signal(unix.SIGCONT)
 		wantWaited(t, p.Pid, unix.WCONTINUED, rawsig.CldContinued, unix.SIGCONT)
 	}
-	p.AwaitBlocked(unix.SYS_READ)
-	p.Signal(unix.SIGSTOP)
-	wantWaited(t, p.Pid, unix.WSTOPPED, rawsig.CldStopped, unix.SIGSTOP)
+	stopReader(t, p)
 	p.Signal(unix.SIGUSR1)
 	p.Signal(unix.SIGCONT)
 	p.Expect(fmt.Sprintf("%d code %d from %d", unix.SIGUSR1, rawsig.SIUser, os.Getpid()))
 	p.Wait()
+}
+
+// stopReader stops a process that sleeps in a read.
+func stopReader(t *testing.T, p *child.Process) {
+	t.Helper()
+	p.AwaitBlocked(unix.SYS_READ)
+	p.Signal(unix.SIGSTOP)
+	wantWaited(t, p.Pid, unix.WSTOPPED, rawsig.CldStopped, unix.SIGSTOP)
 }
 
 // What the rows above are written in.
