@@ -4323,15 +4323,19 @@ func badPointers(tb testing.TB, size uintptr) map[string]uintptr {
 	}
 	second := uintptr(unsafe.Pointer(&mem[page]))
 	return map[string]uintptr{
-		"a null pointer":                       0,
-		"a pointer to inaccessible memory":     second,
-		"a pointer to a half accessible event": second - size/2,
-		kernelPointer:                          -page,
+		"a null pointer":                   0,
+		"a pointer to inaccessible memory": second,
+		halfPointer:                        second - size/2,
+		kernelPointer:                      -page,
 	}
 }
 
-// kernelPointer names an address that no program has.
-const kernelPointer = "a pointer into the kernel"
+const (
+	// halfPointer names an address from which on only half the bytes can be read.
+	halfPointer = "a pointer to half accessible memory"
+	// kernelPointer names an address that no program has.
+	kernelPointer = "a pointer into the kernel"
+)
 
 // epollPointer puts an event where it does not move.
 func epollPointer(tb testing.TB, e unix.EpollEvent) unsafe.Pointer {

@@ -918,7 +918,7 @@ func eventfdInfoSemaphore(t *testing.T) {
 	}
 }
 
-// eventfdName: /proc calls it anon_inode:[eventfd], and it cannot be opened by that link: ENXIO.
+// eventfdName: /proc calls it anon_inode:[eventfd], and it cannot be opened by that link.
 func eventfdName(t *testing.T) {
 	fd := newEventfd(t, 1, 0)
 	wantName(t, fd, "anon_inode:[eventfd]")
@@ -1519,15 +1519,7 @@ func eventfdInFlight(t *testing.T) {
 // eventfdFetched: pidfd_getfd(2) gets the same object from another process.
 func eventfdFetched(t *testing.T) {
 	fd := newEventfd(t, 4, 0)
-	p := child.Start(t, eventfdHolder, child.Options{Files: []int{fd}})
-	p.Expect("holding")
-	pidfd, err := unix.PidfdOpen(p.Pid, 0)
-	closable(t, pidfd, err)
-	got, err := unix.PidfdGetfd(pidfd, child.FirstFile, 0)
-	if err == unix.EPERM {
-		behaviour.Unprivileged(t, "pidfd_getfd of a child: %v", err)
-	}
-	closable(t, got, err)
+	got := fetchFromChild(t, fd)
 	wantFlags(t, got, unix.O_RDWR, unix.FD_CLOEXEC)
 	mustTake(t, got, 4)
 	mustAddCount(t, got, 2)

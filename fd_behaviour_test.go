@@ -312,11 +312,7 @@ func wantOwnershipKept(tb testing.TB, fd int) {
 		}
 		return errs
 	}
-	caps, err := capabilities()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if caps.effective()>>unix.CAP_FOWNER&1 == 0 || !inFirstUserNamespace() {
+	if !hasCapability(tb, unix.CAP_FOWNER) {
 		if err := check("an ordinary user", unix.EPERM); err != nil {
 			tb.Error(err)
 		}
@@ -332,11 +328,32 @@ func wantOwnershipKept(tb testing.TB, fd int) {
 // the capability that makes up for not owning it.
 func isSharedInodesOwner(tb testing.TB, capability int) bool {
 	tb.Helper()
+	return os.Geteuid() == 0 && inFirstUserNamespace() || hasCapability(tb, capability)
+}
+
+// hasCapability reports whether the thread has a capability that counts for what is root's, capabilities(7).
+func hasCapability(tb testing.TB, capability int) bool {
+	tb.Helper()
 	caps, err := capabilities()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return inFirstUserNamespace() && (os.Geteuid() == 0 || caps.effective()>>capability&1 != 0)
+	return caps.effective()>>capability&1 != 0 && inFirstUserNamespace()
+}
+
+// fetchFromChild gives a child a descriptor and gets it back by pidfd_getfd(2).
+func fetchFromChild(tb testing.TB, fd int) int {
+	tb.Helper()
+	p := child.Start(tb, eventfdHolder, child.Options{Files: []int{fd}})
+	p.Expect("holding")
+	pidfd, err := unix.PidfdOpen(p.Pid, 0)
+	closable(tb, pidfd, err)
+	got, err := unix.PidfdGetfd(pidfd, child.FirstFile, 0)
+	if err == unix.EPERM {
+		behaviour.Unprivileged(tb, "pidfd_getfd of a child: %v", err)
+	}
+	closable(tb, got, err)
+	return got
 }
 
 // asNobody runs f on a thread that has no privileges, of one that has.
@@ -405,7 +422,11 @@ func restartRead(tb testing.TB, s *sleeper, n int) {
 	tb.Helper()
 	for range n {
 		ran := rawsig.Ran(restarting)
-		if err := unix.Tgkill(unix.Getpid(), s.Tid, restarting); err != nil {
+		err := unix.Tgkill(unix.Getpid(), s.Tid, restarting)
+		if err == unix.EAGAIN {
+			behaviour.Limited(tb, "tgkill: %v: raise RLIMIT_SIGPENDING", err)
+		}
+		if err != nil {
 			tb.Fatal(err)
 		}
 		await(tb, "the handler has run", func() bool { return rawsig.Ran(restarting) > ran })

@@ -13,18 +13,19 @@ import (
 //
 // In it the machine describes itself for results: EVENTBENCH_CONFIG has its
 // Config after the caller's lines, and EVENTBENCH_CLOCK is "instrs" where it
-// counts.
+// counts. EVENTBENCH_GUEST=1 tells tests that the machine is theirs alone: they
+// may set its clock and suspend it.
 func (m *Machine) Env(caller []string) ([]string, error) {
 	config, err := m.Config()
 	if err != nil {
 		return nil, err
 	}
-	const configVar, clockVar = "EVENTBENCH_CONFIG", "EVENTBENCH_CLOCK"
-	env := []string{"HOME=/", "PATH=" + binDir, "PWD=" + homeDir}
+	const configVar, clockVar, guestVar = "EVENTBENCH_CONFIG", "EVENTBENCH_CLOCK", "EVENTBENCH_GUEST"
+	env := []string{"HOME=/", "PATH=" + binDir, "PWD=" + homeDir, guestVar + "=1"}
 	for _, kv := range caller {
 		name, value, _ := strings.Cut(kv, "=")
 		switch {
-		case name == clockVar:
+		case name == clockVar, name == guestVar:
 		case name == configVar:
 			config = append(otherLines(value, config), config...)
 		case strings.HasPrefix(name, "EVENTBENCH"), strings.HasPrefix(name, "GO") && !strings.Contains(value, "/"):

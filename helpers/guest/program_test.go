@@ -73,7 +73,7 @@ func TestEnv(t *testing.T) {
 	}
 	got, err := m.Env([]string{
 		"PATH=/usr/bin", "HOME=/home/me", "LANG=C", "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1", "GOROOT=/usr/local/go",
-		"GOPROXY=https://proxy.example", "GOFLAGS=-p=2", "EVENTBENCH_X=/a/b", "EVENTBENCH_CLOCK=wall",
+		"GOPROXY=https://proxy.example", "GOFLAGS=-p=2", "EVENTBENCH_X=/a/b", "EVENTBENCH_GUEST=yes", "EVENTBENCH_CLOCK=wall",
 		"EVENTBENCH_CONFIG=host: me\nseed: 99\n\n",
 	})
 	if err != nil {
@@ -83,7 +83,7 @@ func TestEnv(t *testing.T) {
 		"EVENTBENCH_CLOCK=instrs",
 		"EVENTBENCH_CONFIG=host: me\naccelerator: tcg\nqemu: 10.0.2\ncpu-model: max\nmemory: 512M\nseed: 7\nkernel-image: bzImage sha256:0123\n" +
 			"cmdline: panic=-1 edd=off no_timer_check cpu_init_udelay=0 cryptomgr.notests tsc=reliable console=ttyS0 quiet 8250.nr_uarts=4 nokaslr",
-		"EVENTBENCH_X=/a/b", "GODEBUG=asyncpreemptoff=1", "GOFLAGS=-p=2", "GOMAXPROCS=1",
+		"EVENTBENCH_GUEST=1", "EVENTBENCH_X=/a/b", "GODEBUG=asyncpreemptoff=1", "GOFLAGS=-p=2", "GOMAXPROCS=1",
 		"HOME=/", "PATH=/bin", "PWD=/src",
 	}
 	if !slices.Equal(got, want) {
