@@ -130,11 +130,7 @@ func GVisor() bool { return gvisor() }
 
 var gvisor = sync.OnceValue(func() bool {
 	system, err := machine.Here()
-	if err != nil {
-		return false
-	}
-	config, _ := system.Config()
-	return slices.Contains(config, machine.Line{Key: "virt", Value: "gvisor"})
+	return err == nil && system.GVisor()
 })
 
 // Absent skips a row whose subject is not there: left out of this kernel's

@@ -4,6 +4,12 @@ package machine
 
 import "strings"
 
+// GVisor reports whether the kernel is gVisor's, which only looks like Linux: it says so
+// in its release, in older versions only in its log.
+func (s System) GVisor() bool {
+	return strings.Contains(s.Release, "gvisor") || strings.Contains(s.KernelLog, "Starting gVisor")
+}
+
 // virt returns the virtual machine that the kernel runs in, by the names of
 // systemd-detect-virt(1), "vm" for one that hides its name, and "none" on bare
 // hardware. It returns "" when /proc and /sys say nothing.
@@ -11,9 +17,7 @@ import "strings"
 // An interrupt to another CPU and an idle CPU's wake-up leave most virtual
 // machines, so a figure from one says little about bare hardware.
 func (s System) virt() string {
-	// gVisor is a kernel of its own that only looks like Linux: it says so in
-	// its release, in older versions only in its log.
-	if strings.Contains(s.Release, "gvisor") || strings.Contains(s.KernelLog, "Starting gVisor") {
+	if s.GVisor() {
 		return "gvisor"
 	}
 	// The clocks that a hypervisor offers name it, even where DMI names only

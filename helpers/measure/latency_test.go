@@ -93,7 +93,7 @@ func TestGrid(t *testing.T) {
 	const period = 1000_000 // ns, and so many ticks
 	check := func(name, want string, wakes ...wake) grid {
 		t.Helper()
-		g := grid{first: period, period: period}
+		g := grid{first: period, period: period, slack: 1000}
 		for i := range wakes {
 			wakes[i].counted = wakes[i].end
 		}
@@ -104,16 +104,15 @@ func TestGrid(t *testing.T) {
 		return g
 	}
 	at := func(late float64, taken ...uint64) (wakes []wake) {
-		var all uint64
+		var all, begin uint64
 		for _, n := range taken {
 			end := uint64(period * (1 + float64(all) + late))
-			wakes = append(wakes, wake{end: end, taken: n})
-			all += n
+			wakes = append(wakes, wake{begin: begin, end: end, taken: n})
+			all, begin = all+n, end
 		}
 		return wakes
 	}
-	each := []uint64{1, 1, 1, 1, 1, 1, 1, 1, 1, 1}
-	g := check("all in time", "", at(0.25, each...)...)
+	g := check("all in time", "", at(0.25, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)...)
 	if g.missed != 0 || g.taken != 10 || g.h.Max() != period/4 || g.h.Count() != 10 {
 		t.Errorf("in time: %d missed of %d, %d records up to %d, want 0 of 10, 10 up to %d", g.missed, g.taken, g.h.Count(), g.h.Max(), period/4)
 	}
@@ -121,8 +120,10 @@ func TestGrid(t *testing.T) {
 	if g.missed != 8 || g.taken != 12 || g.h.Max() != 2.5*period {
 		t.Errorf("by threes: %d missed of %d, up to %d, want 8 of 12, up to %d", g.missed, g.taken, g.h.Max(), int(2.5*period))
 	}
-	check("one is lost", "11 periods of 1ms elapsed, but 10 expiries came, 0 of them missed", at(1.01, each...)...)
-	check("one is double", "2 expiries were taken when the last of them was not due for another 500", wake{end: 1.5 * period, taken: 2})
+	check("a late wake-up took all", "", append(at(0.25, 1, 1), wake{begin: 5.5 * period, end: 5.6 * period, taken: 3})...)
+	check("a late wake-up lost one", "5 to 5 periods of 1ms elapsed, but 4 expiries came, 1 of them missed",
+		append(at(0.25, 1, 1), wake{begin: 5.5 * period, end: 5.6 * period, taken: 2})...)
+	check("one is double", "0 to 1 periods of 1ms elapsed, but 2 expiries came, 1 of them missed", wake{end: 1.5 * period, taken: 2})
 	check("before its time", "wait 1 of 1 returned 100µs before its time", wake{end: 0.9 * period, taken: 1})
 
 	relative := grid{period: period, relative: true}
