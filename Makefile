@@ -12,6 +12,7 @@ OLD       ?=
 NEW       ?=
 ACROSS    ?=
 KERNELS   ?= 5.10 6.1 6.12 6.18 7.3
+KERNEL    ?=
 BOOTS     ?= 6
 FILTER    ?=
 BINARY    ?=
@@ -21,7 +22,7 @@ LONG      ?= Growth|OneWay|Lateness|Wake|Technique|^BenchmarkLoop
 
 # Recipes find these in their environment, just as the user wrote them: the $,
 # quotes and blanks of a pattern are neither make's nor the shell's business.
-GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS BOOTS LONG
+GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS KERNEL BOOTS LONG
 $(foreach v,$(GIVEN),$(eval override $v := $$(value $v)))
 export $(GIVEN)
 
@@ -86,8 +87,9 @@ gate-arms: $(BINARY) ## the same on this kernel: OLD and NEW end in a test binar
 	go tool arms host "$$@" -results "$$RESULTS" $(BINARY) "$$OLD" "$$NEW"
 
 .PHONY: fidelity
-fidelity: ## the same loops in Go and in C, alternated: what Go adds
-	@go tool fidelity
+fidelity: ## the same loops in Go and in C, alternated: what Go adds; KERNEL=6.12: in instructions, in BOOTS guests of it
+	@test -z "$$KERNEL" || set -- -pairs "$$BOOTS" -n 150 -exec "go tool guest -kernel $$KERNEL -accel tcg -clock instrs -seed {pair}"; \
+	go tool fidelity "$$@"
 
 .PHONY: test
 test: ## the tests, as a user runs them

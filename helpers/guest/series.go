@@ -19,6 +19,17 @@ import (
 // progress says what takes a while.
 type progress func(format string, args ...any)
 
+// once returns p without what it has said already.
+func (p progress) once() progress {
+	said := make(map[string]bool)
+	return func(format string, args ...any) {
+		if line := fmt.Sprintf(format, args...); !said[line] {
+			said[line] = true
+			p(format, args...)
+		}
+	}
+}
+
 // A cachedKernel is what the cache keeps beside an image.
 type cachedKernel struct {
 	Series  string
@@ -100,6 +111,7 @@ func loadCached(c *cache.Dir, series, want string, say progress) (*Kernel, error
 // findSeries returns a kernel of the series from the cache, which it gets
 // there first if need be.
 func findSeries(ctx context.Context, c *cache.Dir, series, mirror string, update bool, say progress) (*Kernel, error) {
+	say = say.once() // the cache is looked through more than once
 	if !update {
 		if k, err := loadCached(c, series, "", say); k != nil || err != nil {
 			return k, err

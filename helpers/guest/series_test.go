@@ -66,9 +66,14 @@ func TestSeries(t *testing.T) {
 	// One that was damaged since is not used.
 	mustWrite(t, c.Path(kernelsDir, "linux-image-6.12.9-cloud-amd64_6.12.9-1", imageName), string(fakeKernel("6.12.7-bad")))
 	mustIndex(t, c, time.Now(), mustDescribe(t, older, "6.12.8-1"))
-	k, err := FindKernel(t.Context(), c, "6.12", testMirror, false, t.Logf)
-	if err != nil || k.Release != "6.12.8-test" {
-		t.Errorf("after damage: got %+v, %v", k, err)
+	unused := 0
+	k, err := FindKernel(t.Context(), c, "6.12", testMirror, false, func(format string, args ...any) {
+		if strings.HasPrefix(format, "cached kernel not used") {
+			unused++
+		}
+	})
+	if err != nil || k.Release != "6.12.8-test" || unused != 1 {
+		t.Errorf("after damage: got %+v, %v; said %d times, want once", k, err, unused)
 	}
 }
 

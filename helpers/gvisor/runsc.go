@@ -73,7 +73,7 @@ func Inspect(ctx context.Context, path string) (Runsc, error) {
 	version, isRunsc := strings.CutPrefix(strings.TrimSpace(firstLine(out)), "runsc version ")
 	if err != nil || !isRunsc {
 		if err == nil {
-			err = fmt.Errorf("runsc --version printed %q", out)
+			err = fmt.Errorf("runsc --version printed %.100q", out)
 		}
 		return Runsc{}, fmt.Errorf("%s is no runsc that runs here: %w", path, err)
 	}

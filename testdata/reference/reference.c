@@ -835,22 +835,27 @@ static int ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-// commonest returns the commonest of n values, which it sorts, the smallest of several,
-// and how often it occurs.
+// commonest returns the commonest of n values, which it sorts, and how often it
+// occurs; of several that are about as common, at least half as often as the
+// commonest, the smallest.
 static uint64_t commonest(uint64_t *values, long n, long *times)
 {
 	qsort(values, n, sizeof *values, ascending);
-	uint64_t best = 0;
+	long most = 0;
 	*times = 0;
-	for (long i = 0, first = 0; i < n; i++) {
-		if (values[i] != values[first])
-			first = i;
-		if (i - first + 1 > *times) {
+	for (int pass = 0; pass < 2; pass++)
+		for (long i = 0, first = 0; i < n; i++) {
+			if (values[i] != values[first])
+				first = i;
 			*times = i - first + 1;
-			best = values[i];
+			if (i + 1 < n && values[i + 1] == values[i])
+				continue; // not the last of its kind
+			if (pass == 0)
+				most = *times > most ? *times : most;
+			else if (2 * *times >= most)
+				return values[i];
 		}
-	}
-	return best;
+	return 0; // of no values
 }
 
 // report runs the loop n times and prints what it costs.

@@ -46,7 +46,7 @@
 //	go tool fidelity -exec 'go tool guest -kernel 6.12 -seed {pair}'
 //
 // Where instructions are counted the ratio is that of instructions per
-// operation. Most operations take one number of instructions nearly always. For
+// operation, and Go-C is how many of them Go adds. make fidelity KERNEL=6.12 does this. Most operations take one number of instructions nearly always. For
 // these a pair or two are enough, and the range seen takes the place of the
 // interval. Round trips are not so regular: they differ between boots by
 // some hundred instructions, so that they need pairs of different seeds as on

@@ -250,7 +250,11 @@ func (m *measurement) table(w io.Writer) (over []string) {
 	for _, r := range m.rows {
 		width = max(width, len(r.name))
 	}
-	fmt.Fprintf(w, "%-*s  %12s  %12s  %6s  %-14s  %s\n", width, "", "Go "+m.unit, "C "+m.unit, "Go/C", "95 % interval", "at most")
+	more := func(s string) string { return "" }
+	if counted { // what Go adds is a number, not only a ratio
+		more = func(s string) string { return fmt.Sprintf("%6s  ", s) }
+	}
+	fmt.Fprintf(w, "%-*s  %12s  %12s  %s%6s  %-14s  %s\n", width, "", "Go "+m.unit, "C "+m.unit, more("Go-C"), "Go/C", "95 % interval", "at most")
 	for _, r := range m.rows {
 		s := summarize(r.values, counted && !r.irregular)
 		most := r.most(m.unit)
@@ -258,8 +262,8 @@ func (m *measurement) table(w io.Writer) (over []string) {
 		if verdict == "over" {
 			over = append(over, r.name)
 		}
-		fmt.Fprintf(w, "%-*s  %12s  %12s  %6.3f  %-14s  %7.2f  %s\n",
-			width, r.name, digits(s.sides[0]), digits(s.sides[1]), s.ratio, s.interval(), most, verdict)
+		fmt.Fprintf(w, "%-*s  %12s  %12s  %s%6.3f  %-14s  %7.2f  %s\n",
+			width, r.name, digits(s.sides[0]), digits(s.sides[1]), more(fmt.Sprintf("%+.0f", s.sides[0]-s.sides[1])), s.ratio, s.interval(), most, verdict)
 	}
 	return over
 }

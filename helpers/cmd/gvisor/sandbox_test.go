@@ -1,0 +1,306 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"eventbench/helpers/gvisor"
+)
+
+// The tests in this file run programs under gVisor.
+
+// What the program prints and its status are the tool's; it is on another
+// kernel, as root, where the caller is; and what it writes is gone.
+func TestRun(t *testing.T) {
+	needRunsc(t)
+	dir := t.TempDir()
+	mustWrite(t, filepath.Join(dir, "data"), "from the host\n")
+	stdout, stderr := runTool(t, dir, []string{"EVENTBENCH_CONFIG=lab: attic\nsandbox: none"}, 3,
+		filepath.Join(binDir, "prog"), "kernel", "out=hello", "err=oops", "cat=data", "write=new:text", "cat=new", "getenv=EVENTBENCH_CONFIG", "exit=3")
+	if stderr != "oops\n" {
+		t.Errorf("standard error %q", stderr)
+	}
+	for _, want := range []string{
+		"release 4.19.0-gvisor, uid 0, dir " + dir + "\n", "hello\n", "from the host\n", "text\n",
+		`"lab: attic\nsandbox: gvisor ` + gvisor.Release() + `-systrap\nhost-kernel-release: `,
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in standard output:\n%s", want, stdout)
+		}
+	}
+	if strings.Contains(stdout, "sandbox: none") {
+		t.Errorf("the caller's word on the sandbox arrived: %s", stdout)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "new")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what the program wrote came to the host: %v", err)
+	}
+}
+
+// A signal's end is 128 and its number, and a time limit is no status at all.
+func TestEnds(t *testing.T) {
+	needRunsc(t)
+	prog := filepath.Join(binDir, "prog")
+	runTool(t, t.TempDir(), nil, 128+9, prog, "kill=9")
+	stdout, stderr := runTool(t, t.TempDir(), nil, noStatus, "-timeout", "8s", prog, "out=ready", "hang")
+	if stdout != "ready\n" || !strings.Contains(stderr, "SIGQUIT") || !strings.Contains(stderr, prog+": stopped at -timeout 8s") {
+		t.Errorf("printed %q, standard error:\n%s", stdout, stderr)
+	}
+	mustWrite(t, filepath.Join(binDir, "script"), "#!/no/such/interpreter\n")
+	if err := os.Chmod(filepath.Join(binDir, "script"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr = runTool(t, t.TempDir(), nil, noStatus, filepath.Join(binDir, "script"))
+	if !strings.Contains(stderr, "not run to its end: runsc: ") {
+		t.Errorf("standard error:\n%s", stderr)
+	}
+}
+
+// However the tool ends, no process of the sandbox stays, and no file.
+func TestStopped(t *testing.T) {
+	needRunsc(t)
+	check := func(name string, stop func(cmd *exec.Cmd) error, want int) {
+		t.Run(name, func(t *testing.T) {
+			cmd, tmp := toolCommand(t, t.TempDir(), nil, filepath.Join(binDir, "prog"), "out=ready", "hang")
+			stdout, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustStart(t, cmd)
+			if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "ready\n" {
+				t.Fatalf("standard output %q, %v", line, err)
+			}
+			if err := stop(cmd); err != nil {
+				t.Fatal(err)
+			}
+			if got := exitStatus(t, cmd.Wait()); got != want {
+				t.Errorf("exit status %d, want %d", got, want)
+			}
+			mustBeGone(t, "TMPDIR="+tmp)
+			mustBeEmpty(t, tmp)
+		})
+	}
+	check("interrupt", func(cmd *exec.Cmd) error { return cmd.Process.Signal(syscall.SIGINT) }, 128+int(syscall.SIGINT))
+	check("killed", func(cmd *exec.Cmd) error { return cmd.Process.Kill() }, -1)
+}
+
+// An ordinary user's sandbox is in a user namespace; where there are none, the error says
+// what to do.
+func TestOrdinaryUser(t *testing.T) {
+	needRunsc(t)
+	if os.Getuid() != 0 {
+		t.Skip("needs root to become somebody else")
+	}
+	cache, err := gvisor.UserCache()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, _ := cache.Find()
+	image, err := os.ReadFile(r.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Where root's own cache is, others do not get at it.
+	runsc := filepath.Join(binDir, "runsc")
+	if err := os.WriteFile(runsc, image, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	home, err := os.MkdirTemp("", "gvisor-test-home")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(home) })
+	const nobody = 65534
+	if err := os.Chown(home, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(binDir, "gvisor"), "-runsc", runsc, filepath.Join(binDir, "prog"), "kernel", "exit=4")
+	cmd.Dir = home
+	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME=", "TMPDIR="+home)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	switch status := exitStatus(t, cmd.Run()); status {
+	case 4:
+		if !strings.Contains(stdout.String(), "-gvisor, uid 0, ") {
+			t.Errorf("standard output %q", &stdout)
+		}
+	case noStatus:
+		if !strings.Contains(stderr.String(), "allow user namespaces: sysctl ") {
+			t.Errorf("standard error:\n%s", &stderr)
+		}
+		t.Logf("no user namespaces here: %s", &stderr)
+	default:
+		t.Errorf("exit status %d, standard error:\n%s", status, &stderr)
+	}
+}
+
+// The way most will use the tool: tests and benchmarks of a package, with its
+// files, and profiles brought out.
+func TestGoTestExec(t *testing.T) {
+	needRunsc(t)
+	dir := t.TempDir()
+	mustWrite(t, filepath.Join(dir, "go.mod"), "module example\n\ngo 1.26\n")
+	mustWrite(t, filepath.Join(dir, "testdata", "data"), "data")
+	mustWrite(t, filepath.Join(dir, "x_test.go"), `package example
+
+import (
+	"os"
+	"testing"
+)
+
+func TestData(t *testing.T) {
+	data, err := os.ReadFile("testdata/data")
+	if string(data) != "data" || err != nil {
+		t.Errorf("testdata: %q, %v", data, err)
+	}
+}
+
+func BenchmarkGetppid(b *testing.B) {
+	for b.Loop() {
+		os.Getppid()
+	}
+}
+`)
+	cmd := exec.Command("go", "test", "-v", "-bench", ".", "-benchtime", "100x", "-memprofile", "mem.prof",
+		"-exec", filepath.Join(binDir, "gvisor"), ".")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("go test: %v", err)
+	}
+	for _, want := range []string{"--- PASS: TestData", "\nBenchmarkGetppid", " 100\t", "\nok  \texample"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in the output", want)
+		}
+	}
+	if profile, err := os.ReadFile(filepath.Join(dir, "mem.prof")); !bytes.HasPrefix(profile, []byte("\x1f\x8b")) {
+		t.Errorf("mem.prof: %d bytes, %v", len(profile), err)
+	}
+	if t.Failed() {
+		t.Logf("output:\n%s", out)
+	}
+}
+
+// needRunsc skips a test where runsc is not built. With EVENTBENCH_REQUIRE_GVISOR set it is built, in
+// a few minutes once, and it is a failure if that is not possible.
+func needRunsc(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts sandboxes")
+	}
+	cache, err := gvisor.UserCache()
+	if err != nil {
+		t.Skip(err)
+	}
+	if _, ok := cache.Find(); ok {
+		return
+	}
+	if os.Getenv("EVENTBENCH_REQUIRE_GVISOR") == "" {
+		t.Skip("runsc is not built; go tool gvisor -build does that")
+	}
+	if out, err := exec.Command(filepath.Join(binDir, "gvisor"), "-build").CombinedOutput(); err != nil {
+		t.Fatalf("gvisor -build: %v\n%s", err, out)
+	}
+}
+
+// toolCommand returns the tool's command and the directory that it has for
+// temporary files.
+func toolCommand(t *testing.T, dir string, env []string, args ...string) (cmd *exec.Cmd, tmp string) {
+	tmp = t.TempDir()
+	cmd = exec.Command(filepath.Join(binDir, "gvisor"), args...)
+	cmd.Dir = dir
+	cmd.Env = append(append(os.Environ(), "TMPDIR="+tmp), env...)
+	cmd.WaitDelay = time.Second
+	return cmd, tmp
+}
+
+func runTool(t *testing.T, dir string, env []string, wantStatus int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	cmd, tmp := toolCommand(t, dir, env, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if status := exitStatus(t, cmd.Run()); status != wantStatus {
+		t.Errorf("exit status %d, want %d; standard error:\n%s", status, wantStatus, &errs)
+	}
+	mustBeEmpty(t, tmp)
+	return out.String(), errs.String()
+}
+
+// exitStatus is -1 for a process that a signal ended.
+func exitStatus(t *testing.T, err error) int {
+	t.Helper()
+	exit := new(exec.ExitError)
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	t.Error(err)
+	return -1
+}
+
+func mustStart(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+}
+
+// mustBeGone waits until no process has the variable in its environment, as all have that
+// the tool starts.
+func mustBeGone(t *testing.T, variable string) {
+	t.Helper()
+	var left []string
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		names, err := filepath.Glob("/proc/[0-9]*/environ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = left[:0]
+		for _, name := range names {
+			environ, _ := os.ReadFile(name) // of others, or of one that has just ended: nothing
+			if bytes.Contains(environ, []byte(variable+"\x00")) {
+				cmdline, _ := os.ReadFile(filepath.Join(filepath.Dir(name), "cmdline"))
+				left = append(left, strings.ReplaceAll(string(cmdline), "\x00", " "))
+			}
+		}
+		if len(left) == 0 {
+			return
+		}
+	}
+	t.Errorf("still there: %q", left)
+}
+
+func mustBeEmpty(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 0 {
+		t.Errorf("left for temporary files: %v", entries)
+	}
+}
+
+func mustWrite(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
