@@ -383,8 +383,8 @@ func tail(out []byte) string {
 }
 
 // reduce returns a boot's results with one line for each benchmark: of each
-// unit the median of its measurements, the lower one of an even number, so that
-// it is one that occurred.
+// unit the lowest of its measurements, if its Unit line says so, or else their
+// median, the lower one of an even number, so that it is one that occurred.
 func (b Boot) reduce(out []byte, path string) ([]byte, error) {
 	f, err := results.Parse(bytes.NewReader(out), path)
 	if err != nil {
@@ -418,7 +418,11 @@ func (b Boot) reduce(out []byte, path string) ([]byte, error) {
 		fmt.Fprintf(&buf, "Benchmark%s %d", r.Name, r.Iters)
 		for _, v := range r.Values {
 			all := slices.Sorted(slices.Values(values[key{r.Name.String(), v.Unit}]))
-			fmt.Fprintf(&buf, " %v %s", all[(len(all)-1)/2], v.Unit)
+			at := (len(all) - 1) / 2
+			if results.Lowest(f.Units, v.Unit) {
+				at = 0
+			}
+			fmt.Fprintf(&buf, " %v %s", all[at], v.Unit)
 		}
 		buf.WriteByte('\n')
 	}

@@ -45,7 +45,7 @@ func (r *Report) explain(b *strings.Builder, c *Comparison) {
 	say("%s %s: %s", clean(c.Name), clean(c.Unit), c.label())
 	say("  %s", c.Reason)
 	say("")
-	say("Samples: the median of the lines that each process or boot has")
+	say("Samples: the %s of the lines that each process or boot has", c.reduced())
 	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, side := range []struct {
 		label   string
@@ -135,18 +135,6 @@ func (r *Report) explainTest(say func(string, ...any), c *Comparison) {
 	} else {
 		say("  p = %s", probability(c.P))
 	}
-	family := "can fail the gate"
-	if !c.Gates {
-		family = "only inform"
-	}
-	a := c.adjustment
-	say("  family: %d comparisons of distributions that %s; of the %d with no smaller p one has one as small by chance with probability %s",
-		c.Family, family, a.standing, probability(math.Min(1, a.charge)))
-	verdict := "not significant"
-	if c.Adjusted <= r.Alpha {
-		verdict = "significant"
-	}
-	say("  adjusted p = %s (no less than that of a smaller p): %s at %s", probability(c.Adjusted), verdict, number(r.Alpha))
 	what := "ratios of a new to an old sample"
 	switch {
 	case c.shift:
@@ -156,9 +144,39 @@ func (r *Report) explainTest(say func(string, ...any), c *Comparison) {
 	}
 	iv := c.interval
 	if iv.rank == 0 {
-		say("  estimate %s: the median of the %d %s; too few samples for an interval of %s", c.Change(), iv.count, what, percent(1-r.Alpha))
-		return
+		say("  estimate %s: the median of the %d %s; too few samples for an interval of %s", c.Change(), iv.count, what, percent(confidence))
+	} else {
+		say("  estimate %s: the median of the %d %s,", c.Change(), iv.count, what)
+		say("  between the %d. smallest and the %d. largest of them: confidence %s", iv.rank, iv.rank, percent(math.Round(iv.level*1e4)/1e4))
 	}
-	say("  estimate %s: the median of the %d %s,", c.Change(), iv.count, what)
-	say("  between the %d. smallest and the %d. largest of them: confidence %s", iv.rank, iv.rank, percent(math.Round(iv.level*1e4)/1e4))
+	r.explainFamily(say, c)
+}
+
+// explainFamily shows how the other comparisons were accounted for.
+func (r *Report) explainFamily(say func(string, ...any), c *Comparison) {
+	kind := "can fail the gate"
+	if !c.Gates {
+		kind = "only inform"
+	}
+	say("")
+	say("Family: %d comparisons of distributions that %s", c.Family, kind)
+	switch {
+	case c.joint == nil:
+		a := c.adjustment
+		say("  tested one by one (Holm): of the %d with no smaller p one has one as small by chance with probability %s",
+			a.standing, probability(math.Min(1, a.charge)))
+		say("  adjusted p = %s: no less than that of a smaller p", probability(c.Adjusted))
+	case !(c.standout > 0):
+		say("  tested as a whole (Westfall-Young max-T); the interval has no change in it, so that this one does not stand out: p = 1")
+	default:
+		say("  tested as a whole (Westfall-Young max-T): of the %s ways to say which samples%s are old and which new, all comparisons alike,",
+			number(c.joint.total), map[bool]string{true: " of a round"}[c.joint.paired])
+		say("  there are %d in which any comparison's interval ends as far from no change as this one's: %s thresholds", c.asMuch, number(c.standout))
+		say("  adjusted p = %d / %s, and no less than p: %s", c.asMuch, number(c.joint.total), probability(c.Adjusted))
+	}
+	if c.Adjusted <= r.Alpha {
+		say("  significant: at most %s", number(r.Alpha))
+	} else {
+		say("  not significant: more than %s", number(r.Alpha))
+	}
 }

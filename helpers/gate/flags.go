@@ -14,7 +14,7 @@ func (o *Options) Flags(fs *flag.FlagSet, prefix string) {
 	fs.StringVar(&o.Thresholds, prefix+"thresholds", "", "read rules from `file`, before the built-in ones")
 	fs.StringVar(&o.Filter, prefix+"filter", "*", "compare only what `expr` matches, such as '.name:/Eventfd/ .unit:ns/op' (benchstat's language)")
 	fs.StringVar(&o.SampleKey, prefix+"sample", "sample", "configuration `key` that tells apart the samples within one file")
-	fs.Func(prefix+"alpha", "`probability` of a false alarm in the whole family of comparisons (default 0.05)", func(s string) (err error) {
+	fs.Func(prefix+"alpha", "`probability` of a false alarm in the whole family of comparisons (default 0.02)", func(s string) (err error) {
 		if o.Alpha, err = strconv.ParseFloat(s, 64); err != nil {
 			return errors.New("want a number")
 		}
@@ -56,7 +56,7 @@ func (o *Options) args() string {
 	add("thresholds", o.Thresholds, "")
 	add("filter", o.Filter, "*")
 	add("sample", o.SampleKey, "sample")
-	add("alpha", fmt.Sprint(o.Alpha), "0.05")
+	add("alpha", fmt.Sprint(o.Alpha), fmt.Sprint(DefaultAlpha))
 	add("allow", strings.Join(o.Allow, ","), "")
 	pattern("allow-missing", o.AllowMissing)
 	pattern("allow-equal", o.AllowEqual)

@@ -7,19 +7,37 @@
 // file. What the lines of one process have in common, its memory layout, its
 // place on the cores, its heap, would make ten lines look like ten
 // measurements when they are ten readings of one. So the lines that a sample
-// has of a benchmark and unit are reduced to their median first, and ten lines
-// of one process count for one sample. A file that holds several processes'
+// has of a benchmark and unit are reduced to one value first, and ten lines of
+// one process count for one sample: to their median, or to the lowest where the
+// unit says so (Unit X lines=lowest), as counted instructions do, to which
+// whatever disturbs them can only add. A file that holds several processes'
 // output (go test … >> file) holds as many samples; so does one with
 // configuration lines "sample: ID", one for each ID.
 //
 // # The verdict
 //
 // A metric that declares itself exact (Unit X assume=exact), and whose samples
-// on each side all agree, is compared as what it is, a number. Any other is a
-// distribution: a rank test decides whether it changed at all, exactly, with no
-// assumption about its shape, and the ratio new/old has the interval that
-// belongs to that test. The p-values of all comparisons that can fail the gate
-// are corrected for their number. Then
+// on each side all agree, five at least, is compared as what it is, a number:
+// one instruction more is reported as that, and fails if it is beyond the
+// threshold. Any other is a distribution, with no assumption about its shape:
+// the ratio new/old has the exact interval that belongs to a rank test, of 95 %
+// confidence. All comparisons of distributions that can fail the gate are one family, whose
+// members are not to alarm by their number:
+//
+//   - With few samples, such as five boots a side, the family is tested as a
+//     whole, by relabeling: every other way to call five of the ten boots old is
+//     tried, on all comparisons at once, and a comparison's p is the share of ways in
+//     which any comparison at all stands out as much (Westfall and Young's
+//     max-T). How far one stands out is how far the near end of its interval is from
+//     no change, in thresholds. Five boots can so be judged, however many
+//     benchmarks ran in them; four, with alpha 0.05; three never.
+//   - Rounds of old and new measured side by side, ten at least, are relabeled
+//     round by round, and the interval is of ratios within rounds: what drifts
+//     from round to round drops out.
+//   - With so many samples that relabeling would take long, each comparison has
+//     its rank test, and Holm's procedure corrects the p-values for their number.
+//
+// Then
 //
 //   - a regression is significant in its family, larger than the threshold, and
 //     has its whole interval beyond the threshold;
@@ -46,6 +64,8 @@ import (
 	"slices"
 	"strings"
 
+	"eventbench/helpers/results"
+
 	"golang.org/x/perf/benchproc"
 	"golang.org/x/perf/benchunit"
 )
@@ -55,7 +75,7 @@ type Options struct {
 	Thresholds      string         // a file of rules that come before DefaultThresholds
 	Filter          string         // which results are compared, in benchproc's language; "" is all
 	SampleKey       string         // configuration key that tells the samples of one file apart; "" is "sample"
-	Alpha           float64        // probability of a false alarm in the whole family; 0 is 0.05
+	Alpha           float64        // probability of a false alarm in the whole family; 0 is 0.02
 	Allow           []string       // configuration keys in which old and new may differ
 	AllowMissing    *regexp.Regexp // "Name unit" of what may be missing from new or from some samples
 	AllowEqual      *regexp.Regexp // "Name unit" of times that may be equal in all samples
@@ -173,13 +193,13 @@ func (o Options) gate() (*gate, error) {
 	return &gate{Options: o, rules: rules, loader: &loader{filter: filter, sampleKey: o.SampleKey, allow: allow}}, nil
 }
 
-// DefaultAlpha is the probability of a false alarm in the whole family where
-// none is asked for.
-const DefaultAlpha = 0.05
+// DefaultAlpha is the probability of a false alarm in the whole family, in
+// either direction, where none is asked for. That of a regression is half of it.
+const DefaultAlpha = 0.02
 
 func checkAlpha(alpha float64) error {
 	if !(alpha > 0 && alpha < 0.5) {
-		return errors.New("want a probability such as 0.05")
+		return fmt.Errorf("want a probability such as %v", DefaultAlpha)
 	}
 	return nil
 }
@@ -223,7 +243,11 @@ func (g *gate) judge(old, new *side) (*Report, error) {
 // match pairs what old and new say of each benchmark and unit, and finds what
 // is missing.
 func (g *gate) match(r *Report, old, new *side) {
-	rounds := rounds(old, new)
+	// Where instructions are counted nothing drifts from round to round.
+	var pairs map[*Sample]*Sample
+	if !slices.Contains(new.configKey("clock").values, "instrs") {
+		pairs = rounds(old, new)
+	}
 	for _, ob := range old.sorted() {
 		nb := new.benches[ob.key()]
 		if nb == nil {
@@ -244,10 +268,11 @@ func (g *gate) match(r *Report, old, new *side) {
 				continue
 			}
 			c := &Comparison{Pkg: ob.pkg, Name: ob.name, Unit: written(ns), old: os, new: ns}
-			c.oldSamples, c.oldValues = g.values(old, ob, os, c.Unit)
-			c.newSamples, c.newValues = g.values(new, nb, ns, c.Unit)
-			c.pair(rounds)
 			units := g.reader.Units()
+			c.lowest = results.Lowest(units, os.unit.Unit)
+			c.oldSamples, c.oldValues = g.values(old, ob, os, c.Unit, c.lowest)
+			c.newSamples, c.newValues = g.values(new, nb, ns, c.Unit, c.lowest)
+			c.pair(pairs)
 			switch units.GetBetter(os.unit.Unit) {
 			case -1:
 				c.Better = "lower"
@@ -326,10 +351,14 @@ func (g *gate) mayMiss(name, unit string) bool {
 		(g.AllowMissing.MatchString(name) || unit != "" && g.AllowMissing.MatchString(name+" "+unit))
 }
 
-// values returns the samples that measured a series, and the median of each
-// one's lines in the given unit, the series' own but for a prefix.
-func (g *gate) values(s *side, b *bench, sr *series, unit string) (samples []*Sample, values []float64) {
+// values returns the samples that measured a series, and the median, or the
+// lowest, of each one's lines in the given unit, the series' own but for a prefix.
+func (g *gate) values(s *side, b *bench, sr *series, unit string, lowest bool) (samples []*Sample, values []float64) {
 	factor, _ := benchunit.Tidy(1, unit)
+	reduce := median
+	if lowest {
+		reduce = slices.Min
+	}
 	var missing *Sample
 	for i, sample := range s.samples {
 		if i >= len(sr.lines) || len(sr.lines[i]) == 0 {
@@ -339,7 +368,7 @@ func (g *gate) values(s *side, b *bench, sr *series, unit string) (samples []*Sa
 			continue
 		}
 		samples = append(samples, sample)
-		values = append(values, median(sr.lines[i])/factor)
+		values = append(values, reduce(sr.lines[i])/factor)
 	}
 	if missing != nil && !g.mayMiss(b.name, unit) {
 		g.add("Benchmark%s has %s in %d samples of %s and not in %s: did that run fail? If it may be missing: -allow-missing %s",

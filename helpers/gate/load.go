@@ -282,6 +282,8 @@ func (l *loader) checkUnit(u *benchfmt.UnitMetadata) {
 		l.add("%s:%d: Unit %s better=%s: want lower or higher", file, line, u.OrigUnit, u.Value)
 	case u.Key == "assume" && u.Value != "exact" && u.Value != "nothing":
 		l.add("%s:%d: Unit %s assume=%s: want exact or nothing", file, line, u.OrigUnit, u.Value)
+	case u.Key == "lines" && u.Value != "lowest" && u.Value != "median":
+		l.add("%s:%d: Unit %s lines=%s: want lowest or median", file, line, u.OrigUnit, u.Value)
 	}
 }
 

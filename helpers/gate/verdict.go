@@ -11,9 +11,13 @@ import (
 // exactSamples is how many samples a side must agree before a metric that
 // declares itself exact is taken at its word. A count with two states that
 // seeds choose between at random would agree on each side and differ between
-// them with probability 2/4^6, 1 in 2048, at worst. Known cases: futex hash
+// them with probability 2/4^5, 1 in 512, at worst. Known cases: futex hash
 // buckets, the address order of files in an epoll.
-const exactSamples = 6
+const exactSamples = 5
+
+// confidence is that of every interval. It is a matter of one comparison, and
+// not of the family: a regression must be significant there besides.
+const confidence = 0.95
 
 // pairReserve is how many times smaller than needed the smallest p of the
 // signed-rank test must be before rounds are compared as pairs. That test's
@@ -77,10 +81,14 @@ type Comparison struct {
 	newValues  []float64
 	paired     bool
 	exact      bool // declared
+	lowest     bool // of the lines of a sample
 	test       rankTest
 	interval   interval
-	shift      bool // the interval is of differences, not of ratios
-	adjustment adjustment
+	shift      bool       // the interval is of differences, not of ratios
+	adjustment adjustment // where the family was tested one by one
+	joint      *joint     // where it was tested as a whole
+	standout   float64    // the distance of the interval from no change, in thresholds
+	asMuch     int        // relabelings in which any comparison stands out as much
 }
 
 // A Summary is one side of a comparison: the median of the samples with its
@@ -125,14 +133,19 @@ func (g *gate) decideAll(r *Report) {
 	// What can fail the gate is one family. What only informs is another, so
 	// that a dozen percentiles do not cost the gate its power.
 	for _, family := range [][]*Comparison{gated, informing} {
+		j := newJoint(family, g.Alpha)
 		tests := make([]*rankTest, len(family))
 		for i, c := range family {
-			c.measure(len(family), g.Alpha)
+			c.measure(j, len(family), g.Alpha)
+			c.P, c.Family = c.test.p, len(family)
 			tests[i] = &c.test
 		}
+		if j != nil {
+			j.adjust(family)
+			continue
+		}
 		for i, a := range adjust(tests) {
-			family[i].P, family[i].Adjusted, family[i].Family = tests[i].p, a.p, len(family)
-			family[i].adjustment = a
+			family[i].Adjusted, family[i].adjustment = a.p, a
 		}
 	}
 	for _, c := range r.Comparisons {
@@ -149,33 +162,48 @@ func (c *Comparison) comparedExactly() bool {
 	return c.exact && c.Old.Min == c.Old.Max && c.New.Min == c.New.Max
 }
 
+// reduced says how the lines of a sample were reduced to one value.
+func (c *Comparison) reduced() string {
+	if c.lowest {
+		return "lowest"
+	}
+	return "median"
+}
+
 func summarize(values []float64) Summary {
 	// NewSample sorts what it is given.
 	s := benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds)
-	sum := benchmath.AssumeNothing.Summary(s, 0.95)
+	sum := benchmath.AssumeNothing.Summary(s, confidence)
 	return Summary{Median: sum.Center, Lo: sum.Lo, Hi: sum.Hi, Min: s.Values[0], Max: s.Values[len(values)-1], N: len(values)}
 }
 
-// measure runs the test and finds the interval, for a family of m.
-func (c *Comparison) measure(m int, alpha float64) {
-	positive := c.Old.Min > 0 && c.New.Min > 0
+// positive reports whether the values have ratios.
+func (c *Comparison) positive() bool { return c.Old.Min > 0 && c.New.Min > 0 }
+
+// measure runs the test and finds the interval, for a family of m that is
+// tested as a whole or, where j is nil, one by one.
+func (c *Comparison) measure(j *joint, m int, alpha float64) {
 	n := len(c.oldValues)
+	paired := c.paired && c.positive() && n < 1000 && math.Ldexp(2*pairReserve*float64(m), -n) <= alpha
+	if j != nil {
+		paired = j.paired
+	}
 	switch {
-	case c.paired && positive && n < 1000 && math.Ldexp(2*pairReserve*float64(m), -n) <= alpha:
+	case paired:
 		logs := make([]float64, n)
 		for i := range logs {
 			logs[i] = math.Log(c.newValues[i]) - math.Log(c.oldValues[i])
 		}
 		c.test = signedRank(logs)
-		c.interval = pairedInterval(c.oldValues, c.newValues, alpha)
-	case positive:
+		c.interval = pairedInterval(c.oldValues, c.newValues, 1-confidence)
+	case c.positive():
 		c.paired = false
 		c.test = mannWhitney(c.oldValues, c.newValues)
-		c.interval = ratioInterval(c.oldValues, c.newValues, alpha)
+		c.interval = ratioInterval(c.oldValues, c.newValues, 1-confidence)
 	default:
 		c.paired, c.shift = false, true
 		c.test = mannWhitney(c.oldValues, c.newValues)
-		c.interval = shiftInterval(c.oldValues, c.newValues, alpha)
+		c.interval = shiftInterval(c.oldValues, c.newValues, 1-confidence)
 	}
 	c.Method = c.test.name
 	iv := c.interval
@@ -240,7 +268,7 @@ func (c *Comparison) decide(alpha float64) {
 // shows (where there is no interval yet, what the samples show).
 func (c *Comparison) need(cost interval, alpha float64) {
 	n := 2 / (1/float64(c.Old.N) + 1/float64(c.New.N))
-	least := leastSamples(1, alpha)
+	least := leastSamples(1, 1-confidence)
 	if c.Method == "exact" {
 		c.Need = exactSamples
 		return
@@ -253,16 +281,14 @@ func (c *Comparison) need(cost interval, alpha float64) {
 		beyond = change < limit
 	}
 	if beyond {
-		// It must be significant in its family besides.
-		least = leastSamples(c.Family, alpha)
-		if c.paired {
-			least = 1
-			for math.Ldexp(2*float64(c.Family), -least) > alpha {
-				least++
-			}
+		// It must be significant in its family besides: tested as a whole, which
+		// it was not with ever so many samples.
+		least = leastSamples(1, alpha)
+		if c.joint == nil && min(c.Old.N, c.New.N) >= least {
+			least = leastSamples(c.Family, alpha)
 		}
 	}
-	z := normalQuantile(1 - alpha/2)
+	z := normalQuantile((1 + confidence) / 2)
 	se := (math.Log(cost.hi) - math.Log(cost.lo)) / 2 / normalQuantile((1+math.Min(c.Level, 1-1e-9))/2)
 	if c.interval.rank == 0 {
 		se = deviation(c.oldValues, c.newValues) * math.Sqrt(2/n)

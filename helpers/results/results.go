@@ -47,6 +47,14 @@ func Read(path string) (*File, error) {
 	return Parse(f, path)
 }
 
+// Lowest reports whether of several lines that one process prints for a
+// benchmark the lowest value in the unit counts, as its Unit line says with lines=lowest. Of
+// any other unit it is their median.
+func Lowest(units benchfmt.UnitMetadataMap, unit string) bool {
+	m := units.Get(unit, "lines")
+	return m != nil && m.Value == "lowest"
+}
+
 // ErrNone is the error for what is well-formed but has no benchmark in it.
 var ErrNone = errors.New("no benchmark results in it")
 
