@@ -29,6 +29,7 @@ tool (
 	eventbench/helpers/cmd/kernels
 	eventbench/helpers/cmd/report
 	eventbench/helpers/cmd/rounds
+	eventbench/helpers/cmd/seccomp
 	golang.org/x/perf/cmd/benchstat
 	honnef.co/go/tools/cmd/staticcheck
 )
