@@ -53,6 +53,11 @@ headline: ## eventfd against the others: of the last bench or OF=directory; FILT
 	@of="$${OF:-$$RESULTS/latest}" && test -e "$$of" || { echo "no results in $$of: make bench makes them" >&2; exit 1; } && \
 	go tool report headline -filter "$$FILTER" "$$of"
 
+.PHONY: growth
+growth: ## what grows, and how: of the last bench-full or OF=directory
+	@of="$${OF:-$$RESULTS/latest}" && test -e "$$of" || { echo "no results in $$of: make bench-full makes them" >&2; exit 1; } && \
+	go tool report growth "$$of"
+
 .PHONY: compare
 compare: ## what changed from OLD to NEW, files or directories; ACROSS=sandbox lets that differ
 	@go tool report compare -across "$$ACROSS" $${OLD:+"$$OLD"} $${NEW:+"$$NEW"}

@@ -26,19 +26,25 @@ func BenchmarkEpollCtl(b *testing.B) {
 		b.Run("op="+op, func(b *testing.B) {
 			measure.Self(b, func(p *peer.Party) measure.Side {
 				fd := mustEventfd(p.TB, 0)
-				event := sys.Place(p.Arena, unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 				if op == "mod" {
-					epfd := mustEpoll(p.TB, fd)
-					return measure.Side{Calls: []sys.Call{sys.EpollCtl(epfd, unix.EPOLL_CTL_MOD, fd, event)}}
+					return ctl(p, op, mustEpoll(p.TB, fd), fd)
 				}
-				epfd := mustEpoll(p.TB)
-				return measure.Side{Calls: []sys.Call{
-					sys.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, event),
-					sys.EpollCtl(epfd, unix.EPOLL_CTL_DEL, fd, event),
-				}}
+				return ctl(p, op, mustEpoll(p.TB), fd)
 			})
 		})
 	}
+}
+
+// ctl changes the registration of fd in epfd (op=mod), or makes and removes one (op=adddel).
+func ctl(p *peer.Party, op string, epfd, fd int) measure.Side {
+	event := sys.Place(p.Arena, unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
+	if op == "mod" {
+		return measure.Side{Calls: []sys.Call{sys.EpollCtl(epfd, unix.EPOLL_CTL_MOD, fd, event)}}
+	}
+	return measure.Side{Calls: []sys.Call{
+		sys.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, event),
+		sys.EpollCtl(epfd, unix.EPOLL_CTL_DEL, fd, event),
+	}}
 }
 
 // BenchmarkEpollWait asks, with timeout 0, an instance with one registered eventfd that is

@@ -27,15 +27,17 @@ import (
 // by the configuration it was measured under, each unit is declared, and no
 // other line can be taken for configuration.
 func TestOutputIsBenchmarkFormat(t *testing.T) {
+	// The larger sizes differ from the small ones in nothing but time.
+	const manyOf = `Growth/=\d{3}|Growth//=\d{3}|ThroughputGrowth/=(2|4|8|16)$|ThroughputGrowth//=(4|8|16)$|Wake/=(2|4|8|16|64)$`
 	// Counting takes thousands of single operations of each: a few benchmarks will do.
-	for clock, bench := range map[string]string{"wall": ".", "instrs": "Self|Create|EpollWait|EventfdRoundTrip|EventfdThroughput"} {
+	for clock, bench := range map[string]string{"wall": ".", "instrs": "Self|Create|EpollWait$|EventfdRoundTrip$|EventfdThroughput$"} {
 		t.Run("clock="+clock, func(t *testing.T) {
 			out := runSelf(t, []string{"EVENTBENCH_CLOCK=" + clock, "EVENTBENCH_CONFIG=seed: 7"},
-				"-test.bench="+bench, "-test.benchtime=1x", "-test.run=^$")
+				"-test.bench="+bench, "-test.skip="+manyOf, "-test.benchtime=1x", "-test.run=^$")
 			units := map[string]bool{"sec/op": clock == "wall"} // declared by benchfmt, which reads ns as sec
 			keys := []string{"goos", "goarch", "pkg", "cpu", "seed", "kernel", "kernel-release", "preemption", "mitigations",
 				"mitigations-param", "virt", "container", "cpus", "cpu-quota", "cross", "clocksource", "governor", "smt",
-				"gomaxprocs", "goversion", "clock"}
+				"gomaxprocs", "goversion", "harness", "clock"}
 			results := 0
 			reader := benchfmt.NewReader(bytes.NewReader(out), "stdout")
 			for reader.Scan() {
@@ -91,11 +93,11 @@ func TestBadClock(t *testing.T) {
 // In bad surroundings the benchmarks that cannot run are skipped, with the
 // call and errno or the limit; all others run; nothing hangs or shows a figure it did not measure.
 func TestBadSurroundings(t *testing.T) {
-	check := func(name string, do []string, skipped, reason, runs string) {
+	run := func(bench, name string, do []string, skipped, reason, runs string) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := child.Start(t, surroundings, child.Options{
-				Args:     append(do, "--", "-test.bench=Create|Self|NullGetppid|PipeRoundTrip", "-test.benchtime=1x", "-test.run=^$", "-test.v"),
+				Args:     append(do, "--", "-test.bench="+bench, "-test.benchtime=1x", "-test.run=^$", "-test.v"),
 				Deadline: time.Minute,
 			})
 			var out strings.Builder
@@ -122,6 +124,9 @@ func TestBadSurroundings(t *testing.T) {
 			}
 		})
 	}
+	check := func(name string, do []string, skipped, reason, runs string) {
+		run("Create|Self|NullGetppid|PipeRoundTrip", name, do, skipped, reason, runs)
+	}
 	// Not eventfd2: the Go runtime itself does not live without it.
 	check("no timerfd", []string{"refuse", fmt.Sprint(unix.SYS_TIMERFD_CREATE), fmt.Sprint(int(unix.ENOSYS))},
 		"BenchmarkTimerfdSelf", "timerfd_create: function not implemented", "BenchmarkPipeSelf")
@@ -135,6 +140,12 @@ func TestBadSurroundings(t *testing.T) {
 		"BenchmarkNullGetppid", "raise RLIMIT_SIGPENDING", "BenchmarkOSSignalSelf/sig=std")
 	check("one CPU", []string{"one-cpu"},
 		"BenchmarkPipeRoundTrip/peer=process/cpus=cross", "one CPU is allowed", "BenchmarkPipeRoundTrip/peer=process/cpus=same")
+	// Of a family, the sizes that a limit allows run.
+	run("PollGrowth", "descriptors for some", []string{"limit", fmt.Sprint(unix.RLIMIT_NOFILE), "300"},
+		"BenchmarkPollGrowth/registered=1000", "1064 are needed, 300 allowed: raise RLIMIT_NOFILE", "BenchmarkPollGrowth/registered=100\n")
+	run("SignalQueueGrowth/numbers=one", "signals for some", []string{"limit", fmt.Sprint(unix.RLIMIT_SIGPENDING), "5000"},
+		"BenchmarkSignalQueueGrowth/numbers=one/depth=10000", "10000 are needed, 5000 allowed: raise RLIMIT_SIGPENDING",
+		"BenchmarkSignalQueueGrowth/numbers=one/depth=1000\n")
 }
 
 // surroundings worsens its own surroundings as its first arguments say, and

@@ -9,6 +9,8 @@
 //   - [Throughput]: a one-way stream from a peer to this thread.
 //   - [OneWay]: one event on its way to a thread that sleeps, or posted on a schedule.
 //   - [Lateness]: how late a timer wakes this thread.
+//   - [Crowd]: streams from many peers to many.
+//   - [Wake]: one event for many waiters.
 //
 // On a wall clock the figure is testing's own ns/op, but of the last two, whose
 // ns/op is the mean latency. Where instructions are
@@ -51,6 +53,8 @@ type Side struct {
 	// Count, if set, counts events by itself, as a handler does. It must rise by
 	// the number of iterations.
 	Count *uint64
+	// Check, if set, is called after all n iterations and says whether the kernel holds what it then should.
+	Check func(n int) error
 }
 
 // warmup is how many iterations go before the timed ones: the first touches
@@ -243,6 +247,28 @@ func Loop(b *testing.B, run func(n int) error) {
 	once(b, func(n int, _ func([]uint64)) error { return run(n) })
 }
 
+// Bulk is Loop for what is done size operations at a time: run does that so many times, as many as
+// b.N operations take, and the figure is that of one of all that were done.
+func Bulk(b *testing.B, size int, run func(times int) error) {
+	b.Helper()
+	if trial(b) {
+		return
+	}
+	times := (b.N + size - 1) / size
+	b.ResetTimer()
+	ticks, start := sys.Ticks(), time.Now()
+	err := run(times)
+	ticks, took := sys.Ticks()-ticks, time.Since(start)
+	b.StopTimer()
+	peer.SkipOrFatal(b, err)
+	if all := float64(times * size); Counted() {
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(float64(ticks)/all, "mean-instrs/op")
+	} else {
+		b.ReportMetric(float64(took)/all, "ns/op")
+	}
+}
+
 func bind(l *sys.Loop, a *sys.Arena, s Side) {
 	l.SetCalls(a, s.Calls...)
 	l.Sum = s.Sum
@@ -258,6 +284,11 @@ func account(who string, l *sys.Loop, s Side, n int) error {
 	}
 	if s.Sum != nil && l.Total != uint64(n) {
 		return fmt.Errorf("%s received %d events of %d", who, l.Total, n)
+	}
+	if s.Check != nil {
+		if err := s.Check(n); err != nil {
+			return fmt.Errorf("%s: %w", who, err)
+		}
 	}
 	return nil
 }
@@ -396,6 +427,11 @@ func Units() []string {
 		"Unit sent/op better=higher",
 		"Unit asleep/op better=higher",
 		"Unit missed/op better=lower",
+		"Unit wakeups/event better=lower",
+		"Unit spurious/event better=lower",
+		"Unit switches/op better=lower",
+		"Unit bytes/watch better=lower",
+		"Unit bytes/eventfd better=lower",
 	}
 	for _, p := range latencies {
 		lines = append(lines,

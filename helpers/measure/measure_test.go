@@ -3,6 +3,7 @@
 package measure
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -86,6 +87,85 @@ func TestAccountMustBalance(t *testing.T) {
 	check("a scheduled event that doubles", false, way(oneWayPaced, 2))
 	check("a stream that arrives", true, stream(1))
 	check("a stream that doubles", false, stream(2))
+	left := func(err error) func(*testing.B) {
+		return func(b *testing.B) {
+			Self(b, func(*peer.Party) Side {
+				return Side{Calls: []sys.Call{sys.Getppid()}, Check: func(int) error { return err }}
+			})
+		}
+	}
+	check("nothing left in the kernel", true, left(nil))
+	check("something left in the kernel", false, left(errors.New("one too many")))
+	crowd := func(value uint64) func(*testing.B) {
+		return func(b *testing.B) {
+			Crowd(b, 3, 2, func(c *peer.Crew) Flow {
+				fd := mustSemaphore(c.TB)
+				v := c.Arena.Word(value)
+				return Flow{
+					Send:    []sys.Call{sys.EventfdWrite(fd, v)},
+					Receive: func() []sys.Call { return []sys.Call{sys.EventfdRead(fd, c.Arena.Word(0))} },
+					Left: func() error {
+						if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0); n != 0 {
+							return errors.New("the eventfd is not empty")
+						}
+						return nil
+					},
+				}
+			})
+		}
+	}
+	check("a crowd that takes all", true, crowd(1))
+	check("a crowd that leaves half", false, crowd(2))
+	flock := func(value uint64, each bool) func(*testing.B) {
+		return func(b *testing.B) {
+			herd(b, 3, peer.Thread, func(c *peer.Crew) Herd {
+				fd := mustSemaphore(c.TB)
+				return Herd{
+					Post:   []sys.Call{sys.EventfdWrite(fd, c.Arena.Word(value))},
+					Waiter: func(int) []sys.Call { return []sys.Call{sys.EventfdRead(fd, c.Arena.Word(0))} },
+					Each:   each,
+				}
+			})
+		}
+	}
+	check("one waiter takes it", true, flock(1, false))
+	check("all waiters take it", true, flock(3, true))
+	check("two waiters take it", false, flock(2, false))
+	check("nobody comes back", false, flock(0, false))
+}
+
+// What is done in bulk is done as often as b.N takes, rounded up.
+func TestBulk(t *testing.T) {
+	quickly(t)
+	var times []int
+	r := testing.Benchmark(func(b *testing.B) {
+		Bulk(b, 30, func(n int) error {
+			times = append(times, n)
+			return nil
+		})
+	})
+	if want := []int{1, 4}; r.N != 100 || !slices.Equal(times, want) { // for 1 and 100 operations
+		t.Errorf("%d operations by runs of %v times 30, want 100 by %v", r.N, times, want)
+	}
+}
+
+// Every share of n is n/among, rounded up or down, and together they are n.
+func TestShare(t *testing.T) {
+	for _, n := range []int{0, 1, 5, 100} {
+		for among := 1; among <= 16; among++ {
+			sum := 0
+			for i := range among {
+				k := share(n, i, among)
+				if k != n/among && k != n/among+1 {
+					t.Errorf("share %d of %d among %d is %d", i, n, among, k)
+				}
+				sum += k
+			}
+			if sum != n {
+				t.Errorf("%d among %d come to %d", n, among, sum)
+			}
+		}
+	}
 }
 
 // Every unit line can be read by those that read benchmark results.
@@ -160,6 +240,16 @@ func quickly(t *testing.T) {
 func mustEventfd(tb testing.TB) int {
 	tb.Helper()
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+func mustSemaphore(tb testing.TB) int {
+	tb.Helper()
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_SEMAPHORE)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -3,12 +3,9 @@
 package peer
 
 import (
-	"errors"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"time"
-	"unsafe"
 
 	"eventbench/helpers/sys"
 
@@ -66,47 +63,12 @@ func NewPair(tb testing.TB, place Placement) *Pair {
 // ids are known. Descriptors opened later do not exist in a child.
 func (p *Pair) Start() {
 	p.TB.Helper()
-	calls := []sys.Call{sys.SetName(p.Arena, "eventbench-peer")}
-	if p.Kind == Process {
-		calls = append(calls, sys.DieWithParent(), sys.ParentIs(unix.Getpid()))
-	}
-	ready := sys.NewLoop(p.Arena, append(calls, sys.FutexWaitWhile(p.gate, 0))...)
-	ready.Reset(1)
-	ready.Then(p.There)
-	stops, restore, err := sys.Handle(stop)
-	if err != nil {
-		p.TB.Fatal(err)
-	}
-	p.There.InterruptBy(stops)
-	if p.Kind == Process {
-		p.peer, err = sys.NewChild(p.Arena, ready)
-	} else {
-		p.peer, err = sys.NewThread(p.Arena, ready)
-	}
-	SkipOrFatal(p.TB, limited(err))
+	p.There.InterruptBy(p.stops())
+	p.peer, _ = p.hire(p.Arena, p.place.Kind, p.place.There, p.gate, p.There)
 	p.PeerTID, p.PeerPID = p.peer.TID, unix.Getpid()
 	if p.Kind == Process {
 		p.PeerPID = p.peer.TID
 	}
-	p.TB.Cleanup(func() {
-		if err := p.peer.Stop(stop); err != nil {
-			p.TB.Error(err)
-		}
-		if err := restore(); err != nil {
-			p.TB.Error(err)
-		}
-	})
-	if _, err := pin(p.PeerTID, p.place.There); err != nil {
-		p.TB.Fatal(err)
-	}
-}
-
-// limited names the limit that a clone(2) met, if that is what err says.
-func limited(err error) error {
-	if errors.Is(err, unix.EAGAIN) {
-		return fmt.Errorf("%w: %w: raise RLIMIT_NPROC (ulimit -u) or pids.max", err, errLimit)
-	}
-	return err
 }
 
 // Last has the peer make calls once, after its loop.
@@ -119,11 +81,6 @@ func (p *Pair) Last(calls ...sys.Call) {
 
 // Open lets the peer begin its loop.
 func (p *Pair) Open() { set(p.gate) }
-
-func set(word *uint32) {
-	atomic.StoreUint32(word, 1)
-	unix.RawSyscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), sys.FutexOpWake, 1)
-}
 
 // Run runs this side's loop; see Party.Run. It fails when the peer has.
 func (p *Pair) Run(n int, record func(stamps []uint64)) error {

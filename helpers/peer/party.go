@@ -1,8 +1,8 @@
 //go:build linux
 
 // Package peer holds the parties of a measurement: the thread that measures
-// (a [Party]) and the other side (a [Pair] has one: a bare thread or a forked
-// child that runs its own table of system calls and nothing else).
+// (a [Party]) and the other side (a [Pair] has one, a [Crew] many: bare threads or forked
+// children that run their own tables of system calls and nothing else).
 //
 // Nothing here waits without a deadline. A kernel timer interrupts the
 // measuring thread at intervals, whatever the Go scheduler does; when two of
@@ -59,6 +59,9 @@ type Party struct {
 
 	stamps     []uint64
 	interrupts *uint64 // runs of interrupt's handler
+	// progress, unless nil, is how far others have come: while it changes, a wait for them
+	// is not given up.
+	progress func() uintptr
 }
 
 // NewParty makes the calling goroutine's thread a party on the given CPU
@@ -192,7 +195,7 @@ func (p *Party) Run(l *sys.Loop, n int, record func(stamps []uint64), check func
 // piece runs l up to its N through any number of interrupted waits.
 func (p *Party) piece(l *sys.Loop, check func() error) error {
 	var since time.Time
-	var done uintptr
+	var done, others uintptr
 	for !l.Run() {
 		err := l.Err()
 		if !errors.Is(err, unix.EINTR) {
@@ -201,6 +204,11 @@ func (p *Party) piece(l *sys.Loop, check func() error) error {
 		if check != nil {
 			if err := check(); err != nil {
 				return fmt.Errorf("%w; this side waited in %s", err, l.Where())
+			}
+		}
+		if p.progress != nil {
+			if n := p.progress(); n != others {
+				since, others = time.Now(), n
 			}
 		}
 		// One iteration more since the last interrupt may be the interrupt's own doing.
@@ -236,6 +244,12 @@ func SkipOrFatal(tb testing.TB, err error) {
 		skip("not available here: %v", err)
 	case errors.Is(err, unix.EMFILE):
 		skip("limit reached: %v: raise RLIMIT_NOFILE (ulimit -n)", err)
+	case errors.Is(err, unix.ENFILE):
+		skip("limit reached: %v: raise /proc/sys/fs/file-max", err)
+	case errors.Is(err, unix.ENOSPC): // of epoll_ctl(2), the only call here that knows it
+		skip("limit reached: %v: raise /proc/sys/fs/epoll/max_user_watches", err)
+	case errors.Is(err, unix.ENOMEM):
+		skip("limit reached: %v: memory, as RLIMIT_AS (ulimit -v), a control group or a guest's -memory grant it", err)
 	case errors.Is(err, errLimit):
 		skip("%v", err)
 	case errors.As(err, &call) && errors.Is(err, unix.EAGAIN) && call.Call.Nr == unix.SYS_RT_TGSIGQUEUEINFO:

@@ -2,7 +2,11 @@
 
 package sys
 
-import "golang.org/x/sys/unix"
+import (
+	"math"
+
+	"golang.org/x/sys/unix"
+)
 
 // FutexSet stores v to *word and wakes one waiter: futex(2) FUTEX_WAKE. The
 // futex is a shared one, which threads and processes can both use.
@@ -14,14 +18,39 @@ func FutexSet(word *uint32, v uint32) Call {
 
 // FutexWake wakes one waiter, or none if none waits.
 func FutexWake(word *uint32) Call {
-	return Call{Name: "futex(WAKE)", Nr: unix.SYS_FUTEX,
-		Args: [6]uintptr{ptr(word), FutexOpWake, 1}, AnyCount: true, Want: -1}
+	c := futexWake(word, 1)
+	c.AnyCount, c.Want = true, -1
+	return c
 }
 
 // FutexWaitWhile sleeps until *word is no longer v: FUTEX_WAIT as often as it takes.
 func FutexWaitWhile(word *uint32, v uint32) Call {
 	return Call{Name: "futex(WAIT)", Nr: unix.SYS_FUTEX,
 		Args: [6]uintptr{ptr(word), FutexOpWait, uintptr(v)}, While: word, WhileIs: v}
+}
+
+// FutexWakeAll wakes everyone who sleeps on word, and wants them to be n.
+func FutexWakeAll(word *uint32, n int) Call {
+	c := futexWake(word, math.MaxInt32)
+	c.Want = n
+	return c
+}
+
+// FutexWakeOne wakes one of those who sleep on word, of which there must be one.
+func FutexWakeOne(word *uint32) Call {
+	c := futexWake(word, 1)
+	c.Want = 1
+	return c
+}
+
+func futexWake(word *uint32, n int) Call {
+	return Call{Name: "futex(WAKE)", Nr: unix.SYS_FUTEX, Args: [6]uintptr{ptr(word), FutexOpWake, uintptr(n)}}
+}
+
+// FutexSleep sleeps on word, which must hold v, until it is woken: FUTEX_WAIT once. Unlike
+// [FutexWaitWhile] it ends by the wake-up, not by what the word holds then.
+func FutexSleep(word *uint32, v uint32) Call {
+	return Call{Name: "futex(WAIT)", Nr: unix.SYS_FUTEX, Args: [6]uintptr{ptr(word), FutexOpWait, uintptr(v)}}
 }
 
 // The futex operations of linux/futex.h, without FUTEX_PRIVATE_FLAG: a futex

@@ -1,10 +1,11 @@
-// Report prints tables of benchmark results. Every table is benchstat's.
+// Report prints tables of benchmark results. Every table but that of growth is benchstat's.
 //
 // Usage:
 //
 //	go tool report summary RESULTS
 //	go tool report headline [-filter expr] RESULTS
 //	go tool report compare [-across keys] [-most n] OLD NEW...
+//	go tool report growth RESULTS...
 //
 // RESULTS, OLD and NEW are files in the Go benchmark format or directories of
 // such files (*.txt), as go tool rounds makes them; a directory with a single
@@ -25,6 +26,14 @@
 // two runs. Above the table it says in what else the two differ. With -most, it lists
 // below it the n benchmarks that cost most more in NEW, of those whose samples
 // do not overlap.
+//
+// Growth shows how figures grow with the numbers in the names of benchmarks
+// (registered=1000), of those called …Growth and …Wake: a row for each figure and number
+// that took three values or more, a column for each of RESULTS. "312 ns" does
+// not grow; "300 ns + 25 ns · n" grows by 25 ns with each, n being what is under "by"; "· log₂ n"
+// with each doubling; "300 ns … 5.1 µs", from the smallest n to the largest, by none of these
+// laws: a law is shown only if every figure is within a quarter of it, a tenth for instructions and
+// bytes. Below it stands from how many descriptors on poll and select cost more than epoll_wait.
 //
 // # What is refused
 //
@@ -57,6 +66,7 @@ const usage = `Usage:
 	go tool report headline [-filter expr] RESULTS    eventfd against the others
 	go tool report compare [-across keys] [-most n] OLD NEW...
 	                                                  what changed; the n that cost most more
+	go tool report growth RESULTS...                  what grows, and how
 
 Each argument is a file in the Go benchmark format or a directory of them (*.txt).
 -across lets the figures differ in keys of accelerator, qemu, cpu-model, gomaxprocs, sandbox.
@@ -111,11 +121,11 @@ func report(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 			filter, err = benchproc.NewFilter(cmp.Or(expr, usual))
 			return err
 		})
-	case "summary":
+	case "summary", "growth":
 	case "-h", "-help", "--help", "help":
 		return flag.ErrHelp
 	default:
-		return fmt.Errorf("want summary, headline or compare, have %q (%w)", verb, errUsage)
+		return fmt.Errorf("want summary, headline, compare or growth, have %q (%w)", verb, errUsage)
 	}
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return err
@@ -127,7 +137,9 @@ func report(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 		return fmt.Errorf("compare: want OLD and NEW, have %q (%w)", fs.Args(), errUsage)
 	case longest < 0 || longest > 0 && n != 2:
 		return fmt.Errorf("compare: -most %d: want a number of benchmarks, and two results to compare (%w)", longest, errUsage)
-	case verb != "compare" && n != 1:
+	case verb == "growth" && n < 1:
+		return fmt.Errorf("growth: want files or directories of results (%w)", errUsage)
+	case verb != "compare" && verb != "growth" && n != 1:
 		return fmt.Errorf("%s: want one file or directory, have %q (%w)", verb, fs.Args(), errUsage)
 	}
 
@@ -139,8 +151,11 @@ func report(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 		}
 		inputs = append(inputs, in)
 	}
-	if verb == "headline" {
+	switch verb {
+	case "headline":
 		return headline(ctx, inputs[0], filter, stdout)
+	case "growth":
+		return growth(inputs, stdout)
 	}
 	if err := compare(ctx, inputs, across, stdout, stderr); err != nil {
 		return err

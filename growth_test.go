@@ -1,0 +1,443 @@
+//go:build linux
+
+package eventbench
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"eventbench/helpers/measure"
+	"eventbench/helpers/peer"
+	"eventbench/helpers/rawsig"
+	"eventbench/helpers/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+// What a mechanism costs as there is more of it: more registered descriptors, more that are ready, more
+// pending signals, more senders and receivers. go tool report growth says how each grows.
+// A size that a limit forbids is skipped, naming the limit; the smaller ones run.
+
+var (
+	// descriptors is how many an epoll, or a call of poll, has to look after.
+	descriptors = []int{1, 10, 100, 1000, 10000, 100000}
+	readies     = []int{1, 4, 16, 64, 256, 1024, 4096}
+)
+
+// BenchmarkEpollWaitGrowth asks, with timeout 0, an instance with many registered eventfds
+// for all that are ready: some of them, spread evenly.
+func BenchmarkEpollWaitGrowth(b *testing.B) {
+	pool := newEventfds(b)
+	measure.Grow(b, "registered", descriptors, func(b *testing.B, registered int) {
+		fds := pool.first(b, registered)
+		epfd := mustEpoll(b, fds...)
+		measure.Grow(b, "ready", upTo(registered, readies), func(b *testing.B, ready int) {
+			measure.Self(b, func(p *peer.Party) measure.Side {
+				mustReady(p.TB, fds, ready)
+				return measure.Side{Calls: []sys.Call{sys.EpollWait(epfd, sys.EpollEvents(p.Arena, ready), 0, ready)}}
+			})
+		})
+	})
+}
+
+// BenchmarkPollGrowth is EpollWaitGrowth with ppoll(2), one of the descriptors being ready.
+func BenchmarkPollGrowth(b *testing.B) {
+	pool := newEventfds(b)
+	measure.Grow(b, "registered", descriptors, func(b *testing.B, registered int) {
+		fds := pool.first(b, registered)
+		measure.Self(b, func(p *peer.Party) measure.Side {
+			arena := mustArena(p.TB)
+			polled := sys.PollFds(arena, registered)
+			for i, fd := range fds {
+				polled[i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+			}
+			mustReady(p.TB, fds, 1)
+			return measure.Side{Calls: []sys.Call{sys.Poll(arena, polled, 1)}}
+		})
+	})
+}
+
+// BenchmarkSelectGrowth is PollGrowth with pselect6(2). It looks at every descriptor up to the highest,
+// and knows none from 1024 on (FD_SETSIZE).
+func BenchmarkSelectGrowth(b *testing.B) {
+	pool := newEventfds(b)
+	measure.Grow(b, "registered", upTo(1000, descriptors), func(b *testing.B, registered int) {
+		fds := pool.first(b, registered)
+		if highest := fds[len(fds)-1]; highest >= unix.FD_SETSIZE {
+			b.Skipf("limit reached: descriptor %d: select knows those below FD_SETSIZE, %d", highest, unix.FD_SETSIZE)
+		}
+		measure.Self(b, func(p *peer.Party) measure.Side {
+			mustReady(p.TB, fds, 1)
+			return measure.Side{Calls: sys.Select(p.Arena, fds, 1)}
+		})
+	})
+}
+
+// BenchmarkEpollCtlGrowth is EpollCtl with many descriptors registered: it changes the same
+// registration (op=mod), or makes and removes one more (op=adddel), so that the way to it stays in the caches.
+func BenchmarkEpollCtlGrowth(b *testing.B) {
+	pool := newEventfds(b)
+	measure.Grow(b, "registered", descriptors, func(b *testing.B, registered int) {
+		fds := pool.first(b, registered)
+		epfd := mustEpoll(b, fds...)
+		for _, op := range measure.Shuffled(b, "mod", "adddel") {
+			b.Run("op="+op, func(b *testing.B) {
+				measure.Self(b, func(p *peer.Party) measure.Side {
+					if op == "mod" {
+						return ctl(p, op, epfd, spread(fds, 1)[0])
+					}
+					return ctl(p, op, epfd, mustEventfd(p.TB, 0))
+				})
+			})
+		}
+	})
+}
+
+// BenchmarkEpollTriggerGrowth posts to each of some eventfds, is told of all in one epoll_wait,
+// and does what the trigger then asks for: level reads each; edge nothing, for the next
+// post is another edge; oneshot reads each and arms it again.
+func BenchmarkEpollTriggerGrowth(b *testing.B) {
+	triggers := map[string]uint32{"level": 0, "edge": unix.EPOLLET, "oneshot": unix.EPOLLONESHOT}
+	pool := newEventfds(b)
+	for _, trigger := range measure.Shuffled(b, "level", "edge", "oneshot") {
+		b.Run("trigger="+trigger, func(b *testing.B) {
+			measure.Grow(b, "ready", []int{1, 8, 64, 512}, func(b *testing.B, ready int) {
+				fds := pool.first(b, ready)
+				measure.Self(b, func(p *peer.Party) measure.Side {
+					epfd := mustEpoll(p.TB)
+					for _, fd := range fds {
+						mustAdd(p.TB, epfd, fd, unix.EPOLLIN|triggers[trigger])
+					}
+					one, got := p.Arena.Word(1), p.Arena.Word(0)
+					var post, after []sys.Call
+					for _, fd := range fds {
+						post = append(post, sys.EventfdWrite(fd, one))
+						if trigger != "edge" {
+							after = append(after, sys.EventfdRead(fd, got))
+						}
+						if trigger == "oneshot" {
+							again := sys.Place(p.Arena, unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: int32(fd)})
+							after = append(after, sys.EpollCtl(epfd, unix.EPOLL_CTL_MOD, fd, again))
+						}
+					}
+					wait := sys.EpollWait(epfd, sys.EpollEvents(p.Arena, ready), -1, ready)
+					return measure.Side{
+						Calls: append(append(post, wait), after...),
+						Check: func(n int) error {
+							if trigger != "edge" {
+								n = 0
+							}
+							for _, fd := range fds {
+								if err := holds(fd, uint64(n)); err != nil {
+									return err
+								}
+							}
+							return nil
+						},
+					}
+				})
+			})
+		})
+	}
+}
+
+// BenchmarkEpollNestGrowth is EpollSelf (op=self) and EpollCtl (op=adddel) through instances in instances, up
+// to the five that epoll_ctl(2) allows: the eventfd is in the innermost, the outermost is waited for.
+func BenchmarkEpollNestGrowth(b *testing.B) {
+	measure.Grow(b, "depth", []int{1, 2, 3, 4, 5}, func(b *testing.B, depth int) {
+		fd := mustEventfd(b, 0)
+		innermost := mustEpoll(b, fd)
+		outermost := innermost
+		for range depth - 1 {
+			outermost = mustEpoll(b, outermost)
+		}
+		b.Run("op=self", func(b *testing.B) {
+			measure.Self(b, func(p *peer.Party) measure.Side {
+				one, got := p.Arena.Word(1), p.Arena.Word(0)
+				return measure.Side{
+					Calls: []sys.Call{
+						sys.EventfdWrite(fd, one),
+						sys.EpollWait(outermost, sys.EpollEvents(p.Arena, 4), -1, 1),
+						sys.EventfdRead(fd, got),
+					},
+					Sum: got,
+				}
+			})
+		})
+		b.Run("op=adddel", func(b *testing.B) {
+			measure.Self(b, func(p *peer.Party) measure.Side { return ctl(p, "adddel", innermost, mustEventfd(p.TB, 0)) })
+		})
+	})
+}
+
+// BenchmarkEpollRegisterGrowth makes an instance, registers many eventfds and closes it: an operation is
+// one registration and its end. bytes/watch
+// and bytes/eventfd are what the kernel's slabs grew by for each, from slabinfo(5), which only root may
+// read: registrations and open files with all that belongs to them but the table of
+// descriptors (8 bytes and 2 bits for each, doubled when full).
+func BenchmarkEpollRegisterGrowth(b *testing.B) {
+	type sizes struct{ watch, eventfd float64 }
+	measured := make(map[int]sizes)
+	measure.Grow(b, "registered", descriptors, func(b *testing.B, registered int) {
+		fds := newEventfds(b)
+		size, again := measured[registered]
+		if !again && registered >= 10000 { // fewer are lost among what else goes on in the kernel
+			settleSlabs()
+			before := readSlabs()
+			fds.first(b, registered)
+			made := readSlabs()
+			mustEpoll(b, fds.fds...)
+			size = sizes{made.growth(readSlabs(), registered), before.growth(made, registered)}
+			measured[registered] = size
+		}
+		all := fds.first(b, registered)
+		measure.Bulk(b, registered, func(times int) error {
+			for range times {
+				if err := register(all); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if size.watch > 0 {
+			b.ReportMetric(size.watch, "bytes/watch")
+			b.ReportMetric(size.eventfd, "bytes/eventfd")
+		}
+	})
+}
+
+// register makes an epoll instance with fds and closes it.
+func register(fds []int) error {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("epoll_create1", err)
+	}
+	defer unix.Close(epfd)
+	for _, fd := range fds {
+		if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
+			return os.NewSyscallError("epoll_ctl", err)
+		}
+	}
+	return nil
+}
+
+// BenchmarkEventfdThroughputGrowth is EventfdThroughput in semaphore mode with more and more threads that
+// write, that read, or both.
+func BenchmarkEventfdThroughputGrowth(b *testing.B) {
+	parties := []int{1, 2, 4, 8, 16}
+	measure.Grow(b, "senders", parties, func(b *testing.B, senders int) {
+		measure.Grow(b, "receivers", parties, func(b *testing.B, receivers int) {
+			measure.Crowd(b, senders, receivers, func(c *peer.Crew) measure.Flow {
+				fd := mustEventfd(c.TB, unix.EFD_SEMAPHORE)
+				one := c.Arena.Word(1)
+				return measure.Flow{
+					Send:    []sys.Call{sys.EventfdWrite(fd, one)},
+					Receive: func() []sys.Call { return []sys.Call{sys.EventfdRead(fd, c.Arena.Word(0))} },
+					Left:    func() error { return holds(fd, 0) },
+				}
+			})
+		})
+	})
+}
+
+// BenchmarkSignalQueueGrowth queues a real-time signal to its own thread and takes it, with so many
+// others pending: of the same number (numbers=one), where the oldest is taken, or of twenty
+// numbers above it (numbers=many), where the kernel has to look for it in the queue. All users'
+// pending signals together may be RLIMIT_SIGPENDING many.
+func BenchmarkSignalQueueGrowth(b *testing.B) {
+	for _, numbers := range measure.Shuffled(b, "one", "many") {
+		b.Run("numbers="+numbers, func(b *testing.B) {
+			measure.Grow(b, "depth", []int{1, 10, 100, 1000, 10000, 20000, 50000, 100000}, func(b *testing.B, depth int) {
+				mustAllow(b, unix.RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING (ulimit -i)", depth)
+				measure.Self(b, func(p *peer.Party) measure.Side {
+					pending := []unix.Signal{rtSignal}
+					if numbers == "many" {
+						pending = nil
+						for i := range 20 {
+							pending = append(pending, rtSignal+1+unix.Signal(i))
+						}
+					}
+					mustPend(p.TB, p.TID, depth, pending)
+					info := sys.Place(p.Arena, sys.Siginfo{})
+					rt := class{queued: true}
+					return measure.Side{
+						Calls: []sys.Call{
+							rt.post(p.Arena, unix.Getpid(), p.TID, rtSignal),
+							sys.Sigwait(sys.Place(p.Arena, sys.Sigs(rtSignal)), info, rtSignal),
+						},
+						Sum: &info.Value,
+					}
+				})
+			})
+		})
+	}
+}
+
+// mustPend queues depth of the signals sigs to this thread, which blocks them, and takes them again when
+// the benchmark is over: there must be as many.
+func mustPend(tb testing.TB, tid, depth int, sigs []unix.Signal) {
+	tb.Helper()
+	queued := 0
+	tb.Cleanup(func() {
+		for taken := 0; taken < queued; taken++ {
+			if _, err := rawsig.Take(sys.Sigs(sigs...)); err != nil {
+				tb.Errorf("%d signals were left pending, %d are: rt_sigtimedwait: %v", queued, taken, err)
+				return
+			}
+		}
+		if _, err := rawsig.Take(sys.Sigs(sigs...)); err != unix.EAGAIN {
+			tb.Errorf("more than %d signals are pending (rt_sigtimedwait: %v)", queued, err)
+		}
+	})
+	info := rawsig.Value(1)
+	for ; queued < depth; queued++ {
+		err := rawsig.Tgqueue(unix.Getpid(), tid, sigs[queued%len(sigs)], info)
+		if err == unix.EAGAIN {
+			tb.Skipf("limit reached: %d signals pending: raise RLIMIT_SIGPENDING (ulimit -i)", queued)
+		}
+		must(tb, "rt_tgsigqueueinfo", err)
+	}
+}
+
+// eventfds are as many eventfds as a family of benchmarks needs at most.
+type eventfds struct{ fds []int }
+
+// newEventfds makes none yet. They are closed at the end of b, which should be the family.
+func newEventfds(b *testing.B) *eventfds {
+	e := &eventfds{}
+	b.Cleanup(func() {
+		for _, fd := range e.fds {
+			unix.Close(fd)
+		}
+	})
+	return e
+}
+
+// first returns n eventfds, the same ones each time; tb is skipped if RLIMIT_NOFILE
+// does not allow as many and some to spare.
+func (e *eventfds) first(tb testing.TB, n int) []int {
+	tb.Helper()
+	const spare = 64
+	mustAllow(tb, unix.RLIMIT_NOFILE, "RLIMIT_NOFILE (ulimit -n)", max(n, len(e.fds))+spare)
+	for len(e.fds) < n {
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+		must(tb, "eventfd2", err)
+		e.fds = append(e.fds, fd)
+	}
+	return e.fds[:n]
+}
+
+// mustAllow raises a soft limit to the hard one until tb is over if it is below n, and skips tb if that is
+// not enough. Only the benchmark that needs it has the higher one: select's users
+// are among those who rely on a low RLIMIT_NOFILE.
+func mustAllow(tb testing.TB, resource int, name string, n int) {
+	tb.Helper()
+	var limit unix.Rlimit
+	must(tb, "getrlimit", unix.Getrlimit(resource, &limit))
+	if limit.Cur >= uint64(n) {
+		return
+	}
+	if limit.Max < uint64(n) {
+		tb.Skipf("limit reached: %d are needed, %d allowed: raise %s", n, limit.Max, name)
+	}
+	must(tb, "setrlimit", unix.Setrlimit(resource, &unix.Rlimit{Cur: limit.Max, Max: limit.Max}))
+	tb.Cleanup(func() { unix.Setrlimit(resource, &limit) })
+}
+
+// mustReady makes n of fds, spread evenly, readable until tb is over.
+func mustReady(tb testing.TB, fds []int, n int) {
+	tb.Helper()
+	for _, fd := range spread(fds, n) {
+		mustPost(tb, fd)
+		tb.Cleanup(func() { mustReadEventfd(tb, fd) })
+	}
+}
+
+// spread returns n of fds, as far from each other and the ends as can be.
+func spread(fds []int, n int) []int {
+	some := make([]int, n)
+	for i := range some {
+		some[i] = fds[(2*i+1)*len(fds)/(2*n)]
+	}
+	return some
+}
+
+// upTo returns those of sizes that are not above limit.
+func upTo(limit int, sizes []int) []int {
+	return slices.DeleteFunc(slices.Clone(sizes), func(n int) bool { return n > limit })
+}
+
+// holds takes what an eventfd holds, which must be want.
+func holds(fd int, want uint64) error {
+	ready, err := poll(fd, unix.POLLIN, 0)
+	got := uint64(0)
+	if err == nil && ready != 0 {
+		got, err = eventfdRead(fd)
+	}
+	if err == nil && got != want {
+		err = fmt.Errorf("eventfd %d holds %d events, want %d", fd, got, want)
+	}
+	return err
+}
+
+// slabs are the kernel's slab caches by name, as far as /proc/slabinfo may be read.
+type slabs map[string]slab
+
+type slab struct{ objects, bytes int }
+
+// readSlabs reads /proc/slabinfo, slabinfo(5). Caches of like objects are merged under one name.
+func readSlabs() slabs {
+	text, err := os.ReadFile("/proc/slabinfo")
+	if err != nil {
+		return nil
+	}
+	s := make(slabs)
+	for line := range strings.Lines(string(text)) {
+		// name active_objs num_objs objsize objperslab pagesperslab : tunables limit batchcount sharedfactor : slabdata active_slabs num_slabs sharedavail
+		f := strings.Fields(line)
+		if len(f) < 16 || f[0] == "#" {
+			continue
+		}
+		objects, err1 := strconv.Atoi(f[2])
+		pages, err2 := strconv.Atoi(f[5])
+		number, err3 := strconv.Atoi(f[14])
+		if err1 == nil && err2 == nil && err3 == nil {
+			s[f[0]] = slab{objects, number * pages * os.Getpagesize()}
+		}
+	}
+	return s
+}
+
+// growth is by how many bytes for each of n things the slabs have grown until after. A cache that has
+// fewer than half an object more for each has grown for another's sake.
+func (s slabs) growth(after slabs, n int) float64 {
+	bytes := 0
+	for name, now := range after {
+		if before := s[name]; now.objects-before.objects >= n/2 {
+			bytes += now.bytes - before.bytes
+		}
+	}
+	return float64(bytes) / float64(n)
+}
+
+// settleSlabs waits until what was freed before is free: the kernel does that after a while (RCU).
+func settleSlabs() {
+	total := func() (bytes int) {
+		for _, s := range readSlabs() {
+			bytes += s.bytes
+		}
+		return bytes
+	}
+	for last, end := -1, time.Now().Add(3*time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		now := total()
+		if last >= 0 && now >= last-now/1000 {
+			return
+		}
+		last = now
+	}
+}

@@ -1,0 +1,117 @@
+//go:build linux
+
+package eventbench
+
+import (
+	"testing"
+
+	"eventbench/helpers/measure"
+	"eventbench/helpers/peer"
+	"eventbench/helpers/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+// One event and many who wait for it: how many does the kernel wake, and how many of
+// them come back for nothing? See measure.Wake for what an operation is.
+
+var crowds = []int{1, 2, 4, 8, 16, 64}
+
+// BenchmarkEpollWake has waiters in epoll_wait for one eventfd, which each that comes back
+// tries to read. They share an instance (epolls=one) or have one each; exclusive=yes registers with
+// EPOLLEXCLUSIVE. Per epoll_ctl(2) that flag is for an eventfd in several instances: then
+// "one or more" of them are told instead of all.
+func BenchmarkEpollWake(b *testing.B) {
+	measure.Grow(b, "waiters", crowds, func(b *testing.B, waiters int) {
+		for _, exclusive := range measure.Shuffled(b, "no", "yes") {
+			b.Run("exclusive="+exclusive, func(b *testing.B) {
+				for _, epolls := range measure.Shuffled(b, "one", "each") {
+					b.Run("epolls="+epolls, func(b *testing.B) {
+						bits := uint32(unix.EPOLLIN)
+						if exclusive == "yes" {
+							bits |= unix.EPOLLEXCLUSIVE
+						}
+						measure.Wake(b, waiters, func(c *peer.Crew) measure.Herd {
+							fd := mustEventfd(c.TB, unix.EFD_NONBLOCK)
+							instance := func() int {
+								epfd := mustEpoll(c.TB)
+								mustAdd(c.TB, epfd, fd, bits)
+								return epfd
+							}
+							shared := -1
+							if epolls == "one" {
+								shared = instance()
+							}
+							epfds := make([]int, waiters)
+							for i := range epfds {
+								epfds[i] = shared
+								if epolls == "each" {
+									epfds[i] = instance()
+								}
+							}
+							return measure.Herd{
+								Post: []sys.Call{sys.EventfdWrite(fd, c.Arena.Word(1))},
+								Waiter: func(i int) []sys.Call {
+									read := sys.EventfdRead(fd, c.Arena.Word(0))
+									read.Refused = unix.EAGAIN
+									return []sys.Call{sys.EpollWait(epfds[i], sys.EpollEvents(c.Arena, 1), -1, 1), read}
+								},
+							}
+						})
+					})
+				}
+			})
+		}
+	})
+}
+
+// BenchmarkEventfdWake has waiters in a blocking read of one eventfd in semaphore mode. One comes
+// back; how many the kernel woke is in switches/op.
+func BenchmarkEventfdWake(b *testing.B) {
+	measure.Grow(b, "waiters", crowds, func(b *testing.B, waiters int) {
+		measure.Wake(b, waiters, func(c *peer.Crew) measure.Herd {
+			fd := mustEventfd(c.TB, unix.EFD_SEMAPHORE)
+			return measure.Herd{
+				Post:   []sys.Call{sys.EventfdWrite(fd, c.Arena.Word(1))},
+				Waiter: func(int) []sys.Call { return []sys.Call{sys.EventfdRead(fd, c.Arena.Word(0))} },
+			}
+		})
+	})
+}
+
+// BenchmarkPipeWake is EventfdWake with a pipe, whose readers wait exclusively since Linux 5.5.
+func BenchmarkPipeWake(b *testing.B) {
+	measure.Grow(b, "waiters", crowds, func(b *testing.B, waiters int) {
+		measure.Wake(b, waiters, func(c *peer.Crew) measure.Herd {
+			r, w := mustPipe(c.TB)
+			return measure.Herd{
+				Post:   []sys.Call{sys.PipeWrite(w, c.Arena.Word(1))},
+				Waiter: func(int) []sys.Call { return []sys.Call{sys.PipeRead(r, c.Arena.Word(0))} },
+			}
+		})
+	})
+}
+
+// BenchmarkFutexWake wakes one or all of those who sleep on a futex; FUTEX_WAKE says how many it
+// woke, and that must be as many. A futex carries no event to be found or missed, so what
+// comes back is never spurious.
+func BenchmarkFutexWake(b *testing.B) {
+	measure.Grow(b, "waiters", crowds, func(b *testing.B, waiters int) {
+		for _, wake := range measure.Shuffled(b, "one", "all") {
+			b.Run("wake="+wake, func(b *testing.B) {
+				measure.Wake(b, waiters, func(c *peer.Crew) measure.Herd {
+					word := c.Arena.Word32(0)
+					post := sys.FutexWakeOne(word)
+					if wake == "all" {
+						post = sys.FutexWakeAll(word, waiters)
+					}
+					return measure.Herd{
+						Post:   []sys.Call{post},
+						Waiter: func(int) []sys.Call { return []sys.Call{sys.FutexSleep(word, 0)} },
+						Each:   wake == "all",
+					}
+				})
+			})
+		}
+	})
+}
