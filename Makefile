@@ -16,13 +16,14 @@ KERNEL    ?=
 BOOTS     ?= 6
 FILTER    ?=
 BINARY    ?=
+HISTOGRAMS ?=
 # The long families: what the names of their benchmarks say, and nothing else
 # does. bench leaves them out, bench-full does not.
 LONG      ?= Growth|OneWay|Lateness|Wake|Technique|^BenchmarkLoop
 
 # Recipes find these in their environment, just as the user wrote them: the $,
 # quotes and blanks of a pattern are neither make's nor the shell's business.
-GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS KERNEL BOOTS LONG
+GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS KERNEL BOOTS LONG HISTOGRAMS
 $(foreach v,$(GIVEN),$(eval override $v := $$(value $v)))
 export $(GIVEN)
 
@@ -32,6 +33,8 @@ help: ## list the targets
 	@echo
 	@echo "  BENCH=regexp ROUNDS=n BENCHTIME=1s|1000x COUNT=n SEED=n RESULTS=dir"
 	@echo "    narrow or widen bench: make bench BENCH='Eventfd|Pipe' ROUNDS=20"
+	@echo "  HISTOGRAMS=1"
+	@echo "    keep the latencies beside each round, for HdrHistogram's tools"
 
 # One build for all rounds. Without VCS stamps: a commit is no new build.
 .PHONY: eventbench.test
@@ -45,7 +48,7 @@ bench: ## measure this kernel, but for what takes long; print all figures
 bench-full: ## the same with tails, growth, wake-ups, lateness, loops and techniques
 bench bench-full: eventbench.test
 	@dir=$$(go tool rounds -bench "$$BENCH" -skip "$$SKIP" -rounds "$$ROUNDS" -benchtime "$$BENCHTIME" \
-		-count "$$COUNT" -seed "$$SEED" -results "$$RESULTS" $<) && \
+		-count "$$COUNT" -seed "$$SEED" $${HISTOGRAMS:+-histograms} -results "$$RESULTS" $<) && \
 	go tool report summary "$$dir"
 
 .PHONY: headline

@@ -288,6 +288,7 @@ TEXT ·run(SB), NOSPLIT, $8-16
 
 // func ticks() uint64
 TEXT ·ticks(SB), NOSPLIT, $0-8
+	LFENCE                  // not before what was read already
 	RDTSC
 	SHLQ $32, DX
 	ORQ  DX, AX

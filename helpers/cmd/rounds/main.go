@@ -44,6 +44,9 @@
 // meanwhile is slower for all of them; a line "round: 3" says which processes
 // belong together. The sets' directories are printed in the order of the arms.
 //
+// With -histograms a new round's latencies are beside it, in round-01.histograms, a file for
+// each benchmark that has any, in HdrHistogram's log format.
+//
 // # Before the first round
 //
 // Every benchmark is run once, for one iteration, to learn which there are,
@@ -94,6 +97,7 @@ type options struct {
 
 	rounds  int
 	limit   time.Duration
+	keep    bool
 	results string
 	binary  string
 	arms    []arm
@@ -168,6 +172,7 @@ func newFlags(opts *options) *flag.FlagSet {
 		return nil
 	})
 	fs.DurationVar(&opts.limit, "limit", 0, "give up on a benchmark that prints nothing for this `time`\n(default 20 times -benchtime, at least 2m)")
+	fs.BoolVar(&opts.keep, "histograms", false, "keep the latencies beside each new round, in HdrHistogram's log format")
 	fs.StringVar(&opts.results, "results", opts.results, "keep the results under `directory`")
 	fs.Func("arm", "run the binary by `NAME=COMMAND`, one of several ways to compare; NAME= runs it by itself,\nand where there is no binary a command ends in one", func(s string) error {
 		name, command, ok := strings.Cut(s, "=")

@@ -237,6 +237,21 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, p *progress
 	}
 	args := benchArgs(opts.bench, opts.skip, opts.benchtime,
 		fmt.Sprintf("-test.count=%d", opts.count), fmt.Sprintf("-test.shuffle=%d", opts.seed+int64(n)))
+	path := filepath.Join(s.dir, roundFile(n))
+	base := strings.TrimSuffix(path, results.Ext)
+	failed, histograms := base+".failed", base+".histograms"
+	// They are written here and moved when the round has turned out well.
+	trial, err := filepath.Abs(base + ".histograms.tmp")
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(trial); err != nil {
+		return err
+	}
+	if opts.keep {
+		args = append(args, "-histograms="+trial)
+		defer os.RemoveAll(trial)
+	}
 	began := time.Now()
 	out, err := runChild(ctx, s.arm.argv(opts.binary, args...), opts.limit, p)
 	if errors.As(err, new(interrupt.Error)) {
@@ -250,13 +265,19 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, p *progress
 		header += fmt.Sprintf("%s: %d\n", roundKey, n)
 	}
 	data := slices.Concat([]byte(header), quiet(out.stdout.Bytes()))
-	path := filepath.Join(s.dir, roundFile(n))
-	failed := strings.TrimSuffix(path, results.Ext) + ".failed"
 	if err == nil {
 		err = s.check(data, path, opts.count)
 	}
 	if err != nil {
 		return explain(err, out, failed, header)
+	}
+	if err := os.RemoveAll(histograms); err != nil { // of a round whose file was removed
+		return err
+	}
+	if opts.keep {
+		if err := os.Rename(trial, histograms); err != nil {
+			return err
+		}
 	}
 	if err := results.Write(path, data); err != nil {
 		return err
