@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"eventbench/helpers/cache"
 	"fmt"
 	"io/fs"
 	"os"
@@ -14,6 +13,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"eventbench/helpers/cache"
+
+	"golang.org/x/sys/unix"
 )
 
 // progress says what takes a while.
@@ -155,6 +158,9 @@ func findSeries(ctx context.Context, c *cache.Dir, series, mirror string, update
 		return k, err
 	}
 	err = fetch(ctx, c, p, mirror, say)
+	if noSpace(err) {
+		return nil, fmt.Errorf("kernel %s: %w: free space for %s, or set XDG_CACHE_HOME to a directory that has some", series, err, c.Path())
+	}
 	if err != nil && ctx.Err() == nil && time.Since(x.Made) > time.Minute {
 		// The archive may have moved on since the index was made.
 		if x, e := freshIndex(ctx, c, mirror, 0, say); e == nil {
@@ -171,6 +177,11 @@ func findSeries(ctx context.Context, c *cache.Dir, series, mirror string, update
 		err = fmt.Errorf("kernel %s: it was put into the cache, %s, and is not there", series, c.Path())
 	}
 	return k, err
+}
+
+// noSpace reports whether err is that of a full disk, met here or by apt, whose words it is then.
+func noSpace(err error) bool {
+	return err != nil && (errors.Is(err, unix.ENOSPC) || strings.Contains(err.Error(), "No space left on device"))
 }
 
 // fetch puts the package's kernel into the cache. The caller holds the lock.

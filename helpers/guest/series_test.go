@@ -5,13 +5,17 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"eventbench/helpers/cache"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"eventbench/helpers/cache"
+
+	"golang.org/x/sys/unix"
 )
 
 // The tests use the real apt on packages in local files.
@@ -74,6 +78,32 @@ func TestSeries(t *testing.T) {
 	})
 	if err != nil || k.Release != "6.12.8-test" || unused != 1 {
 		t.Errorf("after damage: got %+v, %v; said %d times, want once", k, err, unused)
+	}
+}
+
+// A full disk is told as such, with what to do, and is not taken for an archive that has moved on.
+func TestSeriesFullDisk(t *testing.T) {
+	needApt(t)
+	dir := t.TempDir()
+	full := filepath.Join(dir, "full")
+	if err := os.Mkdir(full, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", full, "tmpfs", 0, "size=256k"); err != nil {
+		t.Skipf("a small file system cannot be mounted: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(full, unix.MNT_DETACH) })
+	image := append(fakeKernel("6.12.9-test"), make([]byte, 1<<20)...)
+	rand.NewChaCha8([32]byte{}).Read(image[len(image)-1<<20:])
+	deb := mustPackage(t, dir, "linux", map[string]string{"boot/vmlinuz-6.12.9": string(image)})
+	c := cache.At(full)
+	mustIndex(t, c, time.Now().Add(-time.Hour), mustDescribe(t, deb, "6.12.9-1"))
+	_, err := FindKernel(t.Context(), c, "6.12", testMirror, false, t.Logf)
+	if err == nil || !noSpace(err) || !strings.Contains(err.Error(), "free space for "+full) {
+		t.Errorf("on a full disk: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(full, "*", "*")); err != nil || len(left) != 0 {
+		t.Errorf("left in the cache: %q, %v", left, err)
 	}
 }
 
