@@ -78,6 +78,8 @@ func padded(s string) string {
 // A point is a figure at a size: the median of the files.
 type point struct{ n, y float64 }
 
+func (p point) some() bool { return p.y != 0 }
+
 // growth prints how each figure of the families grows with each number in its name, a
 // column for each input.
 func growth(inputs []*input, stdout io.Writer) error {
@@ -107,6 +109,9 @@ func growth(inputs []*input, stdout io.Writer) error {
 	rows := [][]string{append([]string{"", "by", "with", "of"}, labels(inputs)...)}
 	last := curve{}
 	for _, c := range slices.SortedFunc(maps.Keys(seen), curve.compare) {
+		if !slices.ContainsFunc(all, func(curves map[curve][]point) bool { return slices.ContainsFunc(curves[c], point.some) }) {
+			continue // such as the spurious wake-ups of what has none
+		}
 		row := []string{c.family, c.by, c.rest, aspects[c.aspect].name}
 		if c.family == last.family {
 			row[0] = ""
@@ -184,7 +189,8 @@ func others(parts [][]byte, but int) string {
 }
 
 // law says how figures grow: not at all (312 ns), with each (300 ns + 24.5 ns · n), with each doubling
-// (300 ns + 11 ns · log₂ n), or, by none of these laws, from what to what (300 ns … 5.1 µs).
+// (300 ns + 11 ns · log₂ n), or, by none of these laws, from what to what (300 ns … 5.1 µs), or between what, if
+// that is not where it begins and ends (300 ns to 5.1 µs).
 //
 // A law is fitted so that the sum of the squares of the relative errors is least, for noise is in proportion
 // to the figure. The first of them that is near all points is taken.
@@ -215,7 +221,15 @@ func (a aspect) law(points []point) string {
 		}
 		return a.show(base) + " + " + a.show(each) + l.text
 	}
-	return a.show(points[0].y) + " … " + a.show(points[len(points)-1].y)
+	first, last := points[0].y, points[len(points)-1].y
+	least, most := first, first
+	for _, p := range points {
+		least, most = min(least, p.y), max(most, p.y)
+	}
+	if least < min(first, last)*(1-a.near) || most > max(first, last)*(1+a.near) {
+		return a.show(least) + " to " + a.show(most)
+	}
+	return a.show(first) + " … " + a.show(last)
 }
 
 // fit returns the a and b for which a + b·of(n) has the least squares of relative errors.

@@ -31,7 +31,7 @@
 // (registered=1000), of those called …Growth and …Wake: a row for each figure and number
 // that took three values or more, a column for each of RESULTS. "312 ns" does
 // not grow; "300 ns + 25 ns · n" grows by 25 ns with each, n being what is under "by"; "· log₂ n"
-// with each doubling; "300 ns … 5.1 µs", from the smallest n to the largest, by none of these
+// with each doubling; "300 ns … 5.1 µs", from the smallest n to the largest, or "300 ns to 5.1 µs", in between, by none of these
 // laws: a law is shown only if every figure is within a quarter of it, a tenth for instructions and
 // bytes. Below it stands from how many descriptors on poll and select cost more than epoll_wait.
 //
