@@ -89,6 +89,10 @@ gate-kernels: eventbench.static ## is NEW, a series or a bzImage, worse than OLD
 	@test "$$BENCH" = . || set -- -bench "$$BENCH"; \
 	go tool arms kernels "$$@" -results "$$RESULTS" $< "$$OLD" "$$NEW"
 
+.PHONY: baselines
+baselines: eventbench.static ## record KERNELS in testdata/baselines, for gate-kernels OLD=testdata/baselines/6.12.txt
+	@go tool arms record -results "$$RESULTS" $< $$KERNELS
+
 .PHONY: gate-arms
 gate-arms: $(BINARY) ## the same on this kernel: OLD and NEW end in a test binary, or with BINARY=eventbench.test go before it
 	@test "$$BENCH" = . || set -- -bench "$$BENCH"; \

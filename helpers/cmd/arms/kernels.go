@@ -23,6 +23,12 @@ import (
 // significant with that look's alpha.
 const firstBoots = 5
 
+// How much is measured in a boot unless flags say otherwise, in baselines too.
+const (
+	benchtime = "100x"
+	count     = 3
+)
+
 // kernels are arms that are booted.
 type kernels struct {
 	boots.Settings
@@ -42,7 +48,7 @@ func (e oldError) Unwrap() error { return e.error }
 func (k *kernels) newFlags(o *options) *flag.FlagSet {
 	fs := flag.NewFlagSet("arms kernels", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	k.Bench, k.Benchtime, k.Count = boots.Gate, "100x", 3
+	k.Bench, k.Benchtime, k.Count = boots.Gate, benchtime, count
 	k.Flags(fs)
 	o.max = 18
 	o.flags(fs)

@@ -7,6 +7,7 @@
 //
 //	go tool arms kernels [flags] eventbench.static OLD NEW
 //	go tool arms host [flags] [eventbench.test] OLD NEW
+//	go tool arms record [flags] eventbench.static KERNEL...
 //
 // # Kernels
 //
@@ -94,7 +95,8 @@
 // testdata/baselines/6.12.txt, and only NEW is booted. What was recorded with
 // another QEMU, CPU model, harness, -benchtime or -count is refused, with what
 // differs: counts depend on all of these. Then record your own, with make
-// baselines or simply by naming the kernel as OLD: its boots are kept too.
+// baselines (go tool arms record), or simply name the kernel as OLD: its boots
+// are kept too.
 package main
 
 import (
@@ -120,8 +122,10 @@ func main() {
 
 const usage = `Usage: go tool arms kernels [flags] eventbench.static OLD NEW
        go tool arms host [flags] [eventbench.test] OLD NEW
+       go tool arms record [flags] eventbench.static KERNEL...
 
 Measures two kernels in guests, or two commands on the host, in turn, until the gate can tell.
+Record boots kernels and keeps their results as baselines to compare with.
 Exits 0: pass, 1: a regression, 2: bad input, 3: cannot tell, 125: an arm could not boot.
 The manual is go doc eventbench/helpers/cmd/arms. The flags of go tool arms %s are:
 
@@ -188,11 +192,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		h := &host{stderr: stderr}
 		fs = h.newFlags(&o)
 		open = func(operands []string) (arms, int, error) { return h, firstRounds, h.open(ctx, operands, o) }
+	case "record":
+		r := &recording{}
+		fs = r.newFlags()
+		open = func(operands []string) (arms, int, error) { return nil, 0, r.record(ctx, operands, say) }
 	case "-h", "-help", "--help":
 		fmt.Fprintf(stdout, usage, "...")
 		return 0
 	default:
-		say("want kernels or host first, have %q (go tool arms -h for help)", kind)
+		say("want kernels, host or record first, have %q (go tool arms -h for help)", kind)
 		return gate.Unreadable.ExitCode()
 	}
 	operands, err := parse(fs, args)
@@ -202,14 +210,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fs.PrintDefaults()
 		return 0
 	}
-	if err == nil {
+	if err == nil && kind != "record" {
 		err = o.check()
 	}
 	if err != nil {
 		say("%v (go tool arms %s -h for help)", err, kind)
 		return gate.Unreadable.ExitCode()
 	}
-	report, err := judge(ctx, o, say, func() (arms, int, error) { return open(operands) })
+	var report *gate.Report
+	if kind == "record" {
+		if _, _, err = open(operands); err == nil {
+			return 0
+		}
+	} else {
+		report, err = judge(ctx, o, say, func() (arms, int, error) { return open(operands) })
+	}
 	status, outcome := o.status(report, err)
 	if err != nil {
 		shown := err
