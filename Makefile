@@ -114,9 +114,10 @@ check: ## everything CI runs
 	GOARCH=arm64 go vet ./...
 	go tool staticcheck ./...
 	go mod tidy -diff
+	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 	@echo "GOOS=darwin go vet . # must say that this is for Linux"
 	@! out=$$(GOOS=darwin go vet . 2>&1) && echo "$$out" | grep -q Linux || { echo "$$out"; exit 1; }
-	@if command -v shellcheck; then shellcheck .ci/run .ci/qemu; else echo "no shellcheck here: .ci/run not checked"; fi
+	@if command -v shellcheck; then shellcheck .ci/run .ci/qemu .ci/gate; else echo "no shellcheck here: .ci/run not checked"; fi
 	go test -race ./...
 	@echo "make bench, one round"
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT INT TERM && \
