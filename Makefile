@@ -98,6 +98,10 @@ gate-arms: $(BINARY) ## the same on this kernel: OLD and NEW end in a test binar
 	@test "$$BENCH" = . || set -- -bench "$$BENCH"; \
 	go tool arms host "$$@" -results "$$RESULTS" $(BINARY) "$$OLD" "$$NEW"
 
+.PHONY: mutants
+mutants: eventbench.static ## do the tests bite? each on a kernel with the slip it is to find: hours
+	@go tool mutants -results "$$RESULTS" -o testdata/mutants/results.txt $<
+
 .PHONY: fidelity
 fidelity: ## the same loops in Go and in C, alternated: what Go adds; KERNEL=6.12: in instructions, in BOOTS guests of it
 	@test -z "$$KERNEL" || set -- -pairs "$$BOOTS" -n 150 -exec "go tool guest -kernel $$KERNEL -accel tcg -clock instrs -seed {pair}"; \

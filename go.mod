@@ -27,6 +27,7 @@ tool (
 	eventbench/helpers/cmd/gvisor
 	eventbench/helpers/cmd/kbuild
 	eventbench/helpers/cmd/kernels
+	eventbench/helpers/cmd/mutants
 	eventbench/helpers/cmd/report
 	eventbench/helpers/cmd/rounds
 	eventbench/helpers/cmd/seccomp

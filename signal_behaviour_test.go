@@ -1158,13 +1158,20 @@ func procStatus(t testing.TB, pid int, field string) string {
 	return ""
 }
 
+// becomeLonely makes the calling thread, if it is root's, one of a user who has
+// no other thread and nothing queued.
+func becomeLonely() bool {
+	const nobodyElse = 54020
+	return os.Geteuid() == 0 && setresuid(nobodyElse, nobodyElse, nobodyElse) == nil
+}
+
 // limitQueue blocks all signals and queues to this process as many of number 40, with the
 // values 0, 1, ..., as RLIMIT_SIGPENDING lets it: room, if nobody else has anything
 // queued for this user.
 func limitQueue(t testing.TB, room int) (accepted uint64) {
 	t.Helper()
 	blockAll(t)
-	lonely := os.Geteuid() == 0 && setresuid(54020, 54020, 54020) == nil
+	lonely := becomeLonely()
 	limit := uint64(queued(t, os.Getpid()) + room)
 	if err := unix.Setrlimit(unix.RLIMIT_SIGPENDING, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
 		behaviour.Limited(t, "lowering RLIMIT_SIGPENDING to %d: %v", limit, err)

@@ -584,6 +584,8 @@ func asyncIO(t testing.TB) {
 		wantNone(t, rawsig.Blockable&^stray)
 	})
 
+	// The receiver is the worker, so that it is its user who has no room.
+	w.do(func() { becomeLonely() })
 	accepted := limitQueue(t, 3) // of 40, to the process
 	post()
 	w.do(func() { mustTakeSignal(t, sys.Sigs(unix.SIGIO)) })
@@ -775,6 +777,8 @@ func leaderEndsFirst(t *testing.T) {
 }
 
 var leaderless = child.Register("leaderless", func(p *child.Proc) error {
+	// The first thread takes a P of the Go scheduler's along when it ends.
+	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
 	ready := make(chan int)
 	go func() {
 		runtime.LockOSThread()

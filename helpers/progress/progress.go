@@ -7,19 +7,22 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // A Progress says where the work of a tool is: in place on a terminal, and
-// elsewhere with a plain line now and then. It is for one goroutine at a time.
+// elsewhere with a plain line now and then. Goroutines can share it.
 type Progress struct {
 	w        io.Writer
 	tool     string
 	terminal bool
-	shown    bool      // a line is on the terminal that the next one replaces
-	last     time.Time // the last plain line
+
+	mu    sync.Mutex
+	shown bool      // a line is on the terminal that the next one replaces
+	last  time.Time // the last plain line
 }
 
 // New returns the progress of go tool name, for w.
@@ -36,12 +39,16 @@ func New(w io.Writer, name string) *Progress {
 // output of go test would be a line of configuration to readers of the
 // benchmark format.
 func (p *Progress) Say(format string, args ...any) {
-	p.Clear()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
 	fmt.Fprintf(p.w, p.tool+format+"\n", args...)
 }
 
 // Working says where the work is.
 func (p *Progress) Working(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch text := fmt.Sprintf(p.tool+format, args...); {
 	case p.terminal:
 		fmt.Fprintf(p.w, "\r%s\x1b[K", text)
@@ -54,6 +61,12 @@ func (p *Progress) Working(format string, args ...any) {
 
 // Clear takes the line that is drawn in place away.
 func (p *Progress) Clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+}
+
+func (p *Progress) clear() {
 	if p.shown {
 		fmt.Fprint(p.w, "\r\x1b[K")
 		p.shown = false

@@ -1,0 +1,365 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"eventbench/helpers/behaviour"
+	"eventbench/helpers/guest"
+	"eventbench/helpers/kbuild"
+	"eventbench/helpers/progress"
+	"eventbench/helpers/results"
+)
+
+// How a mutant can end.
+const (
+	killed    = "killed"
+	survived  = "survived"
+	unbuilt   = "does not build"
+	undecided = "undecided" // its row did not come to run
+)
+
+// An outcome is what came of a mutant, or of the base kernel. There is a file
+// of it for each.
+type outcome struct {
+	Name    string
+	Sum     string // of the kernel
+	Binary  string // of the tests
+	Outcome string // none for the base kernel
+	How     string // if it was not that the row's test failed
+	Broken  []string
+	Skipped []string
+	Held    int
+	Build   float64 // seconds
+	Guest   float64
+}
+
+// A run is one call of the command.
+type run struct {
+	options
+	mutants []mutant
+	tree    *kbuild.Tree
+	binary  string // hash
+	qemu    *guest.QEMU
+	p       *progress.Progress
+
+	bases map[string]outcome // without a slip, by source file
+	done  []outcome          // as of mutants
+	start time.Time
+}
+
+func (r *run) file(name string) string {
+	return filepath.Join(r.results, "mutants", strings.ReplaceAll(name, "/", "-")+".json")
+}
+
+func (r *run) image(sum string) string {
+	return filepath.Join(r.results, "mutants", sum+".bzImage")
+}
+
+// kept returns what an earlier call found out about the same kernel and tests.
+func (r *run) kept(name, sum string) (o outcome, ok bool) {
+	data, err := os.ReadFile(r.file(name))
+	if err != nil || json.Unmarshal(data, &o) != nil {
+		return o, false
+	}
+	return o, o.Sum == sum && (o.Binary == r.binary || r.keep && o.Outcome == killed)
+}
+
+func (r *run) write(o outcome) error {
+	data, err := json.MarshalIndent(o, "", "\t")
+	if err != nil {
+		return err
+	}
+	return results.Write(r.file(o.Name), append(data, '\n'))
+}
+
+// all finds out about all mutants that nothing is known of yet.
+func (r *run) all(ctx context.Context) error {
+	if err := results.MakeDir(filepath.Join(r.results, "mutants")); err != nil {
+		return err
+	}
+	unlock, err := results.Lock(filepath.Join(r.results, "mutants"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r.bases = make(map[string]outcome)
+	if err := r.testBases(ctx); err != nil {
+		return err
+	}
+	r.done = make([]outcome, len(r.mutants))
+	var todo []int
+	for i, m := range r.mutants {
+		if slices.Contains(r.bases[m.Edit.File].Skipped, m.Row) {
+			return fmt.Errorf("%s: %s is skipped on the kernel without a slip: break another row", m.at, m.Row)
+		}
+		var ok bool
+		if r.done[i], ok = r.kept(m.Name, sum(r.tree.Version, m.variant())); !ok {
+			todo = append(todo, i)
+		}
+	}
+	r.p.Say("%d of %d mutants to go, into %s", len(todo), len(r.mutants), filepath.Dir(r.file("")))
+	return r.some(ctx, todo)
+}
+
+// testBases makes sure that nothing breaks on the kernel without a slip, for
+// each choice of tests that mutants are for.
+func (r *run) testBases(ctx context.Context) error {
+	var base *mutant
+	id := sum(r.tree.Version, base.variant())
+	for _, m := range r.mutants {
+		if _, ok := r.bases[m.Edit.File]; ok {
+			continue
+		}
+		name := "base/" + strings.Join(m.tests, "-")
+		o, ok := r.kept(name, id)
+		if !ok {
+			r.p.Say("%s without a slip comes first", m.Edit.File)
+			o = outcome{Name: name, Sum: id, Binary: r.binary}
+			var err error
+			if o.Build, err = r.buildImage(ctx, id, base.variant()); err != nil {
+				return err
+			}
+			rows, took, err := r.boot(ctx, r.image(id), m.pattern())
+			if err != nil {
+				return err
+			}
+			if rows.end != nil {
+				return fmt.Errorf("%s without a slip: %w", m.Edit.File, rows.end)
+			}
+			o.Guest, o.Broken, o.Skipped, o.Held = took, rows.broken, rows.skipped, rows.held
+			if err := r.write(o); err != nil {
+				return err
+			}
+		}
+		r.p.Say("%s without a slip: %d rows hold, %d are skipped %v", m.Edit.File, o.Held, len(o.Skipped), o.Skipped)
+		if len(o.Broken) > 0 {
+			return fmt.Errorf("without a slip %s broke: what breaks on a mutant would say nothing", strings.Join(o.Broken, ", "))
+		}
+		r.bases[m.Edit.File] = o
+	}
+	return nil
+}
+
+// some makes and tests mutants: while guests run, the next kernel is built.
+func (r *run) some(ctx context.Context, todo []int) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	type built struct {
+		i    int
+		took float64
+		err  error
+	}
+	queue := make(chan built, r.jobs)
+	go func() {
+		defer close(queue)
+		for _, i := range todo {
+			v := r.mutants[i].variant()
+			took, err := r.buildImage(ctx, sum(r.tree.Version, v), v)
+			select {
+			case queue <- built{i, took, err}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	r.start = time.Now()
+	var (
+		mu    sync.Mutex
+		wg    sync.WaitGroup
+		ended int
+	)
+	for range r.jobs {
+		wg.Go(func() {
+			for b := range queue {
+				o, err := r.test(ctx, &r.mutants[b.i], b.took, b.err)
+				if err == nil && ctx.Err() == nil {
+					err = r.write(o)
+				}
+				if err != nil {
+					stop(err)
+					return
+				}
+				mu.Lock()
+				r.done[b.i] = o
+				ended++
+				left := time.Since(r.start) / time.Duration(ended) * time.Duration(len(todo)-ended)
+				r.p.Say("%d/%d: %s %s: %s%s; about %s left", ended, len(todo), o.Name, r.mutants[b.i].Row, o.Outcome, o.also(r.mutants[b.i].Row), left.Round(time.Second))
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// also says which other rows broke.
+func (o outcome) also(row string) string {
+	others := slices.DeleteFunc(slices.Clone(o.Broken), func(b string) bool { return b == row })
+	text := ""
+	if o.How != "" {
+		text = " (" + o.How + ")"
+	}
+	if len(others) > 0 {
+		text += ", and " + strings.Join(others, " ")
+	}
+	return text
+}
+
+// buildImage builds a kernel, unless an earlier call has left its image.
+func (r *run) buildImage(ctx context.Context, id string, v kbuild.Variant) (seconds float64, err error) {
+	if _, err := os.Stat(r.image(id)); err == nil {
+		return 0, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	start := time.Now()
+	err = r.tree.Build(ctx, v, r.image(id))
+	return time.Since(start).Seconds(), err
+}
+
+// test finds out about a mutant whose kernel has been built, or not.
+func (r *run) test(ctx context.Context, m *mutant, build float64, err error) (outcome, error) {
+	id := sum(r.tree.Version, m.variant())
+	o := outcome{Name: m.Name, Sum: id, Binary: r.binary, Build: build}
+	if broken := (*kbuild.CompileError)(nil); errors.As(err, &broken) {
+		o.Outcome, o.How = unbuilt, strings.Join(broken.Lines, "; ")
+		return o, nil
+	}
+	if err != nil {
+		return o, fmt.Errorf("%s: %w", m.at, err)
+	}
+	rows, took, err := r.boot(ctx, r.image(id), m.pattern())
+	if err != nil {
+		return o, err
+	}
+	o.Guest, o.Broken, o.Skipped, o.Held = took, rows.broken, rows.skipped, rows.held
+	o.Outcome, o.How = judge(m.Row, rows)
+	if o.Outcome == undecided && rows.end != nil {
+		// Another row has ended the run: this one is tried alone.
+		alone, took, err := r.boot(ctx, r.image(id), m.pattern()+"/^"+m.Row+"$")
+		if err != nil {
+			return o, err
+		}
+		o.Guest += took
+		before := rows.last
+		o.Outcome, o.How = judge(m.Row, alone)
+		o.How = strings.TrimPrefix(o.How+", alone: with the others, "+before+" is the last", ", ")
+	}
+	os.Remove(r.image(id))
+	return o, nil
+}
+
+// judge says what the rows of a run mean for a mutant that is to break row.
+func judge(row string, rows rows) (outcome, how string) {
+	switch {
+	case slices.Contains(rows.broken, row):
+		return killed, ""
+	case rows.end != nil && rows.last == row:
+		return killed, "it hangs, and " + rows.end.Error()
+	case rows.passed[row]:
+		return survived, ""
+	}
+	return undecided, ""
+}
+
+// rows are how the rows of one boot ended.
+type rows struct {
+	broken  []string
+	skipped []string
+	passed  map[string]bool
+	held    int
+	last    string // that started
+	end     error  // why the tests did not come to their end
+}
+
+var (
+	rowRuns  = regexp.MustCompile(`(?m)^=== RUN +Test\w+/([A-Z]+-[0-9]+)$`)
+	rowEnds  = regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): Test\w+/([A-Z]+-[0-9]+) `)
+	rowFails = regexp.MustCompile(`(?m)^ +behaviour\.go:[0-9]+: ([A-Z]+-[0-9]+): `)
+)
+
+// parseRows reads what a test binary printed with -test.v. Rows are told to
+// have failed as they do; how the others ended, at the end of their test only.
+func parseRows(out string) rows {
+	r := rows{passed: make(map[string]bool)}
+	broken := make(map[string]bool)
+	for _, m := range rowRuns.FindAllStringSubmatch(out, -1) {
+		r.last = m[1]
+	}
+	for _, m := range rowFails.FindAllStringSubmatch(out, -1) {
+		broken[m[1]] = true
+	}
+	for _, m := range rowEnds.FindAllStringSubmatch(out, -1) {
+		switch m[1] {
+		case "PASS":
+			r.passed[m[2]] = true
+			r.held++
+		case "FAIL":
+			broken[m[2]] = true
+		case "SKIP":
+			r.skipped = append(r.skipped, m[2])
+		}
+	}
+	for row := range broken {
+		r.broken = append(r.broken, row)
+	}
+	slices.SortFunc(r.broken, behaviour.Compare)
+	return r
+}
+
+// boot runs tests on a kernel. An error is that of the surroundings: whatever
+// the kernel does is in rows.
+func (r *run) boot(ctx context.Context, image, pattern string) (rows, float64, error) {
+	kernel, err := guest.FindKernel(ctx, nil, image, "", false, nil)
+	if err != nil {
+		return rows{}, 0, err
+	}
+	m := &guest.Machine{QEMU: r.qemu, Kernel: kernel, Accel: guest.TCG, Clock: guest.InstrClock, CPUs: 1, Memory: 512, Seed: 1}
+	program, err := guest.LoadProgram(r.program, []string{"-test.v", "-test.run=" + pattern}, r.dir)
+	if err != nil {
+		return rows{}, 0, err
+	}
+	if program.Env, err = m.Env(os.Environ()); err != nil {
+		return rows{}, 0, err
+	}
+	start := time.Now()
+	late := fmt.Errorf("it was stopped after %v", r.timeout)
+	inTime, cancel := context.WithTimeoutCause(ctx, r.timeout, late)
+	defer cancel()
+	var out bytes.Buffer
+	status, err := m.Run(inTime, program, &out, &out)
+	took := time.Since(start).Seconds()
+	if ctx.Err() != nil {
+		return rows{}, 0, context.Cause(ctx)
+	}
+	got := parseRows(out.String())
+	noStatus := (*guest.NoStatusError)(nil)
+	switch {
+	case errors.As(err, &noStatus) && errors.Is(err, late):
+		got.end = late
+	case errors.As(err, &noStatus) && noStatus.Started:
+		got.end = fmt.Errorf("the kernel stopped: %w", noStatus.Err)
+	case err != nil:
+		return got, took, err
+	case status.ExitCode() > 1:
+		got.end = fmt.Errorf("the tests end with status %d", status.ExitCode())
+	}
+	return got, took, nil
+}
