@@ -110,6 +110,7 @@ type Set struct {
 	Dir     string
 	Kernels []*Kernel
 
+	build string // the binary's SHA-256
 	guest string // the path of go tool guest
 }
 
@@ -128,7 +129,7 @@ func Open(ctx context.Context, s Settings, kernels []string, say func(format str
 	if err != nil {
 		return nil, nil, err
 	}
-	set = &Set{Settings: s, Dir: filepath.Join(s.Results, "kernels", build[:10], s.name())}
+	set = &Set{Settings: s, Dir: filepath.Join(s.Results, "kernels", build[:10], s.name()), build: build}
 	if err := results.MakeDir(set.Dir); err != nil {
 		return nil, nil, err
 	}
@@ -314,6 +315,11 @@ func (s *Set) make1(ctx context.Context, b Boot) (first time.Duration, rss int64
 	}
 	if err != nil {
 		return 0, 0, fmt.Errorf("%w\n%s\tall it printed: %s", err, tail(out), log)
+	}
+	if now, err := results.Hash(s.Binary); err != nil {
+		return 0, 0, err
+	} else if now != s.build {
+		return 0, 0, fmt.Errorf("%s was replaced by another build since this run began", s.Binary)
 	}
 	text, err := b.reduce(out, log)
 	if err != nil {
