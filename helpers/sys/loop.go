@@ -109,7 +109,7 @@ func Dispatch(events []unix.EpollEvent, n *int32, handlers ...[]Call) (calls []C
 
 // A Log is what the executor notes of what was taken: when, and how much.
 type Log struct {
-	words []uint64 // how many notes there were, then Ticks and value of each
+	words []uint64 // how many notes there were, the sum of their values, then Ticks and value of each
 	read  uint64
 }
 
@@ -118,17 +118,22 @@ func NewLog(a *Arena, n int) *Log {
 	if n&(n-1) != 0 {
 		panic(fmt.Sprintf("a log of %d notes: want a power of two", n))
 	}
-	return &Log{words: a.Words(1 + 2*n)}
+	return &Log{words: a.Words(2 + 2*n)}
 }
+
+// Count points at the number of notes made, Total at the sum of their values. Both
+// hold for all notes, also for those that were lost before they were read.
+func (l *Log) Count() *uint64 { return &l.words[0] }
+func (l *Log) Total() *uint64 { return &l.words[1] }
 
 // Read calls f with each note since the last Read. It returns false if some were lost, because
 // there were more than the log has room for.
 func (l *Log) Read(f func(ticks, value uint64)) bool {
-	size := uint64(len(l.words)-1) / 2
-	last := atomic.LoadUint64(&l.words[0])
+	size := uint64(len(l.words)-2) / 2
+	last := atomic.LoadUint64(l.Count())
 	lost := last-l.read > size
 	for ; l.read < last && !lost; l.read++ {
-		note := l.words[1+2*(l.read%size):]
+		note := l.words[2+2*(l.read%size):]
 		f(note[0], note[1])
 	}
 	l.read = last
@@ -140,7 +145,7 @@ func (l *Log) Read(f func(ticks, value uint64)) bool {
 // then the loop goes back that many calls, 1 for the one before this. full of 0 never is.
 func Note(l *Log, value *uint64, full uint64, back int) Call {
 	return Call{Name: "noting what was taken", own: ownNote,
-		Set: (*uint32)(unsafe.Pointer(&l.words[0])), SetTo: uint32(len(l.words)/2 - 1),
+		Set: (*uint32)(unsafe.Pointer(&l.words[0])), SetTo: uint32(len(l.words)/2 - 2),
 		Args: [6]uintptr{ptr(value), uintptr(full), uintptr(back)}}
 }
 

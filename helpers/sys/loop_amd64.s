@@ -182,8 +182,9 @@ note:                           // args: value, full, calls back
 	RDTSC
 	SHLQ $32, DX
 	ORQ  DX, AX
-	MOVQ AX, 8(R8)(DI*1)
-	MOVQ SI, 16(R8)(DI*1)
+	MOVQ AX, 16(R8)(DI*1)
+	MOVQ SI, 24(R8)(DI*1)
+	ADDQ SI, 8(R8)
 	INCQ R9
 	MOVQ R9, (R8)           // last, for whoever reads the log
 	CMPQ SI, (ENTRY_args+8)(R12)

@@ -177,8 +177,11 @@ note:                           // args: value, full, calls back
 	ADD  R10<<4, R9, R10
 	ISB  $15
 	MRS  CNTVCT_EL0, R11
-	MOVD R11, 8(R10)
-	MOVD R12, 16(R10)
+	MOVD R11, 16(R10)
+	MOVD R12, 24(R10)
+	MOVD 8(R9), R11
+	ADD  R12, R11
+	MOVD R11, 8(R9)
 	ADD  $1, R13
 	STLR R13, (R9)          // last, for whoever reads the log
 	MOVD (ENTRY_args+8)(R20), R10

@@ -321,6 +321,9 @@ func TestDispatch(t *testing.T) {
 	if events.Read(func(uint64, uint64) {}) {
 		t.Error("5 notes in a log of 4 are said to be all there")
 	}
+	if *events.Count() != 7 || *events.Total() != 7+8+5 {
+		t.Errorf("%d notes of %d altogether, want 7 of 20", *events.Count(), *events.Total())
+	}
 }
 
 func eventfdAdd(fd int, n uint64) error {
