@@ -66,7 +66,7 @@ next:
 	MOVQ ENTRY_set(R12), DX
 	TESTQ DX, DX
 	JZ   test
-	TESTQ $62, ENTRY_flags(R12)
+	TESTQ $126, ENTRY_flags(R12)
 	JNZ  own
 	MOVQ ENTRY_setTo(R12), AX
 	XCHGL AX, (DX)
@@ -123,6 +123,8 @@ own:
 	JNZ  handled
 	TESTQ $32, SI
 	JNZ  note
+	TESTQ $64, SI
+	JNZ  spin
 	MOVQ DX, SI
 	ANDQ R15, DI
 	RDTSC
@@ -140,6 +142,18 @@ advance:
 
 advanced:
 	MOVQ DI, 8(DX)
+	JMP  called
+
+spin:                           // args: the value
+	MOVQ (ENTRY_args+0)(R12), SI
+
+spinning:
+	MOVL (DX), AX
+	CMPL AX, SI
+	JNE  called
+	PAUSE
+	DECQ DI
+	JG   spinning
 	JMP  called
 
 each:                           // args: events, the next of them, their end, calls to skip after

@@ -71,6 +71,7 @@ next:
 	TBNZ $3, R11, each
 	TBNZ $4, R11, handled
 	TBNZ $5, R11, note
+	TBNZ $6, R11, spin
 	DMB  $0xb
 	STLRW R10, (R9)
 	DMB  $0xb
@@ -135,6 +136,18 @@ advance:
 
 advanced:
 	MOVD R11, 8(R9)
+	B    called
+
+spin:                           // args: the value
+	MOVD (ENTRY_args+0)(R20), R11
+
+spinning:
+	LDARW (R9), R12
+	CMPW R11, R12
+	BNE  called
+	YIELD
+	SUB  $1, R10
+	CBNZ R10, spinning
 	B    called
 
 each:                           // args: events, the next of them, their end, calls to skip after

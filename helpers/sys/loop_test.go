@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -227,6 +228,29 @@ func TestAdvance(t *testing.T) {
 	check(3, unix.Timespec{Sec: 9, Nsec: 397})
 	l.SetCalls(a, Advance(at, 999_999_603))
 	check(1, unix.Timespec{Sec: 10})
+}
+
+// A spin ends when the word changes, and after so many rounds in any case.
+func TestSpinWhile(t *testing.T) {
+	a := mustArena(t)
+	word := a.Word32(7)
+	l := NewLoop(a, SpinWhile(word, 7, 1000), Getppid())
+	l.Reset(1)
+	if !l.Run() || l.Done != 1 {
+		t.Errorf("a word that stays: %v", l.Err())
+	}
+	l = NewLoop(a, SpinWhile(word, 7, 1<<31), Store(a, word, 9))
+	l.Reset(1)
+	task := mustStart(t, a, l, NewThread)
+	time.Sleep(time.Millisecond)
+	if l.Ended() {
+		t.Error("the spin ended while the word was what it was to be")
+	}
+	atomic.StoreUint32(word, 8)
+	mustEnd(t, task)
+	if got := atomic.LoadUint32(word); !l.Ended() || got != 9 {
+		t.Errorf("the word is %d, want 9: %v", got, l.Err())
+	}
 }
 
 // An event loop as a table: each event of a wait is handled by the handler that it names, in the
