@@ -431,12 +431,16 @@ func Units() []string {
 		"Unit spurious/event better=lower",
 		"Unit switches/op better=lower",
 		"Unit bytes/watch better=lower",
+		"Unit cpu-ns/op better=lower",
 		"Unit bytes/eventfd better=lower",
 	}
 	for _, p := range latencies {
 		lines = append(lines,
 			"Unit "+p.name+"-latency-ns better=lower",
 			"Unit "+p.name+"-latency-instrs better=lower")
+		for _, source := range Sources {
+			lines = append(lines, "Unit "+source+"-"+p.name+"-latency-ns better=lower")
+		}
 	}
 	return lines
 }
@@ -498,44 +502,50 @@ var here = sync.OnceValue(func() machine.System {
 	return s
 })
 
+// CPUs returns how many CPUs this process may use.
+func CPUs() int { return len(here().Allowed) }
+
 // Placed says where the two parties of a benchmark run, as its name does: cpus=same.
 type Placed string
 
-// Free leaves both parties to the scheduler. On few CPUs its choice makes a
+// The placements. Free leaves both parties to the scheduler: on few CPUs its choice makes a
 // figure of two modes, which is worth showing once, not everywhere.
-const Free Placed = "free"
-
 const (
-	same  Placed = "same"
-	cross Placed = "cross"
+	Same  Placed = "same"  // both on one CPU
+	Cross Placed = "cross" // on two
+	Free  Placed = "free"
 )
 
-var placed = []Placed{same, cross}
+var placed = []Placed{Same, Cross}
 
 // eachPlacement runs f as a sub-benchmark for each kind of peer and each
-// placement. Across CPUs is skipped where only one is allowed.
+// placement.
 func eachPlacement(b *testing.B, places []Placed, f func(b *testing.B, place peer.Placement)) {
 	b.Helper()
-	cpus := here().CPUs()
 	for _, kind := range Shuffled(b, peer.Thread, peer.Process) {
 		b.Run("peer="+string(kind), func(b *testing.B) {
 			for _, where := range Shuffled(b, slices.Clone(places)...) {
-				b.Run("cpus="+string(where), func(b *testing.B) {
-					place := peer.Placement{Kind: kind, Here: cpus.Same, There: cpus.Same}
-					switch where {
-					case cross:
-						if cpus.Relation == "" {
-							b.Skip("one CPU is allowed: cpus=cross needs two")
-						}
-						place.Here, place.There = cpus.Cross[0], cpus.Cross[1]
-					case Free:
-						place.Here, place.There = peer.AnyCPU, peer.AnyCPU
-					}
-					f(b, place)
-				})
+				b.Run("cpus="+string(where), func(b *testing.B) { f(b, placement(b, kind, where)) })
 			}
 		})
 	}
+}
+
+// placement is where a party of that kind and this thread run. Across CPUs is skipped where only one is allowed.
+func placement(b *testing.B, kind peer.Kind, where Placed) peer.Placement {
+	b.Helper()
+	cpus := here().CPUs()
+	place := peer.Placement{Kind: kind, Here: cpus.Same, There: cpus.Same}
+	switch where {
+	case Cross:
+		if cpus.Relation == "" {
+			b.Skip("one CPU is allowed: cpus=cross needs two")
+		}
+		place.Here, place.There = cpus.Cross[0], cpus.Cross[1]
+	case Free:
+		place.Here, place.There = peer.AnyCPU, peer.AnyCPU
+	}
+	return place
 }
 
 // Shuffled returns the cases of the benchmark b in the order in which they

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"eventbench/helpers/leak"
 	"eventbench/helpers/peer"
@@ -132,6 +133,41 @@ func TestAccountMustBalance(t *testing.T) {
 	check("all waiters take it", true, flock(3, true))
 	check("two waiters take it", false, flock(2, false))
 	check("nobody comes back", false, flock(0, false))
+	// A loop waits for what is missing.
+	deadline := peer.Deadline
+	t.Cleanup(func() { peer.Deadline = deadline })
+	peer.Deadline = 500 * time.Millisecond
+	loop := func(load string, value uint64) func(*testing.B) {
+		return func(b *testing.B) {
+			EventLoop{Loops: 1, Batch: 4}.Run(b, load, func(c *peer.Crew, _ []*peer.Member) Source {
+				fd := mustEventfd(c.TB)
+				return Source{
+					Name: "eventfd", Every: 50 * time.Microsecond, FDs: []int{fd},
+					Post: []sys.Call{sys.EventfdWrite(fd, c.Arena.Word(value))},
+					Take: func(a *sys.Arena, _, _ int) Taking {
+						got := a.Word(0)
+						return Taking{Calls: []sys.Call{sys.EventfdRead(fd, got)}, Value: got}
+					},
+				}
+			})
+		}
+	}
+	check("a loop that takes all", true, loop(Full, 1))
+	check("a loop that takes all in time", true, loop(Paced, 1))
+	check("a loop that takes each twice", false, loop(Full, 2))
+	check("a loop that takes each twice in time", false, loop(Paced, 2))
+	deed := func(want int) func(*testing.B) {
+		return func(b *testing.B) {
+			place := peer.Placement{Kind: peer.Thread, Here: peer.AnyCPU, There: peer.AnyCPU}
+			p := peer.NewPair(b, place)
+			fd, got := mustEventfd(p.TB), p.Arena.Word(0)
+			read := sys.EventfdRead(fd, got)
+			read.Want = want
+			work(b, p, place, Work{Here: Side{Calls: []sys.Call{sys.EventfdWrite(fd, p.Arena.Word(1)), read}, Sum: got}})
+		}
+	}
+	check("work that is done", true, deed(8))
+	check("work that is half done", false, deed(4))
 }
 
 // What is done in bulk is done as often as b.N takes, rounded up.

@@ -131,6 +131,33 @@ func (c *Crew) Check() error {
 	return nil
 }
 
+// TID is the member's thread id. It has one from Start on.
+func (m *Member) TID() int { return m.task.TID }
+
+// CPUTime is the CPU time that the member has used: clock_gettime(2) of the clock that
+// pthread_getcpuclockid(3) names.
+func (m *Member) CPUTime() (time.Duration, error) {
+	const perThread, sched = 4, 2 // CPUCLOCK_PERTHREAD_MASK and CPUCLOCK_SCHED of linux/posix-timers.h
+	var used unix.Timespec
+	if err := unix.ClockGettime(int32(^m.task.TID<<3|perThread|sched), &used); err != nil {
+		return 0, fmt.Errorf("clock_gettime of the CPU time of %s: %w", m.name, err)
+	}
+	return time.Duration(used.Nano()), nil
+}
+
+// ChildSize is what [Crew.Child] takes of an arena.
+const ChildSize = 68 << 10
+
+// Child starts a process that makes calls after Open and ends, and returns its process id. Its stack is in a.
+// Whoever waits for it has to do so before the test or benchmark ends.
+func (c *Crew) Child(a *sys.Arena, calls ...sys.Call) (pid int) {
+	c.TB.Helper()
+	l := sys.NewLoop(a, calls...)
+	l.Reset(1)
+	t, _ := c.hire(a, Process, AnyCPU, c.gate, l)
+	return t.TID
+}
+
 func (m *Member) where() string {
 	if m.atGate.Failed() {
 		return m.atGate.Err().Error()

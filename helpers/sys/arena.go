@@ -49,6 +49,16 @@ func alloc[T any](a *Arena, n int) *T {
 	return (*T)(p)
 }
 
+// Remap maps anonymous memory anew where mem is, mmap(2) with MAP_FIXED: what was there is gone, and the kernel finds a
+// page for it when it is touched.
+func Remap(mem []byte) Call {
+	at := ptr(&mem[0])
+	return Call{Name: "mmap(MAP_FIXED)", Nr: unix.SYS_MMAP, Want: int(at), Args: [6]uintptr{
+		at, uintptr(len(mem)), unix.PROT_READ | unix.PROT_WRITE,
+		unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_FIXED, ^uintptr(0),
+	}}
+}
+
 // Word returns a 64-bit word that holds v.
 func (a *Arena) Word(v uint64) *uint64 {
 	w := alloc[uint64](a, 1)

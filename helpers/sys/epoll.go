@@ -2,7 +2,11 @@
 
 package sys
 
-import "golang.org/x/sys/unix"
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
 
 // EpollCreate is epoll_create1(2); the descriptor goes to *fd.
 func EpollCreate(flags int, fd *int32) Call {
@@ -28,6 +32,14 @@ func EpollWait(epfd int, events []unix.EpollEvent, timeout, n int) Call {
 func EpollWaitSome(epfd int, events []unix.EpollEvent, timeout int, n *int32) Call {
 	c := EpollWait(epfd, events, timeout, -1)
 	c.AnyCount, c.Save = true, n
+	return c
+}
+
+// EpollSpin asks again and again, with a timeout of 0, until there is an event.
+func EpollSpin(a *Arena, epfd int, events []unix.EpollEvent) Call {
+	none := a.Word32(0)
+	c := EpollWaitSome(epfd, events, 0, (*int32)(unsafe.Pointer(none)))
+	c.Set, c.While = none, none
 	return c
 }
 

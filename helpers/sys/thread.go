@@ -97,6 +97,12 @@ func (t *Task) Stop(interrupt unix.Signal) error {
 	return nil
 }
 
+// WaitPidfd waits for the end of a child and reaps it, waitid(2) with P_PIDFD: since Linux 5.4.
+func WaitPidfd(fd int) Call {
+	return Call{Name: "waitid(P_PIDFD)", Nr: unix.SYS_WAITID,
+		Args: [6]uintptr{unix.P_PIDFD, uintptr(fd), 0, unix.WEXITED | unix.WALL}}
+}
+
 // String names the task as messages do, with its end if it was a child's.
 func (t *Task) String() string {
 	switch {

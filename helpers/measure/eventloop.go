@@ -1,0 +1,535 @@
+//go:build linux
+
+package measure
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"eventbench/helpers/latency"
+	"eventbench/helpers/peer"
+	"eventbench/helpers/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Source is one kind of event that an event loop waits for.
+type Source struct {
+	Name string // one of Sources: its figures are eventfd-p99-latency-ns and so on
+	// Every is the time from one post to the next where the load is paced.
+	Every time.Duration
+	FDs   []int // what loops register for reading
+	// Post posts one event, or Burst of them. A source without is one that nobody posts to:
+	// a timer, or processes that end.
+	Post  []sys.Call
+	Burst int
+	// Take returns what a loop does when FDs[i] is ready, which it has registered with epfd.
+	Take func(a *sys.Arena, epfd, i int) Taking
+	// Timer says that FDs[0] is a timerfd of CLOCK_MONOTONIC, which expires once every Every.
+	Timer bool
+	// Due, if set, are the times until which processes sleep that then end, and each of FDs is of the one whose
+	// time is at the same index.
+	Due []*unix.Timespec
+}
+
+// Sources are the names that a source may have.
+var Sources = []string{"eventfd", "timerfd", "signalfd", "pidfd", "socket", "pipe"}
+
+// A Taking is how a loop takes what has come, and how it is counted.
+type Taking struct {
+	Calls []sys.Call // a result that finds nothing is Refused
+	Value *uint64    // what they found, in units
+	Unit  uint64     // of Value for each event; 0 is 1
+	Full  uint64     // Value that may have left something, or 0
+}
+
+// An EventLoop says how a loop is built.
+type EventLoop struct {
+	Loops   int    // how many there are, each on a CPU of its own as far as there are CPUs
+	Trigger uint32 // bits beside EPOLLIN: unix.EPOLLET, unix.EPOLLEXCLUSIVE
+	Batch   int    // events that one epoll_wait takes at most
+}
+
+// The load of an event loop.
+const (
+	Paced = "paced" // each source posts on its schedule
+	Full  = "full"  // each sender posts as quickly as it can
+)
+
+// Run benchmarks event loops, threads that wait in epoll_wait(2) and take what has come, under the
+// load of sources: paced, or full. A source that is posted to has a sender, a thread on
+// another CPU than the loop's if there is one. The benchmark's operation is one event that a sender posts.
+//
+// Every event is accounted for: posted, refused by the kernel (EAGAIN of a full
+// queue of signals), or taken by a loop, where several that merged are taken as one. For each event taken,
+// delivered/op is how often a loop took something, wakeups/event how often it waited,
+// spurious/event how often it found nothing, and cpu-ns/op the loops' own CPU time
+// (CLOCK_THREAD_CPUTIME_ID).
+//
+// Where the load is paced, each source has its latencies, counted from the time at which an event was due,
+// not from its post: what a sender could not post in time because it was held up is late as well, and
+// no event is left out because the one before it was slow (coordinated omission). Events
+// that merged have a due time each. ns/op would be the schedule's, so it is left out.
+func (e EventLoop) Run(b *testing.B, load string, sources ...Maker) {
+	b.Helper()
+	if load == Paced {
+		SkipCounted(b)
+	}
+	if trial(b) {
+		return
+	}
+	w := &workload{EventLoop: e, b: b, paced: load == Paced}
+	w.hire(sources)
+	w.program()
+	settle()
+	peer.SkipOrFatal(b, w.run())
+	w.account()
+	w.report()
+}
+
+// A Maker makes a source for loops, threads of the crew that have been started and wait.
+type Maker func(c *peer.Crew, loops []*peer.Member) Source
+
+// A workload is an event loop at work.
+type workload struct {
+	EventLoop
+	b     *testing.B
+	paced bool
+
+	crew    *peer.Crew
+	arena   *sys.Arena // for the loops' tables and logs
+	loops   []*peer.Member
+	origins []*origin
+	senders int       // sources that are posted to
+	stop    int       // eventfd by which the loops end
+	end     *sys.Loop // by which this thread waits until all senders are done
+	first   int64     // when the first events are due, in ns of CLOCK_MONOTONIC
+	last    reading   // when the notes were last read
+	taken   uint64    // events, of all sources
+	cpu     time.Duration
+}
+
+// An origin is a source and what came of its events.
+type origin struct {
+	Source
+	sender *peer.Member   // idle where nobody posts
+	next   *unix.Timespec // when the sender is to post next
+	unit   uint64
+	posted uint64     // to be posted, unless refused
+	logs   []*sys.Log // one for each loop and descriptor
+	notes  []note
+}
+
+// A note is one time that a loop came to take something.
+type note struct {
+	ns     int64 // CLOCK_MONOTONIC
+	amount uint64
+}
+
+// hire starts the threads and makes the sources.
+func (w *workload) hire(makers []Maker) {
+	w.b.Helper()
+	allowed := here().Allowed
+	var names []string
+	var cpus []int
+	for i := range w.Loops {
+		names = append(names, fmt.Sprintf("loop %d of %d", i+1, w.Loops))
+		cpus = append(cpus, allowed[i%len(allowed)])
+	}
+	for i := range makers {
+		names = append(names, fmt.Sprintf("sender %d of %d", i+1, len(makers)))
+		cpus = append(cpus, allowed[(w.Loops+i%max(1, len(allowed)-w.Loops))%len(allowed)])
+	}
+	restore := withoutSlack()
+	defer restore()
+	// Before the crew, so that it is there until all threads are gone.
+	arena, err := sys.NewArena(w.room(len(makers)))
+	peer.SkipOrFatal(w.b, err)
+	w.b.Cleanup(func() {
+		if err := arena.Close(); err != nil {
+			w.b.Error(err)
+		}
+	})
+	w.arena = arena
+	w.crew = peer.NewCrew(w.b, peer.Thread, cpus[len(cpus)-1], cpus, names...)
+	w.crew.Start()
+	w.loops = w.crew.Members[:w.Loops]
+	for i, m := range makers {
+		w.origins = append(w.origins, &origin{Source: m(w.crew, w.loops), sender: w.crew.Members[w.Loops+i]})
+	}
+	w.stop = w.eventfd(0)
+}
+
+// room is what the loops' tables and logs take at most.
+func (w *workload) room(sources int) int {
+	const tables, mostFDs = 64 << 10, 64
+	return w.Loops * (tables + sources*(16*w.logRoom()+64) + mostFDs*(16*4+64))
+}
+
+// logRoom is how many notes a log has room for: enough for what a paced source posts until this
+// thread reads them, every 200 ms if it is given the CPU. Nobody reads those of a full load.
+func (w *workload) logRoom() int {
+	if w.paced {
+		return 1 << 15
+	}
+	return 1
+}
+
+func (w *workload) eventfd(flags int) int {
+	fd, err := unix.Eventfd(0, flags|unix.EFD_CLOEXEC)
+	peer.SkipOrFatal(w.b, os.NewSyscallError("eventfd2", err))
+	w.b.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+// program gives every thread its calls.
+func (w *workload) program() {
+	w.b.Helper()
+	c, a := w.crew, w.arena
+	done := w.eventfd(unix.EFD_SEMAPHORE)
+	senders := 0
+	for i, o := range w.origins {
+		if o.Post == nil {
+			o.sender.Reset(0)
+			o.posted = uint64(len(o.FDs))
+			continue
+		}
+		senders++
+		n := max(1, w.share(i)/max(1, o.Burst))
+		o.posted = uint64(n * max(1, o.Burst))
+		calls := o.Post
+		if w.paced {
+			o.next = sys.Place(c.Arena, unix.Timespec{})
+			calls = append([]sys.Call{sys.Nanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, o.next)}, calls...)
+			calls = append(calls, sys.Advance(o.next, o.Every))
+		}
+		o.sender.SetCalls(c.Arena, calls...)
+		o.sender.Reset(n)
+		c.Last(o.sender, sys.EventfdWrite(done, c.Arena.Word(1)))
+	}
+	for _, m := range w.loops {
+		w.programLoop(m, a)
+	}
+	w.end = sys.NewLoop(c.Arena, sys.EventfdRead(done, c.Arena.Word(0)))
+	w.end.Reset(0)
+	w.senders = senders
+}
+
+// share is how many of b.N events source i posts: all post for as long.
+func (w *workload) share(i int) int {
+	rate := func(o *origin) float64 {
+		if o.Post == nil {
+			return 0
+		}
+		if !w.paced {
+			return 1
+		}
+		return float64(max(1, o.Burst)) / float64(o.Every)
+	}
+	var all float64
+	for _, o := range w.origins {
+		all += rate(o)
+	}
+	return int(float64(w.b.N) * rate(w.origins[i]) / all)
+}
+
+// programLoop makes m a loop over all sources, with an epoll instance of its own.
+func (w *workload) programLoop(m *peer.Member, a *sys.Arena) {
+	w.b.Helper()
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	peer.SkipOrFatal(w.b, os.NewSyscallError("epoll_create1", err))
+	w.b.Cleanup(func() { unix.Close(epfd) })
+
+	type watch struct {
+		fd   int
+		bits uint32
+	}
+	// The stop is never read, so that every loop sees it; its log ends the loop.
+	stopped := sys.NewLog(a, 1)
+	handlers := [][]sys.Call{{sys.Note(stopped, a.Word(1), 0, 0)}}
+	watches := []watch{{w.stop, unix.EPOLLIN}}
+	for _, o := range w.origins {
+		for i, fd := range o.FDs {
+			t := o.Take(a, epfd, i)
+			o.unit = max(1, t.Unit)
+			room := w.logRoom()
+			if o.Due != nil {
+				room = 1
+			}
+			log := sys.NewLog(a, room)
+			o.logs = append(o.logs, log)
+			handlers = append(handlers, append(t.Calls, sys.Note(log, t.Value, t.Full, len(t.Calls))))
+			watches = append(watches, watch{fd, unix.EPOLLIN | w.Trigger})
+		}
+	}
+	n, events := a.Word(0), sys.EpollEvents(a, w.Batch)
+	count := (*int32)(unsafe.Pointer(n))
+	calls, names := sys.Dispatch(events, count, handlers...)
+	for i, v := range watches {
+		e := unix.EpollEvent{Events: v.bits, Fd: int32(names[i]), Pad: int32(names[i] >> 32)}
+		peer.SkipOrFatal(w.b, os.NewSyscallError("epoll_ctl", unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, v.fd, &e)))
+	}
+	m.SetCalls(a, append([]sys.Call{sys.EpollWaitSome(epfd, events, -1, count)}, calls...)...)
+	m.Reset(math.MaxInt)
+	m.Until, m.Limit = stopped.Count(), 1
+}
+
+// schedule sets the times at which events are due: all sources begin at once.
+func (w *workload) schedule() error {
+	w.last = readClocks()
+	w.first = w.last.ns + int64(2*time.Millisecond)
+	for _, o := range w.origins {
+		if o.next != nil {
+			*o.next = unix.NsecToTimespec(w.first)
+		}
+		for i, due := range o.Due {
+			*due = unix.NsecToTimespec(w.first + int64(i)*int64(o.Every))
+		}
+		if !o.Timer {
+			continue
+		}
+		spec := unix.ItimerSpec{Value: unix.NsecToTimespec(w.first), Interval: unix.NsecToTimespec(int64(o.Every))}
+		if err := unix.TimerfdSettime(o.FDs[0], unix.TFD_TIMER_ABSTIME, &spec, nil); err != nil {
+			return os.NewSyscallError("timerfd_settime", err)
+		}
+	}
+	return nil
+}
+
+// run lets all begin, waits until what was posted is taken, and ends the loops.
+func (w *workload) run() error {
+	b, c := w.b, w.crew
+	if err := w.schedule(); err != nil {
+		return err
+	}
+	used, err := w.cpuTime()
+	if err != nil {
+		return err
+	}
+	work := func(int, func([]uint64)) error {
+		c.Open()
+		err := c.Run(w.end, w.senders, nil, w.check)
+		if err == nil {
+			err = w.drain()
+		}
+		return err
+	}
+	if w.paced {
+		b.ResetTimer()
+		err = work(0, nil)
+		b.StopTimer()
+		b.ReportMetric(0, "ns/op")
+	} else {
+		once(b, work) // which ends the benchmark if it fails
+	}
+	if err != nil {
+		return err
+	}
+	all, err := w.cpuTime()
+	if err != nil {
+		return err
+	}
+	w.cpu = all - used
+	if _, err := unix.Write(w.stop, []byte{0: 1, 7: 0}); err != nil {
+		return os.NewSyscallError("write", err)
+	}
+	err = c.Join()
+	if err == nil {
+		err = w.read()
+	}
+	return err
+}
+
+// check is called while this thread waits: it reads the notes before their logs run over.
+func (w *workload) check() error {
+	if err := w.read(); err != nil {
+		return err
+	}
+	return w.crew.Check()
+}
+
+// read takes what the loops have noted since the last time.
+func (w *workload) read() error {
+	if !w.paced {
+		return nil
+	}
+	now := readClocks()
+	for _, o := range w.origins {
+		for i, log := range o.logs {
+			if !log.Read(func(ticks, amount uint64) {
+				n := note{w.last.between(now, ticks), amount / o.unit}
+				if o.Due != nil {
+					n.amount = uint64(i) % uint64(len(o.FDs)) // whose event it was
+				}
+				o.notes = append(o.notes, n)
+			}) {
+				return fmt.Errorf("%s: this thread came too late to read the notes of %d events: is the machine overloaded?", o.Name, w.logRoom())
+			}
+		}
+	}
+	w.last = now
+	return nil
+}
+
+// drain waits until the loops have taken all that was posted.
+func (w *workload) drain() error {
+	for start := time.Now(); ; time.Sleep(20 * time.Microsecond) {
+		left := w.left()
+		if left == "" {
+			return nil
+		}
+		if err := w.check(); err != nil {
+			return err
+		}
+		if waited := time.Since(start); waited > peer.Deadline {
+			return fmt.Errorf("all is posted, but %v later %s", waited.Round(time.Millisecond), left)
+		}
+	}
+}
+
+// left says which source's events are not all taken, with the counts; "" if all are.
+func (w *workload) left() string {
+	for _, o := range w.origins {
+		if taken, refused := o.taken(), o.sender.Refused; !o.Timer && taken != o.posted-refused {
+			return fmt.Sprintf("%s: %d events posted, %d refused, %d taken", o.Name, o.posted, refused, taken)
+		}
+	}
+	return ""
+}
+
+// taken is how many of the source's events the loops have taken.
+func (o *origin) taken() (n uint64) {
+	for _, log := range o.logs {
+		n += atomic.LoadUint64(log.Total()) / o.unit
+	}
+	return n
+}
+
+// times is how often a loop came to take events of the source.
+func (o *origin) times() (n uint64) {
+	for _, log := range o.logs {
+		n += atomic.LoadUint64(log.Count())
+	}
+	return n
+}
+
+// cpuTime is what the loops have used.
+func (w *workload) cpuTime() (sum time.Duration, err error) {
+	for _, m := range w.loops {
+		used, err := m.CPUTime()
+		if err != nil {
+			return 0, err
+		}
+		sum += used
+	}
+	return sum, nil
+}
+
+// account fails the benchmark unless every event was taken, and once.
+func (w *workload) account() {
+	w.b.Helper()
+	if left := w.left(); left != "" {
+		w.b.Error(left)
+	}
+	for _, o := range w.origins {
+		taken := o.taken()
+		w.taken += taken
+		if !o.Timer {
+			continue
+		}
+		// What has expired since the loops ended is left to be taken, and the last expiry may still be
+		// on its way: a timer is not early, but late.
+		least := max(w.expired(o), 1) - 1
+		left, err := expiries(o.FDs[0])
+		most := w.expired(o)
+		if err != nil {
+			w.b.Error(err)
+		} else if all := taken + left; all < least || all > most {
+			w.b.Errorf("%s: %d to %d expiries were due, %d taken and %d left", o.Name, least, most, taken, left)
+		}
+	}
+}
+
+// expired is how often a timer has expired by now.
+func (w *workload) expired(o *origin) uint64 {
+	if since := readClocks().ns - w.first; since >= 0 {
+		return uint64(since/int64(o.Every)) + 1
+	}
+	return 0
+}
+
+// expiries takes what is left of a non-blocking timerfd.
+func expiries(fd int) (uint64, error) {
+	var buf [8]byte
+	switch _, err := unix.Read(fd, buf[:]); err {
+	case nil:
+		return binary.NativeEndian.Uint64(buf[:]), nil
+	case unix.EAGAIN:
+		return 0, nil
+	default:
+		return 0, os.NewSyscallError("read", err)
+	}
+}
+
+func (w *workload) report() {
+	b := w.b
+	b.Helper()
+	var times, waits, spurious uint64
+	for _, o := range w.origins {
+		times += o.times()
+	}
+	for _, m := range w.loops {
+		waits += uint64(m.Loop.Done)
+		spurious += m.Refused
+	}
+	per := func(n uint64) float64 { return float64(n) / float64(w.taken) }
+	b.ReportMetric(per(times), "delivered/op")
+	b.ReportMetric(per(waits), "wakeups/event")
+	b.ReportMetric(per(spurious), "spurious/event")
+	if !Counted() {
+		b.ReportMetric(per(uint64(w.cpu)), "cpu-ns/op")
+	}
+	if !w.paced {
+		return
+	}
+	for _, name := range Sources {
+		var h latency.Histogram
+		for _, o := range w.origins {
+			if o.Name == name {
+				o.record(&h, w.first)
+			}
+		}
+		if h.Count() > 0 {
+			for _, p := range latencies {
+				b.ReportMetric(float64(p.of(&h)), name+"-"+p.name+"-latency-ns")
+			}
+		}
+	}
+}
+
+// record counts the latency of each of the source's events from the time it was due. Loops
+// that share a source note what they took each for itself: the events are taken to be in order.
+func (o *origin) record(h *latency.Histogram, first int64) {
+	slices.SortFunc(o.notes, func(a, b note) int { return cmp.Compare(a.ns, b.ns) })
+	burst := uint64(max(1, o.Burst))
+	var i uint64
+	for _, n := range o.notes {
+		from, to := i, i+n.amount
+		if o.Due != nil {
+			from, to = n.amount, n.amount+1
+		}
+		for ; from < to; from++ {
+			due := first + int64(from/burst)*int64(o.Every)
+			h.Record(uint64(max(0, n.ns-due))) // the clocks are read apart by less than any latency
+		}
+		i = to
+	}
+}

@@ -1,0 +1,248 @@
+//go:build linux
+
+package eventbench
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+	"unsafe"
+
+	"eventbench/helpers/measure"
+	"eventbench/helpers/peer"
+	"eventbench/helpers/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+// Techniques that are said to make real-time event handling fast, each as a pair: the same work
+// with technique=off and technique=on. What a technique gains is in the latencies, what it costs in cpu-ns/op:
+//
+//	benchstat -col /technique -filter '.name:/Technique$/' results/latest
+
+// BenchmarkPinTechnique pins both parties of a round trip to one CPU, instead of leaving
+// them to the scheduler.
+func BenchmarkPinTechnique(b *testing.B) {
+	place := func(on bool) measure.Placed {
+		if on {
+			return measure.Same
+		}
+		return measure.Free
+	}
+	measure.Technique(b, place, func(p *peer.Pair, _ bool) measure.Work { return pingPong(p, 0, nil) })
+}
+
+// BenchmarkFIFOTechnique makes a round trip beside a process that wants the same CPU, at the same
+// priority, and with both parties SCHED_FIFO, which are never made to wait for it (sched(7)).
+func BenchmarkFIFOTechnique(b *testing.B) {
+	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
+		w := pingPong(p, 0, nil)
+		w.Busy, w.RealTime, w.Timed = true, on, true
+		return w
+	})
+}
+
+// BenchmarkMlockTechnique receives each event into a page that has just been mapped. Off, the kernel
+// finds memory for it when it is first touched, between the event and its handling; after mlockall(2) with
+// MCL_FUTURE it was found when the page was mapped. The latency is that of the event.
+func BenchmarkMlockTechnique(b *testing.B) {
+	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
+		fd := mustEventfd(p.TB, 0)
+		page, err := unix.Mmap(-1, 0, unix.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+		must(p.TB, "mmap", err)
+		p.TB.Cleanup(func() { unix.Munmap(page) })
+		if on {
+			mustLock(p.TB)
+			p.TB.Cleanup(func() {
+				if err := unix.Munlockall(); err != nil {
+					p.TB.Errorf("munlockall: %v", err)
+				}
+			})
+		}
+		from, to := p.Arena.Words(measure.StampRing), p.Arena.Words(measure.StampRing)
+		got := (*uint64)(unsafe.Pointer(&page[0]))
+		return measure.Work{
+			Here: measure.Side{
+				Calls: []sys.Call{
+					sys.Remap(page), sys.Stamp(from), sys.EventfdWrite(fd, p.Arena.Word(1)), sys.EventfdRead(fd, got), sys.Stamp(to),
+				},
+				Sum: got,
+			},
+			From: from, To: to,
+		}
+	})
+}
+
+// BenchmarkSlackTechnique sleeps for 100 µs with the timer slack that threads have by default, 50 µs, and
+// with the least there is (PR_SET_TIMERSLACK, prctl(2)).
+func BenchmarkSlackTechnique(b *testing.B) {
+	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
+		pause := sys.Place(p.Arena, unix.NsecToTimespec(int64(100*time.Microsecond)))
+		return measure.Work{
+			Here:    measure.Side{Calls: []sys.Call{sys.Nanosleep(unix.CLOCK_MONOTONIC, 0, pause)}},
+			NoSlack: on, Timed: true,
+		}
+	})
+}
+
+// BenchmarkSpinTechnique makes a round trip across two CPUs with both parties asking a non-blocking eventfd
+// again and again, instead of sleeping in a read.
+func BenchmarkSpinTechnique(b *testing.B) {
+	measure.Technique(b, always(measure.Cross), func(p *peer.Pair, on bool) measure.Work {
+		if !on {
+			return pingPong(p, 0, nil)
+		}
+		return pingPong(p, unix.EFD_NONBLOCK, func(read sys.Call, _ *uint32) []sys.Call {
+			return []sys.Call{sys.Insist(p.Arena, read)}
+		})
+	})
+}
+
+// BenchmarkBoundedSpinTechnique makes a round trip across two CPUs in which a party looks at a word in
+// memory, which the other sets, 2000 times at most before it sleeps in a read. So neither a
+// quick answer needs a wake-up, nor does a slow one cost more CPU time than that.
+func BenchmarkBoundedSpinTechnique(b *testing.B) {
+	measure.Technique(b, always(measure.Cross), func(p *peer.Pair, on bool) measure.Work {
+		return pingPong(p, 0, func(read sys.Call, posted *uint32) []sys.Call {
+			if !on {
+				return []sys.Call{read}
+			}
+			return []sys.Call{sys.SpinWhile(posted, 0, 2000), read}
+		})
+	})
+}
+
+// BenchmarkBusyPollTechnique makes a round trip across two CPUs with both parties calling epoll_wait with a
+// timeout of 0 until there is an event, instead of sleeping in it.
+func BenchmarkBusyPollTechnique(b *testing.B) {
+	measure.Technique(b, always(measure.Cross), func(p *peer.Pair, on bool) measure.Work {
+		return pingPong(p, 0, func(read sys.Call, _ *uint32) []sys.Call {
+			events := sys.EpollEvents(p.Arena, 1)
+			wait := sys.EpollWait(mustEpoll(p.TB, int(read.Args[0])), events, -1, 1)
+			if on {
+				wait = sys.EpollSpin(p.Arena, mustEpoll(p.TB, int(read.Args[0])), events)
+			}
+			return []sys.Call{wait, read}
+		})
+	})
+}
+
+// burst is how many events come at once where a technique takes them at once.
+const burst = 16
+
+// BenchmarkBatchTechnique takes 16 queued signals from a signalfd by a read of each, and by one read for
+// all. An operation is 16 events.
+func BenchmarkBatchTechnique(b *testing.B) {
+	const sig = unix.Signal(50)
+	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
+		fd := mustSignalfd(p.TB, sig)
+		info := sys.Place(p.Arena, sys.Siginfo{Signo: int32(sig), Code: sys.SIQueue})
+		var calls []sys.Call
+		for range burst {
+			calls = append(calls, sys.Tgsigqueue(unix.Getpid(), p.TID, sig, info))
+		}
+		all := sys.Place(p.Arena, [burst]unix.SignalfdSiginfo{})
+		if on {
+			calls = append(calls, sys.Read("signalfd", fd, all, burst*sys.SignalfdInfoSize))
+		} else {
+			for i := range all {
+				calls = append(calls, sys.SignalfdRead(fd, &all[i]))
+			}
+		}
+		return measure.Work{Here: measure.Side{Calls: calls}}
+	})
+}
+
+// BenchmarkCounterTechnique takes 16 events from an eventfd by a read of each (EFD_SEMAPHORE), and as a counter by
+// one read for all. An operation is 16 events.
+func BenchmarkCounterTechnique(b *testing.B) {
+	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
+		fd, want := mustEventfd(p.TB, unix.EFD_SEMAPHORE), 1
+		reads := burst
+		if on {
+			fd, reads, want = mustEventfd(p.TB, 0), 1, burst
+		}
+		one, got := p.Arena.Word(1), p.Arena.Word(0)
+		var calls []sys.Call
+		for range burst {
+			calls = append(calls, sys.EventfdWrite(fd, one))
+		}
+		for range reads {
+			calls = append(calls, sys.EventfdRead(fd, got))
+		}
+		return measure.Work{Here: measure.Side{Calls: calls, Check: func(int) error { return wantWord(got, want) }}}
+	})
+}
+
+// BenchmarkEdgeTechnique is told of events on an eventfd by epoll, level-triggered, so that it must read, and with
+// EPOLLET, where it need not: what was written stays and adds up.
+func BenchmarkEdgeTechnique(b *testing.B) {
+	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
+		fd := mustEventfd(p.TB, 0)
+		epfd, bits := mustEpoll(p.TB), uint32(unix.EPOLLIN)
+		if on {
+			bits |= unix.EPOLLET
+		}
+		mustAdd(p.TB, epfd, fd, bits)
+		got := p.Arena.Word(0)
+		side := measure.Side{Calls: []sys.Call{
+			sys.EventfdWrite(fd, p.Arena.Word(1)), sys.EpollWait(epfd, sys.EpollEvents(p.Arena, 1), -1, 1),
+		}}
+		if on {
+			side.Check = func(n int) error {
+				_, err := unix.Read(fd, unsafe.Slice((*byte)(unsafe.Pointer(got)), 8))
+				if err != nil {
+					return err
+				}
+				return wantWord(got, n)
+			}
+		} else {
+			side.Calls, side.Sum = append(side.Calls, sys.EventfdRead(fd, got)), got
+		}
+		return measure.Work{Here: side}
+	})
+}
+
+// always places both parties of a technique that is not about where they run.
+func always(where measure.Placed) func(bool) measure.Placed {
+	return func(bool) measure.Placed { return where }
+}
+
+// pingPong is a round trip by two eventfds. receive, if set, says how a side reads: posted is a
+// word that the other side sets after it has written, and this side empties before it writes.
+func pingPong(p *peer.Pair, flags int, receive func(read sys.Call, posted *uint32) []sys.Call) measure.Work {
+	if receive == nil {
+		receive = func(read sys.Call, _ *uint32) []sys.Call { return []sys.Call{read} }
+	}
+	ping, pong := mustEventfd(p.TB, flags), mustEventfd(p.TB, flags)
+	pinged, ponged, one := p.Arena.Word32(0), p.Arena.Word32(0), p.Arena.Word(1)
+	post := func(fd int, posted, awaited *uint32) []sys.Call {
+		return []sys.Call{sys.Store(p.Arena, awaited, 0), sys.EventfdWrite(fd, one), sys.Store(p.Arena, posted, 1)}
+	}
+	got, gotThere := p.Arena.Word(0), p.Arena.Word(0)
+	here := append(post(ping, pinged, ponged), receive(sys.EventfdRead(pong, got), ponged)...)
+	there := append(receive(sys.EventfdRead(ping, gotThere), pinged), post(pong, ponged, pinged)...)
+	p.Start()
+	return measure.Work{Here: measure.Side{Calls: here, Sum: got}, There: measure.Side{Calls: there, Sum: gotThere}}
+}
+
+// wantWord says whether a word that the kernel has filled is what it should be.
+func wantWord(word *uint64, want int) error {
+	if *word != uint64(want) {
+		return fmt.Errorf("read %d, want %d", *word, want)
+	}
+	return nil
+}
+
+// mustLock has all memory that is mapped from now on locked, or skips the test where that would leave the
+// Go runtime without any: it takes some when it likes.
+func mustLock(tb testing.TB) {
+	tb.Helper()
+	var limit unix.Rlimit
+	must(tb, "getrlimit", unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit))
+	if os.Geteuid() != 0 && limit.Cur < 1<<30 {
+		tb.Skipf("%d bytes may be locked: raise RLIMIT_MEMLOCK to 1 GiB at least (ulimit -l)", limit.Cur)
+	}
+	must(tb, "mlockall", unix.Mlockall(unix.MCL_FUTURE))
+}
