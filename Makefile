@@ -77,10 +77,11 @@ kernels: eventbench.static ## what it costs on other KERNELS: counted instructio
 
 # Tests need testdata, which the sandbox finds where go test runs the binary.
 .PHONY: gvisor
+gvisor: export SKIP := $(value LONG)
 gvisor: eventbench.static ## what it costs under gVisor: its tests, then ROUNDS of both in turn, and what costs most more
 	@go tool gvisor -build >/dev/null
 	@go tool gvisor $< || echo "gvisor: tests fail there: see above" >&2
-	@dirs=$$(go tool rounds -arm host= -arm 'gvisor=go tool gvisor' -bench "$$BENCH" -rounds "$$ROUNDS" \
+	@dirs=$$(go tool rounds -arm host= -arm 'gvisor=go tool gvisor' -bench "$$BENCH" -skip "$$SKIP" -rounds "$$ROUNDS" \
 		-benchtime "$$BENCHTIME" -count "$$COUNT" -seed "$$SEED" -results "$$RESULTS" $<) && \
 	go tool report compare -across sandbox -most 15 $$dirs
 
