@@ -51,8 +51,8 @@ func TestEnds(t *testing.T) {
 	needRunsc(t)
 	prog := filepath.Join(binDir, "prog")
 	runTool(t, t.TempDir(), nil, 128+9, prog, "kill=9")
-	stdout, stderr := runTool(t, t.TempDir(), nil, noStatus, "-timeout", "8s", prog, "out=ready", "hang")
-	if stdout != "ready\n" || !strings.Contains(stderr, "SIGQUIT") || !strings.Contains(stderr, prog+": stopped at -timeout 8s") {
+	stdout, stderr := runTool(t, t.TempDir(), nil, noStatus, "-timeout", "20s", prog, "out=ready", "hang")
+	if stdout != "ready\n" || !strings.Contains(stderr, "SIGQUIT") || !strings.Contains(stderr, prog+": stopped at -timeout 20s") {
 		t.Errorf("printed %q, standard error:\n%s", stdout, stderr)
 	}
 	mustWrite(t, filepath.Join(binDir, "script"), "#!/no/such/interpreter\n")

@@ -166,9 +166,9 @@ func TestTerminal(t *testing.T) {
 	}
 	got := screen.String()
 	for _, want := range []string{
-		`\rlooking what there is, 0:0\d elapsed\x1b\[K`,
-		`\rround 2/3, benchmark 1/6, 0:0\d elapsed\x1b\[K`,
-		`\rround 2/3, benchmark \d/6, 0:0\d elapsed, about \d:\d\d left: Pi`,
+		`\rlooking what there is, 0:\d\d elapsed\x1b\[K`,
+		`\rround 2/3, benchmark 1/6, 0:\d\d elapsed\x1b\[K`,
+		`\rround 2/3, benchmark \d/6, 0:\d\d elapsed, about \d:\d\d left: Pi`,
 		`\r\x1b\[Krounds: round 2: stopped by interrupt`,
 	} {
 		if !regexp.MustCompile(want).MatchString(got) {
