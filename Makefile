@@ -99,6 +99,10 @@ gate-arms: $(BINARY) ## the same on this kernel: OLD and NEW end in a test binar
 	@test "$$BENCH" = . || set -- -bench "$$BENCH"; \
 	go tool arms host "$$@" -results "$$RESULTS" $(BINARY) "$$OLD" "$$NEW"
 
+.PHONY: behaviours
+behaviours: eventbench.static ## which promises hold on other KERNELS, under gVisor and here, row by row
+	@go tool behaviours -results "$$RESULTS" $< $$KERNELS gvisor host
+
 .PHONY: mutants
 mutants: eventbench.static ## do the tests bite? each on a kernel with the slip it is to find: hours
 	@go tool mutants -results "$$RESULTS" -o testdata/mutants/results.txt $<

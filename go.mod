@@ -21,6 +21,7 @@ require (
 
 tool (
 	eventbench/helpers/cmd/arms
+	eventbench/helpers/cmd/behaviours
 	eventbench/helpers/cmd/fidelity
 	eventbench/helpers/cmd/gate
 	eventbench/helpers/cmd/guest
