@@ -60,11 +60,11 @@ func TestRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
-		"TNY-1 a\nTNY-9 b\n":   `gvisor.txt:2: "TNY-9" is no row`,
-		"# TNY\nTNY-1\n":       "gvisor.txt:2: TNY-1 does not say",
-		"TNY-1 a\n\nTNY-1 b\n": "gvisor.txt:3: a second line for TNY-1",
+		"TNY-1 a\nTNY-9 b\n":   `gvisor.deviations:2: "TNY-9" is no row`,
+		"# TNY\nTNY-1\n":       "gvisor.deviations:2: TNY-1 does not say",
+		"TNY-1 a\n\nTNY-1 b\n": "gvisor.deviations:3: a second line for TNY-1",
 	} {
-		mustWrite(t, filepath.Join(dir, "gvisor.txt"), text)
+		mustWrite(t, filepath.Join(dir, "gvisor.deviations"), text)
 		check(want, "-inventories", dir, binary, "host")
 	}
 }

@@ -17,12 +17,12 @@ import (
 )
 
 // deviationsFile is the file, beside the inventories, that has what gVisor does otherwise.
-const deviationsFile = "gvisor.txt"
+const deviationsFile = "gvisor.deviations"
 
 // deviations are the rows that gVisor is known to break, with what they complained of.
 type deviations map[string]string
 
-// readDeviations reads gvisor.txt: a line for each row, its id and the first thing that it complains of. Lines that start with #
+// readDeviations reads gvisor.deviations: a line for each row, its id and the first thing that it complains of. Lines that start with #
 // are for people. No file is no deviations.
 func readDeviations(name string, inv inventory) (deviations, error) {
 	d := deviations{}
@@ -91,7 +91,7 @@ func judge(columns []*column, wanted []string, recorded deviations, say func(str
 	return bad
 }
 
-// printDeviations prints what gvisor.txt would be: the rows that gVisor breaks now, and those recorded that were not run.
+// printDeviations prints what gvisor.deviations would be: the rows that gVisor breaks now, and those recorded that were not run.
 func printDeviations(w io.Writer, columns []*column, inv inventory, wanted []string, recorded deviations) error {
 	i := slices.IndexFunc(columns, (*column).gvisor)
 	c := columns[i]

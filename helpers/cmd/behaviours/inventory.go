@@ -36,9 +36,6 @@ func readInventories(dir string) (inventory, error) {
 	var inv inventory
 	owner := map[string]string{}
 	for _, file := range files {
-		if filepath.Base(file) == deviationsFile {
-			continue
-		}
 		f, err := os.Open(file)
 		if err != nil {
 			return nil, err

@@ -32,7 +32,7 @@
 //
 //	pass            the row holds
 //	DEVIATES        it does not
-//	known           it does not, as testdata/behaviours/gvisor.txt has it
+//	known           it does not, as testdata/behaviours/gvisor.deviations has it
 //	absent          its subject is not in this kernel
 //	skip CLASS      it cannot be checked there: privilege, limit, seccomp, other
 //	BROKE           it ended the test binary, the sandbox or the guest
@@ -42,7 +42,7 @@
 //
 // # Deviations of gVisor
 //
-// testdata/behaviours/gvisor.txt has a line for each row that gVisor is known to break, with the first thing
+// testdata/behaviours/gvisor.deviations has a line for each row that gVisor is known to break, with the first thing
 // that the row complained of. -deviations prints what that file would be after this run, to be looked at and committed.
 //
 // # Exit status
@@ -162,7 +162,7 @@ func newFlags(o *options) *flag.FlagSet {
 	fs.StringVar(&o.inventories, "inventories", "testdata/behaviours", "the `directory` of the inventories")
 	fs.StringVar(&o.format, "format", "text", "print the table as `text` or markdown")
 	fs.StringVar(&o.output, "o", "", "write what would be printed to `file`")
-	fs.BoolVar(&o.deviations, "deviations", false, "print the lines for gvisor.txt in place of the table")
+	fs.BoolVar(&o.deviations, "deviations", false, "print the lines for gvisor.deviations in place of the table")
 	fs.StringVar(&o.results, "results", "results", "keep results under `dir`")
 	fs.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "run `n` columns at a time")
 	fs.DurationVar(&o.timeout, "timeout", 15*time.Minute, "give up on a column after this `time`")
