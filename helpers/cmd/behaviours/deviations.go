@@ -127,5 +127,5 @@ func oneLine(text string, r behaviour.Row) string {
 	if text == "" || strings.HasPrefix(text, r.ID+": ") {
 		text = "fails without a word"
 	}
-	return text
+	return cut(text, 160)
 }
