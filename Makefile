@@ -17,13 +17,14 @@ BOOTS     ?= 6
 FILTER    ?=
 BINARY    ?=
 HISTOGRAMS ?=
+FRESH     ?=
 # The long families: what the names of their benchmarks say, and nothing else
 # does. bench leaves them out, bench-full does not.
 LONG      ?= Growth|OneWay|Lateness|Wake|Technique|^BenchmarkLoop
 
 # Recipes find these in their environment, just as the user wrote them: the $,
 # quotes and blanks of a pattern are neither make's nor the shell's business.
-GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS KERNEL BOOTS LONG HISTOGRAMS
+GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS KERNEL BOOTS LONG HISTOGRAMS FRESH
 $(foreach v,$(GIVEN),$(eval override $v := $$(value $v)))
 export $(GIVEN)
 
@@ -106,6 +107,11 @@ behaviours: eventbench.static ## which promises hold on other KERNELS, under gVi
 .PHONY: mutants
 mutants: eventbench.static ## do the tests bite? each on a kernel with the slip it is to find: hours
 	@go tool mutants -results "$$RESULTS" -o testdata/mutants/results.txt $<
+
+.PHONY: gate-selftest
+gate-selftest: ## how often is the gate wrong? on recorded runs, in a minute; FRESH=1 measures anew, for hours
+	@test -z "$$FRESH" || set -- -record "$$RESULTS/selftest/data" -results "$$RESULTS/selftest"; \
+	go tool selftest "$$@"
 
 .PHONY: fidelity
 fidelity: ## the same loops in Go and in C, alternated: what Go adds; KERNEL=6.12: in instructions, in BOOTS guests of it

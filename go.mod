@@ -32,6 +32,7 @@ tool (
 	eventbench/helpers/cmd/report
 	eventbench/helpers/cmd/rounds
 	eventbench/helpers/cmd/seccomp
+	eventbench/helpers/cmd/selftest
 	golang.org/x/perf/cmd/benchstat
 	honnef.co/go/tools/cmd/staticcheck
 )

@@ -1,0 +1,366 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"eventbench/helpers/gate"
+)
+
+// An examination finds a group's error rates.
+type examination struct {
+	*group
+	dir      fs.FS
+	options  gate.Options
+	n        int // samples a side
+	verdicts int
+	trials   int
+	seed     uint64
+	w        io.Writer
+	say      func(format string, args ...any)
+}
+
+func (e *examination) open() (*pool, error) { return e.group.open(e.dir, e.options) }
+
+// pair draws equal samples for both sides: of a guest's boots any, of
+// processes n rounds that followed each other, which of a round's two is called new left to chance.
+func (e *examination) pair(p *pool, r *rand.Rand) trial {
+	base := p.arms[e.base()]
+	if !e.host {
+		old, new := draws(r, base, e.n, e.n)
+		return trial{old: old, new: new}
+	}
+	t := e.rounds(p, r, e.base(), e.equal[0])
+	for i := range t.old {
+		if r.IntN(2) == 1 {
+			t.old[i], t.new[i] = t.new[i], t.old[i]
+		}
+	}
+	return t
+}
+
+// between draws from two arms.
+func (e *examination) between(p *pool, r *rand.Rand, old, new string) trial {
+	if e.host {
+		return e.rounds(p, r, old, new)
+	}
+	a, _ := draws(r, p.arms[old], e.n, 0)
+	b, _ := draws(r, p.arms[new], e.n, 0)
+	return trial{old: a, new: b}
+}
+
+// rounds draws n rounds that followed each other.
+func (e *examination) rounds(p *pool, r *rand.Rand, old, new string) trial {
+	a, b := byRound(p.arms[old]), byRound(p.arms[new])
+	var common []int
+	for round := range a {
+		if _, ok := b[round]; ok {
+			common = append(common, round)
+		}
+	}
+	slices.Sort(common)
+	t := trial{rounds: true}
+	from := r.IntN(len(common) - e.n + 1)
+	for _, round := range common[from : from+e.n] {
+		t.old = append(t.old, gate.Draw{Arm: p.arms[old], Sample: a[round]})
+		t.new = append(t.new, gate.Draw{Arm: p.arms[new], Sample: b[round]})
+	}
+	return t
+}
+
+func byRound(a *gate.Arm) map[int]int {
+	m := make(map[int]int)
+	for i := range a.Samples() {
+		if round, ok := a.Round(i); ok {
+			m[round] = i
+		}
+	}
+	return m
+}
+
+// missing says for want of what no verdicts can be drawn; it is empty if nothing is.
+func (e *examination) missing(p *pool) string {
+	want, needed := 2*e.n, []string{e.base()}
+	if e.host {
+		want, needed = e.n, append(needed, e.equal[0])
+	}
+	for _, name := range needed {
+		switch arm := p.arms[name]; {
+		case arm == nil:
+			return fmt.Sprintf("there is no %s", e.file(name))
+		case arm.Samples() < want:
+			return fmt.Sprintf("%s has %d samples: verdicts of %d a side want %d", e.file(name), arm.Samples(), e.n, want)
+		}
+	}
+	return ""
+}
+
+// run makes the examination and writes its table. It reports whether it
+// could.
+func (e *examination) run(ctx context.Context) (bool, error) {
+	p, err := e.open()
+	if err != nil {
+		return false, err
+	}
+	if missing := e.missing(p); missing != "" {
+		e.say("%s: left out: %s", e.title, missing)
+		return false, nil
+	}
+	r, err := e.report(p)
+	if err != nil {
+		return false, err
+	}
+	samples := "boots"
+	if e.host {
+		samples = "rounds"
+	}
+	gated := 0
+	for _, c := range r.Comparisons {
+		if c.Gates {
+			gated++
+		}
+	}
+	t := &table{title: fmt.Sprintf("%s: %d %s a side, %d gated comparisons", e.title, e.n, samples, gated)}
+	for _, f := range []func(context.Context, *pool, *gate.Report, *table) error{e.alarms, e.smallest, e.real} {
+		if err := f(ctx, p, r, t); err != nil {
+			return false, err
+		}
+	}
+	return true, t.write(e.w)
+}
+
+// many judges n trials that next makes.
+func (e *examination) many(ctx context.Context, n int, next func(p *pool, r *rand.Rand) trial) (tally, error) {
+	return run(ctx, n, e.seed, e.open, next)
+}
+
+// alarms judges equal systems.
+func (e *examination) alarms(ctx context.Context, p *pool, _ *gate.Report, t *table) error {
+	equal := func(what string, next func(p *pool, r *rand.Rand) trial) error {
+		e.say("%s: %s", e.name, what)
+		y, err := e.many(ctx, e.verdicts, next)
+		if err != nil {
+			return err
+		}
+		var cells [judges]string
+		for j := range judges {
+			cells[j] = share(y.alarms[j], y.trials)
+		}
+		t.row("false alarms, "+what, cells)
+		t.row(fmt.Sprintf("  of %d verdicts of the gate %d pass, %d cannot tell", y.trials, y.passed, y.trials-y.passed-y.failed), [judges]string{})
+		return nil
+	}
+	if err := equal("equal systems", e.pair); err != nil || e.host {
+		return err
+	}
+	for _, name := range e.equal {
+		if arm := p.arms[name]; arm == nil || arm.Samples() < e.n {
+			continue
+		}
+		if err := equal("plain against "+name, func(p *pool, r *rand.Rand) trial { return e.between(p, r, e.base(), name) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// smallest finds how small a planted regression each judge finds.
+func (e *examination) smallest(ctx context.Context, p *pool, r *gate.Report, t *table) error {
+	for _, pl := range e.plants(r) {
+		if len(pl.names) == 0 {
+			continue
+		}
+		e.say("%s: %s", e.name, pl.what)
+		tallies := make(map[float64]tally)
+		var cells [judges]string
+		for j := range judges {
+			size, err := smallest(pl.sizes, func(size float64) (bool, error) {
+				y, ok := tallies[size]
+				if !ok {
+					var err error
+					y, err = e.many(ctx, e.trials, func(p *pool, r *rand.Rand) trial { return pl.trial(e.pair(p, r), r, size) })
+					if err != nil {
+						return false, err
+					}
+					tallies[size] = y
+				}
+				found := y.found[j]
+				if pl.fact && j == byGate {
+					found = y.facts
+				}
+				return float64(found) >= 0.95*float64(y.trials), nil
+			})
+			if err != nil {
+				return err
+			}
+			cells[j] = "none"
+			if size > 0 {
+				cells[j] = fmt.Sprintf(pl.format, size)
+			}
+		}
+		t.row("found 95 times in 100, "+pl.what, cells)
+	}
+	return nil
+}
+
+// real judges changes that were made and measured.
+func (e *examination) real(ctx context.Context, p *pool, _ *gate.Report, t *table) error {
+	for _, c := range e.changed {
+		old, new := p.arms[c.old], p.arms[c.new]
+		if old == nil || new == nil || old.Samples() < e.n || new.Samples() < e.n {
+			continue
+		}
+		e.say("%s: %s", e.name, c.what)
+		y, err := e.many(ctx, e.trials, func(p *pool, r *rand.Rand) trial {
+			t := e.between(p, r, c.old, c.new)
+			t.planted = func(cmp *gate.Comparison) bool { return c.affects.MatchString(cmp.Name) }
+			return t
+		})
+		if err != nil {
+			return err
+		}
+		var cells [judges]string
+		for j := range judges {
+			cells[j] = fmt.Sprintf("%d of %d", y.found[j], y.trials)
+			if y.alarms[j] > 0 {
+				cells[j] += fmt.Sprintf(" (%d beside others)", y.alarms[j])
+			}
+		}
+		if y.facts > 0 {
+			cells[byGate] += fmt.Sprintf(", reported %d", y.facts)
+		}
+		t.row("found, "+c.what, cells)
+	}
+	return nil
+}
+
+// A table has a column for each judge.
+type table struct {
+	title string
+	rows  [][]string
+}
+
+func (t *table) row(what string, cells [judges]string) {
+	t.rows = append(t.rows, append([]string{what}, cells[:]...))
+}
+
+func (t *table) write(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintln(&b, t.title)
+	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, cells := range slices.Concat([][]string{append([]string{""}, judgeNames[:]...)}, t.rows) {
+		fmt.Fprintf(tw, "  %s\n", strings.Join(cells, "\t"))
+	}
+	tw.Flush()
+	for line := range strings.Lines(b.String()) {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
+// report returns one verdict on all of an arm's samples, for what there is to
+// plant something in.
+func (e *examination) report(p *pool) (*gate.Report, error) {
+	t := e.pair(p, rand.New(rand.NewPCG(e.seed, 0)))
+	return p.archive.Judge(t.old, t.new, t.rounds, nil)
+}
+
+// A plant is something of a size that makes one benchmark worse.
+type plant struct {
+	what   string
+	format string
+	sizes  []float64
+	units  []string // that it may be found in
+	names  []string // benchmarks to choose from
+	change func(r *rand.Rand, size float64) func(unit string, value float64) float64
+	fact   bool // the gate is to report it as a fact, and need not fail
+}
+
+func (pl *plant) trial(t trial, r *rand.Rand, size float64) trial {
+	name := pl.names[r.IntN(len(pl.names))]
+	change := pl.change(r, size)
+	t.plant = func(benchmark, unit string, value float64) float64 {
+		if benchmark != name {
+			return value
+		}
+		return change(unit, value)
+	}
+	t.planted = func(c *gate.Comparison) bool { return c.Name == name && slices.Contains(pl.units, c.Unit) }
+	return t
+}
+
+// between parties, and not of one thread
+var peers = regexp.MustCompile(`/peer=`)
+
+// plants returns what can be planted in benchmarks such as the report's.
+func (e *examination) plants(r *gate.Report) []plant {
+	gated := func(unit string, want func(c *gate.Comparison) bool) []string {
+		var names []string
+		for _, c := range r.Comparisons {
+			if c.Gates && c.Unit == unit && want(c) {
+				names = append(names, c.Name)
+			}
+		}
+		slices.Sort(names)
+		return names
+	}
+	all := func(*gate.Comparison) bool { return true }
+	alone := func(c *gate.Comparison) bool { return !peers.MatchString(c.Name) }
+	ratio := func(unit string) func(r *rand.Rand, size float64) func(string, float64) float64 {
+		return func(_ *rand.Rand, percent float64) func(string, float64) float64 {
+			return func(u string, v float64) float64 {
+				if u == unit {
+					v *= 1 + percent/100
+				}
+				return v
+			}
+		}
+	}
+	more := func(_ *rand.Rand, size float64) func(string, float64) float64 {
+		return func(u string, v float64) float64 {
+			if u == "instrs/op" {
+				v += size
+			}
+			return v
+		}
+	}
+	percents := []float64{0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12.5, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300}
+	if e.host {
+		return []plant{{"one benchmark slower, by", "%g %%", percents, []string{"ns/op"}, gated("ns/op", all), ratio("sec/op"), false}}
+	}
+	const mean = "mean-instrs/op"
+	rare := func(r *rand.Rand, size float64) func(string, float64) float64 {
+		return func(u string, v float64) float64 {
+			if u != mean {
+				return v
+			}
+			// Loops of 150 operations have 2 or 3 that cost more; the loop of three
+			// with fewest counts.
+			hits := 3
+			for range 3 {
+				hits = min(hits, (150+r.IntN(64))/64)
+			}
+			return v + size*float64(hits)/150
+		}
+	}
+	costs := []float64{26, 50, 100, 150, 200, 300, 400, 500, 750, 1000, 1500, 2000, 3000, 5000, 10000}
+	return []plant{
+		{"a mean larger, of one thread, by", "%g %%", percents, []string{mean}, gated(mean, alone), ratio(mean), false},
+		{"a mean larger, any, by", "%g %%", percents, []string{mean}, gated(mean, all), ratio(mean), false},
+		{"a commonest count larger, by", "%g %%", percents, []string{"instrs/op"}, gated("instrs/op", all), ratio("instrs/op"), false},
+		{"a commonest count larger (reported), by", "%g instrs", []float64{1, 2, 3, 5, 10, 20, 50, 100}, []string{"instrs/op"}, gated("instrs/op", alone), more, true},
+		{"every 64th call dearer, of one thread, by", "%g instrs", costs, []string{mean}, gated(mean, alone), rare, false},
+	}
+}
