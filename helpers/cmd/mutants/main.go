@@ -117,7 +117,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err != nil:
 	case fs.NArg() != 1:
-		err = errors.New("want one argument, a static test binary: CGO_ENABLED=0 go test -c -o eventbench.static .")
+		err = errors.New("want one argument, a static test binary (make eventbench.static)")
 	case o.jobs < 1:
 		err = fmt.Errorf("-jobs=%d: want at least 1", o.jobs)
 	case o.timeout <= 0:
