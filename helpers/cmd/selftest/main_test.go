@@ -80,6 +80,8 @@ func TestErrorRates(t *testing.T) {
 			t.Errorf("%s: %s %v: found in %d of %d, want %d", name, what, size, got, trials, found)
 		}
 	}
+	check("debian", 5, 20, 0, "a mean larger, of one thread, by", 1, 19)
+	check("debian", 5, 1, 0, "a count larger where it is exact (reported), by", 1, 20)
 	check("host", 10, 20, 0, "one benchmark slower, by", 200, 19)
 }
 
