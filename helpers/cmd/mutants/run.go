@@ -103,8 +103,8 @@ func (r *run) all(ctx context.Context) error {
 	r.done = make([]outcome, len(r.mutants))
 	var todo []int
 	for i, m := range r.mutants {
-		if slices.Contains(r.bases[m.Edit.File].Skipped, m.Row) {
-			return fmt.Errorf("%s: %s is skipped on the kernel without a slip: break another row", m.at, m.Row)
+		if base := r.bases[m.Edit.File]; slices.Contains(base.Skipped, m.Row) || slices.Contains(base.Broken, m.Row) {
+			return fmt.Errorf("%s: %s is broken or skipped on the kernel without a slip: break another row", m.at, m.Row)
 		}
 		var ok bool
 		if r.done[i], ok = r.kept(m.Name, sum(r.tree.Version, m.variant())); !ok {
@@ -115,8 +115,8 @@ func (r *run) all(ctx context.Context) error {
 	return r.some(ctx, todo)
 }
 
-// testBases makes sure that nothing breaks on the kernel without a slip, for
-// each choice of tests that mutants are for.
+// testBases finds out what breaks on the kernel without a slip, for each
+// choice of tests that mutants are for. Those rows are not evidence.
 func (r *run) testBases(ctx context.Context) error {
 	var base *mutant
 	id := sum(r.tree.Version, base.variant())
@@ -147,7 +147,7 @@ func (r *run) testBases(ctx context.Context) error {
 		}
 		r.p.Say("%s without a slip: %d rows hold, %d are skipped %v", m.Edit.File, o.Held, len(o.Skipped), o.Skipped)
 		if len(o.Broken) > 0 {
-			return fmt.Errorf("without a slip %s broke: what breaks on a mutant would say nothing", strings.Join(o.Broken, ", "))
+			r.p.Say("%s break without a slip, and say nothing of one", strings.Join(o.Broken, ", "))
 		}
 		r.bases[m.Edit.File] = o
 	}
@@ -250,6 +250,7 @@ func (r *run) test(ctx context.Context, m *mutant, build float64, err error) (ou
 		return o, err
 	}
 	o.Guest, o.Broken, o.Skipped, o.Held = took, rows.broken, rows.skipped, rows.held
+	o.Broken = slices.DeleteFunc(o.Broken, func(row string) bool { return slices.Contains(r.bases[m.Edit.File].Broken, row) })
 	o.Outcome, o.How = judge(m.Row, rows)
 	if o.Outcome == undecided && rows.end != nil {
 		// Another row has ended the run: this one is tried alone.
