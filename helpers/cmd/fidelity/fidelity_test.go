@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -204,12 +205,21 @@ func TestReferenceFails(t *testing.T) {
 		var stderr strings.Builder
 		cmd.Stderr = &stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		cmd.WaitDelay = 10 * time.Second
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
 		peer := 0
 		if do != nil {
 			peer = waitFor(t, "the peer", func() int { return first(children(cmd.Process.Pid)) })
+			// Before it has waited for its parent once, it may not have asked to die with it.
+			waitFor(t, "the peer's first wait", func() int {
+				status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", peer))
+				if err == nil && regexp.MustCompile(`(?m)^voluntary_ctxt_switches:\s+[1-9]`).Match(status) {
+					return 1
+				}
+				return 0
+			})
 			do(cmd.Process.Pid, peer)
 		}
 		err := cmd.Wait()
