@@ -4,6 +4,7 @@ package eventbench
 
 import (
 	"os"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -84,6 +85,8 @@ func timerSignals(t testing.TB) {
 // the process's own CPU time expires while a thread of it runs.
 func timerPrefersRunning(t testing.TB) {
 	const sig, runs = unix.Signal(41), 20
+	// The busy thread blocks what would make it let go of its P: with one, as on one CPU, nothing else would run.
+	runtime.GOMAXPROCS(2)
 	handle(t, sig, rawsig.Handler{Flags: rawsig.SAOnstack | rawsig.SARestart})
 	timer := mustPosixTimer(t, unix.CLOCK_PROCESS_CPUTIME_ID, &rawsig.Event{Signo: int32(sig), Notify: rawsig.NotifySignal})
 	var stop atomic.Bool
