@@ -207,10 +207,18 @@ func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *St
 	settle()
 	run := func(int, func([]uint64)) error {
 		p.Open()
-		if s.Take != nil {
-			return s.Take()
+		if s.Take == nil {
+			return p.Run(receipts, nil)
 		}
-		return p.Run(receipts, nil)
+		err := s.Take()
+		if err == nil {
+			return nil
+		}
+		// What stopped the peer is why nothing comes any more.
+		if why := p.Join(); why != nil {
+			return why
+		}
+		return err
 	}
 	once(b, run)
 	peer.SkipOrFatal(b, p.Join())
