@@ -31,7 +31,7 @@ func TestSchedule(t *testing.T) {
 	sizes(5, 5, 5)
 	sizes(5, 7, 5)
 	sizes(5, 18, 5, 8, 12, 18)
-	sizes(firstRounds, 26, 11, 17, 26)
+	sizes(firstRounds, 89, 11, 17, 26, 39, 59, 89)
 	if _, err := schedule(5, 4, 0.02); err == nil {
 		t.Error("a limit below the first look: no error")
 	}

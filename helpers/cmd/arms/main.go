@@ -39,7 +39,7 @@
 // Once there are enough samples the gate looks at them (go doc
 // eventbench/helpers/gate). If it can tell, that is it, pass or regression. If
 // it cannot, half as many samples again are measured, and so on up to -max a
-// side: 5, 8, 12, 18 boots, or 11, 17, 26 rounds.
+// side: 5, 8, 12, 18 boots, or 11, 17, 26, 39, 59, 89 rounds.
 //
 // Whoever looks again and again until something shows will be shown something.
 // So the probability of a false alarm that is allowed for the whole (-alpha) is

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"eventbench/helpers/boots"
 	"eventbench/helpers/gate"
 	"eventbench/helpers/results"
 )
@@ -27,11 +28,21 @@ type group struct {
 	name  string // of its directory
 	title string
 	host  bool // samples are processes, in rounds of one of each arm; or else boots
+	set   set
 	arms  []arm
 	// equal are arms in which nothing that is measured differs from the first.
 	equal   []string
 	changed []changed
 }
+
+// A set is what is measured in a sample.
+type set struct {
+	bench, benchtime string
+	count            int
+}
+
+// gateSet is what the gate measures in a boot unless it is told otherwise: go tool arms kernels -h.
+var gateSet = set{boots.Gate, "100x", 3}
 
 // An arm is one system that was measured, and how to measure it again.
 type arm struct {
@@ -66,7 +77,7 @@ func nops(n int) []string { return inWrite(`asm volatile("` + strings.Repeat("no
 // samples, are left out.
 var groups = []*group{
 	{
-		name: "debian", title: "Guests, Debian's 6.12 kernel, two CPUs",
+		name: "debian", title: "Guests, Debian's 6.12 kernel, two CPUs, what gate-kernels measures", set: gateSet,
 		arms: []arm{
 			{name: "plain", kernel: "6.12"},
 			{name: "nomitigations", kernel: "6.12", guest: "-append mitigations=off"},
@@ -74,7 +85,11 @@ var groups = []*group{
 		changed: []changed{{"nomitigations", "plain", "mitigations, against mitigations=off", everything}},
 	},
 	{
-		name: "small", title: "Guests, a small 6.12 kernel, one CPU",
+		name: "usual", title: "Guests, Debian's 6.12 kernel, two CPUs, what kernels measures", set: set{boots.Usual, "150x", 3},
+		arms: []arm{{name: "plain", kernel: "6.12"}},
+	},
+	{
+		name: "small", title: "Guests, a small 6.12 kernel, one CPU, what gate-kernels measures", set: gateSet,
 		arms: []arm{
 			{name: "plain", build: []string{}},
 			{name: "rebuilt", build: []string{"-stamp", "Thu Feb  2 00:00:00 UTC 2023", "-edit",
@@ -93,7 +108,7 @@ var groups = []*group{
 		},
 	},
 	{
-		name: "host", title: "Host, processes in rounds, wall time", host: true,
+		name: "host", title: "Host, processes in rounds, wall time", host: true, set: set{boots.Gate, "10ms", 1},
 		arms: []arm{
 			{name: "plain"},
 			{name: "again"},

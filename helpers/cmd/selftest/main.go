@@ -71,12 +71,12 @@ func newFlags(s *settings) *flag.FlagSet {
 	f.IntVar(&s.verdicts, "verdicts", 200, "judge equal systems `n` times")
 	f.IntVar(&s.trials, "trials", 100, "plant each regression `n` times")
 	f.IntVar(&s.boots, "boots", 5, "draw `n` boots a side")
-	f.IntVar(&s.rounds, "rounds", 10, "draw `n` rounds")
+	f.IntVar(&s.rounds, "rounds", 89, "draw `n` rounds")
 	f.Uint64Var(&s.seed, "seed", 1, "`number` that all drawing comes from")
 	f.StringVar(&s.data, "data", "", "judge the results in this `directory`, not those built in")
 	f.StringVar(&s.record.dir, "record", "", "measure anew, keep the results in this `directory`, and judge them")
 	f.IntVar(&s.record.boots, "record-boots", 10, "with -record: boot each kernel `n` times, those that are compared with themselves twice as often")
-	f.IntVar(&s.record.rounds, "record-rounds", 40, "with -record: run `n` rounds")
+	f.IntVar(&s.record.rounds, "record-rounds", 130, "with -record: run `n` rounds")
 	f.IntVar(&s.record.jobs, "jobs", 2, "with -record: run `n` guests at a time")
 	f.StringVar(&s.record.results, "results", "results/selftest", "with -record: keep what is being measured in this `directory`")
 	return f
@@ -130,7 +130,7 @@ func (s *settings) check(operands []string) error {
 		{"verdicts", s.verdicts, 1}, {"trials", s.trials, 20}, {"boots", s.boots, 2}, {"rounds", s.rounds, 2},
 		{"record-boots", s.record.boots, s.boots}, {"record-rounds", s.record.rounds, s.rounds}, {"jobs", s.record.jobs, 1},
 	} {
-		if n.value < n.least {
+		if n.value < n.least && (s.record.dir != "" || !strings.HasPrefix(n.name, "record-")) {
 			return fmt.Errorf("-%s=%d: want at least %d", n.name, n.value, n.least)
 		}
 	}

@@ -31,13 +31,6 @@ type recording struct {
 	say     func(format string, args ...any)
 }
 
-// The settings of all recordings.
-const (
-	benchtime     = "150x"
-	count         = 3
-	hostBenchtime = "10ms"
-)
-
 // record measures a group's arms and writes their files, each when it is complete.
 func (r *recording) record(ctx context.Context, g *group) error {
 	if err := os.MkdirAll(filepath.Join(r.dir, g.name), 0o777); err != nil {
@@ -79,7 +72,7 @@ func (r *recording) boot(ctx context.Context, g *group, a arm, binary string, n 
 		}
 	}
 	set, done, err := boots.Open(ctx, boots.Settings{
-		Binary: binary, Bench: boots.Usual, Benchtime: benchtime, Count: count,
+		Binary: binary, Bench: g.set.bench, Benchtime: g.set.benchtime, Count: g.set.count,
 		Guest: a.guest, Timeout: 15 * time.Minute, Jobs: r.jobs, Results: r.results,
 	}, []string{kernel}, r.say)
 	if err != nil {
@@ -106,7 +99,7 @@ func (r *recording) processes(ctx context.Context, g *group) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"rounds", "-bench", boots.Usual, "-benchtime", hostBenchtime, "-rounds", strconv.Itoa(r.rounds), "-results", r.results}
+	args := []string{"rounds", "-bench", g.set.bench, "-benchtime", g.set.benchtime, "-count", strconv.Itoa(g.set.count), "-rounds", strconv.Itoa(r.rounds), "-results", r.results}
 	for _, a := range g.arms {
 		args = append(args, "-arm", a.name+"="+a.command)
 	}

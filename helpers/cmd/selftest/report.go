@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -339,18 +340,19 @@ func (e *examination) plants(r *gate.Report) []plant {
 		return []plant{{"one benchmark slower, by", "%g %%", percents, []string{"ns/op"}, gated("ns/op", all), ratio("sec/op"), false}}
 	}
 	const mean = "mean-instrs/op"
+	n, _ := strconv.Atoi(strings.TrimSuffix(e.set.benchtime, "x"))
 	rare := func(r *rand.Rand, size float64) func(string, float64) float64 {
 		return func(u string, v float64) float64 {
 			if u != mean {
 				return v
 			}
-			// Loops of 150 operations have 2 or 3 that cost more; the loop of three
+			// A loop of 100 operations has one or two that cost more; of several loops the one
 			// with fewest counts.
-			hits := 3
-			for range 3 {
-				hits = min(hits, (150+r.IntN(64))/64)
+			hits := n
+			for range e.set.count {
+				hits = min(hits, (n+r.IntN(64))/64)
 			}
-			return v + size*float64(hits)/150
+			return v + size*float64(hits)/float64(n)
 		}
 	}
 	costs := []float64{26, 50, 100, 150, 200, 300, 400, 500, 750, 1000, 1500, 2000, 3000, 5000, 10000}
