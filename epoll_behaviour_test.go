@@ -508,7 +508,12 @@ var epollMaxUserWatchesRole = child.Register("epoll-max-user-watches", func(p *c
 		p.Say("setresuid: %v", err)
 		return nil
 	}
-	if n, _ := strconv.Atoi(strings.TrimSpace(was)); n > limit {
+	room, err := strconv.Atoi(strings.TrimSpace(was))
+	if err != nil {
+		return err
+	}
+	if room > limit {
+		room = limit
 		// Not to be killed with the parent before the limit is back.
 		if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
 			return err
@@ -522,7 +527,7 @@ var epollMaxUserWatchesRole = child.Register("epoll-max-user-watches", func(p *c
 			err = errors.Join(err, e)
 		}()
 	}
-	if err := epollAtWatchLimit(p.Args[2] == "creator"); err != nil {
+	if err := epollAtWatchLimit(room, p.Args[2] == "creator"); err != nil {
 		return err
 	}
 	p.Say("done")
@@ -542,7 +547,7 @@ func becomeNewUser() error {
 var newUsers int
 
 // epollAtWatchLimit registers until it may not, and then looks at what makes room, or at who is charged.
-func epollAtWatchLimit(creator bool) error {
+func epollAtWatchLimit(limit int, creator bool) error {
 	sources := make([]int, 200)
 	for i := range sources {
 		fd, err := unix.Eventfd(0, 0)
@@ -579,8 +584,8 @@ func epollAtWatchLimit(creator bool) error {
 	if err != nil {
 		return err
 	}
-	if made == 0 {
-		return errors.New("no registration could be made")
+	if made != limit {
+		return fmt.Errorf("%d registrations could be made, want %d", made, limit)
 	}
 	if creator {
 		mine := sets[len(sets)-1]
