@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"eventbench/helpers/tooltest"
 )
 
 // The tests in this file boot kernels.
@@ -20,10 +21,10 @@ import (
 func TestBoot(t *testing.T) {
 	kernel := needGuest(t)
 	dir := t.TempDir()
-	mustWrite(t, filepath.Join(dir, "testdata", "sub", "file"), "from testdata\n")
+	tooltest.MustWrite(t, filepath.Join(dir, "testdata", "sub", "file"), "from testdata\n")
 	args := []string{
 		"-kernel", kernel, "-clock", "instrs", "-seed", "11",
-		filepath.Join(binDir, "prog"), "out=hello", "err=oops", "facts", "env", "cat=testdata/sub/file", "time", "many=500", "exit=3",
+		bin.Path("prog"), "out=hello", "err=oops", "facts", "env", "cat=testdata/sub/file", "time", "many=500", "exit=3",
 	}
 	env := []string{"GOGC=50", "GODEBUG=madvdontneed=1", "EVENTBENCH_CONFIG=lab: attic", "SECRET=1"}
 
@@ -31,10 +32,10 @@ func TestBoot(t *testing.T) {
 	type outcome struct{ stdout, stderr string }
 	other := make(chan outcome)
 	go func() {
-		stdout, stderr := runGuest(t, dir, env, 3, args...)
+		stdout, stderr := bin.Run(t, "guest", dir, env, 3, args...)
 		other <- outcome{stdout, stderr}
 	}()
-	stdout, stderr := runGuest(t, dir, env, 3, args...)
+	stdout, stderr := bin.Run(t, "guest", dir, env, 3, args...)
 	if again := <-other; again.stdout != stdout || again.stderr != stderr {
 		t.Errorf("one seed, two results:\n%s\n%s\nand\n%s\n%s", stdout, stderr, again.stdout, again.stderr)
 	}
@@ -65,9 +66,9 @@ func TestBoot(t *testing.T) {
 
 func TestOtherSeed(t *testing.T) {
 	kernel := needGuest(t)
-	args := []string{"-kernel", kernel, "-clock", "instrs", "-cpus", "1", filepath.Join(binDir, "prog"), "time", "orphan", "kill=9"}
-	one, _ := runGuest(t, t.TempDir(), nil, 128+9, append([]string{"-seed", "1"}, args...)...)
-	two, _ := runGuest(t, t.TempDir(), nil, 128+9, append([]string{"-seed", "2"}, args...)...)
+	args := []string{"-kernel", kernel, "-clock", "instrs", "-cpus", "1", bin.Path("prog"), "time", "orphan", "kill=9"}
+	one, _ := bin.Run(t, "guest", t.TempDir(), nil, 128+9, append([]string{"-seed", "1"}, args...)...)
+	two, _ := bin.Run(t, "guest", t.TempDir(), nil, 128+9, append([]string{"-seed", "2"}, args...)...)
 	if one == two || one == "" {
 		t.Errorf("two seeds, one result: %q", one)
 	}
@@ -75,7 +76,7 @@ func TestOtherSeed(t *testing.T) {
 
 func TestKernelPanic(t *testing.T) {
 	kernel := needGuest(t)
-	stdout, stderr := runGuest(t, t.TempDir(), nil, noStatus, "-kernel", kernel, filepath.Join(binDir, "prog"), "out=before", "panic", "out=after")
+	stdout, stderr := bin.Run(t, "guest", t.TempDir(), nil, noStatus, "-kernel", kernel, bin.Path("prog"), "out=before", "panic", "out=after")
 	if stdout != "before\n" {
 		t.Errorf("standard output %q", stdout)
 	}
@@ -88,7 +89,7 @@ func TestKernelPanic(t *testing.T) {
 
 func TestNoInit(t *testing.T) {
 	kernel := needGuest(t)
-	stdout, stderr := runGuest(t, t.TempDir(), nil, noStatus, "-kernel", kernel, "-append", "rdinit=/nonexistent", filepath.Join(binDir, "prog"), "out=hello")
+	stdout, stderr := bin.Run(t, "guest", t.TempDir(), nil, noStatus, "-kernel", kernel, "-append", "rdinit=/nonexistent", bin.Path("prog"), "out=hello")
 	if stdout != "" || !strings.Contains(stderr, "the guest ended before it started the program: it restarted after a kernel panic: ") {
 		t.Errorf("standard output %q, standard error:\n%s", stdout, stderr)
 	}
@@ -97,7 +98,7 @@ func TestNoInit(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	kernel := needGuest(t)
 	start := time.Now()
-	_, stderr := runGuest(t, t.TempDir(), nil, noStatus, "-kernel", kernel, "-timeout", "1s", "-append", "loglevel=8 earlyprintk=ttyS0", filepath.Join(binDir, "prog"), "hang")
+	_, stderr := bin.Run(t, "guest", t.TempDir(), nil, noStatus, "-kernel", kernel, "-timeout", "1s", "-append", "loglevel=8 earlyprintk=ttyS0", bin.Path("prog"), "hang")
 	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("took %v", took)
 	}
@@ -110,11 +111,11 @@ func TestTooLittleMemory(t *testing.T) {
 	kernel := needGuest(t)
 	dir := t.TempDir()
 	big := filepath.Join(dir, "testdata", "big")
-	mustWrite(t, big, "")
+	tooltest.MustWrite(t, big, "")
 	if err := os.Truncate(big, 100<<20); err != nil {
 		t.Fatal(err)
 	}
-	_, stderr := runGuest(t, dir, nil, noStatus, "-kernel", kernel, "-memory", "128M", filepath.Join(binDir, "prog"))
+	_, stderr := bin.Run(t, "guest", dir, nil, noStatus, "-kernel", kernel, "-memory", "128M", bin.Path("prog"))
 	if !strings.Contains(stderr, "-memory 128M: the program and its testdata need") {
 		t.Errorf("standard error:\n%s", stderr)
 	}
@@ -123,56 +124,56 @@ func TestTooLittleMemory(t *testing.T) {
 // However the tool ends, nothing of it stays.
 func TestStopped(t *testing.T) {
 	kernel := needGuest(t)
-	args := []string{"-kernel", kernel, filepath.Join(binDir, "prog"), "out=ready", "hang"}
+	args := []string{"-kernel", kernel, bin.Path("prog"), "out=ready", "hang"}
 
 	t.Run("interrupt", func(t *testing.T) {
 		t.Parallel()
-		cmd, tmp := guestCommand(t, t.TempDir(), nil, args...)
+		cmd, tmp := bin.Command(t, "guest", t.TempDir(), nil, args...)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		stdout, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
 		}
-		mustStart(t, cmd)
+		tooltest.MustStart(t, cmd)
 		if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "ready\n" {
 			t.Errorf("standard output %q, %v", line, err)
 		}
 		qemu := mustChild(t, cmd.Process.Pid)
 		cmd.Process.Signal(syscall.SIGINT)
 		err = cmd.Wait()
-		if got := exitStatus(t, err); got != 128+int(syscall.SIGINT) {
+		if got := tooltest.ExitStatus(t, err); got != 128+int(syscall.SIGINT) {
 			t.Errorf("exit status %d", got)
 		}
 		if want := "while the program ran: stopped by a signal: interrupt"; !strings.Contains(stderr.String(), want) {
 			t.Errorf("no %q in standard error:\n%s", want, &stderr)
 		}
 		mustEnd(t, qemu)
-		mustBeEmpty(t, tmp)
+		tooltest.MustBeEmpty(t, tmp)
 	})
 	t.Run("killed", func(t *testing.T) {
 		t.Parallel()
-		cmd, tmp := guestCommand(t, t.TempDir(), nil, args...)
-		mustStart(t, cmd)
+		cmd, tmp := bin.Command(t, "guest", t.TempDir(), nil, args...)
+		tooltest.MustStart(t, cmd)
 		qemu := mustChild(t, cmd.Process.Pid)
 		cmd.Process.Kill()
 		cmd.Wait()
 		mustEnd(t, qemu)
-		mustBeEmpty(t, tmp)
+		tooltest.MustBeEmpty(t, tmp)
 	})
 	t.Run("parent killed", func(t *testing.T) {
 		t.Parallel()
-		cmd, tmp := guestCommand(t, t.TempDir(), nil, args...)
+		cmd, tmp := bin.Command(t, "guest", t.TempDir(), nil, args...)
 		cmd.Args = append([]string{"sh", "-c", `"$0" "$@"; exit`, cmd.Path}, cmd.Args[1:]...)
 		cmd.Path = "/bin/sh"
-		mustStart(t, cmd)
+		tooltest.MustStart(t, cmd)
 		tool := mustChild(t, cmd.Process.Pid)
 		qemu := mustChild(t, tool)
 		cmd.Process.Kill()
 		cmd.Wait()
 		mustEnd(t, tool)
 		mustEnd(t, qemu)
-		mustBeEmpty(t, tmp)
+		tooltest.MustBeEmpty(t, tmp)
 	})
 }
 
@@ -180,9 +181,9 @@ func TestStopped(t *testing.T) {
 func TestGoTestExec(t *testing.T) {
 	kernel := needGuest(t)
 	dir := t.TempDir()
-	mustWrite(t, filepath.Join(dir, "go.mod"), "module example\n\ngo 1.26\n")
-	mustWrite(t, filepath.Join(dir, "testdata", "data"), "data")
-	mustWrite(t, filepath.Join(dir, "x_test.go"), `package example
+	tooltest.MustWrite(t, filepath.Join(dir, "go.mod"), "module example\n\ngo 1.26\n")
+	tooltest.MustWrite(t, filepath.Join(dir, "testdata", "data"), "data")
+	tooltest.MustWrite(t, filepath.Join(dir, "x_test.go"), `package example
 
 import (
 	"os"
@@ -208,7 +209,7 @@ func BenchmarkGetppid(b *testing.B) {
 }
 `)
 	cmd := exec.CommandContext(t.Context(), "go", "test", "-v", "-bench", ".", "-benchtime", "100x", "-cpuprofile", "cpu.prof",
-		"-exec", filepath.Join(binDir, "guest")+" -kernel "+kernel+" -clock instrs", ".")
+		"-exec", bin.Path("guest")+" -kernel "+kernel+" -clock instrs", ".")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "CGO_ENABLED=0", "GOFLAGS=")
 	out, err := cmd.CombinedOutput()
@@ -268,51 +269,6 @@ func needGuest(t *testing.T) string {
 	return cached[0]
 }
 
-// guestCommand returns the tool's command and the directory that it and QEMU
-// have for temporary files.
-func guestCommand(t *testing.T, dir string, env []string, args ...string) (cmd *exec.Cmd, tmp string) {
-	tmp = t.TempDir()
-	cmd = exec.Command(filepath.Join(binDir, "guest"), args...)
-	cmd.Dir = dir
-	cmd.Env = append(append(os.Environ(), "TMPDIR="+tmp), env...)
-	cmd.WaitDelay = time.Second
-	return cmd, tmp
-}
-
-func runGuest(t *testing.T, dir string, env []string, wantStatus int, args ...string) (stdout, stderr string) {
-	t.Helper()
-	cmd, tmp := guestCommand(t, dir, env, args...)
-	var out, err bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &err
-	status := exitStatus(t, cmd.Run())
-	if status != wantStatus {
-		t.Errorf("exit status %d, want %d; standard error:\n%s", status, wantStatus, &err)
-	}
-	mustBeEmpty(t, tmp)
-	return out.String(), err.String()
-}
-
-func exitStatus(t *testing.T, err error) int {
-	t.Helper()
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		return exit.ExitCode()
-	}
-	t.Error(err)
-	return -1
-}
-
-func mustStart(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill() })
-}
-
 // mustChild waits until the process has a child and returns that.
 func mustChild(t *testing.T, pid int) int {
 	t.Helper()
@@ -358,25 +314,4 @@ func mustEnd(t *testing.T, pid int) {
 	}
 	t.Errorf("process %d is still there", pid)
 	syscall.Kill(pid, syscall.SIGKILL)
-}
-
-func mustBeEmpty(t *testing.T, dir string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(entries) != 0 {
-		t.Errorf("left for temporary files: %v", entries)
-	}
-}
-
-func mustWrite(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
 }

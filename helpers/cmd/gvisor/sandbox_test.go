@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"eventbench/helpers/gvisor"
+	"eventbench/helpers/tooltest"
 )
 
 // The tests in this file run programs under gVisor.
@@ -24,9 +25,9 @@ import (
 func TestRun(t *testing.T) {
 	needRunsc(t)
 	dir := t.TempDir()
-	mustWrite(t, filepath.Join(dir, "data"), "from the host\n")
-	stdout, stderr := runTool(t, dir, []string{"EVENTBENCH_CONFIG=lab: attic\nsandbox: none"}, 3,
-		filepath.Join(binDir, "prog"), "kernel", "out=hello", "err=oops", "cat=data", "write=new:text", "cat=new", "getenv=EVENTBENCH_CONFIG", "exit=3")
+	tooltest.MustWrite(t, filepath.Join(dir, "data"), "from the host\n")
+	stdout, stderr := bin.Run(t, "gvisor", dir, []string{"EVENTBENCH_CONFIG=lab: attic\nsandbox: none"}, 3,
+		bin.Path("prog"), "kernel", "out=hello", "err=oops", "cat=data", "write=new:text", "cat=new", "getenv=EVENTBENCH_CONFIG", "exit=3")
 	if stderr != "oops\n" {
 		t.Errorf("standard error %q", stderr)
 	}
@@ -49,17 +50,17 @@ func TestRun(t *testing.T) {
 // A signal's end is 128 and its number, and a time limit is no status at all.
 func TestEnds(t *testing.T) {
 	needRunsc(t)
-	prog := filepath.Join(binDir, "prog")
-	runTool(t, t.TempDir(), nil, 128+9, prog, "kill=9")
-	stdout, stderr := runTool(t, t.TempDir(), nil, noStatus, "-timeout", "20s", prog, "out=ready", "hang")
+	prog := bin.Path("prog")
+	bin.Run(t, "gvisor", t.TempDir(), nil, 128+9, prog, "kill=9")
+	stdout, stderr := bin.Run(t, "gvisor", t.TempDir(), nil, noStatus, "-timeout", "20s", prog, "out=ready", "hang")
 	if stdout != "ready\n" || !strings.Contains(stderr, "SIGQUIT") || !strings.Contains(stderr, prog+": stopped at -timeout 20s") {
 		t.Errorf("printed %q, standard error:\n%s", stdout, stderr)
 	}
-	mustWrite(t, filepath.Join(binDir, "script"), "#!/no/such/interpreter\n")
-	if err := os.Chmod(filepath.Join(binDir, "script"), 0o755); err != nil {
+	tooltest.MustWrite(t, bin.Path("script"), "#!/no/such/interpreter\n")
+	if err := os.Chmod(bin.Path("script"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	_, stderr = runTool(t, t.TempDir(), nil, noStatus, filepath.Join(binDir, "script"))
+	_, stderr = bin.Run(t, "gvisor", t.TempDir(), nil, noStatus, bin.Path("script"))
 	if !strings.Contains(stderr, "not run to its end: runsc: ") {
 		t.Errorf("standard error:\n%s", stderr)
 	}
@@ -70,23 +71,23 @@ func TestStopped(t *testing.T) {
 	needRunsc(t)
 	check := func(name string, stop func(cmd *exec.Cmd) error, want int) {
 		t.Run(name, func(t *testing.T) {
-			cmd, tmp := toolCommand(t, t.TempDir(), nil, filepath.Join(binDir, "prog"), "out=ready", "hang")
+			cmd, tmp := bin.Command(t, "gvisor", t.TempDir(), nil, bin.Path("prog"), "out=ready", "hang")
 			stdout, err := cmd.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
 			}
-			mustStart(t, cmd)
+			tooltest.MustStart(t, cmd)
 			if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "ready\n" {
 				t.Fatalf("standard output %q, %v", line, err)
 			}
 			if err := stop(cmd); err != nil {
 				t.Fatal(err)
 			}
-			if got := exitStatus(t, cmd.Wait()); got != want {
+			if got := tooltest.ExitStatus(t, cmd.Wait()); got != want {
 				t.Errorf("exit status %d, want %d", got, want)
 			}
 			mustBeGone(t, "TMPDIR="+tmp)
-			mustBeEmpty(t, tmp)
+			tooltest.MustBeEmpty(t, tmp)
 		})
 	}
 	check("interrupt", func(cmd *exec.Cmd) error { return cmd.Process.Signal(syscall.SIGINT) }, 128+int(syscall.SIGINT))
@@ -110,7 +111,7 @@ func TestOrdinaryUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Where root's own cache is, others do not get at it.
-	runsc := filepath.Join(binDir, "runsc")
+	runsc := bin.Path("runsc")
 	if err := os.WriteFile(runsc, image, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -123,13 +124,13 @@ func TestOrdinaryUser(t *testing.T) {
 	if err := os.Chown(home, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(filepath.Join(binDir, "gvisor"), "-runsc", runsc, filepath.Join(binDir, "prog"), "kernel", "exit=4")
+	cmd := exec.Command(bin.Path("gvisor"), "-runsc", runsc, bin.Path("prog"), "kernel", "exit=4")
 	cmd.Dir = home
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME=", "TMPDIR="+home)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	switch status := exitStatus(t, cmd.Run()); status {
+	switch status := tooltest.ExitStatus(t, cmd.Run()); status {
 	case 4:
 		if !strings.Contains(stdout.String(), "-gvisor, uid 0, ") {
 			t.Errorf("standard output %q", &stdout)
@@ -149,9 +150,9 @@ func TestOrdinaryUser(t *testing.T) {
 func TestGoTestExec(t *testing.T) {
 	needRunsc(t)
 	dir := t.TempDir()
-	mustWrite(t, filepath.Join(dir, "go.mod"), "module example\n\ngo 1.26\n")
-	mustWrite(t, filepath.Join(dir, "testdata", "data"), "data")
-	mustWrite(t, filepath.Join(dir, "x_test.go"), `package example
+	tooltest.MustWrite(t, filepath.Join(dir, "go.mod"), "module example\n\ngo 1.26\n")
+	tooltest.MustWrite(t, filepath.Join(dir, "testdata", "data"), "data")
+	tooltest.MustWrite(t, filepath.Join(dir, "x_test.go"), `package example
 
 import (
 	"os"
@@ -172,7 +173,7 @@ func BenchmarkGetppid(b *testing.B) {
 }
 `)
 	cmd := exec.Command("go", "test", "-v", "-bench", ".", "-benchtime", "100x", "-memprofile", "mem.prof",
-		"-exec", filepath.Join(binDir, "gvisor"), ".")
+		"-exec", bin.Path("gvisor"), ".")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	out, err := cmd.CombinedOutput()
@@ -209,54 +210,9 @@ func needRunsc(t *testing.T) {
 	if os.Getenv("EVENTBENCH_REQUIRE_GVISOR") == "" {
 		t.Skip("runsc is not built; go tool gvisor -build does that")
 	}
-	if out, err := exec.Command(filepath.Join(binDir, "gvisor"), "-build").CombinedOutput(); err != nil {
+	if out, err := exec.Command(bin.Path("gvisor"), "-build").CombinedOutput(); err != nil {
 		t.Fatalf("gvisor -build: %v\n%s", err, out)
 	}
-}
-
-// toolCommand returns the tool's command and the directory that it has for
-// temporary files.
-func toolCommand(t *testing.T, dir string, env []string, args ...string) (cmd *exec.Cmd, tmp string) {
-	tmp = t.TempDir()
-	cmd = exec.Command(filepath.Join(binDir, "gvisor"), args...)
-	cmd.Dir = dir
-	cmd.Env = append(append(os.Environ(), "TMPDIR="+tmp), env...)
-	cmd.WaitDelay = time.Second
-	return cmd, tmp
-}
-
-func runTool(t *testing.T, dir string, env []string, wantStatus int, args ...string) (stdout, stderr string) {
-	t.Helper()
-	cmd, tmp := toolCommand(t, dir, env, args...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if status := exitStatus(t, cmd.Run()); status != wantStatus {
-		t.Errorf("exit status %d, want %d; standard error:\n%s", status, wantStatus, &errs)
-	}
-	mustBeEmpty(t, tmp)
-	return out.String(), errs.String()
-}
-
-// exitStatus is -1 for a process that a signal ended.
-func exitStatus(t *testing.T, err error) int {
-	t.Helper()
-	exit := new(exec.ExitError)
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		return exit.ExitCode()
-	}
-	t.Error(err)
-	return -1
-}
-
-func mustStart(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill() })
 }
 
 // mustBeGone waits until no process has the variable in its environment, as all have that
@@ -282,25 +238,4 @@ func mustBeGone(t *testing.T, variable string) {
 		}
 	}
 	t.Errorf("still there: %q", left)
-}
-
-func mustBeEmpty(t *testing.T, dir string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(entries) != 0 {
-		t.Errorf("left for temporary files: %v", entries)
-	}
-}
-
-func mustWrite(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
 }

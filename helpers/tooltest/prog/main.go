@@ -1,5 +1,7 @@
-// Prog is what the tests run in a guest. Its arguments are commands, obeyed in
-// turn.
+//go:build linux
+
+// Prog is what the tests of commands run in a guest or a sandbox. Its arguments
+// are commands, obeyed in turn.
 package main
 
 import (
@@ -35,6 +37,9 @@ func obey(command, value string) error {
 		for _, kv := range os.Environ() {
 			fmt.Println(kv)
 		}
+	case "getenv":
+		_, err := fmt.Printf("%s=%q\n", value, os.Getenv(value))
+		return err
 	case "cat":
 		data, err := os.ReadFile(value)
 		if err != nil {
@@ -45,6 +50,8 @@ func obey(command, value string) error {
 	case "write": // FILE:TEXT
 		name, text, _ := strings.Cut(value, ":")
 		return os.WriteFile(name, []byte(text+"\n"), 0o644)
+	case "kernel":
+		return kernel()
 	case "facts":
 		return facts()
 	case "many": // so many lines
@@ -87,6 +94,23 @@ func obey(command, value string) error {
 	return nil
 }
 
+// kernel prints which one this is, and as whom and where it runs the program.
+func kernel() error {
+	var u syscall.Utsname
+	if err := syscall.Uname(&u); err != nil {
+		return err
+	}
+	release := make([]byte, 0, len(u.Release))
+	for _, c := range u.Release {
+		if c != 0 {
+			release = append(release, byte(c))
+		}
+	}
+	dir, err := os.Getwd()
+	fmt.Printf("release %s, uid %d, dir %s\n", release, os.Getuid(), dir)
+	return err
+}
+
 // facts prints what a program finds in the guest.
 func facts() error {
 	dir, err := os.Getwd()
@@ -106,6 +130,9 @@ func facts() error {
 		return err
 	}
 	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
 	fmt.Println("host", host)
 	status, err := os.ReadFile("/proc/self/status")
 	for line := range strings.Lines(string(status)) {

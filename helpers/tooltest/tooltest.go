@@ -1,0 +1,173 @@
+// Package tooltest has what the tests of the commands share.
+//
+// Commands that have to be what go tool makes of them, because they start
+// themselves again where a test binary cannot stand in for them, are built:
+//
+//	var bin tooltest.Bin
+//
+//	func TestMain(m *testing.M) { bin.Main(m) }
+//
+//	func TestErrors(t *testing.T) { bin.Scripts(t) }
+//
+//	func TestRun(t *testing.T) {
+//		stdout, stderr := bin.Run(t, "guest", t.TempDir(), nil, 0, "-kernel", "6.12", bin.Path("prog"), "out=hello")
+//		...
+//	}
+package tooltest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// Bin is the directory of the programs that Main has built: the command under
+// test and prog, which does what its arguments say.
+type Bin string
+
+// Main builds the programs, with env added to the environment of the go
+// command, and runs the tests of the command, whose directory is the working
+// directory. It does not return.
+func (b *Bin) Main(m *testing.M, env ...string) {
+	os.Exit(b.run(m, env))
+}
+
+func (b *Bin) run(m *testing.M, env []string) int {
+	dir, err := os.MkdirTemp("", "tool-test")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		// Ordinary users run what is in it too.
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	*b = Bin(dir)
+	for _, pkg := range []string{".", "eventbench/helpers/tooltest/prog"} {
+		cmd := exec.Command("go", "build", "-o", dir+"/", pkg)
+		cmd.Env = append(os.Environ(), env...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "go build %s: %v\n%s", pkg, err, out)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+// Path returns the path of a program.
+func (b Bin) Path(name string) string { return filepath.Join(string(b), name) }
+
+// Scripts runs the scripts in testdata/script, which find the programs in
+// their PATH and in $BIN, and an empty cache.
+func (b Bin) Scripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", string(b)+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv("BIN", string(b))
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"status": Status},
+	})
+}
+
+// Command returns the command of a program in dir, with env added to its
+// environment, and the directory that it has for temporary files.
+func (b Bin) Command(t *testing.T, name, dir string, env []string, args ...string) (cmd *exec.Cmd, tmp string) {
+	tmp = t.TempDir()
+	cmd = exec.Command(b.Path(name), args...)
+	cmd.Dir = dir
+	cmd.Env = append(append(os.Environ(), "TMPDIR="+tmp), env...)
+	cmd.WaitDelay = time.Second
+	return cmd, tmp
+}
+
+// Run runs such a command to its end, and wants the exit status and no temporary
+// file left.
+func (b Bin) Run(t *testing.T, name, dir string, env []string, wantStatus int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	cmd, tmp := b.Command(t, name, dir, env, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if status := ExitStatus(t, cmd.Run()); status != wantStatus {
+		t.Errorf("exit status %d, want %d; standard error:\n%s", status, wantStatus, &errs)
+	}
+	MustBeEmpty(t, tmp)
+	return out.String(), errs.String()
+}
+
+// Status is a command for scripts, "status N COMMAND [ARGUMENT ...]": it runs the
+// command and wants the exit status N, or one of N|M.
+func Status(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status N COMMAND [ARGUMENT ...]")
+	}
+	got, err := 0, ts.Exec(args[1], args[2:]...)
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if !slices.Contains(strings.Split(args[0], "|"), fmt.Sprint(got)) {
+		ts.Fatalf("exit status %d, want %s", got, args[0])
+	}
+}
+
+// ExitStatus returns the exit status that a command's Run or Wait tells of; -1
+// for a process that a signal ended.
+func ExitStatus(t *testing.T, err error) int {
+	t.Helper()
+	exit := new(exec.ExitError)
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	t.Error(err)
+	return -1
+}
+
+// MustStart starts a command that is killed at the test's end, if it still runs.
+func MustStart(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+}
+
+// MustBeEmpty wants nothing in a directory for temporary files.
+func MustBeEmpty(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 0 {
+		t.Errorf("left for temporary files: %v", entries)
+	}
+}
+
+// MustWrite writes a file, and makes the directory that it is in.
+func MustWrite(tb testing.TB, name, text string) {
+	tb.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		tb.Fatal(err)
+	}
+}
