@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"log"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"eventbench/helpers/tooltest"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -80,17 +81,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			// exits N command... runs the command and wants the exit status N.
-			"exits": func(ts *testscript.TestScript, _ bool, args []string) {
-				got, err := 0, ts.Exec(args[1], args[2:]...)
-				if exit := new(exec.ExitError); errors.As(err, &exit) {
-					got = exit.ExitCode()
-				} else {
-					ts.Check(err)
-				}
-				if fmt.Sprint(got) != args[0] {
-					ts.Fatalf("exit status %d, want %s", got, args[0])
-				}
-			},
+			"exits": tooltest.Status,
 		},
 	})
 }
@@ -152,9 +143,7 @@ func TestInterrupted(t *testing.T) {
 func mustRules(tb testing.TB, dir string) string {
 	tb.Helper()
 	path := filepath.Join(dir, "rules")
-	if err := os.WriteFile(path, []byte("p50-latency-ns 5% gate\n* 5% inform\n"), 0o666); err != nil {
-		tb.Fatal(err)
-	}
+	tooltest.MustWrite(tb, path, "p50-latency-ns 5% gate\n* 5% inform\n")
 	return path
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/process"
+	"eventbench/helpers/tooltest"
 )
 
 // Wrong usage says which flag or argument, and is exit status 2.
@@ -48,11 +49,11 @@ func TestRefused(t *testing.T) {
 	check("none.test: no such file", "-inventories", inventories, "none.test", "host")
 	check(`no row matches "XXX"`, "-inventories", inventories, "-rows=XXX", binary, "host")
 	check("no such file", "-inventories", inventories, "-results", dir, binary, "host/bzImage")
-	mustWrite(t, filepath.Join(dir, "other.txt"), "OTH-1 a row\n")
+	tooltest.MustWrite(t, filepath.Join(dir, "other.txt"), "OTH-1 a row\n")
 	check("has no TestOther, for the rows of other.txt", "-inventories", dir, binary, "host")
-	mustWrite(t, filepath.Join(dir, "more.txt"), "OTH-1 a row\n")
+	tooltest.MustWrite(t, filepath.Join(dir, "more.txt"), "OTH-1 a row\n")
 	check("OTH-1 is a row of", "-inventories", dir, binary, "host")
-	mustWrite(t, filepath.Join(dir, "more.txt"), "OTH 1\n")
+	tooltest.MustWrite(t, filepath.Join(dir, "more.txt"), "OTH 1\n")
 	check("more.txt:1: ", "-inventories", dir, binary, "host")
 
 	dir = filepath.Join(t.TempDir(), "inventories")
@@ -64,7 +65,7 @@ func TestRefused(t *testing.T) {
 		"# TNY\nTNY-1\n":       "gvisor.deviations:2: TNY-1 does not say",
 		"TNY-1 a\n\nTNY-1 b\n": "gvisor.deviations:3: a second line for TNY-1",
 	} {
-		mustWrite(t, filepath.Join(dir, "gvisor.deviations"), text)
+		tooltest.MustWrite(t, filepath.Join(dir, "gvisor.deviations"), text)
 		check(want, "-inventories", dir, binary, "host")
 	}
 }
@@ -196,11 +197,4 @@ func mustBuildTiny(t *testing.T) string {
 		t.Fatalf("building testdata/tiny: %v\n%s", err, &out)
 	}
 	return binary
-}
-
-func mustWrite(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
-		t.Fatal(err)
-	}
 }

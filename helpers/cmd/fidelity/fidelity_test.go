@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/tooltest"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
@@ -82,21 +83,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			// status N command... wants exit status N, or one of N|M.
-			"status": func(ts *testscript.TestScript, neg bool, args []string) {
-				if neg || len(args) < 2 {
-					ts.Fatalf("usage: status N command [args]")
-				}
-				err := ts.Exec(args[1], args[2:]...)
-				got := 0
-				if exit, ok := err.(*exec.ExitError); ok {
-					got = exit.ExitCode()
-				} else if err != nil {
-					ts.Fatalf("%v", err)
-				}
-				if !slices.Contains(strings.Split(args[0], "|"), fmt.Sprint(got)) {
-					ts.Fatalf("exit status %d, want %s", got, args[0])
-				}
-			},
+			"status": tooltest.Status,
 		},
 	})
 }

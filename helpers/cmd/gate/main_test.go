@@ -1,12 +1,12 @@
 package main
 
 import (
-	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"testing"
+
+	"eventbench/helpers/tooltest"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -42,20 +42,5 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: exits status gate-argument...")
 	}
-	err := ts.Exec("gate", args[1:]...)
-	status := "0"
-	if err != nil {
-		status = exitStatus(err)
-	}
-	if status != args[0] {
-		ts.Fatalf("gate %q exits with %s, want %s", args[1:], status, args[0])
-	}
-}
-
-func exitStatus(err error) string {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return strconv.Itoa(exit.ExitCode())
-	}
-	return err.Error()
+	tooltest.Status(ts, neg, slices.Insert(args, 1, "gate"))
 }

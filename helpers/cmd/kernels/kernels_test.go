@@ -5,13 +5,13 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"eventbench/helpers/boots"
 	"eventbench/helpers/results"
+	"eventbench/helpers/tooltest"
 )
 
 // Wrong usage says which flag or argument, and is exit status 2.
@@ -47,7 +47,7 @@ func TestNothingToRun(t *testing.T) {
 	dir := t.TempDir()
 	check("none.test", "-results", dir, filepath.Join(dir, "none.test"), "6.12")
 	binary := filepath.Join(dir, "file")
-	mustWriteFile(t, binary, "")
+	tooltest.MustWrite(t, binary, "")
 	check(binary, "-results", binary, binary, "6.12")
 }
 
@@ -72,11 +72,8 @@ func TestSummary(t *testing.T) {
 		{"6.12", []int{1680, 1680, 1680, 1680, 1680, 1680}, []int{9001, 9001, 9001, 9001, 9001, 9001}},
 	} {
 		dir := filepath.Join(t.TempDir(), kernel.name)
-		if err := os.Mkdir(dir, 0o777); err != nil {
-			t.Fatal(err)
-		}
 		for i := range kernel.self {
-			mustWriteFile(t, filepath.Join(dir, fmt.Sprintf("seed-%02d%s", i+1, results.Ext)),
+			tooltest.MustWrite(t, filepath.Join(dir, fmt.Sprintf("seed-%02d%s", i+1, results.Ext)),
 				head+fmt.Sprintf("BenchmarkSelf 100 %d instrs/op %d mean-instrs/op\n", kernel.self[i], kernel.self[i]+i)+
 					fmt.Sprintf("BenchmarkWobbly 100 %d instrs/op %d mean-instrs/op\nPASS\n", kernel.wobbly[i], kernel.wobbly[i]+i))
 		}
@@ -95,12 +92,5 @@ func TestSummary(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)
 		}
-	}
-}
-
-func mustWriteFile(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
-		t.Fatal(err)
 	}
 }

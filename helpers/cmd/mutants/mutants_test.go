@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"eventbench/helpers/behaviour"
+	"eventbench/helpers/tooltest"
 )
 
 const testdata = "../../../testdata"
@@ -101,9 +102,7 @@ func TestParse(t *testing.T) {
 func TestOneMutantOfARow(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a.txt", "b.txt"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("file x.c\ntests Eventfd\n\nm EFD-01 w\n-x\n"), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		tooltest.MustWrite(t, filepath.Join(dir, name), "file x.c\ntests Eventfd\n\nm EFD-01 w\n-x\n")
 	}
 	if _, err := readMutants(dir); err == nil || !strings.Contains(err.Error(), "b.txt:4: EFD-01 is already broken by a/m") {
 		t.Errorf("error %v", err)

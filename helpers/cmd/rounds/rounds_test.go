@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"eventbench/helpers/tooltest"
+
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 )
@@ -61,17 +63,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			// status N command... runs the command and wants the exit status N.
-			"status": func(ts *testscript.TestScript, _ bool, args []string) {
-				got, err := 0, ts.Exec(args[1], args[2:]...)
-				if exit := new(exec.ExitError); errors.As(err, &exit) {
-					got = exit.ExitCode()
-				} else {
-					ts.Check(err)
-				}
-				if fmt.Sprint(got) != args[0] {
-					ts.Fatalf("exit status %d, want %s", got, args[0])
-				}
-			},
+			"status": tooltest.Status,
 		},
 	})
 }
