@@ -112,6 +112,7 @@ import (
 
 	"eventbench/helpers/boots"
 	"eventbench/helpers/gate"
+	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/results"
 )
@@ -205,10 +206,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	operands, err := parse(fs, args)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintf(stdout, usage, kind)
-		fs.SetOutput(stdout)
-		fs.PrintDefaults()
-		return 0
+		return help.Print(stdout, fmt.Sprintf(usage, kind), fs)
 	}
 	if err == nil && kind != "record" {
 		err = o.check()

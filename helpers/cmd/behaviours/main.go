@@ -65,6 +65,7 @@ import (
 	"strings"
 	"time"
 
+	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/results"
 )
@@ -90,13 +91,15 @@ type options struct {
 // errRows says that rows did not come out as they must; which has been told.
 var errRows = errors.New("not all rows came out as they must")
 
+const usage = "Usage: go tool behaviours [flags] eventbench.static COLUMN...\n\n" +
+	"Runs the rows of testdata/behaviours on kernels, under gVisor (gvisor) and here (host).\n\n"
+
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	say := func(format string, args ...any) { fmt.Fprintf(stderr, "behaviours: "+format+"\n", args...) }
 	o, err := parseArgs(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, usage())
-		return 0
+		return help.Print(stdout, usage, newFlags(new(options)))
 	case err != nil:
 		say("%v (go tool behaviours -h tells more)", err)
 		return 2
@@ -201,14 +204,4 @@ func parseArgs(args []string) (options, error) {
 		return o, errors.New("-deviations: want gvisor among the columns")
 	}
 	return o, nil
-}
-
-func usage() string {
-	var s strings.Builder
-	s.WriteString("Usage: go tool behaviours [flags] eventbench.static COLUMN...\n\n" +
-		"Runs the rows of testdata/behaviours on kernels, under gVisor (gvisor) and here (host).\n\n")
-	fs := newFlags(new(options))
-	fs.SetOutput(&s)
-	fs.PrintDefaults()
-	return s.String()
 }

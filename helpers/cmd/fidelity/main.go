@@ -65,6 +65,7 @@ import (
 	"strings"
 	"time"
 
+	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/results"
 )
@@ -153,11 +154,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, "Usage: go tool fidelity [flags]\n\nCompares the benchmarks' loops with the same loops in C.\n\n")
-		fs := newFlags(new(options))
-		fs.SetOutput(stdout)
-		fs.PrintDefaults()
-		return 0
+		return help.Print(stdout, "Usage: go tool fidelity [flags]\n\nCompares the benchmarks' loops with the same loops in C.\n\n", newFlags(new(options)))
 	case err != nil:
 		fmt.Fprintf(stderr, "fidelity: %v (go tool fidelity -h tells more)\n", err)
 		return 2

@@ -70,6 +70,7 @@ import (
 	"time"
 
 	"eventbench/helpers/guest"
+	"eventbench/helpers/help"
 
 	"golang.org/x/sys/unix"
 )
@@ -134,10 +135,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	}
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, usage)
-		flags.SetOutput(stdout)
-		flags.PrintDefaults()
-		return 0
+		return help.Print(stdout, usage, flags)
 	}
 	if err != nil {
 		say("%v (go tool guest -h lists the flags)", err)

@@ -61,6 +61,7 @@ import (
 	"time"
 
 	"eventbench/helpers/gvisor"
+	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/progress"
 
@@ -125,10 +126,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	flags := newFlags(&s)
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, usage)
-		flags.SetOutput(stdout)
-		flags.PrintDefaults()
-		return 0
+		return help.Print(stdout, usage, flags)
 	}
 	if err != nil {
 		p.Say("%v (go tool gvisor -h lists the flags)", err)

@@ -46,6 +46,7 @@ import (
 	"strings"
 	"time"
 
+	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/kbuild"
 	"eventbench/helpers/progress"
@@ -104,10 +105,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := newFlags(&s)
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, usage)
-		flags.SetOutput(stdout)
-		flags.PrintDefaults()
-		return 0
+		return help.Print(stdout, usage, flags)
 	}
 	switch {
 	case err != nil:

@@ -46,9 +46,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"eventbench/helpers/boots"
+	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 )
 
@@ -63,12 +63,13 @@ type options struct {
 	kernels []string
 }
 
+const usage = "Usage: go tool kernels [flags] eventbench.static KERNEL...\n\nRuns benchmarks on many kernels in guests with counted instructions.\n\n"
+
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	opts, err := parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, usage())
-		return 0
+		return help.Print(stdout, usage, newFlags(new(options)))
 	case err != nil:
 		fmt.Fprintf(stderr, "kernels: %v (go tool kernels -h tells more)\n", err)
 		return 2
@@ -142,13 +143,4 @@ func parse(args []string) (options, error) {
 		}
 	}
 	return o, nil
-}
-
-func usage() string {
-	var s strings.Builder
-	s.WriteString("Usage: go tool kernels [flags] eventbench.static KERNEL...\n\nRuns benchmarks on many kernels in guests with counted instructions.\n\n")
-	fs := newFlags(new(options))
-	fs.SetOutput(&s)
-	fs.PrintDefaults()
-	return s.String()
 }

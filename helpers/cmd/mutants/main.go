@@ -50,6 +50,7 @@ import (
 	"time"
 
 	"eventbench/helpers/guest"
+	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/kbuild"
 	"eventbench/helpers/progress"
@@ -109,10 +110,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs := newFlags(&o)
 	err := fs.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, usage)
-		fs.SetOutput(stdout)
-		fs.PrintDefaults()
-		return 0
+		return help.Print(stdout, usage, fs)
 	}
 	var only *regexp.Regexp
 	switch {

@@ -78,6 +78,7 @@ import (
 	"strings"
 	"time"
 
+	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/results"
 )
@@ -126,12 +127,13 @@ func (a arm) said(text string) string {
 	return text + ", " + a.name
 }
 
+const usage = "Usage: go tool rounds [flags] eventbench.test\n\nRuns the benchmarks of a compiled test binary in rounds, each a fresh process.\n\n"
+
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	opts, err := parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, usage())
-		return 0
+		return help.Print(stdout, usage, newFlags(new(options)))
 	case err != nil:
 		fmt.Fprintf(stderr, "rounds: %v (go tool rounds -h tells more)\n", err)
 		return 2
@@ -240,13 +242,4 @@ func checkBenchtime(s string) error {
 		return nil
 	}
 	return errors.New("want a duration such as 200ms or a number of iterations such as 1000x")
-}
-
-func usage() string {
-	var s strings.Builder
-	s.WriteString("Usage: go tool rounds [flags] eventbench.test\n\nRuns the benchmarks of a compiled test binary in rounds, each a fresh process.\n\n")
-	fs := newFlags(new(options))
-	fs.SetOutput(&s)
-	fs.PrintDefaults()
-	return s.String()
 }

@@ -38,6 +38,8 @@ import (
 	"syscall"
 	"unsafe"
 
+	"eventbench/helpers/help"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -73,10 +75,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	err := fs.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, usage)
-		fs.SetOutput(stdout)
-		fs.PrintDefaults()
-		return 0
+		return help.Print(stdout, usage, fs)
 	case err != nil:
 		return say(failed, "%v (go tool seccomp -h tells more)", err)
 	case *length < 0 || *length > maxLength:

@@ -46,6 +46,7 @@ import (
 	"strings"
 
 	"eventbench/helpers/gate"
+	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 )
 
@@ -96,10 +97,7 @@ func mainStatus(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	f := newFlags(&s)
 	err := f.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, "Usage: go tool selftest [flags]\n\nFinds the error rates of the gate.\n\n")
-		f.SetOutput(stdout)
-		f.PrintDefaults()
-		return 0
+		return help.Print(stdout, "Usage: go tool selftest [flags]\n\nFinds the error rates of the gate.\n\n", f)
 	}
 	if err == nil {
 		err = s.check(f.Args())
