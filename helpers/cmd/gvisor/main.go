@@ -72,9 +72,7 @@ func main() {
 	if gvisor.IsInside() {
 		gvisor.RunInside()
 	}
-	// go tool runs this as its child: when it is killed, nobody waits for the
-	// program any more. A hangup, as that is what nohup protects from.
-	unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGHUP), 0, 0, 0)
+	interrupt.WhenOrphaned()
 	os.Exit(run(interrupt.Context(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
@@ -138,10 +136,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return status
 	}
 	p.Say("%v", err)
-	if stopped := (interrupt.Error{}); errors.As(err, &stopped) {
-		return stopped.Status()
-	}
-	return noStatus
+	return interrupt.Status(err, noStatus)
 }
 
 func do(ctx context.Context, s settings, environ []string, stdout, stderr io.Writer, p *progress.Progress) (int, error) {

@@ -50,14 +50,10 @@ import (
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/kbuild"
 	"eventbench/helpers/progress"
-
-	"golang.org/x/sys/unix"
 )
 
 func main() {
-	// go tool runs this as its child: when it is killed, nobody waits for the
-	// kernel any more. A hangup, as that is what nohup protects from.
-	unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGHUP), 0, 0, 0)
+	interrupt.WhenOrphaned()
 	os.Exit(run(interrupt.Context(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -128,10 +124,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	p.Clear()
 	if err != nil {
 		p.Say("%v", err)
-		if stopped := (interrupt.Error{}); errors.As(err, &stopped) {
-			return stopped.Status()
-		}
-		return 1
+		return interrupt.Status(err, 1)
 	}
 	p.Say("%s: linux %s, %s", s.out, tree.Version, time.Since(start).Round(100*time.Millisecond))
 	return 0

@@ -55,17 +55,13 @@ import (
 	"eventbench/helpers/kbuild"
 	"eventbench/helpers/progress"
 	"eventbench/helpers/results"
-
-	"golang.org/x/sys/unix"
 )
 
 func main() {
 	if guest.IsInit() {
 		guest.RunInit()
 	}
-	// go tool runs this as its child: when it is killed, nobody waits for the
-	// mutants any more. A hangup, as that is what nohup protects from.
-	unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGHUP), 0, 0, 0)
+	interrupt.WhenOrphaned()
 	os.Exit(command(interrupt.Context(), os.Args[1:], os.Stdout, os.Stderr))
 }
 

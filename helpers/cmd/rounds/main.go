@@ -139,14 +139,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	dirs, err := measure(ctx, opts, newProgress(stderr))
-	var stopped interrupt.Error
-	switch {
-	case errors.As(err, &stopped):
+	if err != nil {
 		fmt.Fprintf(stderr, "rounds: %v\n", err)
-		return stopped.Status()
-	case err != nil:
-		fmt.Fprintf(stderr, "rounds: %v\n", err)
-		return 1
+		return interrupt.Status(err, 1)
 	}
 	for _, dir := range dirs {
 		fmt.Fprintln(stdout, dir)

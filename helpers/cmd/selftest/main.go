@@ -106,15 +106,9 @@ func mainStatus(ctx context.Context, args []string, stdout, stderr io.Writer) in
 		say("%v (go tool selftest -h tells more)", err)
 		return 2
 	}
-	err = s.run(ctx, stdout, stderr, say)
-	var stopped interrupt.Error
-	switch {
-	case errors.As(err, &stopped):
+	if err := s.run(ctx, stdout, stderr, say); err != nil {
 		say("%v", err)
-		return stopped.Status()
-	case err != nil:
-		say("%v", err)
-		return 1
+		return interrupt.Status(err, 1)
 	}
 	return 0
 }
