@@ -6,8 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"eventbench/helpers/cache"
-	"eventbench/helpers/process"
 	"fmt"
 	"io"
 	"net/url"
@@ -18,6 +16,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"eventbench/helpers/cache"
+	"eventbench/helpers/process"
+
+	"golang.org/x/sys/unix"
 )
 
 // Debian's suites that have kernels in the series of today. Nothing is ever
@@ -226,12 +229,45 @@ APT::Sandbox::User "root";
 func (a *apt) run(ctx context.Context, name string, args ...string) (out []byte, complaints []string, err error) {
 	var stdout bytes.Buffer
 	says := &process.Tail{}
+	ctx, stop := whileThereIsRoom(ctx, filepath.Dir(a.config))
+	defer stop()
 	err = runTool(ctx, &stdout, says, name, append([]string{"-c", a.config}, args...)...)
+	if full := (*fullError)(nil); errors.As(context.Cause(ctx), &full) {
+		return nil, nil, full
+	}
 	complaints = aptComplaints(says.Lines(1000))
 	if err != nil && ctx.Err() == nil && len(complaints) > 0 {
 		err = fmt.Errorf("apt: %s", strings.Join(complaints, "; "))
 	}
 	return stdout.Bytes(), complaints, err
+}
+
+// A fullError is a file system without room for what is being fetched.
+type fullError struct{ dir string }
+
+func (e *fullError) Error() string {
+	return fmt.Sprintf("no room in %s: make some, or set XDG_CACHE_HOME to a directory where there is", e.dir)
+}
+
+// whileThereIsRoom returns a context that ends when the file system of dir is
+// full. apt's http method then waits for ever, and says nothing.
+func whileThereIsRoom(ctx context.Context, dir string) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		for {
+			var fs unix.Statfs_t
+			if err := unix.Statfs(dir, &fs); err == nil && fs.Bavail == 0 {
+				cancel(&fullError{dir})
+				return
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(500 * time.Millisecond):
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil) }
 }
 
 // aptComplaints picks the errors out of what apt says, and the failed

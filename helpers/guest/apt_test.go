@@ -1,12 +1,17 @@
 package guest
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The lists under testdata/apt are excerpts of the suites of November 2026.
@@ -188,5 +193,32 @@ func mustWrite(tb testing.TB, name, text string) {
 	}
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 		tb.Fatal(err)
+	}
+}
+
+// apt waits for ever where there is no room: the context ends then, and only then.
+func TestWhileThereIsRoom(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("needs a small file system: mount: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, 0) })
+	ctx, stop := whileThereIsRoom(t.Context(), dir)
+	time.Sleep(time.Second)
+	if err := ctx.Err(); err != nil {
+		t.Errorf("with room: %v", context.Cause(ctx))
+	}
+	stop()
+	if err := os.WriteFile(filepath.Join(dir, "big"), make([]byte, 2<<20), 0o666); !errors.Is(err, unix.ENOSPC) {
+		t.Fatalf("filling %s: %v", dir, err)
+	}
+	ctx, stop = whileThereIsRoom(t.Context(), dir)
+	defer stop()
+	select {
+	case <-ctx.Done():
+	case <-time.After(10 * time.Second):
+	}
+	if full := (*fullError)(nil); !errors.As(context.Cause(ctx), &full) || full.dir != dir {
+		t.Errorf("without room: %v", context.Cause(ctx))
 	}
 }
