@@ -261,8 +261,11 @@ func contWithinSession(t testing.TB) {
 	as(t, 54002, 54002, func() {
 		wantErr(t, rawsig.Kill(here, unix.SIGCONT), nil, "kill(SIGCONT) within the session")
 		wantErr(t, rawsig.Tgkill(here, here, unix.SIGCONT), nil, "tgkill(SIGCONT) within the session")
-		wantErr(t, rawsig.Kill(here, 0), unix.EPERM, "kill(0) within the session")
-		wantErr(t, rawsig.Kill(here, unix.SIGUSR1), unix.EPERM, "kill(SIGUSR1) within the session")
+		for sig := unix.Signal(0); sig <= 64; sig++ {
+			if sig != unix.SIGCONT {
+				wantErr(t, rawsig.Kill(here, sig), unix.EPERM, "kill(%d) within the session", sig)
+			}
+		}
 		wantErr(t, rawsig.Kill(elsewhere, unix.SIGCONT), unix.EPERM, "kill(SIGCONT) to another session")
 	})
 }
@@ -348,13 +351,18 @@ func tgkillSender(t testing.TB) {
 	}
 }
 
-// killSender: kill says SI_USER and who sent it.
+// killSender: kill says SI_USER and which process sent it, whichever of its threads did.
 func killSender(t testing.TB) {
 	blockAll(t)
 	uid, _ := mixUserIDs(t)
 	wantErr(t, rawsig.Kill(os.Getpid(), unix.SIGUSR1), nil, "kill(self, SIGUSR1)")
 	wantInfo(t, "kill by oneself", mustTakeSignal(t, sys.Sigs(unix.SIGUSR1)), sys.Siginfo{
 		Signo: int32(unix.SIGUSR1), Code: rawsig.SIUser, Pid: int32(os.Getpid()), UID: int32(uid)})
+	startWorker(t).do(func() { wantErr(t, rawsig.Kill(os.Getpid(), unix.SIGUSR1), nil, "another thread's kill(self, SIGUSR1)") })
+	info := mustTakeSignal(t, sys.Sigs(unix.SIGUSR1))
+	if info.Code != rawsig.SIUser || info.Pid != int32(os.Getpid()) {
+		t.Errorf("kill by another thread: code %d of %d, want SI_USER of process %d", info.Code, info.Pid, os.Getpid())
+	}
 	sender := startBare(t, mustArena(t), sys.Kill(os.Getpid(), 40))
 	sender.want(t)
 	wantInfo(t, "kill by a child", mustTakeSignal(t, sys.Sigs(40)), sys.Siginfo{
