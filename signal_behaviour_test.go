@@ -358,7 +358,9 @@ func killSender(t testing.TB) {
 	wantErr(t, rawsig.Kill(os.Getpid(), unix.SIGUSR1), nil, "kill(self, SIGUSR1)")
 	wantInfo(t, "kill by oneself", mustTakeSignal(t, sys.Sigs(unix.SIGUSR1)), sys.Siginfo{
 		Signo: int32(unix.SIGUSR1), Code: rawsig.SIUser, Pid: int32(os.Getpid()), UID: int32(uid)})
-	startWorker(t).do(func() { wantErr(t, rawsig.Kill(os.Getpid(), unix.SIGUSR1), nil, "another thread's kill(self, SIGUSR1)") })
+	startWorker(t).do(func() {
+		wantErr(t, rawsig.Kill(os.Getpid(), unix.SIGUSR1), nil, "another thread's kill(self, SIGUSR1)")
+	})
 	info := mustTakeSignal(t, sys.Sigs(unix.SIGUSR1))
 	if info.Code != rawsig.SIUser || info.Pid != int32(os.Getpid()) {
 		t.Errorf("kill by another thread: code %d of %d, want SI_USER of process %d", info.Code, info.Pid, os.Getpid())
