@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -121,9 +122,12 @@ func printDeviations(w io.Writer, columns []*column, inv inventory, wanted []str
 	return nil
 }
 
+// aProcess is what a complaint says of a child: its number is another one in every run.
+var aProcess = regexp.MustCompile(`child in role (eventbench\.)?([^ ]*?)(#[0-9]+)? \(pid [0-9]+\): `)
+
 // oneLine makes a complaint a line of the file.
 func oneLine(text string, r behaviour.Row) string {
-	text = strings.Join(strings.Fields(text), " ")
+	text = aProcess.ReplaceAllString(strings.Join(strings.Fields(text), " "), "")
 	if text == "" || strings.HasPrefix(text, r.ID+": ") {
 		text = "fails without a word"
 	}
