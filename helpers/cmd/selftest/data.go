@@ -62,7 +62,7 @@ type changed struct {
 
 var (
 	everything = regexp.MustCompile(``)
-	eventfds   = regexp.MustCompile(`^Eventfd`)
+	eventfds   = regexp.MustCompile(`^Eventfd|^Epoll(Self|RoundTrip)`) // whose operations write to one
 )
 
 // inWrite is an edit that puts a statement into every write to an eventfd.
