@@ -313,6 +313,7 @@ func unblockingDelivers(t testing.TB) {
 // ignoringDiscards: what is pending anywhere in the process is gone once it is ignored.
 func ignoringDiscards(t testing.TB) {
 	blockAll(t)
+	needPending(t, 16)
 	w := startWorker(t)
 	for _, c := range []struct {
 		sig     unix.Signal

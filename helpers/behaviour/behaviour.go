@@ -88,10 +88,18 @@ func Run(t *testing.T, mechanism string, rows map[string]func(*testing.T)) {
 				}
 				tally.add(t, id)
 			})
+			// With fewer nothing can be told of signals: those that queue are refused and others come without their values.
+			var pending unix.Rlimit
+			if err := unix.Getrlimit(unix.RLIMIT_SIGPENDING, &pending); err == nil && pending.Cur < leastPending && strings.HasPrefix(mechanism, "signal") {
+				Limited(t, "%d signals may be pending, %d are needed: raise RLIMIT_SIGPENDING", pending.Cur, leastPending)
+			}
 			rows[id](t)
 		})
 	}
 }
+
+// leastPending is how many signals a row of signals may have pending without asking.
+const leastPending = 8
 
 func load(mechanism string) ([]Row, error) {
 	name := mechanism + ".txt"
