@@ -538,7 +538,7 @@ func queueValue(t testing.TB) {
 func realTimeQueues(t testing.TB) {
 	blockAll(t)
 	const n = 20
-	needPending(t, n)
+	behaviour.NeedPending(t, n)
 	for _, c := range []struct {
 		name string
 		send func(v uint64) error
@@ -604,7 +604,7 @@ func standardBeforeRealTime(t testing.TB) {
 // even when someone merely sent them (SYNCHRONOUS_MASK in kernel/signal.c).
 func synchronousFirst(t *testing.T) {
 	blockAll(t)
-	needPending(t, 64)
+	behaviour.NeedPending(t, 64)
 	want := []unix.Signal{unix.SIGILL, unix.SIGTRAP, unix.SIGBUS, unix.SIGFPE, unix.SIGSEGV, unix.SIGSYS}
 	synchronous := sys.Sigs(want...)
 	// Not SIGCONT and the stop signals, which remove each other.
@@ -1175,18 +1175,6 @@ func procStatus(t testing.TB, pid int, field string) string {
 func becomeLonely() bool {
 	const nobodyElse = 54020
 	return os.Geteuid() == 0 && setresuid(nobodyElse, nobodyElse, nobodyElse) == nil
-}
-
-// needPending skips a row that has so many signals of this user's pending at once.
-func needPending(t testing.TB, n int) {
-	t.Helper()
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_SIGPENDING, &limit); err != nil {
-		t.Fatal(err)
-	}
-	if limit.Cur < uint64(n) {
-		behaviour.Limited(t, "%d signals may be pending, %d are needed: raise RLIMIT_SIGPENDING", limit.Cur, n)
-	}
 }
 
 // limitQueue blocks all signals and queues to this process as many of number 40, with the

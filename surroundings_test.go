@@ -27,7 +27,7 @@ import (
 // by the configuration it was measured under, each unit is declared, and no
 // other line can be taken for configuration.
 func TestOutputIsBenchmarkFormat(t *testing.T) {
-	needTimers(t)
+	mustAllow(t, unix.RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING (ulimit -i)", 8) // deadlines are timers that each hold a place
 	// The larger sizes differ from the small ones in nothing but time.
 	const manyOf = `Growth/=\d{3}|Growth//=\d{3}|ThroughputGrowth/=(2|4|8|16)$|ThroughputGrowth//=(4|8|16)$|Wake/=(2|4|8|16|64)$`
 	// Counting takes thousands of single operations of each: a few benchmarks will do.
@@ -94,10 +94,20 @@ func TestBadClock(t *testing.T) {
 // In bad surroundings the benchmarks that cannot run are skipped, with the
 // call and errno or the limit; all others run; nothing hangs or shows a figure it did not measure.
 func TestBadSurroundings(t *testing.T) {
-	needTimers(t)
+	mustAllow(t, unix.RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING (ulimit -i)", 8)
 	run := func(bench, name string, do []string, skipped, reason, runs string) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if do[0] == "limit" {
+				var resource int
+				var limit uint64
+				var have unix.Rlimit
+				fmt.Sscan(strings.Join(do[1:], " "), &resource, &limit)
+				must(t, "getrlimit", unix.Getrlimit(resource, &have))
+				if have.Max < limit {
+					t.Skipf("limit reached: %d to try with, %d allowed", limit, have.Max)
+				}
+			}
 			p := child.Start(t, surroundings, child.Options{
 				Args:     append(do, "--", "-test.bench="+bench, "-test.benchtime=1x", "-test.run=^$", "-test.v"),
 				Deadline: time.Minute,
@@ -143,34 +153,11 @@ func TestBadSurroundings(t *testing.T) {
 	check("one CPU", []string{"one-cpu"},
 		"BenchmarkPipeRoundTrip/peer=process/cpus=cross", "one CPU is allowed", "BenchmarkPipeRoundTrip/peer=process/cpus=same")
 	// Of a family, the sizes that a limit allows run.
-	if allowed(t, unix.RLIMIT_NOFILE) >= 300 {
-		run("PollGrowth", "descriptors for some", []string{"limit", fmt.Sprint(unix.RLIMIT_NOFILE), "300"},
-			"BenchmarkPollGrowth/registered=1000", "1064 are needed, 300 allowed: raise RLIMIT_NOFILE", "BenchmarkPollGrowth/registered=100\n")
-	}
-	if allowed(t, unix.RLIMIT_SIGPENDING) >= 5000 {
-		run("SignalQueueGrowth/numbers=one", "signals for some", []string{"limit", fmt.Sprint(unix.RLIMIT_SIGPENDING), "5000"},
-			"BenchmarkSignalQueueGrowth/numbers=one/depth=10000", "10000 are needed, 5000 allowed: raise RLIMIT_SIGPENDING",
-			"BenchmarkSignalQueueGrowth/numbers=one/depth=1000\n")
-	}
-}
-
-// needTimers skips a test of benchmarks where their deadlines, timers that each hold a place for
-// a signal, are refused.
-func needTimers(t testing.TB) {
-	t.Helper()
-	if n := allowed(t, unix.RLIMIT_SIGPENDING); n < 8 {
-		t.Skipf("limit reached: %d signals may be pending, 8 are needed: raise RLIMIT_SIGPENDING", n)
-	}
-}
-
-// allowed is how far a limit can be raised.
-func allowed(t testing.TB, resource int) uint64 {
-	t.Helper()
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(resource, &limit); err != nil {
-		t.Fatal(err)
-	}
-	return limit.Max
+	run("PollGrowth", "descriptors for some", []string{"limit", fmt.Sprint(unix.RLIMIT_NOFILE), "300"},
+		"BenchmarkPollGrowth/registered=1000", "1064 are needed, 300 allowed: raise RLIMIT_NOFILE", "BenchmarkPollGrowth/registered=100\n")
+	run("SignalQueueGrowth/numbers=one", "signals for some", []string{"limit", fmt.Sprint(unix.RLIMIT_SIGPENDING), "5000"},
+		"BenchmarkSignalQueueGrowth/numbers=one/depth=10000", "10000 are needed, 5000 allowed: raise RLIMIT_SIGPENDING",
+		"BenchmarkSignalQueueGrowth/numbers=one/depth=1000\n")
 }
 
 // surroundings worsens its own surroundings as its first arguments say, and
