@@ -48,6 +48,15 @@ const Usual = "^BenchmarkNull|Create$|Self$|Ctl$|Wait$|Arm$|(Eventfd|Epoll|Pipe|
 const Gate = "^BenchmarkNull|^Benchmark(Eventfd|Signalfd|Epoll|Timerfd|Pipe|Socketpair)Create$|^Benchmark(Eventfd|Signal|Epoll|Pipe|Socketpair|Futex)Self$" +
 	"|^Benchmark(EpollCtl|EpollWait|TimerfdArm)$|^Benchmark(Eventfd|Epoll|Pipe|Futex)RoundTrip$/peer=process/cpus=same|^BenchmarkSignalRoundTrip$///peer=process/cpus=same"
 
+// How much of them is measured unless flags say otherwise. The self-test of the
+// gate, and baselines, have the same.
+const (
+	UsualBenchtime = "150x" // in a boot
+	GateBenchtime  = "100x"
+	GateCount      = 3      // loops, of which the lowest counts
+	HostBenchtime  = "10ms" // in a process on this kernel
+)
+
 // Settings say what is run in each boot. Boots with other settings are other
 // samples.
 type Settings struct {

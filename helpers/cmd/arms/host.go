@@ -47,7 +47,7 @@ func (h *host) newFlags(o *options) *flag.FlagSet {
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&h.bench, "bench", boots.Gate, "run the benchmarks that match `regexp`, as in go test")
 	fs.StringVar(&h.skip, "skip", "", "but not those that match `regexp`")
-	fs.StringVar(&h.benchtime, "benchtime", "10ms", "measure each for a `time`, or a number of iterations (1000x)")
+	fs.StringVar(&h.benchtime, "benchtime", boots.HostBenchtime, "measure each for a `time`, or a number of iterations (1000x)")
 	fs.DurationVar(&h.limit, "limit", 0, "give up on a benchmark that prints nothing for this `time`\n(default as go tool rounds)")
 	fs.StringVar(&h.results, "results", "results", "keep results under `dir`")
 	// Many short processes, and not a few long ones: on a shared machine most of what

@@ -23,12 +23,6 @@ import (
 // significant with that look's alpha.
 const firstBoots = 5
 
-// How much is measured in a boot unless flags say otherwise, in baselines too.
-const (
-	benchtime = "100x"
-	count     = 3
-)
-
 // kernels are arms that are booted.
 type kernels struct {
 	boots.Settings
@@ -48,7 +42,7 @@ func (e oldError) Unwrap() error { return e.error }
 func (k *kernels) newFlags(o *options) *flag.FlagSet {
 	fs := flag.NewFlagSet("arms kernels", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	k.Bench, k.Benchtime, k.Count = boots.Gate, benchtime, count
+	k.Bench, k.Benchtime, k.Count = boots.Gate, boots.GateBenchtime, boots.GateCount
 	k.Flags(fs)
 	o.max = 18
 	o.flags(fs)

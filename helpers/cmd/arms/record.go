@@ -27,7 +27,7 @@ type recording struct {
 func (r *recording) newFlags() *flag.FlagSet {
 	fs := flag.NewFlagSet("arms record", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	r.Bench, r.Benchtime, r.Count = boots.Gate, benchtime, count
+	r.Bench, r.Benchtime, r.Count = boots.Gate, boots.GateBenchtime, boots.GateCount
 	r.Flags(fs)
 	fs.IntVar(&r.boots, "boots", firstBoots, "boot each kernel `n` times")
 	fs.StringVar(&r.out, "out", "testdata/baselines", "write a file for each kernel into `dir`")

@@ -41,8 +41,8 @@ type set struct {
 	count            int
 }
 
-// gateSet is what the gate measures in a boot unless it is told otherwise: go tool arms kernels -h.
-var gateSet = set{boots.Gate, "100x", 3}
+// gateSet is what the gate measures in a boot unless it is told otherwise.
+var gateSet = set{boots.Gate, boots.GateBenchtime, boots.GateCount}
 
 // An arm is one system that was measured, and how to measure it again.
 type arm struct {
@@ -85,7 +85,7 @@ var groups = []*group{
 		changed: []changed{{"nomitigations", "plain", "mitigations, against mitigations=off", everything}},
 	},
 	{
-		name: "usual", title: "Guests, Debian's 6.12 kernel, two CPUs, what kernels measures", set: set{boots.Usual, "150x", 3},
+		name: "usual", title: "Guests, Debian's 6.12 kernel, two CPUs, the benchmarks of kernels", set: set{boots.Usual, boots.UsualBenchtime, boots.GateCount},
 		arms: []arm{{name: "plain", kernel: "6.12"}},
 	},
 	{
@@ -108,7 +108,7 @@ var groups = []*group{
 		},
 	},
 	{
-		name: "host", title: "Host, processes in rounds, wall time", host: true, set: set{boots.Gate, "10ms", 1},
+		name: "host", title: "Host, processes in rounds, wall time", host: true, set: set{boots.Gate, boots.HostBenchtime, 1},
 		arms: []arm{
 			{name: "plain"},
 			{name: "again"},

@@ -114,15 +114,19 @@ func mainStatus(ctx context.Context, args []string, stdout, stderr io.Writer) in
 }
 
 func (s *settings) check(operands []string) error {
-	for _, n := range []struct {
+	type number struct {
 		name  string
 		value int
 		least int
-	}{
-		{"verdicts", s.verdicts, 1}, {"trials", s.trials, 20}, {"boots", s.boots, 2}, {"rounds", s.rounds, 2},
-		{"record-boots", s.record.boots, s.boots}, {"record-rounds", s.record.rounds, s.rounds}, {"jobs", s.record.jobs, 1},
-	} {
-		if n.value < n.least && (s.record.dir != "" || !strings.HasPrefix(n.name, "record-")) {
+	}
+	numbers := []number{
+		{"verdicts", s.verdicts, 1}, {"trials", s.trials, 20}, {"boots", s.boots, 2}, {"rounds", s.rounds, 2}, {"jobs", s.record.jobs, 1},
+	}
+	if s.record.dir != "" {
+		numbers = append(numbers, number{"record-boots", s.record.boots, s.boots}, number{"record-rounds", s.record.rounds, s.rounds})
+	}
+	for _, n := range numbers {
+		if n.value < n.least {
 			return fmt.Errorf("-%s=%d: want at least %d", n.name, n.value, n.least)
 		}
 	}

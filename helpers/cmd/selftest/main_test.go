@@ -52,8 +52,8 @@ func TestErrorRates(t *testing.T) {
 		if y.alarms[byGate] > alarms {
 			t.Errorf("%s: the gate alarms in %d of %d verdicts on equal systems, want at most %d", name, y.alarms[byGate], verdicts, alarms)
 		}
-		if y.alarms[byBenchstat] == 0 {
-			t.Errorf("%s: benchstat never alarms in %d verdicts: are these still the runs that vary?", name, verdicts)
+		if others := max(y.alarms[byBenchstat], y.alarms[byTenth]); others < verdicts/8 {
+			t.Errorf("%s: neither benchstat nor the 10 %% rule alarms in more than %d of %d verdicts: are these still the runs that vary?", name, others, verdicts)
 		}
 		if what == "" {
 			return
@@ -82,7 +82,7 @@ func TestErrorRates(t *testing.T) {
 	}
 	check("debian", 5, 20, 0, "a mean larger, of one thread, by", 1, 19)
 	check("debian", 5, 10, 0, "a count larger where it is exact (reported), by", 1, 20)
-	check("host", 59, 20, 0, "one benchmark slower, by", 12.5, 18)
+	check("host", 59, 20, 0, "one benchmark slower, by", 12.5, 19)
 }
 
 // TestRepeats checks that equal seeds draw equal samples, whatever runs beside.
