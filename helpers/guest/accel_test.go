@@ -1,11 +1,13 @@
 package guest
 
 import (
-	"eventbench/helpers/cache"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"eventbench/helpers/cache"
+	"eventbench/helpers/tooltest"
 )
 
 func TestChooseAccel(t *testing.T) {
@@ -38,7 +40,7 @@ func TestKVMIsRemembered(t *testing.T) {
 	dir := t.TempDir()
 	started := filepath.Join(dir, "started")
 	q := &QEMU{Path: filepath.Join(dir, "qemu")}
-	mustWrite(t, q.Path, "#!/bin/sh\necho once >>"+started+"\necho assertion failed >&2\nexit 1\n")
+	tooltest.MustWrite(t, q.Path, "#!/bin/sh\necho once >>"+started+"\necho assertion failed >&2\nexit 1\n")
 	if err := os.Chmod(q.Path, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -256,9 +256,15 @@ func whileThereIsRoom(ctx context.Context, dir string) (context.Context, context
 	go func() {
 		for {
 			var fs unix.Statfs_t
-			if err := unix.Statfs(dir, &fs); err == nil && fs.Bavail == 0 {
-				cancel(&fullError{dir})
-				return
+			if err := unix.Statfs(dir, &fs); err == nil && fs.Blocks > 0 { // some tell nothing
+				room := fs.Bavail
+				if unix.Geteuid() == 0 {
+					room = fs.Bfree // what is kept for root is there
+				}
+				if room == 0 {
+					cancel(&fullError{dir})
+					return
+				}
 			}
 			select {
 			case <-ctx.Done():

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"eventbench/helpers/tooltest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -84,7 +86,7 @@ func TestSystemMirrors(t *testing.T) {
 		t.Helper()
 		dir := t.TempDir()
 		for file, text := range files {
-			mustWrite(t, filepath.Join(dir, file), text)
+			tooltest.MustWrite(t, filepath.Join(dir, file), text)
 		}
 		got, err := systemMirrors(dir)
 		if err != nil || got != want {
@@ -129,13 +131,13 @@ Components: main
 	check("no security mirror", map[string]string{"sources.list": "deb http://mirror.example/debian sid main\n"}, mirrors{main: deb})
 
 	list := filepath.Join(t.TempDir(), "debian.list")
-	mustWrite(t, list, "# near\nhttp://mirror.example/debian priority:1\nhttp://far.example/debian\n")
+	tooltest.MustWrite(t, list, "# near\nhttp://mirror.example/debian priority:1\nhttp://far.example/debian\n")
 	check("list of mirrors", map[string]string{
 		"sources.list.d/debian.sources": "Types: deb\nURIs: mirror+file://" + list + "\nSuites: trixie\nComponents: main\n",
 	}, mirrors{main: deb})
 
 	dir := t.TempDir()
-	mustWrite(t, filepath.Join(dir, "sources.list"), "deb http://archive.example/ubuntu noble main\n")
+	tooltest.MustWrite(t, filepath.Join(dir, "sources.list"), "deb http://archive.example/ubuntu noble main\n")
 	if _, err := systemMirrors(dir); err == nil || !strings.Contains(err.Error(), "-mirror") {
 		t.Errorf("no mirror: got error %v, want one that says what to do", err)
 	}
@@ -184,16 +186,6 @@ E: The repository 'http://m.example/debian bullseye-backports Release' does not 
 E: Download Failed`,
 		"Failed to fetch http://m.example/debian/pool/l.deb  Hash Sum mismatch", "Download Failed")
 	check("")
-}
-
-func mustWrite(tb testing.TB, name, text string) {
-	tb.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		tb.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		tb.Fatal(err)
-	}
 }
 
 // apt waits for ever where there is no room: the context ends then, and only then.

@@ -11,13 +11,15 @@ import (
 	"testing"
 	"time"
 
+	"eventbench/helpers/tooltest"
+
 	"golang.org/x/sys/unix"
 )
 
 func TestInitramfs(t *testing.T) {
 	dir := t.TempDir()
-	mustWrite(t, filepath.Join(dir, "sub", "data"), "data")
-	mustWrite(t, filepath.Join(dir, "empty"), "")
+	tooltest.MustWrite(t, filepath.Join(dir, "sub", "data"), "data")
+	tooltest.MustWrite(t, filepath.Join(dir, "empty"), "")
 	if err := os.Symlink("sub/data", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}

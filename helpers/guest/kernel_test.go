@@ -5,13 +5,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"eventbench/helpers/cache"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"eventbench/helpers/cache"
+	"eventbench/helpers/tooltest"
 )
 
 func TestParseKernel(t *testing.T) {
@@ -51,7 +53,7 @@ func TestFindKernelFile(t *testing.T) {
 	find := func(arg string) (*Kernel, error) {
 		return FindKernel(context.Background(), c, arg, "", false, t.Logf)
 	}
-	mustWrite(t, filepath.Join(dir, "bzImage"), string(fakeKernel("6.12.9-test")))
+	tooltest.MustWrite(t, filepath.Join(dir, "bzImage"), string(fakeKernel("6.12.9-test")))
 	k, err := find(filepath.Join(dir, "bzImage"))
 	if err != nil {
 		t.Fatal(err)
@@ -105,9 +107,9 @@ func TestImageInPackage(t *testing.T) {
 		t.Fatal(err)
 	}
 	cut := filepath.Join(dir, "cut.deb")
-	mustWrite(t, cut, string(data[:len(data)/2]))
+	tooltest.MustWrite(t, cut, string(data[:len(data)/2]))
 	check(cut, "dpkg-deb")
-	mustWrite(t, filepath.Join(dir, "text.deb"), "no package\n")
+	tooltest.MustWrite(t, filepath.Join(dir, "text.deb"), "no package\n")
 	check(filepath.Join(dir, "text.deb"), "dpkg-deb")
 }
 
@@ -175,10 +177,10 @@ func fakeKernel(release string) []byte {
 func mustPackage(tb testing.TB, dir, name string, files map[string]string) string {
 	tb.Helper()
 	root := filepath.Join(dir, name)
-	mustWrite(tb, filepath.Join(root, "DEBIAN", "control"),
+	tooltest.MustWrite(tb, filepath.Join(root, "DEBIAN", "control"),
 		"Package: linux-image-6.12.9-cloud-amd64\nVersion: 6.12.9-1\nArchitecture: amd64\nMaintainer: A <a@b.example>\nDescription: test\n")
 	for file, text := range files {
-		mustWrite(tb, filepath.Join(root, file), text)
+		tooltest.MustWrite(tb, filepath.Join(root, file), text)
 	}
 	out, err := exec.Command("dpkg-deb", "--root-owner-group", "--build", root, root+".deb").CombinedOutput()
 	if err != nil {

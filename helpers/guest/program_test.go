@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"eventbench/helpers/tooltest"
 )
 
 func TestCheckProgram(t *testing.T) {
@@ -105,7 +107,7 @@ func TestEnv(t *testing.T) {
 func mustBuild(tb testing.TB) []byte {
 	tb.Helper()
 	dir := tb.TempDir()
-	mustWrite(tb, filepath.Join(dir, "main.go"), "package main\n\nfunc main() {}\n")
+	tooltest.MustWrite(tb, filepath.Join(dir, "main.go"), "package main\n\nfunc main() {}\n")
 	cmd := exec.Command("go", "build", "-o", "prog", "main.go")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0", "GOARCH=amd64", "GOFLAGS=")
 	if msg, err := cmd.CombinedOutput(); err != nil {

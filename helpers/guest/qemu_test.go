@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"eventbench/helpers/tooltest"
 )
 
 func TestOptions(t *testing.T) {
@@ -47,7 +49,7 @@ func TestFindQEMU(t *testing.T) {
 	fake := func(name, script string) string {
 		t.Helper()
 		path := filepath.Join(dir, name)
-		mustWrite(t, path, "#!/bin/sh\n"+script+"\n")
+		tooltest.MustWrite(t, path, "#!/bin/sh\n"+script+"\n")
 		if err := os.Chmod(path, 0o755); err != nil {
 			t.Fatal(err)
 		}

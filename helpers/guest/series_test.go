@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"eventbench/helpers/cache"
+	"eventbench/helpers/tooltest"
 
 	"golang.org/x/sys/unix"
 )
@@ -68,7 +69,7 @@ func TestSeries(t *testing.T) {
 	}
 
 	// One that was damaged since is not used.
-	mustWrite(t, c.Path(kernelsDir, "linux-image-6.12.9-cloud-amd64_6.12.9-1", imageName), string(fakeKernel("6.12.7-bad")))
+	tooltest.MustWrite(t, c.Path(kernelsDir, "linux-image-6.12.9-cloud-amd64_6.12.9-1", imageName), string(fakeKernel("6.12.7-bad")))
 	mustIndex(t, c, time.Now(), mustDescribe(t, older, "6.12.8-1"))
 	unused := 0
 	k, err := FindKernel(t.Context(), c, "6.12", testMirror, false, func(format string, args ...any) {
@@ -165,9 +166,9 @@ func TestListSeries(t *testing.T) {
 	mustIndex(t, c, time.Now(),
 		aptPackage{Series: "7.3", Name: "b", Version: "7.3.4-1", Suite: "sid"},
 		aptPackage{Series: "6.12", Name: "a", Version: "6.12.9-1", Suite: "trixie"})
-	mustWrite(t, c.Path(kernelsDir, "x", factsName), `{"Series": "6.12", "Package": "a", "Version": "6.12.8-1"}`)
-	mustWrite(t, c.Path(kernelsDir, "y", factsName), `{"Series": "5.4", "Package": "c", "Version": "5.4.1-1"}`)
-	mustWrite(t, c.Path(kernelsDir, "z", factsName), `{`)
+	tooltest.MustWrite(t, c.Path(kernelsDir, "x", factsName), `{"Series": "6.12", "Package": "a", "Version": "6.12.8-1"}`)
+	tooltest.MustWrite(t, c.Path(kernelsDir, "y", factsName), `{"Series": "5.4", "Package": "c", "Version": "5.4.1-1"}`)
+	tooltest.MustWrite(t, c.Path(kernelsDir, "z", factsName), `{`)
 	got, err := ListSeries(t.Context(), c, "", false, t.Logf)
 	want := []Series{
 		{Name: "7.3", Newest: "7.3.4-1", Suite: "sid", Package: "b"},
@@ -186,7 +187,7 @@ func TestListSeries(t *testing.T) {
 
 func TestCacheUnwritable(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
-	mustWrite(t, file, "")
+	tooltest.MustWrite(t, file, "")
 	c := cache.At(filepath.Join(file, "cache")) // also root cannot
 	_, err := FindKernel(t.Context(), c, "6.12", testMirror, false, t.Logf)
 	if err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "XDG_CACHE_HOME") {
@@ -210,7 +211,7 @@ func mustIndex(tb testing.TB, c *cache.Dir, made time.Time, packages ...aptPacka
 	if err != nil {
 		tb.Fatal(err)
 	}
-	mustWrite(tb, c.Path(indexFile), string(data))
+	tooltest.MustWrite(tb, c.Path(indexFile), string(data))
 }
 
 func mustDescribe(tb testing.TB, deb, version string) aptPackage {
