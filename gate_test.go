@@ -5,6 +5,7 @@ package eventbench
 import (
 	"errors"
 	"flag"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,6 +77,9 @@ func TestVerdictsAsTests(t *testing.T) {
 		t.Fatal(err)
 	}
 	const runs = "helpers/gate/testdata/"
+	if _, err := os.Stat(runs); errors.Is(err, fs.ErrNotExist) {
+		t.Skipf("the recorded runs stayed where the source is: %v", err) // a guest has this package's testdata only
+	}
 	check := func(pass bool, want string, args ...string) {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), self, append([]string{"-test.run=^TestGate$", "-test.v"}, args...)...)

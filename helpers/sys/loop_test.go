@@ -5,6 +5,7 @@ package sys
 import (
 	"encoding/binary"
 	"errors"
+	"io/fs"
 	"os"
 	"regexp"
 	"runtime"
@@ -52,6 +53,9 @@ func TestLayout(t *testing.T) {
 	define := regexp.MustCompile(`(?m)^#define (\w+)\s+(\d+)$`)
 	for _, file := range []string{"loop_amd64.s", "loop_arm64.s"} {
 		source, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			t.Skipf("the source stayed at home: %v", err) // in a guest
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
