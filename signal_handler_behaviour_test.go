@@ -649,7 +649,7 @@ func sigtimedwaitBeatsHandler(t testing.TB) {
 	var info sys.Siginfo
 	th := child.Go(t, "waiting thread", func() (err error) {
 		setMask(t, mask)
-		info, err = rawsig.Wait(sys.Sigs(40), -1)
+		info, err = rawsig.Wait(sys.Sigs(40, 41), -1) // 41 was blocked and is so again
 		wantMask(t, "after the wait", mask)
 		wantErr(t, rawsig.Raise(40), nil, "tgkill(self, 40)")
 		return err
