@@ -38,7 +38,7 @@ func BenchmarkPinTechnique(b *testing.B) {
 func BenchmarkFIFOTechnique(b *testing.B) {
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
 		w := pingPong(p, 0, nil)
-		w.Busy, w.RealTime, w.Timed = true, on, true
+		w.Busy, w.RealTime = true, on
 		return w
 	})
 }
@@ -77,11 +77,12 @@ func BenchmarkMlockTechnique(b *testing.B) {
 // BenchmarkSlackTechnique sleeps for 100 µs with the timer slack that threads have by default, 50 µs, and
 // with the least there is (PR_SET_TIMERSLACK, prctl(2)).
 func BenchmarkSlackTechnique(b *testing.B) {
+	measure.SkipCounted(b, measure.ClockJumps)
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
 		pause := sys.Place(p.Arena, unix.NsecToTimespec(int64(100*time.Microsecond)))
 		return measure.Work{
 			Here:    measure.Side{Calls: []sys.Call{sys.Nanosleep(unix.CLOCK_MONOTONIC, 0, pause)}},
-			NoSlack: on, Timed: true,
+			NoSlack: on,
 		}
 	})
 }
@@ -89,6 +90,7 @@ func BenchmarkSlackTechnique(b *testing.B) {
 // BenchmarkSpinTechnique makes a round trip across two CPUs with both parties asking a non-blocking eventfd
 // again and again, instead of sleeping in a read.
 func BenchmarkSpinTechnique(b *testing.B) {
+	measure.SkipCounted(b, measure.TurnsTaken)
 	measure.Technique(b, always(measure.Cross), func(p *peer.Pair, on bool) measure.Work {
 		if !on {
 			return pingPong(p, 0, nil)
@@ -103,6 +105,7 @@ func BenchmarkSpinTechnique(b *testing.B) {
 // memory, which the other sets, 2000 times at most before it sleeps in a read. So neither a
 // quick answer needs a wake-up, nor does a slow one cost more CPU time than that.
 func BenchmarkBoundedSpinTechnique(b *testing.B) {
+	measure.SkipCounted(b, measure.TurnsTaken)
 	measure.Technique(b, always(measure.Cross), func(p *peer.Pair, on bool) measure.Work {
 		return pingPong(p, 0, func(read sys.Call, posted *uint32) []sys.Call {
 			if !on {
@@ -116,6 +119,7 @@ func BenchmarkBoundedSpinTechnique(b *testing.B) {
 // BenchmarkBusyPollTechnique makes a round trip across two CPUs with both parties calling epoll_wait with a
 // timeout of 0 until there is an event, instead of sleeping in it.
 func BenchmarkBusyPollTechnique(b *testing.B) {
+	measure.SkipCounted(b, measure.TurnsTaken)
 	measure.Technique(b, always(measure.Cross), func(p *peer.Pair, on bool) measure.Work {
 		return pingPong(p, 0, func(read sys.Call, _ *uint32) []sys.Call {
 			events := sys.EpollEvents(p.Arena, 1)

@@ -23,7 +23,7 @@ var periods = []time.Duration{50 * time.Microsecond, 100 * time.Microsecond, tim
 // BenchmarkNanosleepExpire sleeps for a nanosecond. To that comes the thread's timer slack, 50 µs unless it
 // was changed: PR_SET_TIMERSLACK in prctl(2).
 func BenchmarkNanosleepExpire(b *testing.B) {
-	measure.SkipCounted(b)
+	measure.SkipCounted(b, measure.ClockJumps)
 	measure.Self(b, func(p *peer.Party) measure.Side {
 		soon := sys.Place(p.Arena, unix.Timespec{Nsec: 1})
 		return measure.Side{Calls: []sys.Call{sys.Nanosleep(unix.CLOCK_MONOTONIC, 0, soon)}}
@@ -91,7 +91,7 @@ func BenchmarkPosixTimerLateness(b *testing.B) {
 // BenchmarkEpollTimeoutExpire waits for nothing, with a time-out of a nanosecond: epoll_pwait2(2). Timer
 // slack comes to it, as to sleeping.
 func BenchmarkEpollTimeoutExpire(b *testing.B) {
-	measure.SkipCounted(b)
+	measure.SkipCounted(b, measure.ClockJumps)
 	mustHaveEpollPwait2(b)
 	measure.Self(b, func(p *peer.Party) measure.Side {
 		soon := sys.Place(p.Arena, unix.Timespec{Nsec: 1})

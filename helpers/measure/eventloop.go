@@ -81,7 +81,7 @@ const (
 func (e EventLoop) Run(b *testing.B, load string, sources ...Maker) {
 	b.Helper()
 	if load == Paced {
-		SkipCounted(b)
+		SkipCounted(b, ClockJumps)
 	}
 	if trial(b) {
 		return

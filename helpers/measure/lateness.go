@@ -47,7 +47,7 @@ func Lateness(b *testing.B, periods []time.Duration, setup func(p *peer.Party, p
 		b.Run("period="+periodName(period), func(b *testing.B) {
 			for _, load := range Shuffled(b, idle, busy) {
 				b.Run("load="+load, func(b *testing.B) {
-					SkipCounted(b)
+					SkipCounted(b, ClockJumps)
 					if !trial(b) {
 						lateness(b, period, load, setup)
 					}

@@ -71,7 +71,7 @@ func OneWay(b *testing.B, setup func(p *peer.Pair, turn *uint32) Way, queues boo
 	}
 	b.Run("pace="+periodName(pace), func(b *testing.B) {
 		eachPlacement(b, placed, func(b *testing.B, place peer.Placement) {
-			SkipCounted(b)
+			SkipCounted(b, ClockJumps)
 			skipUnsynchronised(b, place)
 			if !trial(b) {
 				oneWayPaced(b, place, setup)
@@ -230,12 +230,17 @@ var countsSwitches = sync.OnceValue(func() bool {
 	return voluntary()-before >= sleeps
 })
 
-// SkipCounted skips, where instructions are counted, a benchmark of which waiting for a
-// time to come is a part.
-func SkipCounted(b *testing.B) {
+// Why counted instructions may say nothing, for [SkipCounted].
+const (
+	ClockJumps = "a clock that counts instructions jumps while every CPU sleeps: what is late by it says nothing"
+	TurnsTaken = "where instructions are counted, CPUs take turns: spinning only uses one up, and waits for the next"
+)
+
+// SkipCounted skips a benchmark where instructions are counted.
+func SkipCounted(b *testing.B, why string) {
 	b.Helper()
 	if Counted() {
-		b.Skip("a clock that counts instructions jumps while every CPU sleeps: what is late by it says nothing")
+		b.Skip(why)
 	}
 }
 

@@ -21,7 +21,6 @@ type Work struct {
 	Busy     bool // beside a process that wants this thread's CPU for itself
 	RealTime bool // with both parties SCHED_FIFO, sched(7)
 	NoSlack  bool // without timer slack, PR_SET_TIMERSLACK of prctl(2)
-	Timed    bool // time alone can tell: not where instructions are counted
 }
 
 // StampRing is the room for stamps within iterations: more than those of a piece of a loop.
@@ -47,9 +46,6 @@ func Technique(b *testing.B, place func(on bool) Placed, setup func(p *peer.Pair
 
 func work(b *testing.B, p *peer.Pair, at peer.Placement, w Work) {
 	b.Helper()
-	if w.Timed {
-		SkipCounted(b)
-	}
 	// First the competitor: it is to have the priority that this thread has now.
 	if w.Busy {
 		p.Load(at.Here)
