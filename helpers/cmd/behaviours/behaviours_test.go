@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -197,4 +198,25 @@ func mustBuildTiny(t *testing.T) string {
 		t.Fatalf("building testdata/tiny: %v\n%s", err, &out)
 	}
 	return binary
+}
+
+// A row that suspends the machine runs in a guest of its own, by a clock that goes on while it sleeps, and nowhere else: the
+// host is never told that it may.
+func TestParts(t *testing.T) {
+	inv, err := readInventories("../../../testdata/behaviours")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := []string{"TFD-34", "TFD-35", "TFD-36"}
+	own, wall := []string{"guest", "-clock", "instrs"}, []string{"guest", "-clock", "wall"}
+	check := func(c *column, want ...part) {
+		t.Helper()
+		if got := c.parts(inv, rows); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s runs %+v, want %+v", c.name, got, want)
+		}
+	}
+	check(&column{name: "host"}, part{rows: rows})
+	check(&column{name: "6.12", argv: own, wall: wall},
+		part{argv: own, rows: []string{"TFD-34", "TFD-36"}},
+		part{argv: wall, env: []string{"EVENTBENCH_SUSPEND=1"}, rows: []string{"TFD-35"}})
 }

@@ -30,6 +30,7 @@ type column struct {
 	arg  string   // as the user named it
 	name string   // for the table
 	argv []string // what the test binary and its arguments are appended to
+	wall []string // the same for a guest that lives by the wall clock; nil where there is no guest
 	file string   // of the results, without its ending
 
 	ends  map[string]outcome
@@ -154,7 +155,9 @@ func findColumn(ctx context.Context, arg, dir string, timeout time.Duration, say
 		}
 		sum := kernel.Sum()
 		known = fmt.Sprintf("%x", sum[:5])
-		c.argv = []string{tool, "-kernel", arg, "-accel", "tcg", "-clock", "instrs", "-timeout", timeout.String()}
+		boot := []string{tool, "-kernel", arg, "-accel", "tcg", "-timeout", timeout.String()}
+		c.argv = append(slices.Clone(boot), "-clock", "instrs")
+		c.wall = append(slices.Clone(boot), "-clock", "wall")
 	}
 	c.file = filepath.Join(dir, c.name+"-"+known)
 	return c, nil
@@ -174,70 +177,106 @@ func (c *column) load(wanted []string) bool {
 	return true
 }
 
-// again is how often the rows that are left are run when one has ended the run.
-const again = 10
-
-// run runs the rows, without those that have ended the run, until each has a result.
+// run runs the rows until each has a result, and keeps what was printed if none broke off.
 func (c *column) run(ctx context.Context, inv inventory, binary string, wanted []string, timeout time.Duration, say func(string, ...any)) error {
 	start := time.Now()
 	defer func() { c.took = time.Since(start) }()
 	c.ends = map[string]outcome{}
 	var all, log bytes.Buffer
-	left := slices.Clone(wanted)
-	broken := false
-	for try := 0; len(left) > 0; try++ {
-		stdout, stderr, err := c.start(ctx, append(slices.Clone(c.argv), binary, "-test.v=test2json", "-test.run="+inv.pattern(left), "-test.timeout="+(timeout-time.Since(start)).String()))
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+	whole := true
+	for _, p := range c.parts(inv, wanted) {
+		ok, err := c.runPart(ctx, p, inv, binary, start.Add(timeout), &all, &log, say)
+		if err != nil {
+			return err
 		}
-		all.Write(stdout)
-		fmt.Fprintf(&log, "%s%s%v\n", stdout, stderr, err)
-		ends, in, perr := readOutcomes(bytes.NewReader(stdout))
-		if perr != nil {
-			return perr
-		}
-		for id, o := range ends {
-			c.ends[id] = o
-		}
-		// A column that is out of time says nothing about the row that it was in.
-		late := time.Since(start) >= timeout
-		if in != "" && c.ends[in].status == "" && !late {
-			why := lastLines(stderr, 3)
-			c.ends[in] = outcome{broke, append([]string{fmt.Sprintf("the run ended in it: %v", err)}, why...)}
-			broken = true
-		}
-		before := len(left)
-		left = slices.DeleteFunc(left, func(id string) bool { return c.ends[id].status != "" })
-		if len(left) == 0 {
-			break
-		}
-		c.broke = fmt.Errorf("%d rows have no result: %w", len(left), errors.Join(err, errors.New(strings.Join(lastLines(append(stdout, stderr...), 12), "\n\t"))))
-		if late {
-			c.broke = fmt.Errorf("%d rows have no result: -timeout %v was over in %s", len(left), timeout, in)
-		}
-		if late || len(left) == before || try == again {
-			broken = true
-			break
-		}
-		say("%s: the run ended in %s; running the %d rows after it once more", c.name, in, len(left))
-	}
-	if len(left) == 0 {
-		c.broke = nil
+		whole = whole && ok
 	}
 	if err := results.Write(c.file+".log", log.Bytes()); err != nil {
 		return err
 	}
-	if broken {
+	if !whole {
 		return nil
 	}
 	return results.Write(c.file+".txt", all.Bytes())
 }
 
+// A part is rows that run together.
+type part struct {
+	argv []string
+	env  []string // added to this process's
+	rows []string
+}
+
+// parts are all rows but those that ask for a setting, and in guests a part for each setting. Such
+// a row suspends the machine, which has to sleep by a clock that does not skip idle time.
+func (c *column) parts(inv inventory, wanted []string) []part {
+	parts := []part{{argv: c.argv}}
+	for _, id := range wanted {
+		to := 0
+		if s := inv.setting(id); s != "" && c.wall != nil {
+			if to = slices.IndexFunc(parts, func(p part) bool { return slices.Equal(p.env, []string{s}) }); to < 0 {
+				to = len(parts)
+				parts = append(parts, part{argv: c.wall, env: []string{s}})
+			}
+		}
+		parts[to].rows = append(parts[to].rows, id)
+	}
+	return parts
+}
+
+// again is how often the rows that are left are run when one has ended the run.
+const again = 10
+
+// runPart runs the part's rows, without those that have ended the run, until each has a result. It says whether all
+// have one and none broke off.
+func (c *column) runPart(ctx context.Context, p part, inv inventory, binary string, deadline time.Time, all, log *bytes.Buffer, say func(string, ...any)) (whole bool, err error) {
+	left := p.rows
+	whole = true
+	for try := 0; len(left) > 0; try++ {
+		stdout, stderr, err := c.start(ctx, append(slices.Clone(p.argv), binary, "-test.v=test2json", "-test.run="+inv.pattern(left), "-test.timeout="+time.Until(deadline).String()), p.env)
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		all.Write(stdout)
+		fmt.Fprintf(log, "%s%s%v\n", stdout, stderr, err)
+		ends, in, perr := readOutcomes(bytes.NewReader(stdout))
+		if perr != nil {
+			return false, perr
+		}
+		for id, o := range ends {
+			c.ends[id] = o
+		}
+		// A column that is out of time says nothing about the row that it was in.
+		late := !time.Now().Before(deadline)
+		if in != "" && c.ends[in].status == "" && !late {
+			why := lastLines(stderr, 3)
+			c.ends[in] = outcome{broke, append([]string{fmt.Sprintf("the run ended in it: %v", err)}, why...)}
+			whole = false
+		}
+		before := len(left)
+		left = slices.DeleteFunc(slices.Clone(left), func(id string) bool { return c.ends[id].status != "" })
+		if len(left) == 0 {
+			return whole, nil
+		}
+		switch {
+		case late:
+			c.broke = fmt.Errorf("%d rows have no result: -timeout was over in %s", len(left), in)
+			return false, nil
+		case len(left) == before, try == again:
+			c.broke = fmt.Errorf("%d rows have no result: %w", len(left), errors.Join(err, errors.New(strings.Join(lastLines(append(stdout, stderr...), 12), "\n\t"))))
+			return false, nil
+		}
+		say("%s: the run ended in %s; running the %d rows after it once more", c.name, in, len(left))
+	}
+	return whole, nil
+}
+
 // start runs a command to its end, or that of ctx. Its status is that of the test binary.
-func (c *column) start(ctx context.Context, argv []string) (stdout, stderr []byte, err error) {
+func (c *column) start(ctx context.Context, argv, env []string) (stdout, stderr []byte, err error) {
 	var out, diag bytes.Buffer
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = &out, &diag
+	cmd.Env = append(os.Environ(), env...)
 	// Its group is not the terminal's: Ctrl-C is for this process, which passes it on as what tools clean up at.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }

@@ -90,6 +90,20 @@ func (inv inventory) pattern(ids []string) string {
 	return "^(" + strings.Join(tests, "|") + ")$/^(" + strings.Join(ids, "|") + ")$"
 }
 
+// setting is the NAME=VALUE that a row's needs begin with: what allows a row that a machine may not get over.
+func (inv inventory) setting(id string) string {
+	for _, m := range inv {
+		for _, r := range m.rows {
+			if r.ID == id {
+				return setting.FindString(r.Notes["needs"])
+			}
+		}
+	}
+	return ""
+}
+
+var setting = regexp.MustCompile(`^[A-Z_]+=[^ ,]+`)
+
 // checkTests checks that the binary is a test binary that has the inventories' tests.
 func checkTests(ctx context.Context, binary string, inv inventory) error {
 	path, err := filepath.Abs(binary)

@@ -13,8 +13,9 @@
 // A row that is in no test, or a test that has none of the rows, is an error.
 //
 // Guests count instructions (go tool guest -clock instrs), so that what a row waits for is a
-// time of the guest's, however busy the machine is. Columns run side by side, -jobs at a
-// time.
+// time of the guest's, however busy the machine is. A row whose needs are NAME=VALUE, because it suspends the
+// machine, gets a guest of its own with that in its environment and a clock that goes on. Columns run side by side,
+// -jobs at a time.
 //
 // # Where results go
 //
