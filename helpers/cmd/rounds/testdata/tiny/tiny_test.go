@@ -108,7 +108,28 @@ func leaf(b *testing.B, cost time.Duration) {
 		}
 		cost *= time.Duration(n)
 	}
+	if path, ok := fault("wobble"); ok && measuring() {
+		cost += time.Duration(14 * wobble(path) % 23)
+	}
 	b.ReportMetric(float64(cost.Nanoseconds()), "p50-latency-ns")
+}
+
+// wobble counts by the length of a file how often it was called before, so that costs vary from process
+// to process, and do so again in the next run.
+func wobble(path string) int64 {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+	if err != nil {
+		panic(err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		panic(err)
+	}
+	if _, err := f.Write(make([]byte, 1)); err != nil {
+		panic(err)
+	}
+	return st.Size()
 }
 
 // hang never returns, and has a child of its own like a peer=process
