@@ -109,10 +109,22 @@ func indent(s string) string {
 	return "    " + strings.ReplaceAll(strings.TrimSuffix(s, "\n"), "\n", "\n    ") + "\n"
 }
 
+// findings returns what gets a line. Where a benchmark's gated units have said so already, those that only
+// inform do not say it again: the table has them.
 func (r *Report) findings() []*Comparison {
+	type said struct {
+		pkg, name string
+		verdict   Verdict
+	}
+	gated := make(map[said]bool)
+	for _, c := range r.Comparisons {
+		if c.Gates {
+			gated[said{c.Pkg, c.Name, c.Verdict}] = true
+		}
+	}
 	var fs []*Comparison
 	for _, c := range r.Comparisons {
-		if c.finding() {
+		if c.finding() && (c.Gates || !gated[said{c.Pkg, c.Name, c.Verdict}]) {
 			fs = append(fs, c)
 		}
 	}
