@@ -30,7 +30,7 @@ export $(GIVEN)
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  BENCH=regexp ROUNDS=n BENCHTIME=1s|1000x COUNT=n SEED=n RESULTS=dir"
 	@echo "    narrow or widen bench: make bench BENCH='Eventfd|Pipe' ROUNDS=20"
@@ -105,11 +105,11 @@ behaviours: eventbench.static ## which promises hold on other KERNELS, under gVi
 	@go tool behaviours -results "$$RESULTS" $< $$KERNELS gvisor host
 
 .PHONY: mutants
-mutants: eventbench.static ## do the tests bite? each on a kernel with the slip it is to find: hours
+mutants: eventbench.static ## do the tests bite? each on a kernel with the slip it is to find: an hour
 	@go tool mutants -results "$$RESULTS" -o testdata/mutants/results.txt $<
 
 .PHONY: gate-selftest
-gate-selftest: ## how often is the gate wrong? on recorded runs, in a minute; FRESH=1 measures anew, for hours
+gate-selftest: ## how often is the gate wrong? on recorded runs, in a minute; FRESH=1 measures anew, for an hour or two
 	@test -z "$$FRESH" || set -- -record "$$RESULTS/selftest/data" -results "$$RESULTS/selftest"; \
 	go tool selftest "$$@"
 
