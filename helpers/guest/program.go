@@ -9,8 +9,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
-	"strings"
+
+	"eventbench/helpers/testflag"
 )
 
 // A Program is what a guest runs: a statically linked executable for x86-64.
@@ -100,59 +100,15 @@ func (p *Program) addTo(fsys *initramfs) (*job, error) {
 	return j, nil
 }
 
-// Flags of a test binary whose value names a file that it writes, or a
-// directory that must be there. See go help testflag.
-var (
-	fileFlags = []string{"blockprofile", "coverprofile", "cpuprofile", "memprofile", "mutexprofile", "testlogfile", "trace"}
-	dirFlags  = []string{"fuzzcachedir", "gocoverdir", "outputdir"}
-)
-
 func (p *Program) findOutputs() {
-	hostDir, guestDir := p.dir, homeDir // for relative names
-	var files []string
-	for flag, value := range testFlags(p.args) {
-		switch {
-		case value == "":
-		case slices.Contains(fileFlags, flag):
-			files = append(files, value)
-		case slices.Contains(dirFlags, flag):
-			p.makeDir = append(p.makeDir, absoluteIn(homeDir, value))
-			if flag == "outputdir" {
-				hostDir, guestDir = absoluteIn(p.dir, value), absoluteIn(homeDir, value)
-			}
-		}
+	o := testflag.Find(p.args)
+	for _, d := range o.Dirs {
+		p.makeDir = append(p.makeDir, testflag.In(homeDir, d))
 	}
-	slices.Sort(p.makeDir)
-	slices.Sort(files)
-	for _, f := range files {
-		p.collect = append(p.collect, output{guest: absoluteIn(guestDir, f), host: absoluteIn(hostDir, f)})
+	for _, f := range o.Files {
+		p.collect = append(p.collect, output{
+			guest: testflag.In(testflag.In(homeDir, o.Dir), f),
+			host:  testflag.In(testflag.In(p.dir, o.Dir), f),
+		})
 	}
-}
-
-// testFlags are a test binary's own flags: -test.name=value or -test.name
-// value, the last of a name counting.
-func testFlags(args []string) map[string]string {
-	flags := make(map[string]string)
-	for i, arg := range args {
-		if arg == "--" {
-			break
-		}
-		name, ok := strings.CutPrefix(strings.TrimLeft(arg, "-"), "test.")
-		if !ok || arg[0] != '-' {
-			continue
-		}
-		name, value, ok := strings.Cut(name, "=")
-		if !ok && i+1 < len(args) {
-			value = args[i+1]
-		}
-		flags[name] = value
-	}
-	return flags
-}
-
-func absoluteIn(dir, name string) string {
-	if filepath.IsAbs(name) {
-		return filepath.Clean(name)
-	}
-	return filepath.Join(dir, name)
 }

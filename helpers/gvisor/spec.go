@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"eventbench/helpers/testflag"
 )
 
 // A spec is the part of the OCI runtime specification's config.json that a
@@ -83,31 +85,17 @@ var capabilities = strings.Fields(`
 // for its caller, by its flags (go help testflag) and by GOCOVERDIR. They are
 // made if they do not exist.
 func outputDirs(args, env []string, dir string) ([]string, error) {
-	in := func(dir, name string) string {
-		if filepath.IsAbs(name) {
-			return filepath.Clean(name)
-		}
-		return filepath.Join(dir, name)
-	}
-	flags := testFlags(args)
-	profiles := dir
+	o := testflag.Find(args)
 	var dirs []string
-	for _, name := range []string{"outputdir", "gocoverdir", "fuzzcachedir"} {
-		if value := flags[name]; value != "" {
-			dirs = append(dirs, in(dir, value))
-		}
+	for _, d := range o.Dirs {
+		dirs = append(dirs, testflag.In(dir, d))
 	}
-	if value := flags["outputdir"]; value != "" {
-		profiles = in(dir, value)
-	}
-	for _, name := range []string{"blockprofile", "coverprofile", "cpuprofile", "memprofile", "mutexprofile", "testlogfile", "trace"} {
-		if value := flags[name]; value != "" {
-			dirs = append(dirs, filepath.Dir(in(profiles, value)))
-		}
+	for _, f := range o.Files {
+		dirs = append(dirs, filepath.Dir(testflag.In(testflag.In(dir, o.Dir), f)))
 	}
 	for _, kv := range env {
 		if value, ok := strings.CutPrefix(kv, "GOCOVERDIR="); ok && value != "" {
-			dirs = append(dirs, in(dir, value))
+			dirs = append(dirs, testflag.In(dir, value))
 		}
 	}
 	slices.Sort(dirs)
@@ -118,25 +106,4 @@ func outputDirs(args, env []string, dir string) ([]string, error) {
 		}
 	}
 	return dirs, nil
-}
-
-// testFlags are a test binary's own flags: -test.name=value or -test.name
-// value, the last of a name counting.
-func testFlags(args []string) map[string]string {
-	flags := make(map[string]string)
-	for i, arg := range args {
-		if arg == "--" {
-			break
-		}
-		name, ok := strings.CutPrefix(strings.TrimLeft(arg, "-"), "test.")
-		if !ok || arg[0] != '-' {
-			continue
-		}
-		name, value, ok := strings.Cut(name, "=")
-		if !ok && i+1 < len(args) {
-			value = args[i+1]
-		}
-		flags[name] = value
-	}
-	return flags
 }
