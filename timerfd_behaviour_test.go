@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -2412,16 +2413,27 @@ func mustSetTicks(tb testing.TB, fd int, ticks uint64) {
 // timerList returns when, at the latest, the timers of CLOCK_MONOTONIC expire that may at the earliest do so at this time:
 // /proc/timer_list, which only root may read. Whose they are it says by the name of a function, but not on every kernel
 // (CONFIG_KALLSYMS): ask for a time that no other timer has.
+//
+// The kernel lets go of its lock between two timers of that list, and one that comes or goes meanwhile hides the next or shows it
+// twice. So it is read until it says three times the same.
 func timerList(at time.Duration) (latest []time.Duration, err error) {
-	text, err := os.ReadFile("/proc/timer_list")
-	if err != nil {
-		return nil, err
-	}
-	for line := range strings.Lines(string(text)) {
-		var from, to int64
-		if n, _ := fmt.Sscanf(strings.TrimSpace(line), "# expires at %d-%d nsecs", &from, &to); n == 2 && time.Duration(from) == at {
-			latest = append(latest, time.Duration(to))
+	for same := 0; same < 3; {
+		text, err := os.ReadFile("/proc/timer_list")
+		if err != nil {
+			return nil, err
 		}
+		var found []time.Duration
+		for line := range strings.Lines(string(text)) {
+			var from, to int64
+			if n, _ := fmt.Sscanf(strings.TrimSpace(line), "# expires at %d-%d nsecs", &from, &to); n == 2 && time.Duration(from) == at {
+				found = append(found, time.Duration(to))
+			}
+		}
+		if !slices.Equal(found, latest) {
+			same = 0
+		}
+		latest = found
+		same++
 	}
 	return latest, nil
 }
