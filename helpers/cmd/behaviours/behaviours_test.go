@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"eventbench/helpers/behaviour"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/process"
 	"eventbench/helpers/tooltest"
@@ -64,6 +65,7 @@ func TestRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"TNY-1 a\nTNY-9 b\n":   `gvisor.deviations:2: "TNY-9" is no row`,
 		"# TNY\nTNY-1\n":       "gvisor.deviations:2: TNY-1 does not say",
+		"TNY-1 sometimes: \n":  "gvisor.deviations:1: TNY-1 does not say",
 		"TNY-1 a\n\nTNY-1 b\n": "gvisor.deviations:3: a second line for TNY-1",
 	} {
 		tooltest.MustWrite(t, filepath.Join(dir, "gvisor.deviations"), text)
@@ -149,7 +151,7 @@ func TestReadOutcomes(t *testing.T) {
 	}
 }
 
-// What is recorded of gVisor and still so is known; what is new, and what has gone, is told of.
+// What is recorded of gVisor and still so is known; what is new, and what has gone, is told of, unless it comes and goes.
 func TestJudge(t *testing.T) {
 	c := func(name string) *column {
 		return &column{name: name, ends: map[string]outcome{
@@ -171,7 +173,24 @@ func TestJudge(t *testing.T) {
 	check(c("gvisor"), deviations{"A-2": "x"}, true, "A-3")
 	check(c("gvisor"), deviations{"A-2": "x", "A-3": "x", "A-4": "x"}, true, "A-4")
 	check(c("gvisor"), deviations{"A-2": "x", "A-3": "x", "A-5": "x"}, false)
+	check(c("gvisor"), deviations{"A-2": "sometimes: x", "A-3": "x", "A-4": "sometimes: x"}, false)
 	check(c("6.12"), deviations{"A-2": "x", "A-3": "x"}, true, "A-2", "A-3")
+}
+
+// What gVisor breaks is printed as a file, with what was recorded of rows that did not run, and of those that come and go.
+func TestPrintDeviations(t *testing.T) {
+	inv := inventory{{name: "a", rows: []behaviour.Row{{ID: "A-1"}, {ID: "A-2"}, {ID: "A-3"}, {ID: "A-4"}, {ID: "A-5"}}}}
+	c := &column{name: "gvisor", ends: map[string]outcome{
+		"A-1": {passes, nil}, "A-2": {deviates, []string{"no"}}, "A-3": {known, []string{"nor"}}, "A-4": {passes, nil},
+	}}
+	recorded := deviations{"A-1": "gone", "A-3": "sometimes: x", "A-4": "sometimes: y", "A-5": "z"}
+	var b strings.Builder
+	if err := printDeviations(&b, []*column{c}, inv, []string{"A-1", "A-2", "A-3", "A-4"}, recorded); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\n\nA-2 no\nA-3 sometimes: nor\nA-4 sometimes: y\nA-5 z\n"; !strings.HasSuffix(b.String(), want) {
+		t.Errorf("printed %q, want it to end with %q", b.String(), want)
+	}
 }
 
 // squeeze makes one blank of many.

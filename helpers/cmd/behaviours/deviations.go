@@ -23,8 +23,11 @@ const deviationsFile = "gvisor.deviations"
 // deviations are the rows that gVisor is known to break, with what they complained of.
 type deviations map[string]string
 
-// readDeviations reads gvisor.deviations: a line for each row, its id and the first thing that it complains of. Lines that start with #
-// are for people. No file is no deviations.
+// sometimes is what a complaint begins with where gVisor breaks the row in some runs and holds it in others.
+const sometimes = "sometimes: "
+
+// readDeviations reads gvisor.deviations: a line for each row, its id and the first thing that it complains of, after "sometimes: "
+// where it does so in some runs only. Lines that start with # are for people. No file is no deviations.
 func readDeviations(name string, inv inventory) (deviations, error) {
 	d := deviations{}
 	f, err := os.Open(name)
@@ -53,7 +56,7 @@ func readDeviations(name string, inv inventory) (deviations, error) {
 			return nil, fmt.Errorf("%s:%d: %q is no row of the inventories", name, n, id)
 		case d[id] != "":
 			return nil, fmt.Errorf("%s:%d: a second line for %s", name, n, id)
-		case what == "":
+		case what == "" || what == strings.TrimSpace(sometimes):
 			return nil, fmt.Errorf("%s:%d: %s does not say what gVisor does", name, n, id)
 		}
 		d[id] = what
@@ -71,15 +74,15 @@ func judge(columns []*column, wanted []string, recorded deviations, say func(str
 		for _, id := range wanted {
 			o := c.end(id)
 			fails := o.status == deviates || o.status == broke
-			_, expected := recorded[id]
+			what, expected := recorded[id]
 			switch {
 			case c.gvisor() && fails && expected:
 				c.ends[id] = outcome{known, o.said}
 			case c.gvisor() && fails:
 				say("%s: %s deviates, which %s does not have: %s", c.name, id, deviationsFile, o.reason())
 				bad = true
-			case c.gvisor() && expected && o.status == passes:
-				say("%s: %s holds, though %s has: %s", c.name, id, deviationsFile, recorded[id])
+			case c.gvisor() && expected && o.status == passes && !strings.HasPrefix(what, sometimes):
+				say("%s: %s holds, though %s has: %s", c.name, id, deviationsFile, what)
 				bad = true
 			case fails:
 				say("%s: %s %s: %s", c.name, id, o.status, o.reason())
@@ -92,7 +95,8 @@ func judge(columns []*column, wanted []string, recorded deviations, say func(str
 	return bad
 }
 
-// printDeviations prints what gvisor.deviations would be: the rows that gVisor breaks now, and those recorded that were not run.
+// printDeviations prints what gvisor.deviations would be: the rows that gVisor breaks now, those that it breaks sometimes, and those
+// recorded that were not run.
 func printDeviations(w io.Writer, columns []*column, inv inventory, wanted []string, recorded deviations) error {
 	i := slices.IndexFunc(columns, (*column).gvisor)
 	c := columns[i]
@@ -105,10 +109,16 @@ func printDeviations(w io.Writer, columns []*column, inv inventory, wanted []str
 		var lines []string
 		for _, r := range m.rows {
 			what, fails := recorded[r.ID]
+			now, often := strings.CutPrefix(what, sometimes)
 			if slices.Contains(wanted, r.ID) {
 				o := c.end(r.ID)
-				if fails = o.status == known || o.status == deviates || o.status == broke; fails {
-					what = oneLine(o.reason(), r)
+				broken := o.status == known || o.status == deviates || o.status == broke
+				if broken {
+					now = oneLine(o.reason(), r)
+				}
+				what, fails = now, broken
+				if often {
+					what, fails = sometimes+now, true
 				}
 			}
 			if fails {

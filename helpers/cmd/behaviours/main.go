@@ -44,12 +44,12 @@
 // # Deviations of gVisor
 //
 // testdata/behaviours/gvisor.deviations has a line for each row that gVisor is known to break, with the first thing
-// that the row complained of. -deviations prints what that file would be after this run, to be looked at and committed.
+// that the row complained of, after "sometimes: " where it is broken in some runs only. -deviations prints what that file would be after this run, to be looked at and committed.
 //
 // # Exit status
 //
 // 0 if all rows held or were skipped, and gVisor deviates as recorded. 1 if a row failed, has no result, deviates and is not recorded, or is
-// recorded and holds: each is named on standard error. 2 for wrong usage; 128 and its number for a signal: the
+// recorded, not as sometimes, and holds: each is named on standard error. 2 for wrong usage; 128 and its number for a signal: the
 // same command goes on from there.
 package main
 
