@@ -27,9 +27,9 @@ func BenchmarkLoopMixed(b *testing.B) {
 				for _, batch := range measure.Shuffled(b, 1, 64) {
 					b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
 						loop := measure.EventLoop{Loops: 1, Trigger: triggers[trigger], Batch: batch}
-						loop.Run(b, load, eventfdSource(100*time.Microsecond, 1), signalfdSource(200*time.Microsecond),
-							socketSource(100*time.Microsecond), pipeSource(200*time.Microsecond),
-							timerfdSource(time.Millisecond), pidfdSource(16, time.Millisecond))
+						loop.Run(b, load, eventfdSource(200*time.Microsecond, 1), signalfdSource(400*time.Microsecond),
+							socketSource(200*time.Microsecond), pipeSource(400*time.Microsecond),
+							timerfdSource(time.Millisecond), pidfdSource(16))
 					})
 				}
 			})
@@ -53,7 +53,7 @@ func BenchmarkLoopShare(b *testing.B) {
 				if loops == "exclusive" {
 					loop.Trigger = unix.EPOLLEXCLUSIVE
 				}
-				loop.Run(b, load, eventfdSource(100*time.Microsecond, 1), socketSource(100*time.Microsecond), pipeSource(100*time.Microsecond))
+				loop.Run(b, load, eventfdSource(200*time.Microsecond, 1), socketSource(200*time.Microsecond), pipeSource(200*time.Microsecond))
 			})
 		}
 	})
@@ -93,9 +93,9 @@ func BenchmarkLoopUse(b *testing.B) {
 		// Data through a pipe, sampled by the clock.
 		{"sensors", one, []measure.Maker{pipeSource(time.Millisecond), timerfdSource(500 * time.Microsecond)}},
 		// An event that is rare and urgent, in the midst of many that are not.
-		{"alarm", one, []measure.Maker{eventfdSource(5*time.Millisecond, 1), socketSource(50 * time.Microsecond), pipeSource(50 * time.Microsecond)}},
+		{"alarm", one, []measure.Maker{eventfdSource(5*time.Millisecond, 1), socketSource(200 * time.Microsecond), pipeSource(200 * time.Microsecond)}},
 		// The state of a system: processes that end, requests by signal, a clock.
-		{"state", one, []measure.Maker{signalfdSource(500 * time.Microsecond), pidfdSource(16, time.Millisecond), timerfdSource(time.Millisecond)}},
+		{"state", one, []measure.Maker{signalfdSource(500 * time.Microsecond), pidfdSource(16), timerfdSource(time.Millisecond)}},
 	}
 	for _, use := range measure.Shuffled(b, uses...) {
 		b.Run("use="+use.name, func(b *testing.B) { use.loop.Run(b, measure.Paced, use.sources...) })
@@ -205,9 +205,9 @@ func timerfdSource(every time.Duration) measure.Maker {
 
 // pidfdSource is processes that end one after the other. The loop that is told by a pidfd waits for
 // the process, and stops watching: a pidfd stays ready.
-func pidfdSource(processes int, every time.Duration) measure.Maker {
+func pidfdSource(processes int) measure.Maker {
 	return func(c *peer.Crew, _ []*peer.Member) measure.Source {
-		s := measure.Source{Name: "pidfd", Every: every}
+		s := measure.Source{Name: "pidfd"}
 		arena, err := sys.NewArena(processes * peer.ChildSize)
 		must(c.TB, "mmap", err)
 		c.TB.Cleanup(func() { must(c.TB, "munmap", arena.Close()) })

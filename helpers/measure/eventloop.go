@@ -24,7 +24,7 @@ import (
 // A Source is one kind of event that an event loop waits for.
 type Source struct {
 	Name string // one of Sources: its figures are eventfd-p99-latency-ns and so on
-	// Every is the time from one post to the next where the load is paced.
+	// Every is the time from one event to the next: of a timer, and of posts where the load is paced.
 	Every time.Duration
 	FDs   []int // what loops register for reading
 	// Post posts one event, or Burst of them. A source without is one that nobody posts to:
@@ -36,7 +36,7 @@ type Source struct {
 	// Timer says that FDs[0] is a timerfd of CLOCK_MONOTONIC, which expires once every Every.
 	Timer bool
 	// Due, if set, are the times until which processes sleep that then end, and each of FDs is of the one whose
-	// time is at the same index.
+	// time is at the same index. Where the load is paced they end spread over the time that the others post.
 	Due []*unix.Timespec
 }
 
@@ -111,7 +111,6 @@ type workload struct {
 	senders int       // sources that are posted to
 	stop    int       // eventfd by which the loops end
 	end     *sys.Loop // by which this thread waits until all senders are done
-	first   int64     // when the first events are due, in ns of CLOCK_MONOTONIC
 	last    reading   // when the notes were last read
 	taken   uint64    // events, of all sources
 	cpu     time.Duration
@@ -121,6 +120,7 @@ type workload struct {
 type origin struct {
 	Source
 	sender *peer.Member   // idle where nobody posts
+	first  int64          // when its first event is due, in ns of CLOCK_MONOTONIC
 	next   *unix.Timespec // when the sender is to post next
 	unit   uint64
 	posted uint64     // to be posted, unless refused
@@ -225,20 +225,26 @@ func (w *workload) program() {
 
 // share is how many of b.N events source i posts: all post for as long.
 func (w *workload) share(i int) int {
-	rate := func(o *origin) float64 {
-		if o.Post == nil {
-			return 0
-		}
-		if !w.paced {
-			return 1
-		}
-		return float64(max(1, o.Burst)) / float64(o.Every)
+	return int(float64(w.b.N) * w.rate(w.origins[i]) / w.rates())
+}
+
+// rate is how often the source is posted to: events in a nanosecond where the load is paced, and as often
+// as any other at full load.
+func (w *workload) rate(o *origin) float64 {
+	if o.Post == nil {
+		return 0
 	}
-	var all float64
+	if !w.paced {
+		return 1
+	}
+	return float64(max(1, o.Burst)) / float64(o.Every)
+}
+
+func (w *workload) rates() (sum float64) {
 	for _, o := range w.origins {
-		all += rate(o)
+		sum += w.rate(o)
 	}
-	return int(float64(w.b.N) * rate(w.origins[i]) / all)
+	return sum
 }
 
 // programLoop makes m a loop over all sources, with an epoll instance of its own.
@@ -282,27 +288,39 @@ func (w *workload) programLoop(m *peer.Member, a *sys.Arena) {
 	m.Until, m.Limit = stopped.Count(), 1
 }
 
-// schedule sets the times at which events are due: all sources begin at once.
+// schedule sets the times at which events are due. Where the load is paced the sources take turns, or the
+// senders, which may have to share a CPU, would be in each other's way at every one.
 func (w *workload) schedule() error {
 	w.last = readClocks()
-	w.first = w.last.ns + int64(2*time.Millisecond)
+	turn := int64(math.MaxInt64)
 	for _, o := range w.origins {
+		if o.Due != nil && w.paced {
+			o.Every = time.Duration(float64(w.b.N) / w.rates() / float64(len(o.Due)))
+		} else {
+			turn = min(turn, int64(o.Every)/int64(len(w.origins)))
+		}
+	}
+	for i, o := range w.origins {
+		o.first = w.last.ns + int64(2*time.Millisecond) + int64(i)*turn
 		if o.next != nil {
-			*o.next = unix.NsecToTimespec(w.first)
+			*o.next = unix.NsecToTimespec(o.first)
 		}
 		for i, due := range o.Due {
-			*due = unix.NsecToTimespec(w.first + int64(i)*int64(o.Every))
+			*due = unix.NsecToTimespec(o.due(uint64(i)))
 		}
 		if !o.Timer {
 			continue
 		}
-		spec := unix.ItimerSpec{Value: unix.NsecToTimespec(w.first), Interval: unix.NsecToTimespec(int64(o.Every))}
+		spec := unix.ItimerSpec{Value: unix.NsecToTimespec(o.first), Interval: unix.NsecToTimespec(int64(o.Every))}
 		if err := unix.TimerfdSettime(o.FDs[0], unix.TFD_TIMER_ABSTIME, &spec, nil); err != nil {
 			return os.NewSyscallError("timerfd_settime", err)
 		}
 	}
 	return nil
 }
+
+// due is when the source's event i is due, in ns of CLOCK_MONOTONIC.
+func (o *origin) due(i uint64) int64 { return o.first + int64(i)*int64(o.Every) }
 
 // run lets all begin, waits until what was posted is taken, and ends the loops.
 func (w *workload) run() error {
@@ -460,7 +478,7 @@ func (w *workload) account() {
 
 // expired is how often a timer has expired by now.
 func (w *workload) expired(o *origin) uint64 {
-	if since := readClocks().ns - w.first; since >= 0 {
+	if since := readClocks().ns - o.first; since >= 0 {
 		return uint64(since/int64(o.Every)) + 1
 	}
 	return 0
@@ -504,7 +522,7 @@ func (w *workload) report() {
 		var h latency.Histogram
 		for _, o := range w.origins {
 			if o.Name == name {
-				o.record(&h, w.first)
+				o.record(&h)
 			}
 		}
 		if h.Count() > 0 {
@@ -517,7 +535,7 @@ func (w *workload) report() {
 
 // record counts the latency of each of the source's events from the time it was due. Loops
 // that share a source note what they took each for itself: the events are taken to be in order.
-func (o *origin) record(h *latency.Histogram, first int64) {
+func (o *origin) record(h *latency.Histogram) {
 	slices.SortFunc(o.notes, func(a, b note) int { return cmp.Compare(a.ns, b.ns) })
 	burst := uint64(max(1, o.Burst))
 	var i uint64
@@ -527,8 +545,7 @@ func (o *origin) record(h *latency.Histogram, first int64) {
 			from, to = n.amount, n.amount+1
 		}
 		for ; from < to; from++ {
-			due := first + int64(from/burst)*int64(o.Every)
-			h.Record(uint64(max(0, n.ns-due))) // the clocks are read apart by less than any latency
+			h.Record(uint64(max(0, n.ns-o.due(from/burst)))) // the clocks are read apart by less than any latency
 		}
 		i = to
 	}

@@ -148,13 +148,14 @@ func (m *Member) CPUTime() (time.Duration, error) {
 // ChildSize is what [Crew.Child] takes of an arena.
 const ChildSize = 68 << 10
 
-// Child starts a process that makes calls after Open and ends, and returns its process id. Its stack is in a.
+// Child starts a process that makes calls after Open and ends, quickly: see [sys.NewSharer]. It returns the
+// process id. The process's stack is in a.
 // Whoever waits for it has to do so before the test or benchmark ends.
 func (c *Crew) Child(a *sys.Arena, calls ...sys.Call) (pid int) {
 	c.TB.Helper()
 	l := sys.NewLoop(a, calls...)
 	l.Reset(1)
-	t, _ := c.hire(a, Process, AnyCPU, c.gate, l)
+	t, _ := c.hire(a, sharer, AnyCPU, c.gate, l)
 	return t.TID
 }
 

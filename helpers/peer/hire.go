@@ -20,17 +20,16 @@ import (
 func (p *Party) hire(a *sys.Arena, kind Kind, cpu int, gate *uint32, l *sys.Loop) (t *sys.Task, atGate *sys.Loop) {
 	p.TB.Helper()
 	calls := []sys.Call{sys.SetName(a, "eventbench-peer")}
-	if kind == Process {
+	if kind != Thread {
 		calls = append(calls, sys.DieWithParent(), sys.ParentIs(unix.Getpid()))
 	}
 	atGate = sys.NewLoop(a, append(calls, sys.FutexWaitWhile(gate, 0))...)
 	atGate.Reset(1)
 	atGate.Then(l)
-	create := sys.NewThread
-	if kind == Process {
-		create = sys.NewChild
+	create := map[Kind]func(*sys.Arena, *sys.Loop) (*sys.Task, error){
+		Thread: sys.NewThread, Process: sys.NewChild, sharer: sys.NewSharer,
 	}
-	t, err := create(a, atGate)
+	t, err := create[kind](a, atGate)
 	SkipOrFatal(p.TB, limited(err))
 	p.TB.Cleanup(func() {
 		if err := t.Stop(stop); err != nil {

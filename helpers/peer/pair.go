@@ -19,6 +19,7 @@ type Kind string
 const (
 	Thread  Kind = "thread"  // a bare thread of this process
 	Process Kind = "process" // a forked child
+	sharer  Kind = "sharer"  // a child in this process's memory: no party, but its end is an event
 )
 
 // A Placement is what the other side is and on which CPUs the two run.

@@ -399,6 +399,7 @@ func TestTasks(t *testing.T) {
 	}
 	check("thread", NewThread)
 	check("child", NewChild)
+	check("sharer", NewSharer)
 }
 
 // A task whose call fails says so in its account and runs no further loop.

@@ -15,7 +15,7 @@ import (
 // eight bytes; a signal frame with AVX-512 and AMX state needs 12 KiB.
 const stackSize = 64 << 10
 
-// A Task is a bare thread or a forked child that runs a chain of loops and
+// A Task is a bare thread or a child that runs a chain of loops and
 // exits. Neither has a Go runtime: it executes nothing but the executor and, if
 // its mask allows, this package's signal handler.
 type Task struct {
@@ -49,6 +49,17 @@ func NewChild(a *Arena, l *Loop) (*Task, error) {
 	pid := spawn(uintptr(unix.SIGCHLD), stack(a), nil, nil, l.account)
 	if pid < 0 {
 		return nil, fmt.Errorf("fork: %w", unix.Errno(-pid))
+	}
+	return &Task{TID: pid, child: true}, nil
+}
+
+// NewSharer starts a child that runs l as NewChild does, but in this process's memory, as a child of
+// vfork(2) is: there is no copy of a Go program for its end to give back, which takes a CPU for most of a
+// millisecond. The same rules hold.
+func NewSharer(a *Arena, l *Loop) (*Task, error) {
+	pid := spawn(unix.CLONE_VM|uintptr(unix.SIGCHLD), stack(a), nil, nil, l.account)
+	if pid < 0 {
+		return nil, fmt.Errorf("clone of a child: %w", unix.Errno(-pid))
 	}
 	return &Task{TID: pid, child: true}, nil
 }
