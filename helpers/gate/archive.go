@@ -61,12 +61,12 @@ func (a *Arm) Round(sample int) (n int, ok bool) {
 }
 
 // Judge gives the verdict on the samples drawn for the two sides, which must not
-// share one. With rounds, the n-th draws of both sides are taken for one
+// share one, with alpha in the place of the options'. With rounds, the n-th draws of both sides are taken for one
 // round's. plant, unless nil, changes what the lines of the new side's samples
 // say: a benchmark's value in a unit, that of benchunit's that it tidies to (sec/op for ns/op). An
 // error is an *InputError.
-func (a *Archive) Judge(old, new []Draw, rounds bool, plant func(benchmark, unit string, value float64) float64) (*Report, error) {
-	a.gate.problems = problems{}
+func (a *Archive) Judge(old, new []Draw, alpha float64, rounds bool, plant func(benchmark, unit string, value float64) float64) (*Report, error) {
+	a.gate.problems, a.gate.Alpha = problems{}, alpha
 	o, n := a.gate.draw("old", old, rounds, nil), a.gate.draw("new", new, rounds, plant)
 	return a.gate.judge(o, n)
 }

@@ -21,7 +21,7 @@ func TestBaselines(t *testing.T) {
 	for _, kernel := range kernels {
 		text := mustRead(t, filepath.Join(baselines, kernel+".txt"))
 		samples := strings.Split(text, "sample: ")
-		if got, want := len(samples)-1, firstBoots; got != want {
+		if got, want := len(samples)-1, gate.FirstBoots; got != want {
 			t.Errorf("%s: %d samples, want %d, which the first look needs", kernel, got, want)
 		}
 		units := samples[1][strings.Index(samples[1], "Unit "):]

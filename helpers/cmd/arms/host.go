@@ -21,15 +21,12 @@ import (
 	"time"
 
 	"eventbench/helpers/boots"
+	"eventbench/helpers/gate"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/results"
 
 	"golang.org/x/sys/unix"
 )
-
-// firstRounds is how many rounds there are at the first look: the fewest that
-// the gate compares pair by pair with that look's alpha.
-const firstRounds = 11
 
 // host are arms that run on this kernel. go tool rounds does the measuring.
 type host struct {
@@ -50,9 +47,7 @@ func (h *host) newFlags(o *options) *flag.FlagSet {
 	fs.StringVar(&h.benchtime, "benchtime", boots.HostBenchtime, "measure each for a `time`, or a number of iterations (1000x)")
 	fs.DurationVar(&h.limit, "limit", 0, "give up on a benchmark that prints nothing for this `time`\n(default as go tool rounds)")
 	fs.StringVar(&h.results, "results", "results", "keep results under `dir`")
-	// Many short processes, and not a few long ones: on a shared machine most of what
-	// moves a figure lasts for seconds, so that old and new must follow each other sooner.
-	o.max = 89
+	o.max = gate.MostRounds
 	o.flags(fs)
 	return fs
 }

@@ -14,14 +14,10 @@ import (
 	"strings"
 
 	"eventbench/helpers/boots"
+	"eventbench/helpers/gate"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/results"
 )
-
-// firstBoots is how many boots of each kernel there are at the first look: the
-// fewest of which an exact count is taken at its word, and that can be
-// significant with that look's alpha.
-const firstBoots = 5
 
 // kernels are arms that are booted.
 type kernels struct {
@@ -44,7 +40,7 @@ func (k *kernels) newFlags(o *options) *flag.FlagSet {
 	fs.SetOutput(io.Discard)
 	k.Bench, k.Benchtime, k.Count = boots.Gate, boots.GateBenchtime, boots.GateCount
 	k.Flags(fs)
-	o.max = 18
+	o.max = gate.MostBoots
 	o.flags(fs)
 	return fs
 }

@@ -188,11 +188,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case "kernels":
 		k := &kernels{}
 		fs = k.newFlags(&o)
-		open = func(operands []string) (arms, int, error) { return k, firstBoots, k.open(ctx, operands, o, say) }
+		open = func(operands []string) (arms, int, error) { return k, gate.FirstBoots, k.open(ctx, operands, o, say) }
 	case "host":
 		h := &host{stderr: stderr}
 		fs = h.newFlags(&o)
-		open = func(operands []string) (arms, int, error) { return h, firstRounds, h.open(ctx, operands, o) }
+		open = func(operands []string) (arms, int, error) { return h, gate.FirstRounds, h.open(ctx, operands, o) }
 	case "record":
 		r := &recording{}
 		fs = r.newFlags()
@@ -265,18 +265,18 @@ func judge(ctx context.Context, o options, say func(string, ...any), open func()
 	}
 	defer a.close()
 	alpha := cmp.Or(o.gate.Alpha, gate.DefaultAlpha)
-	looks, err := schedule(first, o.max, alpha)
+	looks, err := gate.Looks(first, o.max, alpha)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, usageError{fmt.Errorf("-max %d: %w", o.max, err)}
 	}
 	for i, l := range looks {
-		old, new, err := a.measure(ctx, l.n)
+		old, new, err := a.measure(ctx, l.N)
 		if err != nil {
 			return nil, err
 		}
 		g := o.gate
 		last := i == len(looks)-1
-		g.Alpha = l.alpha
+		g.Alpha = l.Alpha
 		g.AllowCannotTell = g.AllowCannotTell && last
 		report, err := gate.CompareFiles(old.name, old.files, new.name, new.files, g)
 		if err != nil {
@@ -286,19 +286,19 @@ func judge(ctx context.Context, o options, say func(string, ...any), open func()
 			report.Notes = append(report.Notes, note(looks, i, alpha))
 			return report, nil
 		}
-		say("look %d, at %d a side: %s; going on to %d", i+1, l.n, report.Summary(), looks[i+1].n)
+		say("look %d, at %d a side: %s; going on to %d", i+1, l.N, report.Summary(), looks[i+1].N)
 	}
 	panic("unreachable: the last look returns")
 }
 
 // note says how often was looked, and what that costs.
-func note(looks []look, i int, alpha float64) string {
+func note(looks []gate.Look, i int, alpha float64) string {
 	var ns []string
 	for _, l := range looks[:i+1] {
-		ns = append(ns, fmt.Sprint(l.n))
+		ns = append(ns, fmt.Sprint(l.N))
 	}
 	return fmt.Sprintf("look %d of at most %d, at %s samples a side. Repeated looks are corrected for: a false alarm may come of all of them with probability %.2g, "+
-		"of which this one has %.2g", i+1, len(looks), strings.Join(ns, ", "), alpha, looks[i].alpha)
+		"of which this one has %.2g", i+1, len(looks), strings.Join(ns, ", "), alpha, looks[i].Alpha)
 }
 
 const (

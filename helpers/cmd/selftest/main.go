@@ -8,7 +8,8 @@
 //	go tool selftest [flags]
 //
 // It draws samples from results of real runs, which were recorded once and are
-// built in, and has the gate judge them, many times over. Two sides of equal systems must not
+// built in, and has the gate judge them, many times over, as go tool arms does: it looks at few
+// samples first, and at more until it can tell. Two sides of equal systems must not
 // differ; into one of them a slowdown of known size is planted, and it must be found. The same samples are
 // judged by benchstat's p < .05 and by the rule that 10 % is too much,
 // to compare with. Then come changes that were really made and measured:
@@ -71,12 +72,12 @@ func newFlags(s *settings) *flag.FlagSet {
 	f.StringVar(&s.only, "only", "", "judge, or record, these `groups` only, with commas between: "+strings.Join(groupNames(), ", "))
 	f.IntVar(&s.verdicts, "verdicts", 200, "judge equal systems `n` times")
 	f.IntVar(&s.trials, "trials", 100, "plant each regression `n` times")
-	f.IntVar(&s.boots, "boots", 5, "draw `n` boots a side")
-	f.IntVar(&s.rounds, "rounds", 89, "draw `n` rounds")
+	f.IntVar(&s.boots, "boots", gate.MostBoots, "look at up to `n` boots a side")
+	f.IntVar(&s.rounds, "rounds", gate.MostRounds, "look at up to `n` rounds")
 	f.Uint64Var(&s.seed, "seed", 1, "`number` that all drawing comes from")
 	f.StringVar(&s.data, "data", "", "judge the results in this `directory`, not those built in")
 	f.StringVar(&s.record.dir, "record", "", "measure anew, keep the results in this `directory`, and judge them")
-	f.IntVar(&s.record.boots, "record-boots", 10, "with -record: boot each kernel `n` times, those that are compared with themselves twice as often")
+	f.IntVar(&s.record.boots, "record-boots", gate.MostBoots, "with -record: boot each kernel `n` times, those that are compared with themselves twice as often")
 	f.IntVar(&s.record.rounds, "record-rounds", 130, "with -record: run `n` rounds")
 	f.IntVar(&s.record.jobs, "jobs", 2, "with -record: run `n` guests at a time")
 	f.StringVar(&s.record.results, "results", "results/selftest", "with -record: keep what is being measured in this `directory`")
@@ -120,7 +121,7 @@ func (s *settings) check(operands []string) error {
 		least int
 	}
 	numbers := []number{
-		{"verdicts", s.verdicts, 1}, {"trials", s.trials, 20}, {"boots", s.boots, 2}, {"rounds", s.rounds, 2}, {"jobs", s.record.jobs, 1},
+		{"verdicts", s.verdicts, 1}, {"trials", s.trials, 20}, {"boots", s.boots, gate.FirstBoots}, {"rounds", s.rounds, gate.FirstRounds}, {"jobs", s.record.jobs, 1},
 	}
 	if s.record.dir != "" {
 		numbers = append(numbers, number{"record-boots", s.record.boots, s.boots}, number{"record-rounds", s.record.rounds, s.rounds})
@@ -169,10 +170,15 @@ func (s *settings) run(ctx context.Context, stdout, stderr io.Writer, say func(s
 	}
 	judged := 0
 	for _, g := range chosen {
-		e := examination{group: g, dir: dir, n: s.boots, verdicts: s.verdicts, trials: s.trials, seed: s.seed, w: stdout, say: say}
+		first, most := gate.FirstBoots, s.boots
 		if g.host {
-			e.n = s.rounds
+			first, most = gate.FirstRounds, s.rounds
 		}
+		looks, err := gate.Looks(first, most, gate.DefaultAlpha)
+		if err != nil {
+			return err
+		}
+		e := examination{group: g, dir: dir, looks: looks, verdicts: s.verdicts, trials: s.trials, seed: s.seed, w: stdout, say: say}
 		done, err := e.run(ctx)
 		if err != nil {
 			return err

@@ -89,7 +89,7 @@ func TestErrorRates(t *testing.T) {
 func TestRepeats(t *testing.T) {
 	t.Parallel()
 	tallyOf := func() tally {
-		e := mustExamine(t, "host", 5)
+		e := mustExamine(t, "host", gate.FirstRounds)
 		y, err := e.many(t.Context(), 10, e.pair)
 		if err != nil {
 			t.Fatal(err)
@@ -101,14 +101,22 @@ func TestRepeats(t *testing.T) {
 	}
 }
 
-func mustExamine(t testing.TB, name string, n int) *examination {
+func mustExamine(t testing.TB, name string, most int) *examination {
 	t.Helper()
 	dir, err := fs.Sub(recorded, "testdata")
 	if err != nil {
 		t.Fatal(err)
 	}
 	i := slices.Index(groupNames(), name)
-	return &examination{group: groups[i], dir: dir, n: n, seed: 1, say: t.Logf}
+	first := gate.FirstBoots
+	if groups[i].host {
+		first = gate.FirstRounds
+	}
+	looks, err := gate.Looks(first, most, gate.DefaultAlpha)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &examination{group: groups[i], dir: dir, looks: looks, seed: 1, say: t.Logf}
 }
 
 // TestClopperPearson checks intervals against published values.

@@ -21,13 +21,16 @@ type examination struct {
 	*group
 	dir      fs.FS
 	options  gate.Options
-	n        int // samples a side
+	looks    []gate.Look
 	verdicts int
 	trials   int
 	seed     uint64
 	w        io.Writer
 	say      func(format string, args ...any)
 }
+
+// n is how many samples a side there are at the last look.
+func (e *examination) n() int { return e.looks[len(e.looks)-1].N }
 
 func (e *examination) open() (*pool, error) { return e.group.open(e.dir, e.options) }
 
@@ -36,8 +39,8 @@ func (e *examination) open() (*pool, error) { return e.group.open(e.dir, e.optio
 func (e *examination) pair(p *pool, r *rand.Rand) trial {
 	base := p.arms[e.base()]
 	if !e.host {
-		old, new := draws(r, base, e.n, e.n)
-		return trial{old: old, new: new}
+		old, new := draws(r, base, e.n(), e.n())
+		return trial{old: old, new: new, looks: e.looks}
 	}
 	t := e.rounds(p, r, e.base(), e.equal[0])
 	for i := range t.old {
@@ -53,12 +56,12 @@ func (e *examination) between(p *pool, r *rand.Rand, old, new string) trial {
 	if e.host {
 		return e.rounds(p, r, old, new)
 	}
-	a, _ := draws(r, p.arms[old], e.n, 0)
-	b, _ := draws(r, p.arms[new], e.n, 0)
-	return trial{old: a, new: b}
+	a, _ := draws(r, p.arms[old], e.n(), 0)
+	b, _ := draws(r, p.arms[new], e.n(), 0)
+	return trial{old: a, new: b, looks: e.looks}
 }
 
-// rounds draws n rounds that followed each other.
+// rounds draws rounds that followed each other.
 func (e *examination) rounds(p *pool, r *rand.Rand, old, new string) trial {
 	a, b := byRound(p.arms[old]), byRound(p.arms[new])
 	var common []int
@@ -68,9 +71,9 @@ func (e *examination) rounds(p *pool, r *rand.Rand, old, new string) trial {
 		}
 	}
 	slices.Sort(common)
-	t := trial{rounds: true}
-	from := r.IntN(len(common) - e.n + 1)
-	for _, round := range common[from : from+e.n] {
+	t := trial{rounds: true, looks: e.looks}
+	from := r.IntN(len(common) - e.n() + 1)
+	for _, round := range common[from : from+e.n()] {
 		t.old = append(t.old, gate.Draw{Arm: p.arms[old], Sample: a[round]})
 		t.new = append(t.new, gate.Draw{Arm: p.arms[new], Sample: b[round]})
 	}
@@ -89,19 +92,32 @@ func byRound(a *gate.Arm) map[int]int {
 
 // missing says for want of what no verdicts can be drawn; it is empty if nothing is.
 func (e *examination) missing(p *pool) string {
-	want, needed := 2*e.n, []string{e.base()}
+	want, needed := 2*e.n(), []string{e.base()}
 	if e.host {
-		want, needed = e.n, append(needed, e.equal[0])
+		want, needed = e.n(), append(needed, e.equal[0])
 	}
 	for _, name := range needed {
 		switch arm := p.arms[name]; {
 		case arm == nil:
 			return fmt.Sprintf("there is no %s", e.file(name))
 		case arm.Samples() < want:
-			return fmt.Sprintf("%s has %d samples: verdicts of %d a side want %d", e.file(name), arm.Samples(), e.n, want)
+			return fmt.Sprintf("%s has %d samples: verdicts of %d a side want %d", e.file(name), arm.Samples(), e.n(), want)
 		}
 	}
 	return ""
+}
+
+// looksAt says at how many samples the gate looks.
+func looksAt(looks []gate.Look) string {
+	var sizes []int
+	for _, l := range looks {
+		sizes = append(sizes, l.N)
+	}
+	return counts(sizes)
+}
+
+func counts(numbers []int) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(numbers), " ", ", "), "[]")
 }
 
 // run makes the examination and writes its table. It reports whether it
@@ -129,7 +145,7 @@ func (e *examination) run(ctx context.Context) (bool, error) {
 			gated++
 		}
 	}
-	t := &table{title: fmt.Sprintf("%s: %d %s a side, %d gated comparisons", e.title, e.n, samples, gated)}
+	t := &table{title: fmt.Sprintf("%s: %s %s a side, %d gated comparisons", e.title, looksAt(e.looks), samples, gated)}
 	for _, f := range []func(context.Context, *pool, *gate.Report, *table) error{e.alarms, e.smallest, e.real} {
 		if err := f(ctx, p, r, t); err != nil {
 			return false, err
@@ -156,14 +172,15 @@ func (e *examination) alarms(ctx context.Context, p *pool, _ *gate.Report, t *ta
 			cells[j] = share(y.alarms[j], y.trials)
 		}
 		t.row("false alarms, "+what, cells)
-		t.row(fmt.Sprintf("  of %d verdicts of the gate %d pass, %d cannot tell", y.trials, y.passed, y.trials-y.passed-y.failed), [judges]string{})
+		t.row(fmt.Sprintf("  of %d verdicts of the gate %d pass, %d cannot tell; given at the looks: %s",
+			y.trials, y.passed, y.trials-y.passed-y.failed, counts(y.looks[:len(e.looks)])), [judges]string{})
 		return nil
 	}
 	if err := equal("equal systems", e.pair); err != nil || e.host {
 		return err
 	}
 	for _, name := range e.equal {
-		if arm := p.arms[name]; arm == nil || arm.Samples() < e.n {
+		if arm := p.arms[name]; arm == nil || arm.Samples() < e.n() {
 			continue
 		}
 		if err := equal("plain against "+name, func(p *pool, r *rand.Rand) trial { return e.between(p, r, e.base(), name) }); err != nil {
@@ -216,7 +233,7 @@ func (e *examination) smallest(ctx context.Context, p *pool, r *gate.Report, t *
 func (e *examination) real(ctx context.Context, p *pool, _ *gate.Report, t *table) error {
 	for _, c := range e.changed {
 		old, new := p.arms[c.old], p.arms[c.new]
-		if old == nil || new == nil || old.Samples() < e.n || new.Samples() < e.n {
+		if old == nil || new == nil || old.Samples() < e.n() || new.Samples() < e.n() {
 			continue
 		}
 		e.say("%s: %s", e.name, c.what)
@@ -276,10 +293,10 @@ func (e *examination) report(p *pool) (*gate.Report, error) {
 	all := *e
 	if !e.host {
 		// What is exact in a few boots need not be so in others.
-		all.n = p.arms[e.base()].Samples() / 2
+		all.looks = []gate.Look{{N: p.arms[e.base()].Samples() / 2}}
 	}
 	t := all.pair(p, rand.New(rand.NewPCG(e.seed, 0)))
-	return p.archive.Judge(t.old, t.new, t.rounds, nil)
+	return p.archive.Judge(t.old, t.new, gate.DefaultAlpha, t.rounds, nil)
 }
 
 // A plant is something of a size that makes one benchmark worse.

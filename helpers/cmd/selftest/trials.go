@@ -29,9 +29,11 @@ const (
 
 var judgeNames = [judges]string{"gate", "benchstat p < .05", "10 % rule"}
 
-// A trial draws samples for two sides and may plant something in the second.
+// A trial draws samples for two sides and may plant something in the second. The gate looks at the
+// first of them, and at more until it can tell, as go tool arms does.
 type trial struct {
 	old, new []gate.Draw
+	looks    []gate.Look
 	rounds   bool
 	plant    func(benchmark, unit string, value float64) float64
 	// planted says which comparisons may rightly be called worse; nil if none may.
@@ -44,15 +46,25 @@ type finding struct {
 	alarms  [judges]bool // anything that was not
 	fact    bool         // the gate reports an exact count that was planted, if it does not fail for it
 	outcome gate.Outcome
+	look    int // after which the gate could tell, or the last
 }
 
-// judge gives the verdicts of all judges on one trial.
+// judge gives the verdicts of all judges on one trial: of the gate at the look after which it can tell, and of the
+// others on the same samples.
 func (t *trial) judge(a *gate.Archive) (finding, error) {
-	r, err := a.Judge(t.old, t.new, t.rounds, t.plant)
-	if err != nil {
-		return finding{}, err
+	var f finding
+	var r *gate.Report
+	for i, l := range t.looks {
+		var err error
+		r, err = a.Judge(t.old[:l.N], t.new[:l.N], l.Alpha, t.rounds, t.plant)
+		if err != nil {
+			return finding{}, err
+		}
+		f = finding{outcome: r.Outcome, look: i}
+		if r.Outcome != gate.Undecided {
+			break
+		}
 	}
-	f := finding{outcome: r.Outcome}
 	for _, c := range r.Comparisons {
 		if !c.Gates {
 			continue
@@ -104,10 +116,15 @@ type tally struct {
 	facts  int
 	passed int // by the gate
 	failed int
+	looks  [mostLooks]int // verdicts given at each
 }
+
+// mostLooks is more than there ever are: the first of this many looks at 5 samples is followed by one at 293.
+const mostLooks = 10
 
 func (t *tally) add(f finding) {
 	t.trials++
+	t.looks[f.look]++
 	for j := range judges {
 		if f.found[j] {
 			t.found[j]++

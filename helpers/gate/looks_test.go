@@ -1,28 +1,24 @@
-//go:build linux
-
-package main
+package gate
 
 import (
 	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
-
-	"eventbench/helpers/gate"
 )
 
 // All looks there can ever be take no more than alpha, and a larger limit
 // changes nothing about those before.
-func TestSchedule(t *testing.T) {
+func TestLooks(t *testing.T) {
 	sizes := func(first, limit int, want ...int) {
 		t.Helper()
-		looks, err := schedule(first, limit, 0.02)
+		looks, err := Looks(first, limit, 0.02)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var got []int
 		for _, l := range looks {
-			got = append(got, l.n)
+			got = append(got, l.N)
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("looks from %d to %d: at %v, want %v", first, limit, got, want)
@@ -31,25 +27,25 @@ func TestSchedule(t *testing.T) {
 	sizes(5, 5, 5)
 	sizes(5, 7, 5)
 	sizes(5, 18, 5, 8, 12, 18)
-	sizes(firstRounds, 89, 11, 17, 26, 39, 59, 89)
-	if _, err := schedule(5, 4, 0.02); err == nil {
+	sizes(FirstRounds, 89, 11, 17, 26, 39, 59, 89)
+	if _, err := Looks(5, 4, 0.02); err == nil {
 		t.Error("a limit below the first look: no error")
 	}
 
 	const alpha = 0.02
-	short, _ := schedule(5, 18, alpha)
-	long, _ := schedule(5, 100_000, alpha)
+	short, _ := Looks(5, 18, alpha)
+	long, _ := Looks(5, 100_000, alpha)
 	if !slices.Equal(short, long[:len(short)]) {
 		t.Errorf("with a larger limit: %v, want to begin as with the smaller: %v", long, short)
 	}
 	sum := 0.0
 	for _, l := range long {
-		sum += l.alpha
+		sum += l.Alpha
 	}
 	if sum > alpha || sum < 0.99*alpha {
 		t.Errorf("%d looks spend %v together, want all but the last bit of %v", len(long), sum, alpha)
 	}
-	if got, want := long[0].alpha, 0.012; math.Abs(got-want) > 1e-12 {
+	if got, want := long[0].Alpha, 0.012; math.Abs(got-want) > 1e-12 {
 		t.Errorf("the first look has alpha %v, want %v", got, want)
 	}
 }
@@ -64,13 +60,13 @@ func TestFirstLookCanTell(t *testing.T) {
 		}
 		return w
 	}
-	for _, first := range []int{firstBoots, firstRounds} {
-		looks, err := schedule(first, first, gate.DefaultAlpha)
+	for _, first := range []int{FirstBoots, FirstRounds} {
+		looks, err := Looks(first, first, DefaultAlpha)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p := 2 / ways(first); p > looks[0].alpha {
-			t.Errorf("%d samples a side: the smallest p is %.4f, more than the look's alpha %.4f", first, p, looks[0].alpha)
+		if p := 2 / ways(first); p > looks[0].Alpha {
+			t.Errorf("%d samples a side: the smallest p is %.4f, more than the look's alpha %.4f", first, p, looks[0].Alpha)
 		}
 	}
 }
@@ -81,7 +77,7 @@ func TestFirstLookCanTell(t *testing.T) {
 // each took all of it would go far beyond.
 func TestLooksTogether(t *testing.T) {
 	const alpha, series = 0.05, 4000
-	looks, err := schedule(5, 27, alpha)
+	looks, err := Looks(5, 27, alpha)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,11 +87,11 @@ func TestLooksTogether(t *testing.T) {
 		var a, b []float64
 		alarmSpent, alarmEach := false, false
 		for _, l := range looks {
-			for len(a) < l.n {
+			for len(a) < l.N {
 				a, b = append(a, r.NormFloat64()), append(b, r.NormFloat64())
 			}
 			p := zTest(a, b)
-			alarmSpent = alarmSpent || p <= l.alpha
+			alarmSpent = alarmSpent || p <= l.Alpha
 			alarmEach = alarmEach || p <= alpha
 		}
 		if alarmSpent {
