@@ -66,6 +66,7 @@ import (
 
 	"eventbench/helpers/results"
 
+	"golang.org/x/perf/benchfmt"
 	"golang.org/x/perf/benchproc"
 	"golang.org/x/perf/benchunit"
 )
@@ -261,7 +262,7 @@ func (g *gate) match(r *Report, old, new *side) {
 			ns := nb.find(os.unit.Unit)
 			unit := written(os)
 			if ns == nil {
-				if !g.mayMiss(ob.name, unit) {
+				if !g.informs(ob, os.unit) && !g.mayMiss(ob.name, unit) {
 					g.add("Benchmark%s reports %s in %s and not in %s; if that is meant: -allow-missing %s",
 						ob.name, unit, old.arg, new.arg, missingPattern(ob.name, unit))
 				}
@@ -270,8 +271,8 @@ func (g *gate) match(r *Report, old, new *side) {
 			c := &Comparison{Pkg: ob.pkg, Name: ob.name, Unit: written(ns), old: os, new: ns}
 			units := g.reader.Units()
 			c.lowest = results.Lowest(units, os.unit.Unit)
-			c.oldSamples, c.oldValues = g.values(old, ob, os, c.Unit, c.lowest)
-			c.newSamples, c.newValues = g.values(new, nb, ns, c.Unit, c.lowest)
+			c.oldSamples, c.oldValues = g.values(old, ob, os, c)
+			c.newSamples, c.newValues = g.values(new, nb, ns, c)
 			c.pair(pairs)
 			switch units.GetBetter(os.unit.Unit) {
 			case -1:
@@ -352,17 +353,17 @@ func (g *gate) mayMiss(name, unit string) bool {
 }
 
 // values returns the samples that measured a series, and the median, or the
-// lowest, of each one's lines in the given unit, the series' own but for a prefix.
-func (g *gate) values(s *side, b *bench, sr *series, unit string, lowest bool) (samples []*Sample, values []float64) {
-	factor, _ := benchunit.Tidy(1, unit)
+// lowest, of each one's lines in the comparison's unit, the series' own but for a prefix.
+func (g *gate) values(s *side, b *bench, sr *series, c *Comparison) (samples []*Sample, values []float64) {
+	factor, _ := benchunit.Tidy(1, c.Unit)
 	reduce := median
-	if lowest {
+	if c.lowest {
 		reduce = slices.Min
 	}
 	var missing *Sample
 	for i, sample := range s.samples {
 		if i >= len(sr.lines) || len(sr.lines[i]) == 0 {
-			if sample.pkgs[b.pkg] {
+			if s.expects(sample, b.pkg) {
 				missing = cmp.Or(missing, sample)
 			}
 			continue
@@ -370,16 +371,43 @@ func (g *gate) values(s *side, b *bench, sr *series, unit string, lowest bool) (
 		samples = append(samples, sample)
 		values = append(values, reduce(sr.lines[i])/factor)
 	}
-	if missing != nil && !g.mayMiss(b.name, unit) {
+	// What only informs may depend on how much was measured, as a far percentile does.
+	if missing != nil && !g.informs(b, sr.unit) && !g.mayMiss(b.name, c.Unit) {
 		g.add("Benchmark%s has %s in %d samples of %s and not in %s: did that run fail? If it may be missing: -allow-missing %s",
-			b.name, unit, len(samples), s.label, missing.Name, missingPattern(b.name, unit))
+			b.name, c.Unit, len(samples), s.label, missing.Name, missingPattern(b.name, c.Unit))
 	}
 	return samples, values
+}
+
+// expects reports whether a sample should have benchmarks of the package: it has some, or some of a package that it
+// is measured together with in another sample. A file for each package is a sample of that one.
+func (s *side) expects(sample *Sample, pkg string) bool {
+	return sample.pkgs[pkg] || slices.ContainsFunc(s.samples, func(other *Sample) bool {
+		if !other.pkgs[pkg] {
+			return false
+		}
+		for p := range sample.pkgs {
+			if other.pkgs[p] {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	return arithmetic(sorted[(len(sorted)-1)/2], sorted[len(sorted)/2])
+}
+
+// informs reports whether a rule says of a benchmark's unit that it only informs.
+func (g *gate) informs(b *bench, unit benchfmt.Value) bool {
+	for _, r := range g.rules {
+		if r.matches(b.rep, unit) {
+			return !r.gate
+		}
+	}
+	return false
 }
 
 // rule finds the threshold: the first rule that fits what either side says.
@@ -405,7 +433,7 @@ func (g *gate) checkEqual(c *Comparison) {
 		values []float64
 	}{{"old", c.oldValues}, {"new", c.newValues}} {
 		v := side.values
-		if len(v) >= 3 && slices.Min(v) == slices.Max(v) {
+		if len(v) >= exactSamples && slices.Min(v) == slices.Max(v) {
 			g.add("Benchmark%s: all %d samples of %s give %s %s; measured times vary, so this is no measurement. If it is: -allow-equal %s",
 				c.Name, len(v), side.label, number(v[0]), c.Unit, missingPattern(c.Name, ""))
 		}

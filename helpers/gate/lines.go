@@ -46,6 +46,7 @@ type lineReader struct {
 	config    bool // a line that may set configuration has come since it was last cleared
 	configRun int
 	passed    bool   // PASS has come after the last result
+	passes    int    // how often PASS has come
 	failure   string // the first line that says the run failed
 	failLine  int
 	json      bool // it looks like the output of go test -json
@@ -110,6 +111,7 @@ func (l *lineReader) next() error {
 	switch text := string(bytes.TrimRight(line, "\r\n")); {
 	case text == "PASS":
 		l.passed = true
+		l.passes++
 	case l.failLine == 0 && results.Failed(text):
 		l.failure, l.failLine = text, l.line
 	}

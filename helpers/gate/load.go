@@ -29,7 +29,7 @@ import (
 // compared, or pooled, unless the user says so.
 var comparableKeys = []string{
 	"clock", "accelerator", "qemu", "cpu-model", "gomaxprocs", "sandbox",
-	"goos", "goarch", "cpu", "cpus", "cpu-quota", "cross", "smt", "governor", "virt",
+	"goos", "goarch", "cpu", "cpus", "cpu-quota", "memory", "cross", "smt", "governor", "virt",
 	// How it was measured: which harness, and with go tool kernels and arms the
 	// number of operations in a loop and of lines in a boot.
 	"harness", "benchtime", "count",
@@ -37,7 +37,7 @@ var comparableKeys = []string{
 
 // sideKeys may differ between old and new, being what is compared, but within
 // a side a second value means that files were mixed up.
-var sideKeys = []string{"kernel", "kernel-release", "preemption", "mitigations", "goversion", "cmdline"}
+var sideKeys = []string{"kernel", "kernel-release", "preemption", "mitigations", "goversion", "cmdline", "kernel-image"}
 
 // An InputError reports input from which no verdict can be drawn: all that was
 // found wrong with it.
@@ -60,7 +60,15 @@ func (p *problems) add(format string, args ...any) {
 		p.dropped++
 		return
 	}
-	p.list = append(p.list, clean(fmt.Sprintf(format, args...)))
+	for i, a := range args {
+		switch a := a.(type) {
+		case string:
+			args[i] = clean(a)
+		case error:
+			args[i] = cleanLines(a.Error())
+		}
+	}
+	p.list = append(p.list, fmt.Sprintf(format, args...))
 }
 
 func (p *problems) err() error {
@@ -297,6 +305,7 @@ type fileReading struct {
 	samples    map[string]int // index in side.samples by process and sample key
 	occurrence map[string]int // by package: how many processes of it began
 	processes  int            // as of the last result
+	passes     int            // likewise
 	key        []byte
 	sample     int // of the last result
 	started    bool
@@ -320,6 +329,7 @@ func (f *fileReading) result(res *benchfmt.Result) error {
 	if err != nil {
 		return err
 	}
+	f.passes = f.lines.passes
 	sample := s.samples[f.sample]
 	sample.pkgs[b.pkg] = true
 	b.lines = grow(b.lines, f.sample)
@@ -337,6 +347,10 @@ func (f *fileReading) result(res *benchfmt.Result) error {
 			f.add("%s:%d: %s: the value of %s is %v: the benchmark divided by zero?", f.path, f.lines.line, res.Name, cmp.Or(v.OrigUnit, v.Unit), v.Value)
 			continue
 		}
+		if why := impossible(v); why != "" {
+			f.add("%s:%d: %s: %v %s: %s", f.path, f.lines.line, res.Name, v.Value, cmp.Or(v.OrigUnit, v.Unit), why)
+			continue
+		}
 		sr := b.unit(v)
 		if sr == nil {
 			return fmt.Errorf("more than %d units of one benchmark", maxUnits)
@@ -352,6 +366,18 @@ func (f *fileReading) result(res *benchfmt.Result) error {
 		}
 	}
 	return nil
+}
+
+// impossible says why a value cannot have been measured; it is empty if it can.
+func impossible(v benchfmt.Value) string {
+	_, latency, _ := strings.Cut(v.Unit, "-latency-")
+	switch {
+	case slices.Contains([]string{"sec/op", "instrs/op", "mean-instrs/op"}, v.Unit) && v.Value <= 0:
+		return "no operation costs nothing, or less: did the clock stand still?"
+	case (latency != "" || v.Unit == "B/op" || v.Unit == "allocs/op") && v.Value < 0:
+		return "nothing takes less than nothing: what subtracted that?"
+	}
+	return ""
 }
 
 func grow[T any](s []T, i int) []T {
@@ -433,6 +459,10 @@ func (f *fileReading) configure(res *benchfmt.Result) error {
 	if !ok {
 		if len(s.samples) == maxSamples {
 			return fmt.Errorf("more than %d samples in %s", maxSamples, s.label)
+		}
+		if f.clock && f.lines.passes == f.passes {
+			// eventbench's own results, see read.
+			return fmt.Errorf("truncated: no PASS between the results of %s and of %s%s", s.samples[f.sample].Name, f.path, id)
 		}
 		i = len(s.samples)
 		s.samples = append(s.samples, &Sample{
@@ -571,6 +601,16 @@ func orNone(s string) string {
 		return "none"
 	}
 	return strconv.Quote(s)
+}
+
+// cleanLines is clean for messages of several lines.
+func cleanLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		indented := strings.TrimLeft(line, "\t")
+		lines[i] = line[:len(line)-len(indented)] + clean(indented)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // clean makes text from a file safe to print: no control characters.

@@ -61,9 +61,13 @@ func TestBadInput(t *testing.T) {
 	check("out of range", none, good(), inNew("BenchmarkX 1 1e999 ns/op\n"), `^new/2.txt:1: parsing measurement: value out of range`)
 	check("NaN", none, good(), inNew("BenchmarkX 1 102 ns/op NaN loss/op\n"), `^new/2.txt:1: X: the value of loss/op is NaN`)
 	check("infinite", none, good(), inNew("\nBenchmarkX 1 102 ns/op +Inf loss/op\n"), `^new/2.txt:2: X: the value of loss/op is \+Inf`)
+	check("no cost", none, good(), inNew("BenchmarkX 1 0 ns/op\n"), `^new/2.txt:1: X: 0 ns/op: no operation costs nothing`)
+	check("a counter that stands", none, good(), inNew("BenchmarkX 1 102 ns/op 0 instrs/op\n"), `^new/2.txt:1: X: 0 instrs/op: no operation costs nothing`)
+	check("less than nothing", none, good(), inNew("BenchmarkX 1 102 ns/op -5 p99-latency-ns\n"), `^new/2.txt:1: X: -5e-09 p99-latency-ns: nothing takes less than nothing`)
 	check("twice a unit", none, good(), inNew("BenchmarkX 1 102 ns/op 103 ns/op\n"), `^new/2.txt:1: X: two values of ns/op on one line`)
 	check("truncated", none, good(), inNew("BenchmarkX 1 102 ns/op\nBenchmarkX 1 1"), `^new/2.txt:2: .*truncated`)
 	check("cut between lines", none, good(), inNew("clock: wall\nBenchmarkX 1 102 ns/op\nPASS\nBenchmarkX 1 102 ns/op\n"), `^new/2.txt: truncated: no PASS after the last result$`)
+	check("cut within a file", none, good(), append(good(), "clock: wall\nsample: a\nBenchmarkX 1 102 ns/op\nsample: b\nBenchmarkX 1 102 ns/op\nPASS\n"), `^new/8.txt:5: truncated: no PASS between the results of new/8.txt, sample a and of new/8.txt, sample b$`)
 	check("failed on its line", none, good(), inNew("BenchmarkX 1 102 ns/op\nBenchmarkY   \t--- FAIL: BenchmarkY\n"), `^new/2.txt:2: this run failed: "BenchmarkY .*--- FAIL: BenchmarkY"`)
 	check("binary", none, good(), inNew("BenchmarkX 1 102 ns/op\n\x7fELF\x00\x01\n"), `^new/2.txt:2: a zero byte`)
 	check("UTF-16", none, good(), inNew("\xff\xfeB\x00e\x00\n\x00"), `^new/2.txt:1: a zero byte`)
@@ -90,6 +94,8 @@ func TestBadInput(t *testing.T) {
 	check("other -cpu", none, vary(8, "", "BenchmarkX/a=b-2 1 $ ns/op"), vary(8, "", "BenchmarkX/a=b-4 1 $ ns/op"), `^BenchmarkX/a=b-2 is in old and not in new, which has BenchmarkX/a=b-4 \(was GOMAXPROCS`)
 	check("several -cpu", Options{Allow: []string{"gomaxprocs"}}, good(), inNew("BenchmarkX 1 9 ns/op\nBenchmarkX-2 1 9 ns/op\n"), `^new/2.txt:2: several values of -cpu \(-1, -2\) for BenchmarkX`)
 	check("partly gone", none, two, append(two[:7:7], "BenchmarkX 1 102 ns/op\n"), `^BenchmarkY has q in 7 samples of new and not in new/7.txt: did that run fail\?`)
+	both := vary(8, "", "pkg: a\nBenchmarkX 1 $ ns/op\npkg: b\nBenchmarkY 1 $ ns/op")
+	check("package partly gone", none, both, append(both[:7:7], "pkg: a\nBenchmarkX 1 102 ns/op\n"), `^BenchmarkY has ns/op in 7 samples of new and not in new/7.txt: did that run fail\?`)
 	check("nothing matches", Options{Filter: ".name:Z"}, good(), good(), `^old: no benchmark in old matches the filter`)
 	check("nothing in new matches", Options{Filter: ".name:Y"}, two, good(), `^new: no benchmark in new matches the filter`)
 	check("nothing gated", none, vary(8, "", "BenchmarkX 1 $ furlongs"), vary(8, "", "BenchmarkX 1 $ furlongs"), `^nothing here can fail the gate`)
@@ -167,6 +173,12 @@ func TestGoodInput(t *testing.T) {
 	missing := Options{Thresholds: rule, AllowMissing: regexp.MustCompile("^Y")}
 	check("allowed to be missing", missing, vary(8, "BenchmarkY 1 1 q\n", "BenchmarkX 1 $ ns/op"), good(), Pass, 8)
 	check("unit allowed to be missing", Options{Thresholds: rule, AllowMissing: regexp.MustCompile("^X q$")}, vary(8, "", "BenchmarkX 1 $ ns/op 1 q"), good(), Pass, 8)
+	far := vary(8, "Unit p99-latency-ns better=lower\n", "BenchmarkX 1 $ ns/op 5 p99-latency-ns")
+	informs := Options{Thresholds: mustThresholds(t, "*-latency-* 1% inform\n* 15% gate\n")}
+	check("a percentile that some have", informs, append(far[:4:4], good()[4:]...), append(far[:7:7], good()[7]), Pass, 8)
+	check("a percentile gone", informs, far, good(), Pass, 8)
+	check("a file for each package", o, append(vary(8, "pkg: a\n", "BenchmarkX 1 $ ns/op"), vary(8, "pkg: b\n", "BenchmarkY 1 $ ns/op")...),
+		append(vary(8, "pkg: b\n", "BenchmarkY 1 $ ns/op"), vary(8, "pkg: a\n", "BenchmarkX 1 $ ns/op")...), Pass, 16)
 	check("allowed to be equal", Options{Thresholds: rule, AllowEqual: regexp.MustCompile("^X ns/op$")}, good(), vary(8, "", "BenchmarkX 1 103 ns/op"), Pass, 8)
 
 	// Samples.

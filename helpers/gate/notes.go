@@ -67,8 +67,20 @@ func (g *gate) note(r *Report, old, new *side) {
 	if len(directionless) > 0 {
 		note("without a direction (no line \"Unit X better=lower\" in the results), so that they fail nothing: %s", abbreviate(directionless))
 	}
-	if len(missing) > 0 && g.AllowMissing != nil {
-		note("not in every sample, as allowed: %s", abbreviate(missing))
+	if len(missing) > 0 {
+		note("not in every sample: %s", abbreviate(missing))
+	}
+	var gone []string
+	for _, b := range old.sorted() {
+		nb := new.benches[b.key()]
+		for _, s := range b.series {
+			if nb == nil || nb.find(s.unit.Unit) == nil {
+				gone = append(gone, b.name+" "+written(s))
+			}
+		}
+	}
+	if len(gone) > 0 {
+		note("not in %s, which is allowed or only informs: %s", new.arg, abbreviate(gone))
 	}
 	for _, rule := range g.rules {
 		if !rule.used && !strings.HasPrefix(rule.pos, builtIn) {

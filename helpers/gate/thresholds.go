@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/perf/benchfmt"
 	"golang.org/x/perf/benchproc"
+	"golang.org/x/perf/benchunit"
 )
 
 // DefaultThresholds is the text of the rules that apply after those of the
@@ -85,7 +86,12 @@ func parseRule(line string) (*rule, error) {
 		return nil, fmt.Errorf("want UNIT THRESHOLD ACTION [FILTER], have %q", line)
 	}
 	r := &rule{text: strings.TrimSpace(strings.Join(fields[:], " ") + " " + expr)}
-	r.unit = regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(fields[0]), `\*`, ".*") + "$")
+	// A unit that results may say in another way, sec/op for ns/op, is meant in both.
+	pattern := regexp.QuoteMeta(fields[0])
+	if _, tidied := benchunit.Tidy(1, fields[0]); tidied != fields[0] {
+		pattern += "|" + regexp.QuoteMeta(tidied)
+	}
+	r.unit = regexp.MustCompile("^(?:" + strings.ReplaceAll(pattern, `\*`, ".*") + ")$")
 	percent, ok := strings.CutSuffix(fields[1], "%")
 	v, err := strconv.ParseFloat(percent, 64)
 	if !ok || err != nil || !(v >= 0 && v < 1e6) {

@@ -15,6 +15,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,7 +60,7 @@ func Lowest(units benchfmt.UnitMetadataMap, unit string) bool {
 var ErrNone = errors.New("no benchmark results in it")
 
 // Parse reads r to its end; path is for messages. It is an error if r is
-// empty, holds no benchmark result, has a line that is no benchmark format,
+// empty, holds no benchmark result, has a line that is no benchmark format or a value that is no number,
 // reports a failed benchmark, or stops in the middle.
 //
 // A last line without its newline is always a file cut short. A file that
@@ -74,6 +75,12 @@ func Parse(r io.Reader, path string) (*File, error) {
 	for reader.Scan() {
 		switch rec := reader.Result().(type) {
 		case *benchfmt.Result:
+			for _, v := range rec.Values {
+				if syntax == nil && (math.IsNaN(v.Value) || math.IsInf(v.Value, 0)) {
+					_, line := rec.Pos()
+					syntax = fmt.Errorf("%s:%d: %s: the value of %s is %v: the benchmark divided by zero?", path, line, rec.Name, cmp.Or(v.OrigUnit, v.Unit), v.Value)
+				}
+			}
 			file.Results = append(file.Results, rec.Clone())
 		case *benchfmt.SyntaxError:
 			if syntax == nil {
@@ -269,7 +276,11 @@ func Find(path string) ([]string, error) {
 	// The trailing slash makes WalkDir follow path itself when it is a symlink.
 	dirs := make(map[string][]string)
 	err = filepath.WalkDir(strings.TrimRight(path, "/")+"/", func(p string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() && filepath.Ext(p) == Ext && !strings.HasPrefix(d.Name(), ".") {
+		if err != nil || filepath.Ext(p) != Ext || strings.HasPrefix(d.Name(), ".") {
+			return err
+		}
+		fi, err := os.Stat(p) // of what a symlink leads to
+		if err == nil && fi.Mode().IsRegular() {
 			dir := filepath.Dir(p)
 			dirs[dir] = append(dirs[dir], filepath.Clean(p))
 		}

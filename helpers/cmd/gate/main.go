@@ -41,17 +41,18 @@
 //
 // # What the gate refuses
 //
-// A benchmark or unit that is in OLD and not in NEW, or not in every sample;
-// results that differ in a key on which figures depend (clock, accelerator,
-// qemu, cpu-model, gomaxprocs, sandbox, goos, goarch, cpu, cpus, cpu-quota,
-// cross, smt, governor, virt, harness, benchtime, count); samples of one side that differ in their kernel
-// or Go version; runs that failed; files that are truncated, not text, or given
-// twice; values that are no numbers; times that do not vary; and comparisons of
+// A benchmark or unit that is in OLD and not in NEW, or not in every sample, unless a rule says of the
+// unit that it informs; results that differ in a key on which figures depend (clock, accelerator,
+// qemu, cpu-model, gomaxprocs, sandbox, goos, goarch, cpu, cpus, cpu-quota, memory,
+// cross, smt, governor, virt, harness, benchtime, count); samples of one side that differ in their kernel,
+// its image or the Go version; runs that failed; files that are truncated, not text, or given
+// twice; values that are no numbers, costs of nothing or less; times that do not vary; and comparisons of
 // which none can fail. -allow, -allow-missing and -allow-equal say what is
 // meant to be so.
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -59,42 +60,44 @@ import (
 	"strings"
 
 	"eventbench/helpers/gate"
+	"eventbench/helpers/help"
 )
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
+const usage = `Usage: go tool gate [flags] OLD NEW
+
+Compares benchmark results: files, directories of *.txt, patterns, or lists of these with commas between.
+Exits 0: pass, 1: a regression, 2: bad input, 3: cannot tell.
+
+`
+
 func run(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("gate", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	fs.Usage = func() {
-		fmt.Fprintf(stderr, "Usage: go tool gate [flags] OLD NEW\n\n"+
-			"Compares benchmark results: files, directories of *.txt, patterns, or lists of these with commas between.\n"+
-			"Exits 0: pass, 1: a regression, 2: bad input, 3: cannot tell.\n\n")
-		fs.PrintDefaults()
-	}
+	fs.SetOutput(io.Discard)
 	var o gate.Options
 	o.Flags(fs, "")
 	format := fs.String("format", "text", "write the report as `text`, markdown or json")
 	explain := fs.String("explain", "", "instead of the report, show every step of the verdicts on the benchmark called `name`")
 	printThresholds := fs.Bool("print-thresholds", false, "print the built-in rules and exit")
 
+	bad := func(format string, args ...any) int {
+		fmt.Fprintf(stderr, "gate: "+format+"\n", args...)
+		return gate.Unreadable.ExitCode()
+	}
 	var operands []string
 	for {
-		if err := fs.Parse(args); err == flag.ErrHelp {
-			return 0
+		if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+			return help.Print(stdout, usage, fs)
 		} else if err != nil {
-			return gate.Unreadable.ExitCode()
+			return bad("%v (go tool gate -h for help)", err)
 		}
 		if fs.NArg() == 0 {
 			break
 		}
 		operands, args = append(operands, fs.Arg(0)), fs.Args()[1:]
-	}
-	bad := func(format string, args ...any) int {
-		fmt.Fprintf(stderr, "gate: "+format+"\n", args...)
-		return gate.Unreadable.ExitCode()
 	}
 	if *printThresholds {
 		if _, err := io.WriteString(stdout, gate.DefaultThresholds); err != nil {

@@ -188,9 +188,8 @@ func compact(w *strings.Builder, files []string) error {
 			}
 		}
 		before = config
-		fmt.Fprintf(w, "%s\n%s\n", strings.Join(sample, "\n"), strings.Join(lines, "\n"))
+		fmt.Fprintf(w, "%s\n%s\nPASS\n", strings.Join(sample, "\n"), strings.Join(lines, "\n"))
 	}
-	fmt.Fprintln(w, "PASS")
 	return nil
 }
 

@@ -167,6 +167,7 @@ sample: 1
 seed: 1
 BenchmarkA/peer=process 150 10 instrs/op 0.5 modal-share
 BenchmarkB 150 7 instrs/op
+PASS
 sample: 2
 seed: 2
 BenchmarkA/peer=process 150 11 instrs/op 0.5 modal-share
