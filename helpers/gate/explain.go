@@ -159,20 +159,27 @@ func (r *Report) explainFamily(say func(string, ...any), c *Comparison) {
 		kind = "only inform"
 	}
 	say("")
-	say("Family: %d comparisons of distributions that %s", c.Family, kind)
+	of := ""
+	if c.parts > 1 {
+		of = fmt.Sprintf("; they are one of %d parts, which have other samples", c.parts)
+	}
+	say("Family: %d comparisons of distributions that %s%s", c.Family, kind, of)
 	switch {
 	case c.joint == nil:
 		a := c.adjustment
 		say("  tested one by one (Holm): of the %d with no smaller p one has one as small by chance with probability %s",
 			a.standing, probability(math.Min(1, a.charge)))
-		say("  adjusted p = %s: no less than that of a smaller p", probability(c.Adjusted))
+		say("  adjusted p = %s: no less than that of a smaller p", probability(c.adjustment.p))
 	case !(c.standout > 0):
 		say("  tested as a whole (Westfall-Young max-T); the interval has no change in it, so that this one does not stand out: p = 1")
 	default:
 		say("  tested as a whole (Westfall-Young max-T): of the %s ways to say which samples%s are old and which new, all comparisons alike,",
 			number(c.joint.total), map[bool]string{true: " of a round"}[c.joint.paired])
 		say("  there are %d in which any comparison's interval ends as far from no change as this one's: %s thresholds", c.asMuch, number(c.standout))
-		say("  adjusted p = %d / %s, and no less than p: %s", c.asMuch, number(c.joint.total), probability(c.Adjusted))
+		say("  adjusted p = %d / %s, and no less than p: %s", c.asMuch, number(c.joint.total), probability(math.Max(c.P, float64(c.asMuch)/c.joint.total)))
+	}
+	if c.parts > 1 {
+		say("  and %d times that for the parts: %s", c.parts, probability(c.Adjusted))
 	}
 	if c.Adjusted <= r.Alpha {
 		say("  significant: at most %s", number(r.Alpha))

@@ -46,18 +46,12 @@ type joint struct {
 }
 
 // newJoint prepares the test of a family whose comparisons all have the same
-// samples. It returns nil where they have not, where no relabeling could be
-// significant, and where there are too many of them.
+// samples. It returns nil where no relabeling could be significant, and where
+// there are too many of them.
 func newJoint(family []*Comparison, alpha float64) *joint {
-	if len(family) == 0 {
-		return nil
-	}
 	first := family[0]
 	j := &joint{paired: true, n1: len(first.oldValues), n2: len(first.newValues)}
 	for _, c := range family {
-		if !slices.Equal(c.oldSamples, first.oldSamples) || !slices.Equal(c.newSamples, first.newSamples) {
-			return nil
-		}
 		j.paired = j.paired && c.paired && c.positive()
 	}
 	if j.paired && j.n1 < 64 && math.Ldexp(2*pairReserve, -j.n1) <= alpha {

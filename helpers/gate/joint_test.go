@@ -5,7 +5,9 @@ import (
 	"math"
 	"math/bits"
 	"math/rand/v2"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -175,6 +177,39 @@ func TestJointError(t *testing.T) {
 			t.Errorf("%s; want at most 0.05, and 1", got)
 		} else {
 			t.Log(got)
+		}
+	}
+}
+
+// One benchmark that is allowed to be missing from a sample leaves the others their test as a whole: five samples a
+// side can tell, of which no test one by one could.
+func TestMissingLeavesJoint(t *testing.T) {
+	side := func(from int) (files []string) {
+		for i := range 5 {
+			text := ""
+			for b := range 12 {
+				text += fmt.Sprintf("BenchmarkX%d 1 %d ns/op\n", b, from+i)
+			}
+			files = append(files, text+fmt.Sprintf("BenchmarkY 1 %d ns/op\n", 100+i))
+		}
+		return files
+	}
+	old, new := side(100), side(150)
+	o := Options{AllowMissing: regexp.MustCompile("^Y"), Alpha: 0.05}
+	for _, missing := range []bool{false, true} {
+		if missing {
+			new[3], _, _ = strings.Cut(new[3], "BenchmarkY")
+		}
+		r, err := judgeTexts(o, old, new)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := r.count((*Comparison).fails); n != 12 {
+			t.Errorf("Y missing: %v: %d regressions, want all 12:\n%s", missing, n, r.Comparisons[0].Reason)
+		}
+		want := map[bool]int{false: 13, true: 12}[missing]
+		if c := r.Comparisons[0]; c.Family != want || math.Abs(c.Adjusted-float64(14-want)*2/252) > 1e-9 {
+			t.Errorf("Y missing: %v: adjusted p %v in a family of %d, want %d of 252 relabelings in one of %d", missing, c.Adjusted, c.Family, (14-want)*2, want)
 		}
 	}
 }

@@ -61,7 +61,7 @@ type Comparison struct {
 
 	P        float64 // of no change at all; 0 when exact
 	Adjusted float64 // P for the whole family
-	Family   int     // comparisons judged together
+	Family   int     // comparisons tested together
 
 	Threshold float64 // 0.05 is 5 %
 	Rule      string  // that gave the threshold
@@ -85,8 +85,9 @@ type Comparison struct {
 	test       rankTest
 	interval   interval
 	shift      bool       // the interval is of differences, not of ratios
-	adjustment adjustment // where the family was tested one by one
-	joint      *joint     // where it was tested as a whole
+	parts      int        // of the family, tested each by itself
+	adjustment adjustment // where the part was tested one by one
+	joint      *joint     // where the part was tested as a whole
 	standout   float64    // the distance of the interval from no change, in thresholds
 	asMuch     int        // relabelings in which any comparison stands out as much
 }
@@ -133,19 +134,9 @@ func (g *gate) decideAll(r *Report) {
 	// What can fail the gate is one family. What only informs is another, so
 	// that a dozen percentiles do not cost the gate its power.
 	for _, family := range [][]*Comparison{gated, informing} {
-		j := newJoint(family, g.Alpha)
-		tests := make([]*rankTest, len(family))
-		for i, c := range family {
-			c.measure(j, len(family), g.Alpha)
-			c.P, c.Family = c.test.p, len(family)
-			tests[i] = &c.test
-		}
-		if j != nil {
-			j.adjust(family)
-			continue
-		}
-		for i, a := range adjust(tests) {
-			family[i].Adjusted, family[i].adjustment = a.p, a
+		parts := partition(family, g.Alpha)
+		for _, part := range parts {
+			part.test(g.Alpha/float64(len(parts)), len(parts))
 		}
 	}
 	for _, c := range r.Comparisons {
@@ -154,6 +145,63 @@ func (g *gate) decideAll(r *Report) {
 	slices.SortStableFunc(r.Comparisons, func(a, b *Comparison) int {
 		return cmp.Or(cmp.Compare(a.severity(), b.severity()), cmp.Compare(b.harm(), a.harm()))
 	})
+}
+
+// A part of a family is what can be tested together: as a whole, or one by one where joint is nil.
+type part struct {
+	joint *joint
+	of    []*Comparison
+}
+
+// partition divides a family by the samples that its comparisons have. Usually that is one part; one benchmark that
+// is allowed to be missing from a sample must not cost all others the test as a whole. What cannot be tested so is
+// one part together.
+func partition(family []*Comparison, alpha float64) []*part {
+	var sets [][]*Comparison
+	for _, c := range family {
+		i := slices.IndexFunc(sets, func(set []*Comparison) bool {
+			return slices.Equal(c.oldSamples, set[0].oldSamples) && slices.Equal(c.newSamples, set[0].newSamples)
+		})
+		if i < 0 {
+			i = len(sets)
+			sets = append(sets, nil)
+		}
+		sets[i] = append(sets[i], c)
+	}
+	var parts []*part
+	rest := &part{}
+	for _, set := range sets {
+		if j := newJoint(set, alpha/float64(len(sets))); j != nil {
+			parts = append(parts, &part{j, set})
+		} else {
+			rest.of = append(rest.of, set...)
+		}
+	}
+	if rest.of != nil {
+		parts = append(parts, rest)
+	}
+	return parts
+}
+
+// test tests one of several parts of a family, each of which may take its share of alpha: so every adjusted p counts as
+// often as there are parts.
+func (p *part) test(alpha float64, parts int) {
+	tests := make([]*rankTest, len(p.of))
+	for i, c := range p.of {
+		c.measure(p.joint, len(p.of), alpha)
+		c.P, c.Family, c.parts = c.test.p, len(p.of), parts
+		tests[i] = &c.test
+	}
+	if p.joint != nil {
+		p.joint.adjust(p.of)
+	} else {
+		for i, a := range adjust(tests) {
+			p.of[i].Adjusted, p.of[i].adjustment = a.p, a
+		}
+	}
+	for _, c := range p.of {
+		c.Adjusted = math.Min(1, c.Adjusted*float64(parts))
+	}
 }
 
 // comparedExactly reports whether the comparison is of two numbers: declared
