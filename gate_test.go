@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 
 	"eventbench/helpers/gate"
@@ -30,8 +31,8 @@ func init() { gateOptions.Flags(flag.CommandLine, "gate.") }
 //	go test -run TestGate -old results/old -new results/new
 //
 // Every benchmark is a subtest with one below it for each unit. A regression
-// fails, what cannot be told is skipped with its reason, bad input fails the
-// test as a whole.
+// fails, what cannot be told is skipped with its reason, and so is the test as a
+// whole unless that is allowed. Bad input fails it, and so do results of which nothing can be told at all.
 func TestGate(t *testing.T) {
 	if *gateOld == "" && *gateNew == "" {
 		t.Skip("nothing to compare: go test -run TestGate -old RESULTS -new RESULTS")
@@ -53,6 +54,16 @@ func TestGate(t *testing.T) {
 				t.Run(c.Unit, func(t *testing.T) { showVerdict(t, c) })
 			}
 		})
+	}
+	if steps := report.Reproduce(); steps != "" {
+		t.Logf("to reproduce the worst finding:\n%s", steps)
+	}
+	switch {
+	case gateOptions.AllowCannotTell:
+	case !slices.ContainsFunc(report.Comparisons, func(c *gate.Comparison) bool { return c.Gates && c.Verdict != gate.CannotTell }):
+		t.Errorf("nothing can be told of any benchmark: %s", report.Summary())
+	case report.Outcome == gate.Undecided:
+		t.Skip(report.Summary())
 	}
 }
 
@@ -95,7 +106,12 @@ func TestVerdictsAsTests(t *testing.T) {
 	check(false, `^ +--- FAIL: TestGate/EventfdSelf-2/ns/op`, "-old="+runs+"files/old", "-new="+runs+"files/slow")
 	check(false, `regression: \+70\.92% \[\+50\.00%, \+104\.93%\], beyond the threshold of 5%`, "-old="+runs+"files/old", "-new="+runs+"files/slow")
 	check(false, `cannot tell: .*of 5% or beyond; 8\+8 samples(?s:.*)\n +--- SKIP: TestGate/Null-2/ns/op`, "-old="+runs+"files/old", "-new="+runs+"files/slow")
+	check(false, `to reproduce the worst finding:\n +go tool gate -explain EventfdSelf-2 `, "-old="+runs+"files/old", "-new="+runs+"files/slow")
 	check(true, `^ +--- PASS: TestGate/EventfdSelf-2/ns/op.*`, "-old="+runs+"files/slow", "-new="+runs+"files/old")
+	few := []string{"-old=" + runs + "files/old/r1.txt," + runs + "files/old/r2.txt", "-new=" + runs + "files/old/r3.txt," + runs + "files/old/r4.txt"}
+	check(false, `nothing can be told of any benchmark: cannot tell`, few...)
+	check(true, `^--- PASS: TestGate `, append(few, "-gate.allow-cannot-tell")...)
+	check(true, `^--- SKIP: TestGate `, "-old="+runs+"files/old", "-new="+runs+"files/slow", "-gate.filter=.name:Null")
 	check(true, `regression \(informs\): -21\.64%`, "-old="+runs+"host/old.txt", "-new="+runs+"host/slow.txt", "-gate.filter=.name:PipeSelf", "-gate.thresholds="+mustRuleFile(t, "MB/s 5% inform\n* 90% gate\n"))
 	check(false, `bad input:\n +new: stat nowhere: no such file`, "-old="+runs+"files/old", "-new=nowhere")
 	check(false, `want both -old and -new`, "-new=nowhere")

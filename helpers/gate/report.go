@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
@@ -88,7 +89,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	for _, n := range r.Notes {
 		fmt.Fprintf(&b, "\nnote: %s\n", n)
 	}
-	if steps := r.reproduce(); steps != "" {
+	if steps := r.Reproduce(); steps != "" {
 		fmt.Fprintf(&b, "\nTo reproduce the worst finding:\n%s", indent(steps))
 	}
 	return writeLines(w, b.String())
@@ -166,17 +167,21 @@ func (r *Report) name(c *Comparison) string {
 	return clean(c.Name)
 }
 
-// reproduce returns what to do about the worst finding: see how the verdict
+// Reproduce returns what to do about the worst finding, as lines for a shell: see how the verdict
 // came about, and measure that benchmark again. It is empty where nothing
 // failed and nothing was left open.
-func (r *Report) reproduce() string {
+func (r *Report) Reproduce() string {
 	c := r.Comparisons[0]
 	if !c.fails() && !c.blocks() {
 		return ""
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "go tool gate -explain %s%s %s %s\n", shellQuote(c.Name), r.args, shellQuote(r.Old), shellQuote(r.New))
-	fmt.Fprintf(&b, "go test -run '^$' -bench %s%s %s  # on old and on new\n", shellQuote(benchPattern(c.Name)), procsFlag(c.Name), shellQuote(cmp.Or(c.Pkg, ".")))
+	if slices.ContainsFunc(r.NewSamples, func(s *Sample) bool { return s.clock == "instrs" }) {
+		fmt.Fprintf(&b, "go tool arms kernels -bench %s eventbench.static OLD NEW  # the two kernels: a series, such as 6.12, or an image\n", shellQuote(benchPattern(c.Name)))
+	} else {
+		fmt.Fprintf(&b, "go test -run '^$' -bench %s%s %s  # on old and on new\n", shellQuote(benchPattern(c.Name)), procsFlag(c.Name), shellQuote(cmp.Or(c.Pkg, ".")))
+	}
 	for _, s := range r.settings {
 		if s.old == s.new {
 			fmt.Fprintf(&b, "# %s: %s\n", clean(s.key), clean(s.old))
@@ -215,7 +220,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	if v := r.versus("- %s: `%s` → `%s`\n"); v != "" {
 		head.WriteString(v + "\n")
 	}
-	if steps := r.reproduce(); steps != "" {
+	if steps := r.Reproduce(); steps != "" {
 		fmt.Fprintf(&tail, "\nTo reproduce the worst finding:\n\n```sh\n%s```\n", steps)
 	}
 	for _, n := range r.Notes {
@@ -347,7 +352,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 	}{
 		Outcome: r.Outcome, Exit: r.Outcome.ExitCode(), Summary: r.Summary(), Alpha: r.Alpha,
 		Old: names(r.OldSamples), New: names(r.NewSamples), Config: make(map[string]config),
-		Comparisons: []comparison{}, Notes: append([]string{}, r.Notes...), Reproduce: r.reproduce(),
+		Comparisons: []comparison{}, Notes: append([]string{}, r.Notes...), Reproduce: r.Reproduce(),
 	}
 	for _, s := range r.settings {
 		doc.Config[s.key] = config{s.old, s.new}
