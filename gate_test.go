@@ -118,6 +118,30 @@ func TestVerdictsAsTests(t *testing.T) {
 	check(true, `^--- SKIP: TestGate `)
 }
 
+// Baselines are compared with what this program measures: a change of the harness is to be followed by make baselines.
+func TestBaselinesOfThisHarness(t *testing.T) {
+	now, err := harness(sources)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("testdata/baselines/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("testdata/baselines: %d files, error %v", len(files), err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("(?m)^harness: (.*)$").FindAllSubmatch(text, -1) {
+			if string(m[1]) != now {
+				t.Errorf("%s: measured with harness %s, and this one is %s: make baselines", file, m[1], now)
+				break
+			}
+		}
+	}
+}
+
 func mustRuleFile(t testing.TB, text string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "file.txt")

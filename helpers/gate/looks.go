@@ -53,7 +53,7 @@ func Looks(first, limit int, alpha float64) ([]Look, error) {
 		left -= share * left
 	}
 	if looks == nil {
-		return nil, fmt.Errorf("%d samples a side at most: want at least %d, the number at which the gate looks first", limit, first)
+		return nil, fmt.Errorf("want at least %d a side, the number at which the gate looks first", first)
 	}
 	return looks, nil
 }

@@ -98,9 +98,10 @@ func TestInterrupted(t *testing.T) {
 	if err := os.WriteFile(other, append(text, '\n'), 0o777); err != nil {
 		t.Fatal(err)
 	}
+	report := filepath.Join(dir, "report.md")
 	run := func(stopAfter string) (status int, stderr string) {
 		cmd := exec.CommandContext(t.Context(), "arms", "host", "-results", dir, "-bench", "PipeSelf", "-benchtime", "2000x",
-			"-thresholds", mustRules(t, dir), tiny, other)
+			"-thresholds", mustRules(t, dir), "-markdown", report, tiny, other)
 		cmd.Dir = module
 		cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 		var out strings.Builder
@@ -124,6 +125,9 @@ func TestInterrupted(t *testing.T) {
 	status, stderr := run("*/*/*/round-02.txt")
 	if want := "arms: stopped by interrupt\narms: the same command goes on from there"; status != 130 || !strings.Contains(stderr, want) {
 		t.Errorf("stopped: exit status %d, want 130, and stderr\n%s\nwant %q in it", status, stderr, want)
+	}
+	if text, err := os.ReadFile(report); err != nil || !strings.Contains(string(text), "### Benchmarks: no verdict\n") {
+		t.Errorf("stopped: the report is %q, error %v, want that there is no verdict", text, err)
 	}
 	first := mustGlob(t, dir, "*/*/*/round-01.txt")
 	before, err := os.ReadFile(first[0])

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"eventbench/helpers/boots"
@@ -66,10 +68,13 @@ func (k *kernels) open(ctx context.Context, operands []string, o options, say fu
 		k.recorded, names = side{names[0], files}, names[1:]
 	}
 	// What is missing here is no fault of a kernel's.
+	qemu := ""
 	if !strings.Contains(k.Guest, "-qemu") {
-		if _, err := guest.FindQEMU(ctx, ""); err != nil {
+		q, err := guest.FindQEMU(ctx, "")
+		if err != nil {
 			return err
 		}
+		qemu = q.Version
 	}
 	for _, name := range names {
 		if _, err := os.Stat(name); err != nil && strings.Contains(name, "/") {
@@ -78,6 +83,8 @@ func (k *kernels) open(ctx context.Context, operands []string, o options, say fu
 	}
 	if len(names) == 2 {
 		k.old = names[0]
+	} else if err := k.checkRecorded(ctx, qemu, o.gate.Allow); err != nil {
+		return err
 	}
 	var err error
 	if k.set, k.unlock, err = boots.Open(ctx, k.Settings, names, say); err != nil {
@@ -88,6 +95,50 @@ func (k *kernels) open(ctx context.Context, operands []string, o options, say fu
 		return fmt.Errorf("OLD, %s, and NEW, %s, are the same kernel (their images are equal): there is nothing to compare", both[0].Arg, both[1].Arg)
 	}
 	return nil
+}
+
+// checkRecorded refuses, before anything is booted, results that the gate would refuse after it: those of
+// another QEMU, if its version is known, of another harness, or of other settings.
+func (k *kernels) checkRecorded(ctx context.Context, qemu string, allow []string) error {
+	harness, err := k.harness(ctx)
+	if err != nil {
+		return err
+	}
+	here := []struct{ key, value string }{
+		{"qemu", qemu}, {"harness", harness}, {"benchtime", k.Benchtime}, {"count", strconv.Itoa(k.Count)},
+	}
+	for _, path := range k.recorded.files {
+		f, err := results.Read(path)
+		if err != nil {
+			return err
+		}
+		config := f.Config()
+		for _, h := range here {
+			if there := strings.Join(config[h.key], ", "); h.value != "" && there != h.value && !slices.Contains(allow, h.key) {
+				return fmt.Errorf("results differ in %s: %q in %s, %q here: record it anew (make baselines), or name the kernel as OLD; if that is meant: -allow %[1]s", h.key, there, path, h.value)
+			}
+		}
+	}
+	return nil
+}
+
+// harness asks the test binary, which runs here as well, which harness its results will name; those of other programs
+// name none.
+func (k *kernels) harness(ctx context.Context) (string, error) {
+	path, err := filepath.Abs(k.Binary)
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.CommandContext(ctx, path, "-test.run=^$", "-test.bench=^$").Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", k.Binary, err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if id, ok := strings.CutPrefix(line, "harness: "); ok {
+			return strings.TrimSpace(id), nil
+		}
+	}
+	return "", nil
 }
 
 // isRecorded reports whether the argument means results and not a kernel.

@@ -215,6 +215,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		say("%v (go tool arms %s -h for help)", err, kind)
 		return gate.Unreadable.ExitCode()
 	}
+	if o.markdown != "" {
+		// Before hours of measuring; and so that a run that is stopped leaves no verdict of an earlier one.
+		if err := results.Write(o.markdown, []byte("### Benchmarks: no verdict\n\nThe run that was to give one has not come to its end.\n")); err != nil {
+			say("-markdown: %v", err)
+			return gate.Unreadable.ExitCode()
+		}
+	}
 	var report *gate.Report
 	if kind == "record" {
 		if _, _, err = open(operands); err == nil {
@@ -344,14 +351,13 @@ func write(o options, r *gate.Report, outcome gate.Outcome, status int, problem 
 		}
 		return r.Write(w, format)
 	}
+	err := to(stdout, o.format)
 	if o.markdown != "" {
 		var b bytes.Buffer
 		if err := to(&b, "markdown"); err != nil {
 			return err
 		}
-		if err := results.Write(o.markdown, b.Bytes()); err != nil {
-			return err
-		}
+		err = errors.Join(err, results.Write(o.markdown, b.Bytes()))
 	}
-	return to(stdout, o.format)
+	return err
 }

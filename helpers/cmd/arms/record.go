@@ -30,7 +30,7 @@ func (r *recording) newFlags() *flag.FlagSet {
 	fs.SetOutput(io.Discard)
 	r.Bench, r.Benchtime, r.Count = boots.Gate, boots.GateBenchtime, boots.GateCount
 	r.Flags(fs)
-	fs.IntVar(&r.boots, "boots", gate.FirstBoots, "boot each kernel `n` times")
+	fs.IntVar(&r.boots, "boots", gate.MostBoots, "boot each kernel `n` times")
 	fs.StringVar(&r.out, "out", "testdata/baselines", "write a file for each kernel into `dir`")
 	return fs
 }
