@@ -25,6 +25,7 @@ var guarded = []string{"clock", "accelerator", "qemu", "cpu-model", "gomaxprocs"
 // An input is one column of a table: samples of one thing.
 type input struct {
 	arg   string // what the user called it
+	paths []string
 	files []*results.File
 }
 
@@ -36,13 +37,13 @@ func load(arg string, stderr io.Writer) (*input, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &input{arg: arg}
+	in := &input{arg: arg, paths: paths}
 	for _, path := range paths {
 		f, err := results.Read(path)
 		if err != nil {
 			return nil, err
 		}
-		in.files = append(in.files, f)
+		in.files = append(in.files, split(f)...)
 	}
 	if len(in.files) > 1 {
 		for _, f := range in.files {
@@ -53,6 +54,23 @@ func load(arg string, stderr io.Writer) (*input, error) {
 			"intervals do not show how processes differ, and come out too narrow\n", in.files[0].Path, n)
 	}
 	return in, nil
+}
+
+// split returns the samples of a file: of recorded boots there are several, which lines "sample: 1" tell apart.
+func split(f *results.File) (all []*results.File) {
+	of := make(map[string]*results.File)
+	for _, r := range f.Results {
+		id := r.GetConfig("sample")
+		if of[id] == nil {
+			of[id] = &results.File{Path: f.Path, Comments: f.Comments, Units: f.Units}
+			if id != "" {
+				of[id].Path += ", sample " + id
+			}
+			all = append(all, of[id])
+		}
+		of[id].Results = append(of[id].Results, r)
+	}
+	return all
 }
 
 // compare prints benchstat's table with a column for each input.
@@ -94,23 +112,21 @@ func compare(ctx context.Context, inputs []*input, across []string, stdout, stde
 	return err
 }
 
-// distinct refuses a file that occurs twice: a sample counted twice makes an
+// distinct refuses a file that occurs twice, or a copy of it: a sample counted twice makes an
 // interval narrower than it is, and one compared with itself always agrees.
 func distinct(inputs []*input) error {
-	seen := make(map[string]string)
+	type place struct{ path, arg string }
+	seen := make(map[string]place)
 	for _, in := range inputs {
-		for _, f := range in.files {
-			real, err := filepath.EvalSymlinks(f.Path)
+		for _, path := range in.paths {
+			sum, err := results.Hash(path)
 			if err != nil {
 				return err
 			}
-			if real, err = filepath.Abs(real); err != nil {
-				return err
+			if first, again := seen[sum]; again {
+				return fmt.Errorf("%s, in %s, and %s, in %s: the same file, or a copy of it", first.path, first.arg, path, in.arg)
 			}
-			if first, again := seen[real]; again {
-				return fmt.Errorf("%s: the same file is in %s and in %s", f.Path, first, in.arg)
-			}
-			seen[real] = in.arg
+			seen[sum] = place{path, in.arg}
 		}
 	}
 	return nil
@@ -165,8 +181,8 @@ func reconcile(inputs []*input, across []string) (ignore, differences []string, 
 			continue
 		}
 		ignore = append(ignore, key)
-		if key == "round" {
-			continue // of several arms, in every one of which there are all
+		if key == "round" || key == "sample" {
+			continue // every sample has its own
 		}
 		if key == "gomaxprocs" {
 			ignore = append(ignore, "/gomaxprocs") // the names' -N
