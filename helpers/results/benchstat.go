@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 )
 
 // Benchstat runs this module's benchstat with args and stdin and copies what
@@ -22,10 +23,16 @@ func Benchstat(ctx context.Context, w io.Writer, stdin io.Reader, args ...string
 	if err != nil {
 		return err
 	}
+	const patience = 5 * time.Minute // it takes seconds, or for ever
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no table after %v", patience))
+	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return fmt.Errorf("benchstat: %w\n%s", err, stderr.Bytes())
 	}
 	if stderr.Len() > 0 {
