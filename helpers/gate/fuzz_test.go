@@ -23,6 +23,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("Unit \x1b[2J better=lower assume=exact\nBenchmarkX 1 5 \x1b[2J\n"), []byte("BenchmarkX 1 6 \x1b[2J\n"), "*\f")
 	f.Add([]byte("Unit \x1b[2J better=lower\nBenchmarkX\x9b 1 0 \x1b[2J\n"), []byte("BenchmarkX\x9b 1 6 \x1b[2J\n"), "*")
 	f.Add([]byte("clock: instrs\nseed: 1\nBenchmarkX-2 1 0 ns/op -3 x\n"), []byte("goos: linux\nBenchmarkX-2 1 1e300 ns/op 1e-300 x\n"), "-a:b")
+	f.Add([]byte("0"), []byte("0"), "0")
 	paths, err := filepath.Glob("testdata/*/*.txt")
 	if err != nil || len(paths) == 0 {
 		f.Fatalf("fixtures: got %v and error %v, want some", paths, err)
@@ -41,7 +42,9 @@ func FuzzRead(f *testing.F) {
 			if !errors.As(err, &ie) || len(ie.Problems) == 0 || slices.Contains(ie.Problems, "") {
 				t.Errorf("got error %#v, want an InputError that says something", err)
 			}
-			checkPrintable(t, err.Error())
+			for line := range strings.Lines(err.Error()) {
+				checkPrintable(t, strings.TrimLeft(line, "\t"))
+			}
 			return
 		}
 		checkReport(t, r)
