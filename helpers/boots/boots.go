@@ -136,6 +136,14 @@ func Open(ctx context.Context, s Settings, kernels []string, say func(format str
 	if s.Binary, err = filepath.Abs(s.Binary); err != nil {
 		return nil, nil, err
 	}
+	if err := checkProgram(ctx, s.Binary, s.Bench); err != nil {
+		return nil, nil, err
+	}
+	if !strings.Contains(s.Guest, "-qemu") {
+		if _, err := guest.FindQEMU(ctx, ""); err != nil {
+			return nil, nil, err
+		}
+	}
 	build, err := results.Hash(s.Binary)
 	if err != nil {
 		return nil, nil, err
@@ -150,8 +158,10 @@ func Open(ctx context.Context, s Settings, kernels []string, say func(format str
 	}
 	for _, arg := range kernels {
 		image, err := guest.FindKernel(ctx, cache, arg, "", false, say)
-		if err != nil {
+		if _, missing := os.Stat(arg); err != nil && missing == nil {
 			return nil, nil, &KernelError{arg, err}
+		} else if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", arg, err)
 		}
 		k := &Kernel{Arg: arg, Label: Label(arg), image: image.Name, sum: image.Sum()}
 		k.Dir = filepath.Join(set.Dir, fmt.Sprintf("%s-%x", k.Label, k.sum[:5]))
@@ -192,8 +202,8 @@ func (s *Settings) name() string {
 	return name
 }
 
-// A KernelError is the reason why a kernel cannot be measured: it is not there,
-// or no kernel, or the guest did not come to run the program to its end.
+// A KernelError is the reason why a kernel that is there cannot be measured: it is
+// no kernel, or the guest did not come to run the program to its end.
 type KernelError struct {
 	Kernel string // as the user named it
 	Err    error

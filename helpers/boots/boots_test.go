@@ -3,6 +3,10 @@
 package boots
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -45,4 +49,65 @@ PASS
 	if _, err := boot.reduce([]byte(out), "boot.log"); err == nil || !strings.Contains(err.Error(), "bzImage was replaced") {
 		t.Errorf("of another kernel than the one that was found: error %v, want that it was replaced", err)
 	}
+}
+
+// A pattern is tried on the names that there are before anything is booted, level by level as package testing does.
+func TestAnyMatches(t *testing.T) {
+	names := []string{"BenchmarkNullGetppid", "BenchmarkEventfdSelf"}
+	check := func(pattern string, want bool) {
+		t.Helper()
+		got, err := anyMatches(pattern, names)
+		if err != nil || got != want {
+			t.Errorf("%s: %v, error %v, want %v", pattern, got, err, want)
+		}
+	}
+	check(".", true)
+	check("Null", true)
+	check("^Null", false)
+	check("Pipe|^BenchmarkNull", true)
+	check("Eventfd/sig=rt", true)
+	check("Pipe/Eventfd", false)
+	check("Benchmark(Pipe|Null)", true)
+	check("[|/]|Eventfd", true)
+	check(`a\|Null`, false)
+	check(Usual, true)
+	check(Gate, true)
+	for _, pattern := range []string{"((", "Null/(", "Null|["} {
+		if _, err := anyMatches(pattern, names); err == nil {
+			t.Errorf("%s: no error", pattern)
+		}
+	}
+}
+
+// A file that would fail in every boot is refused before the first, with what is wanted.
+func TestCheckProgram(t *testing.T) {
+	dir := t.TempDir()
+	check := func(path, bench, want string) {
+		t.Helper()
+		if err := checkProgram(t.Context(), path, bench); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s, -bench %s: error %v, want %q", path, bench, err, want)
+		}
+	}
+	text := filepath.Join(dir, "README.md")
+	if err := os.WriteFile(text, []byte("# text\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	check(text, ".", "is no program: want a static test binary")
+	check(filepath.Join(dir, "none"), ".", "no such file")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	static := filepath.Join(dir, "boots.test")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", static, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+runtime.GOARCH)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if runtime.GOARCH != "amd64" {
+		check(self, ".", "guests are x86-64")
+		return
+	}
+	check(static, ".", "no benchmark matches")
+	check(static, "((", "-bench=((: error parsing regexp")
 }

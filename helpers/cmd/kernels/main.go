@@ -46,6 +46,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"eventbench/helpers/boots"
 	"eventbench/helpers/help"
@@ -84,7 +85,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "kernels: %v; the same command goes on from there\n", err)
 		return stopped.Status()
 	case err != nil:
-		fmt.Fprintf(stderr, "kernels: %v\n", err)
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(stderr, "kernels: %s\n", strings.TrimSuffix(line, "\n"))
+		}
 		return 1
 	}
 	return 0

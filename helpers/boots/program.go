@@ -1,0 +1,96 @@
+//go:build linux
+
+package boots
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strings"
+)
+
+// checkProgram says before anything is booted what would be wrong in every boot: a file that is no static program, and a
+// pattern that none of its benchmarks match.
+func checkProgram(ctx context.Context, path, bench string) error {
+	const want = "want a static test binary (make eventbench.static)"
+	f, err := elf.Open(path)
+	if errors.As(err, new(*fs.PathError)) {
+		return err
+	} else if err != nil {
+		return fmt.Errorf("%s is no program: %s", path, want)
+	}
+	defer f.Close()
+	if f.Machine != elf.EM_X86_64 {
+		return fmt.Errorf("%s is a program for %v, and guests are x86-64: %s", path, f.Machine, want)
+	}
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return fmt.Errorf("%s is linked with libraries, which guests have not: %s", path, want)
+		}
+	}
+	if runtime.GOARCH != "amd64" {
+		return nil
+	}
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, path, "-test.list=^Benchmark")
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("%s -test.list=^Benchmark: %w: is it a test binary? %s\n%s", path, err, want, stderr.Bytes())
+	}
+	names := strings.Fields(string(out))
+	some, err := anyMatches(bench, names)
+	if err != nil {
+		return fmt.Errorf("-bench=%s: %w", bench, err)
+	}
+	if !some {
+		return fmt.Errorf("-bench=%s: no benchmark matches (mind that their names begin with Benchmark); there are:\n\t%s", bench, strings.Join(names, "\n\t"))
+	}
+	return nil
+}
+
+// anyMatches reports whether any of the names of top-level benchmarks matches a pattern of -test.bench: alternatives
+// with | between, of parts for each level with / between.
+func anyMatches(pattern string, names []string) (some bool, err error) {
+	for _, alternative := range splitOutside(pattern, '|') {
+		for level, part := range splitOutside(alternative, '/') {
+			re, err := regexp.Compile(part)
+			if err != nil {
+				return false, err
+			}
+			for _, name := range names {
+				some = some || level == 0 && re.MatchString(name)
+			}
+		}
+	}
+	return some, nil
+}
+
+// splitOutside splits at a separator outside brackets and parentheses, as package testing does.
+func splitOutside(s string, separator byte) (parts []string) {
+	from, brackets, parens := 0, 0, 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\':
+			i++
+		case c == '[':
+			brackets++
+		case c == ']' && brackets > 0:
+			brackets--
+		case c == '(' && brackets == 0:
+			parens++
+		case c == ')' && brackets == 0:
+			parens--
+		case c == separator && brackets == 0 && parens == 0:
+			parts = append(parts, s[from:i])
+			from = i + 1
+		}
+	}
+	return append(parts, s[from:])
+}
