@@ -1,5 +1,6 @@
 # Every target is a go command or a tool of this module: go tool rounds -h and
-# go tool report -h tell more than make help.
+# go tool report -h tell more than make help. Recipes run what go tool -n names,
+# for go tool itself exits 0 when a tool is killed.
 
 BENCH     ?= .
 ROUNDS    ?= 10
@@ -18,13 +19,14 @@ FILTER    ?=
 BINARY    ?=
 HISTOGRAMS ?=
 FRESH     ?=
+MAX       ?=
 # The long families: what the names of their benchmarks say, and nothing else
 # does. bench leaves them out, bench-full does not.
 LONG      ?= Growth|OneWay|Lateness|Wake|Technique|^BenchmarkLoop
 
 # Recipes find these in their environment, just as the user wrote them: the $,
 # quotes and blanks of a pattern are neither make's nor the shell's business.
-GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS KERNEL BOOTS LONG HISTOGRAMS FRESH
+GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS KERNEL BOOTS LONG HISTOGRAMS FRESH MAX
 $(foreach v,$(GIVEN),$(eval override $v := $$(value $v)))
 export $(GIVEN)
 
@@ -48,23 +50,23 @@ bench-full: export SKIP :=
 bench: ## measure this kernel, but for what takes long; print all figures
 bench-full: ## the same with tails, growth, wake-ups, lateness, loops and techniques
 bench bench-full: eventbench.test
-	@dir=$$(go tool rounds -bench "$$BENCH" -skip "$$SKIP" -rounds "$$ROUNDS" -benchtime "$$BENCHTIME" \
+	@dir=$$("$$(go tool -n rounds)" -bench "$$BENCH" -skip "$$SKIP" -rounds "$$ROUNDS" -benchtime "$$BENCHTIME" \
 		-count "$$COUNT" -seed "$$SEED" $${HISTOGRAMS:+-histograms} -results "$$RESULTS" $<) && \
-	go tool report summary "$$dir"
+	"$$(go tool -n report)" summary "$$dir"
 
 .PHONY: headline
 headline: ## eventfd against the others: of the last bench or OF=directory; FILTER='/peer:thread'
 	@of="$${OF:-$$RESULTS/latest}" && test -e "$$of" || { echo "no results in $$of: make bench makes them" >&2; exit 1; } && \
-	go tool report headline -filter "$$FILTER" "$$of"
+	"$$(go tool -n report)" headline -filter "$$FILTER" "$$of"
 
 .PHONY: growth
 growth: ## what grows, and how: of the last bench-full or OF=directory
 	@of="$${OF:-$$RESULTS/latest}" && test -e "$$of" || { echo "no results in $$of: make bench-full makes them" >&2; exit 1; } && \
-	go tool report growth "$$of"
+	"$$(go tool -n report)" growth "$$of"
 
 .PHONY: compare
 compare: ## what changed from OLD to NEW, files or directories; ACROSS=sandbox lets that differ
-	@go tool report compare -across "$$ACROSS" $${OLD:+"$$OLD"} $${NEW:+"$$NEW"}
+	@"$$(go tool -n report)" compare -across "$$ACROSS" $${OLD:+"$$OLD"} $${NEW:+"$$NEW"}
 
 # Guests have no libraries, and counting needs no race detector.
 .PHONY: eventbench.static
@@ -74,49 +76,49 @@ eventbench.static:
 .PHONY: kernels
 kernels: eventbench.static ## what it costs on other KERNELS: counted instructions, BOOTS guests of each
 	@test "$$BENCH" = . || set -- -bench "$$BENCH"; \
-	go tool kernels "$$@" -boots "$$BOOTS" -results "$$RESULTS" $< $$KERNELS
+	"$$(go tool -n kernels)" "$$@" -boots "$$BOOTS" -results "$$RESULTS" $< $$KERNELS
 
 # Tests need testdata, which the sandbox finds where go test runs the binary.
 .PHONY: gvisor
 gvisor: export SKIP := $(value LONG)
 gvisor: eventbench.static ## what it costs under gVisor: its tests, then ROUNDS of both in turn, and what costs most more
 	@go tool gvisor -build >/dev/null
-	@go tool gvisor $< || echo "gvisor: tests fail there: see above" >&2
-	@dirs=$$(go tool rounds -arm host= -arm 'gvisor=go tool gvisor' -bench "$$BENCH" -skip "$$SKIP" -rounds "$$ROUNDS" \
+	@"$$(go tool -n gvisor)" $< || echo "gvisor: tests fail there: see above" >&2
+	@dirs=$$("$$(go tool -n rounds)" -arm host= -arm 'gvisor=go tool gvisor' -bench "$$BENCH" -skip "$$SKIP" -rounds "$$ROUNDS" \
 		-benchtime "$$BENCHTIME" -count "$$COUNT" -seed "$$SEED" -results "$$RESULTS" $<) && \
-	go tool report compare -across sandbox -most 15 $$dirs
+	"$$(go tool -n report)" compare -across sandbox -most 15 $$dirs
 
 .PHONY: gate-kernels
 gate-kernels: eventbench.static ## is NEW, a series or a bzImage, worse than OLD? boots both until the gate can tell
 	@test "$$BENCH" = . || set -- -bench "$$BENCH"; \
-	go tool arms kernels "$$@" -results "$$RESULTS" $< "$$OLD" "$$NEW"
+	"$$(go tool -n arms)" kernels "$$@" $${MAX:+-max "$$MAX"} -results "$$RESULTS" $< "$$OLD" "$$NEW"
 
 .PHONY: baselines
 baselines: eventbench.static ## record KERNELS in testdata/baselines, for gate-kernels OLD=testdata/baselines/6.12.txt
-	@go tool arms record -results "$$RESULTS" $< $$KERNELS
+	@"$$(go tool -n arms)" record -results "$$RESULTS" $< $$KERNELS
 
 .PHONY: gate-arms
 gate-arms: $(BINARY) ## the same on this kernel: OLD and NEW end in a test binary, or with BINARY=eventbench.test go before it
 	@test "$$BENCH" = . || set -- -bench "$$BENCH"; \
-	go tool arms host "$$@" -results "$$RESULTS" $(BINARY) "$$OLD" "$$NEW"
+	"$$(go tool -n arms)" host "$$@" $${MAX:+-max "$$MAX"} -results "$$RESULTS" $(BINARY) "$$OLD" "$$NEW"
 
 .PHONY: behaviours
 behaviours: eventbench.static ## which promises hold on other KERNELS, under gVisor and here, row by row
-	@go tool behaviours -results "$$RESULTS" $< $$KERNELS gvisor host
+	@"$$(go tool -n behaviours)" -results "$$RESULTS" $< $$KERNELS gvisor host
 
 .PHONY: mutants
 mutants: eventbench.static ## do the tests bite? each on a kernel with the slip it is to find: an hour
-	@go tool mutants -results "$$RESULTS" -o testdata/mutants/results.txt $<
+	@"$$(go tool -n mutants)" -results "$$RESULTS" -o testdata/mutants/results.txt $<
 
 .PHONY: gate-selftest
 gate-selftest: ## how often is the gate wrong? on recorded runs, in a minute; FRESH=1 measures anew, for an hour or two
 	@test -z "$$FRESH" || set -- -record "$$RESULTS/selftest/data" -results "$$RESULTS/selftest"; \
-	go tool selftest "$$@"
+	"$$(go tool -n selftest)" "$$@"
 
 .PHONY: fidelity
 fidelity: ## the same loops in Go and in C, alternated: what Go adds; KERNEL=6.12: in instructions, in BOOTS guests of it
 	@test -z "$$KERNEL" || set -- -pairs "$$BOOTS" -n 150 -exec "go tool guest -kernel $$KERNEL -accel tcg -clock instrs -seed {pair}"; \
-	go tool fidelity "$$@"
+	"$$(go tool -n fidelity)" "$$@"
 
 .PHONY: test
 test: ## the tests, as a user runs them

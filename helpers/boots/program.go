@@ -5,34 +5,19 @@ package boots
 import (
 	"bytes"
 	"context"
-	"debug/elf"
-	"errors"
+	"eventbench/helpers/guest"
 	"fmt"
-	"io/fs"
 	"os/exec"
 	"regexp"
 	"runtime"
 	"strings"
 )
 
-// checkProgram says before anything is booted what would be wrong in every boot: a file that is no static program, and a
+// checkProgram says before anything is booted what would be wrong in every boot: a file that no guest could run, and a
 // pattern that none of its benchmarks match.
 func checkProgram(ctx context.Context, path, bench string) error {
-	const want = "want a static test binary (make eventbench.static)"
-	f, err := elf.Open(path)
-	if errors.As(err, new(*fs.PathError)) {
+	if _, err := guest.LoadProgram(path, nil, "."); err != nil {
 		return err
-	} else if err != nil {
-		return fmt.Errorf("%s is no program: %s", path, want)
-	}
-	defer f.Close()
-	if f.Machine != elf.EM_X86_64 {
-		return fmt.Errorf("%s is a program for %v, and guests are x86-64: %s", path, f.Machine, want)
-	}
-	for _, p := range f.Progs {
-		if p.Type == elf.PT_INTERP {
-			return fmt.Errorf("%s is linked with libraries, which guests have not: %s", path, want)
-		}
 	}
 	if runtime.GOARCH != "amd64" {
 		return nil
@@ -42,7 +27,7 @@ func checkProgram(ctx context.Context, path, bench string) error {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("%s -test.list=^Benchmark: %w: is it a test binary? %s\n%s", path, err, want, stderr.Bytes())
+		return fmt.Errorf("%s -test.list=^Benchmark: %w: want a test binary (make eventbench.static)\n%s", path, err, stderr.Bytes())
 	}
 	names := strings.Fields(string(out))
 	some, err := anyMatches(bench, names)

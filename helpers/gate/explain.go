@@ -31,11 +31,14 @@ func (r *Report) Explain(w io.Writer, name string) error {
 				near = append(near, n)
 			}
 		}
-		hint := ""
-		if len(near) > 0 {
-			hint = "; there are " + abbreviate(near)
+		if len(near) == 0 {
+			for _, c := range r.Comparisons {
+				if n := clean(c.Name); !slices.Contains(near, n) {
+					near = append(near, n)
+				}
+			}
 		}
-		return fmt.Errorf("no comparison of a benchmark called %q%s", name, hint)
+		return fmt.Errorf("no comparison of a benchmark called %q; there are %s", name, abbreviate(near))
 	}
 	return writeLines(w, b.String())
 }

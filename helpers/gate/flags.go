@@ -56,7 +56,7 @@ func (o *Options) args() string {
 	add("thresholds", o.Thresholds, "")
 	add("filter", o.Filter, "*")
 	add("sample", o.SampleKey, "sample")
-	add("alpha", fmt.Sprint(o.Alpha), fmt.Sprint(DefaultAlpha))
+	add("alpha", fmt.Sprintf("%.3g", o.Alpha), fmt.Sprintf("%.3g", DefaultAlpha))
 	add("allow", strings.Join(o.Allow, ","), "")
 	pattern("allow-missing", o.AllowMissing)
 	pattern("allow-equal", o.AllowEqual)

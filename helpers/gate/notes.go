@@ -82,6 +82,9 @@ func (g *gate) note(r *Report, old, new *side) {
 	if len(gone) > 0 {
 		note("not in %s, which is allowed or only informs: %s", new.arg, abbreviate(gone))
 	}
+	if slices.ContainsFunc(r.Comparisons, func(c *Comparison) bool { return c.test.name == "Wilcoxon signed-rank" }) {
+		note("the change is the middle of the changes within rounds, where what drifts on the machine is out of it; old and new are each side's median, whose ratio may be another")
+	}
 	for _, rule := range g.rules {
 		if !rule.used && !strings.HasPrefix(rule.pos, builtIn) {
 			note("%s: this rule fits no result here, or an earlier one takes them: %s", rule.pos, rule.text)

@@ -90,7 +90,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "\nnote: %s\n", n)
 	}
 	if steps := r.Reproduce(); steps != "" {
-		fmt.Fprintf(&b, "\nTo reproduce the worst finding:\n%s", indent(steps))
+		fmt.Fprintf(&b, "\n%s:\n%s", r.closer(), indent(steps))
 	}
 	return writeLines(w, b.String())
 }
@@ -182,14 +182,15 @@ func (r *Report) Reproduce() string {
 	} else {
 		fmt.Fprintf(&b, "go test -run '^$' -bench %s%s %s  # on old and on new\n", shellQuote(benchPattern(c.Name)), procsFlag(c.Name), shellQuote(cmp.Or(c.Pkg, ".")))
 	}
-	for _, s := range r.settings {
-		if s.old == s.new {
-			fmt.Fprintf(&b, "# %s: %s\n", clean(s.key), clean(s.old))
-		} else {
-			fmt.Fprintf(&b, "# %s: %s in old, %s in new\n", clean(s.key), clean(s.old), clean(s.new))
-		}
-	}
 	return b.String()
+}
+
+// closer says what Reproduce is for.
+func (r *Report) closer() string {
+	if r.Comparisons[0].fails() {
+		return "To reproduce the worst finding"
+	}
+	return "To look closer at what could not be told"
 }
 
 // benchPattern returns the pattern for -bench that matches just the one
@@ -221,7 +222,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 		head.WriteString(v + "\n")
 	}
 	if steps := r.Reproduce(); steps != "" {
-		fmt.Fprintf(&tail, "\nTo reproduce the worst finding:\n\n```sh\n%s```\n", steps)
+		fmt.Fprintf(&tail, "\n%s:\n\n```sh\n%s```\n", r.closer(), steps)
 	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(&tail, "\n> %s\n", markdown(n))

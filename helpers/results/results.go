@@ -318,6 +318,18 @@ func Write(path string, data []byte) error {
 	return err
 }
 
+// Writable says why a file could not be written at path, before hours are spent on what is to be in it.
+func Writable(path string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
+	if err == nil {
+		return errors.Join(f.Close(), os.Remove(f.Name()))
+	}
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		err = pe.Err
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
 func writeSynced(path string, data []byte) error {
 	f, err := os.Create(path)
 	if err != nil {

@@ -57,6 +57,11 @@ func (k *kernels) open(ctx context.Context, operands []string, o options, say fu
 	k.seed, k.say = o.seed, say
 	k.Binary = operands[0]
 	names := operands[1:]
+	for i, name := range names {
+		if name == "" {
+			return usageError{fmt.Errorf("%s is empty: want a kernel, a series such as 6.12 or the path of an image (make gate-kernels OLD=6.12 NEW=bzImage)", []string{"OLD", "NEW"}[i])}
+		}
+	}
 	switch {
 	case isRecorded(names[1]):
 		return usageError{fmt.Errorf("NEW, %s, is not a kernel but results: go tool gate compares results", names[1])}

@@ -74,6 +74,9 @@
 //	125  an arm could not boot, or the guest ended before the benchmarks did
 //	128+ stopped by a signal: 130 is Ctrl-C
 //
+// These are the program's own. The go command exits 0 when a tool that it runs is killed, and make
+// exits 2 for all of them: where the status decides, run "$(go tool -n arms)" in the place of go tool arms.
+//
 // # Bisecting
 //
 // git bisect run takes 0 for good, 1 to 124 for bad, 125 for a commit to skip,
@@ -82,8 +85,8 @@
 // tree, with the test binary built (make eventbench.static) and the good
 // kernel's bzImage put aside, this finds the commit that made a path longer:
 //
-//	git bisect run sh -c 'make -sj$(nproc) bzImage || exit 125;
-//	    exec go -C ~/eventbench tool arms kernels -bisect eventbench.static ~/good.bzImage $PWD/arch/x86/boot/bzImage'
+//	git bisect run sh -c 'make -sj$(nproc) bzImage || exit 125; image=$PWD/arch/x86/boot/bzImage
+//	    cd ~/eventbench && exec "$(go tool -n arms)" kernels -bisect eventbench.static ~/good.bzImage $image'
 //
 // OLD is booted at the first commit only. -bench narrows what is measured, and
 // with it what may fail: -bench EventfdSelf. Not make gate-kernels, for make
@@ -128,9 +131,7 @@ const usage = `Usage: go tool arms kernels [flags] eventbench.static OLD NEW
 Measures two kernels in guests, or two commands on the host, in turn, until the gate can tell.
 Record boots kernels and keeps their results as baselines to compare with.
 Exits 0: pass, 1: a regression, 2: bad input, 3: cannot tell, 125: an arm could not boot.
-The manual is go doc eventbench/helpers/cmd/arms. The flags of go tool arms %s are:
-
-`
+The manual is go doc eventbench/helpers/cmd/arms. %s`
 
 // Arms are the two things compared.
 type arms interface {
@@ -198,7 +199,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fs = r.newFlags()
 		open = func(operands []string) (arms, int, error) { return nil, 0, r.record(ctx, operands, say) }
 	case "-h", "-help", "--help":
-		fmt.Fprintf(stdout, usage, "...")
+		fmt.Fprintf(stdout, usage, "go tool arms kernels -h lists the flags, and so on.\n")
 		return 0
 	default:
 		say("want kernels, host or record first, have %q (go tool arms -h for help)", kind)
@@ -206,7 +207,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	operands, err := parse(fs, args)
 	if errors.Is(err, flag.ErrHelp) {
-		return help.Print(stdout, fmt.Sprintf(usage, kind), fs)
+		return help.Print(stdout, fmt.Sprintf(usage, fmt.Sprintf("The flags of go tool arms %s are:\n\n", kind)), fs)
 	}
 	if err == nil && kind != "record" {
 		err = o.check()
@@ -217,6 +218,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if o.markdown != "" {
 		// Before hours of measuring; and so that a run that is stopped leaves no verdict of an earlier one.
+		if err := results.Writable(o.markdown); err != nil {
+			say("-markdown: %v", err)
+			return gate.Unreadable.ExitCode()
+		}
 		if err := results.Write(o.markdown, []byte("### Benchmarks: no verdict\n\nThe run that was to give one has not come to its end.\n")); err != nil {
 			say("-markdown: %v", err)
 			return gate.Unreadable.ExitCode()
@@ -291,6 +296,9 @@ func judge(ctx context.Context, o options, say func(string, ...any), open func()
 		}
 		if report.Outcome != gate.Undecided || last {
 			report.Notes = append(report.Notes, note(looks, i, alpha))
+			if report.Outcome == gate.Undecided {
+				report.Notes = append(report.Notes, goOn(report, first, alpha))
+			}
 			return report, nil
 		}
 		say("look %d, at %d a side: %s; going on to %d", i+1, l.N, report.Summary(), looks[i+1].N)
@@ -306,6 +314,27 @@ func note(looks []gate.Look, i int, alpha float64) string {
 	}
 	return fmt.Sprintf("look %d of at most %d, at %s samples a side. Repeated looks are corrected for: a false alarm may come of all of them with probability %.2g, "+
 		"of which this one has %.2g", i+1, len(looks), strings.Join(ns, ", "), alpha, looks[i].Alpha)
+}
+
+// goOn says which -max leads to a verdict, by the samples that comparisons ask for, or else to the next look.
+func goOn(r *gate.Report, first int, alpha float64) string {
+	have, need := len(r.NewSamples), 0
+	for _, c := range r.Comparisons {
+		if c.Gates && !c.Safe {
+			need = max(need, c.Need)
+		}
+	}
+	const most = 1000 // samples a side that the gate reads
+	looks, err := gate.Looks(first, most, alpha)
+	if err != nil {
+		return err.Error()
+	}
+	for _, l := range looks {
+		if l.N > have && l.N >= need {
+			return fmt.Sprintf("the same command with -max %d goes on from here; with make, MAX=%[1]d", l.N)
+		}
+	}
+	return "more samples would not help: narrow what is measured with -bench, or raise a threshold"
 }
 
 const (

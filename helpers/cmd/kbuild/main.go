@@ -41,7 +41,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +49,7 @@ import (
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/kbuild"
 	"eventbench/helpers/progress"
+	"eventbench/helpers/results"
 )
 
 func main() {
@@ -110,7 +110,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case s.out == "":
 		err = errors.New("no -o: want the file to write the kernel to")
 	default: // not after minutes
-		_, err = os.Stat(filepath.Dir(s.out))
+		if err = results.Writable(s.out); err != nil {
+			err = fmt.Errorf("-o: %w", err)
+		}
 	}
 	if err != nil {
 		p.Say("%v (go tool kbuild -h lists the flags)", err)

@@ -120,6 +120,10 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	default:
 		if only, err = regexp.Compile(o.run); err != nil {
 			err = fmt.Errorf("-run: %w", err)
+		} else if o.table != "" {
+			if err = results.Writable(o.table); err != nil {
+				err = fmt.Errorf("-o: %w", err)
+			}
 		}
 	}
 	if err != nil {
