@@ -294,9 +294,13 @@ func (s *Set) Make(ctx context.Context, todo []Boot, keepOn bool, say func(forma
 						stop()
 					}
 				default:
-					left := time.Since(start) / time.Duration(done) * time.Duration(len(todo)-done)
-					say("%d/%d: %s, seed %d: %s, first result after %s, %d MiB; about %s left",
-						done, len(todo), b.Arg, b.Seed, seconds(time.Since(began)), seconds(first), rss>>20, seconds(left))
+					left := ""
+					if more := len(todo) - done; more > 0 {
+						// While the first are made, as many are under way.
+						left = fmt.Sprintf("; about %s left", seconds(time.Since(start)/time.Duration(max(done, s.Jobs))*time.Duration(more)))
+					}
+					say("%d/%d: %s, seed %d: %s, first result after %s, %d MiB%s",
+						done, len(todo), b.Arg, b.Seed, seconds(time.Since(began)), seconds(first), rss>>20, left)
 				}
 				mu.Unlock()
 			}

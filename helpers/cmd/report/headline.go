@@ -44,7 +44,7 @@ var (
 const usual = "-/peer:thread -/cpus:(cross OR free) -.name:/^Timerfd/"
 
 // errNoPair means that there is nothing to set against each other.
-var errNoPair = fmt.Errorf("no mechanism was measured beside %s in the same operation and topology (-filter '*' looks at all)", base)
+var errNoPair = fmt.Errorf("no mechanism was measured beside %s in the same operation and topology (-filter '*', or make headline FILTER='*', looks at all)", base)
 
 // A subject is what a benchmark's name says, taken apart.
 type subject struct {

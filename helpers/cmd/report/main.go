@@ -134,7 +134,7 @@ func report(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	}
 	switch n := fs.NArg(); {
 	case verb == "compare" && n < 2:
-		return fmt.Errorf("compare: want OLD and NEW, have %q (%w)", fs.Args(), errUsage)
+		return fmt.Errorf("compare: want OLD and NEW, have %q: make compare OLD=results/a NEW=results/b (%w)", fs.Args(), errUsage)
 	case longest < 0 || longest > 0 && n != 2:
 		return fmt.Errorf("compare: -most %d: want a number of benchmarks, and two results to compare (%w)", longest, errUsage)
 	case verb == "growth" && n < 1:

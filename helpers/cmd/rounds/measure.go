@@ -275,7 +275,13 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, p *progress
 		return err
 	}
 	if opts.keep {
-		if err := os.Rename(trial, histograms); err != nil {
+		kept, err := os.ReadDir(trial)
+		if err != nil {
+			return err
+		}
+		if len(kept) == 0 {
+			p.say("rounds: -histograms: no benchmark here keeps latencies: RoundTrip, OneWay, Lateness and paced loops do")
+		} else if err := os.Rename(trial, histograms); err != nil {
 			return err
 		}
 	}
