@@ -72,8 +72,8 @@ func newFlags(s *settings) *flag.FlagSet {
 	f.StringVar(&s.only, "only", "", "judge, or record, these `groups` only, with commas between: "+strings.Join(groupNames(), ", "))
 	f.IntVar(&s.verdicts, "verdicts", 200, "judge equal systems `n` times")
 	f.IntVar(&s.trials, "trials", 100, "plant each regression `n` times")
-	f.IntVar(&s.boots, "boots", gate.MostBoots, "look at up to `n` boots a side")
-	f.IntVar(&s.rounds, "rounds", gate.MostRounds, "look at up to `n` rounds")
+	f.IntVar(&s.boots, "boots", gate.MostBoots, "look at up to `n` boots a side, as far as there are as many")
+	f.IntVar(&s.rounds, "rounds", gate.MostRounds, "look at up to `n` rounds, likewise")
 	f.Uint64Var(&s.seed, "seed", 1, "`number` that all drawing comes from")
 	f.StringVar(&s.data, "data", "", "judge the results in this `directory`, not those built in")
 	f.StringVar(&s.record.dir, "record", "", "measure anew, keep the results in this `directory`, and judge them")
@@ -124,7 +124,7 @@ func (s *settings) check(operands []string) error {
 		{"verdicts", s.verdicts, 1}, {"trials", s.trials, 20}, {"boots", s.boots, gate.FirstBoots}, {"rounds", s.rounds, gate.FirstRounds}, {"jobs", s.record.jobs, 1},
 	}
 	if s.record.dir != "" {
-		numbers = append(numbers, number{"record-boots", s.record.boots, s.boots}, number{"record-rounds", s.record.rounds, s.rounds})
+		numbers = append(numbers, number{"record-boots", s.record.boots, gate.FirstBoots}, number{"record-rounds", s.record.rounds, gate.FirstRounds})
 	}
 	for _, n := range numbers {
 		if n.value < n.least {
@@ -170,15 +170,10 @@ func (s *settings) run(ctx context.Context, stdout, stderr io.Writer, say func(s
 	}
 	judged := 0
 	for _, g := range chosen {
-		first, most := gate.FirstBoots, s.boots
+		e := examination{group: g, dir: dir, most: s.boots, verdicts: s.verdicts, trials: s.trials, seed: s.seed, w: stdout, say: say}
 		if g.host {
-			first, most = gate.FirstRounds, s.rounds
+			e.most = s.rounds
 		}
-		looks, err := gate.Looks(first, most, gate.DefaultAlpha)
-		if err != nil {
-			return err
-		}
-		e := examination{group: g, dir: dir, looks: looks, verdicts: s.verdicts, trials: s.trials, seed: s.seed, w: stdout, say: say}
 		done, err := e.run(ctx)
 		if err != nil {
 			return err

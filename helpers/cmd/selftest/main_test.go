@@ -42,7 +42,7 @@ func TestErrorRates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if missing := e.missing(p); missing != "" {
+		if missing := e.plan(p); missing != "" {
 			t.Fatal(missing)
 		}
 		y, err := e.many(t.Context(), verdicts, e.pair)
@@ -90,6 +90,13 @@ func TestRepeats(t *testing.T) {
 	t.Parallel()
 	tallyOf := func() tally {
 		e := mustExamine(t, "host", gate.FirstRounds)
+		p, err := e.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if missing := e.plan(p); missing != "" {
+			t.Fatal(missing)
+		}
 		y, err := e.many(t.Context(), 10, e.pair)
 		if err != nil {
 			t.Fatal(err)
@@ -108,15 +115,7 @@ func mustExamine(t testing.TB, name string, most int) *examination {
 		t.Fatal(err)
 	}
 	i := slices.Index(groupNames(), name)
-	first := gate.FirstBoots
-	if groups[i].host {
-		first = gate.FirstRounds
-	}
-	looks, err := gate.Looks(first, most, gate.DefaultAlpha)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &examination{group: groups[i], dir: dir, looks: looks, seed: 1, say: t.Logf}
+	return &examination{group: groups[i], dir: dir, most: most, seed: 1, say: t.Logf}
 }
 
 // TestClopperPearson checks intervals against published values.

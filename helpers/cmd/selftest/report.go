@@ -21,6 +21,7 @@ type examination struct {
 	*group
 	dir      fs.FS
 	options  gate.Options
+	most     int // samples a side that are looked at
 	looks    []gate.Look
 	verdicts int
 	trials   int
@@ -90,19 +91,34 @@ func byRound(a *gate.Arm) map[int]int {
 	return m
 }
 
-// missing says for want of what no verdicts can be drawn; it is empty if nothing is.
-func (e *examination) missing(p *pool) string {
-	want, needed := 2*e.n(), []string{e.base()}
+// plan sets the looks: as many as were asked for and as there are samples for. It says for want of what there is none.
+func (e *examination) plan(p *pool) (missing string) {
+	first, most := gate.FirstBoots, e.most
 	if e.host {
-		want, needed = e.n(), append(needed, e.equal[0])
+		first = gate.FirstRounds
+	}
+	needed := []string{e.base()}
+	if e.host {
+		needed = append(needed, e.equal[0])
 	}
 	for _, name := range needed {
-		switch arm := p.arms[name]; {
-		case arm == nil:
+		if p.arms[name] == nil {
 			return fmt.Sprintf("there is no %s", e.file(name))
-		case arm.Samples() < want:
-			return fmt.Sprintf("%s has %d samples: verdicts of %d a side want %d", e.file(name), arm.Samples(), e.n(), want)
 		}
+	}
+	for name, arm := range p.arms {
+		sides := 1
+		if name == e.base() && !e.host {
+			sides = 2 // it is compared with itself
+		}
+		if arm.Samples() < sides*first {
+			return fmt.Sprintf("%s has %d samples: the first look, at %d a side, wants %d", e.file(name), arm.Samples(), first, sides*first)
+		}
+		most = min(most, arm.Samples()/sides)
+	}
+	var err error
+	if e.looks, err = gate.Looks(first, most, gate.DefaultAlpha); err != nil {
+		return err.Error()
 	}
 	return ""
 }
@@ -127,7 +143,7 @@ func (e *examination) run(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if missing := e.missing(p); missing != "" {
+	if missing := e.plan(p); missing != "" {
 		e.say("%s: left out: %s", e.title, missing)
 		return false, nil
 	}
@@ -180,7 +196,7 @@ func (e *examination) alarms(ctx context.Context, p *pool, _ *gate.Report, t *ta
 		return err
 	}
 	for _, name := range e.equal {
-		if arm := p.arms[name]; arm == nil || arm.Samples() < e.n() {
+		if p.arms[name] == nil {
 			continue
 		}
 		if err := equal("plain against "+name, func(p *pool, r *rand.Rand) trial { return e.between(p, r, e.base(), name) }); err != nil {
@@ -233,7 +249,7 @@ func (e *examination) smallest(ctx context.Context, p *pool, r *gate.Report, t *
 func (e *examination) real(ctx context.Context, p *pool, _ *gate.Report, t *table) error {
 	for _, c := range e.changed {
 		old, new := p.arms[c.old], p.arms[c.new]
-		if old == nil || new == nil || old.Samples() < e.n() || new.Samples() < e.n() {
+		if old == nil || new == nil {
 			continue
 		}
 		e.say("%s: %s", e.name, c.what)
