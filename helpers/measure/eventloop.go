@@ -66,18 +66,22 @@ const (
 
 // Run benchmarks event loops, threads that wait in epoll_wait(2) and take what has come, under the
 // load of sources: paced, or full. A source that is posted to has a sender, a thread on
-// another CPU than the loop's if there is one. The benchmark's operation is one event that a sender posts.
+// another CPU than the loop's if there is one. The benchmark's operation is one event that a sender posts
+// and the kernel accepts.
 //
 // Every event is accounted for: posted, refused by the kernel (EAGAIN of a full
 // queue of signals), or taken by a loop, where several that merged are taken as one. For each event taken,
 // delivered/op is how often a loop took something, wakeups/event how often it waited,
 // spurious/event how often it found nothing, and cpu-ns/op the loops' own CPU time
-// (CLOCK_THREAD_CPUTIME_ID).
+// (CLOCK_THREAD_CPUTIME_ID). Where the kernel may refuse, sent/op is the share that it accepted of all that
+// senders tried to post.
 //
 // Where the load is paced, each source has its latencies, counted from the time at which an event was due,
 // not from its post: what a sender could not post in time because it was held up is late as well, and
 // no event is left out because the one before it was slow (coordinated omission). Events
-// that merged have a due time each. ns/op would be the schedule's, so it is left out.
+// that merged have a due time each. A source some of whose events were refused has no latencies: which ones
+// is not known, so neither is when those that came were due, and what never came is later than any.
+// ns/op would be the schedule's, so it is left out.
 func (e EventLoop) Run(b *testing.B, load string, sources ...Maker) {
 	b.Helper()
 	if load == Paced {
@@ -92,6 +96,7 @@ func (e EventLoop) Run(b *testing.B, load string, sources ...Maker) {
 	settle()
 	peer.SkipOrFatal(b, w.run())
 	w.account()
+	peer.SkipOrFatal(b, w.shut())
 	w.report()
 }
 
@@ -332,7 +337,7 @@ func (w *workload) run() error {
 	if err != nil {
 		return err
 	}
-	work := func(int, func([]uint64)) error {
+	work := func() error {
 		c.Open()
 		err := c.Run(w.end, w.senders, nil, w.check)
 		if err == nil {
@@ -340,16 +345,14 @@ func (w *workload) run() error {
 		}
 		return err
 	}
-	if w.paced {
-		b.ResetTimer()
-		err = work(0, nil)
-		b.StopTimer()
-		b.ReportMetric(0, "ns/op")
-	} else {
-		once(b, work) // which ends the benchmark if it fails
-	}
+	took, ticks, err := clocked(b, work)
 	if err != nil {
 		return err
+	}
+	if w.paced {
+		b.ReportMetric(0, "ns/op")
+	} else if posted, refused := w.posted(); posted > refused {
+		reportEach(b, took, ticks, posted-refused)
 	}
 	all, err := w.cpuTime()
 	if err != nil {
@@ -451,6 +454,37 @@ func (w *workload) cpuTime() (sum time.Duration, err error) {
 	return sum, nil
 }
 
+// posted is how often senders tried to post an event, and how many of those the kernel refused.
+func (w *workload) posted() (all, refused uint64) {
+	for _, o := range w.origins {
+		if o.Post != nil {
+			all += o.posted
+			refused += o.sender.Refused
+		}
+	}
+	return all, refused
+}
+
+// refusable returns the call of the source's that the kernel may refuse, or nil.
+func (o *origin) refusable() *sys.Call {
+	for i, c := range o.Post {
+		if c.Refused != 0 {
+			return &o.Post[i]
+		}
+	}
+	return nil
+}
+
+// shut is the error of a source that the kernel accepted nothing from: there is nothing to tell of it.
+func (w *workload) shut() error {
+	for _, o := range w.origins {
+		if c := o.refusable(); c != nil && o.sender.Refused == o.posted {
+			return &sys.CallError{Call: *c, Result: -int(c.Refused), N: int(o.posted)}
+		}
+	}
+	return nil
+}
+
 // account fails the benchmark unless every event was taken, and once.
 func (w *workload) account() {
 	w.b.Helper()
@@ -512,6 +546,10 @@ func (w *workload) report() {
 	b.ReportMetric(per(times), "delivered/op")
 	b.ReportMetric(per(waits), "wakeups/event")
 	b.ReportMetric(per(spurious), "spurious/event")
+	if slices.ContainsFunc(w.origins, func(o *origin) bool { return o.refusable() != nil }) {
+		posted, refused := w.posted()
+		b.ReportMetric(float64(posted-refused)/float64(posted), "sent/op")
+	}
 	if !Counted() {
 		b.ReportMetric(per(uint64(w.cpu)), "cpu-ns/op")
 	}
@@ -521,7 +559,7 @@ func (w *workload) report() {
 	for _, name := range Sources {
 		var h latency.Histogram
 		for _, o := range w.origins {
-			if o.Name == name {
+			if o.Name == name && o.sender.Refused == 0 {
 				o.record(&h)
 			}
 		}

@@ -263,17 +263,31 @@ func Bulk(b *testing.B, size int, run func(times int) error) {
 		return
 	}
 	times := (b.N + size - 1) / size
-	b.ResetTimer()
-	ticks, start := sys.Ticks(), time.Now()
-	err := run(times)
-	ticks, took := sys.Ticks()-ticks, time.Since(start)
-	b.StopTimer()
+	took, ticks, err := clocked(b, func() error { return run(times) })
 	peer.SkipOrFatal(b, err)
-	if all := float64(times * size); Counted() {
+	reportEach(b, took, ticks, uint64(times*size))
+}
+
+// clocked times what run does by both clocks.
+func clocked(b *testing.B, run func() error) (took time.Duration, ticks uint64, err error) {
+	// Between the readings is the run alone: testing stops the world to set its timer.
+	b.ResetTimer()
+	start := time.Now()
+	ticks = sys.Ticks()
+	err = run()
+	ticks, took = sys.Ticks()-ticks, time.Since(start)
+	b.StopTimer()
+	return took, ticks, err
+}
+
+// reportEach reports what one of n operations took that were clocked together, where n is not b.N.
+func reportEach(b *testing.B, took time.Duration, ticks, n uint64) {
+	b.Helper()
+	if Counted() {
 		b.ReportMetric(0, "ns/op")
-		b.ReportMetric(float64(ticks)/all, "mean-instrs/op")
+		b.ReportMetric(float64(ticks)/float64(n), "mean-instrs/op")
 	} else {
-		b.ReportMetric(float64(took)/all, "ns/op")
+		b.ReportMetric(float64(took)/float64(n), "ns/op")
 	}
 }
 
@@ -358,12 +372,7 @@ func trial(b *testing.B) bool {
 // once runs the benchmark's b.N operations as one timed loop.
 func once(b *testing.B, run runner) {
 	b.Helper()
-	// Between the two readings is the run alone: testing stops the world to set its timer.
-	b.ResetTimer()
-	ticks := sys.Ticks()
-	err := run(b.N, nil)
-	ticks = sys.Ticks() - ticks
-	b.StopTimer()
+	_, ticks, err := clocked(b, func() error { return run(b.N, nil) })
 	peer.SkipOrFatal(b, err)
 	if Counted() {
 		b.ReportMetric(0, "ns/op")

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"eventbench/helpers/leak"
 	"eventbench/helpers/peer"
@@ -168,6 +169,61 @@ func TestAccountMustBalance(t *testing.T) {
 	}
 	check("work that is done", true, deed(8))
 	check("work that is half done", false, deed(4))
+}
+
+// What the kernel refuses is said, and is no operation; and who knows not which events came late says
+// nothing of their latency. Where it accepts nothing there is no result.
+func TestLoopRefused(t *testing.T) {
+	quickly(t)
+	loop := func(load string, room int) testing.BenchmarkResult {
+		return testing.Benchmark(func(b *testing.B) {
+			EventLoop{Loops: 1, Batch: 4}.Run(b, load, func(c *peer.Crew, _ []*peer.Member) Source {
+				size := unix.Getpagesize()
+				var ends [2]int
+				if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+					b.Fatal(err)
+				}
+				b.Cleanup(func() { unix.Close(ends[0]); unix.Close(ends[1]) })
+				if _, err := unix.FcntlInt(uintptr(ends[1]), unix.F_SETPIPE_SZ, size); err != nil {
+					b.Fatal(err)
+				}
+				for range 1 - room {
+					if _, err := unix.Write(ends[1], make([]byte, size)); err != nil {
+						b.Fatal(err)
+					}
+				}
+				data := c.Arena.Bytes(size)
+				post := sys.Write("pipe", ends[1], &data[0], size)
+				post.Refused = unix.EAGAIN
+				return Source{
+					Name: "pipe", Every: 50 * time.Microsecond, FDs: ends[:room], Post: []sys.Call{post},
+					Take: func(a *sys.Arena, _, _ int) Taking {
+						got := a.Word(0)
+						read := sys.Read("pipe", ends[0], &a.Bytes(size)[0], size)
+						read.Save = (*int32)(unsafe.Pointer(got))
+						slow := sys.Nanosleep(unix.CLOCK_MONOTONIC, 0, sys.Place(a, unix.Timespec{Nsec: 1e6}))
+						return Taking{Calls: []sys.Call{slow, read}, Value: got, Unit: uint64(size)}
+					},
+				}
+			})
+		})
+	}
+	for _, load := range []string{Paced, Full} {
+		r := loop(load, 1)
+		if sent := r.Extra["sent/op"]; r.N != 100 || sent <= 0 || sent >= 1 {
+			t.Errorf("load=%s: %d operations, sent/op %v, want 100 and a part of them", load, r.N, sent)
+		}
+		if p50, ok := r.Extra["pipe-p50-latency-ns"]; ok {
+			t.Errorf("load=%s: a latency of %v ns, want none", load, p50)
+		}
+		// Each event that came took a loop a millisecond.
+		if ns := r.Extra["ns/op"]; load == Full && ns < 1e6 {
+			t.Errorf("%v ns for each event that was accepted, want a millisecond and more", ns)
+		}
+		if r := loop(load, 0); r.N > 0 {
+			t.Errorf("load=%s: got %v of events that were all refused, want no result", load, r)
+		}
+	}
 }
 
 // What is done in bulk is done as often as b.N takes, rounded up.
