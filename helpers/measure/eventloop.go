@@ -65,8 +65,9 @@ const (
 )
 
 // Run benchmarks event loops, threads that wait in epoll_wait(2) and take what has come, under the
-// load of sources: paced, or full. A source that is posted to has a sender, a thread on
-// another CPU than the loop's if there is one. The benchmark's operation is one event that a sender posts
+// load of sources: paced, or full. A source that is posted to has a sender, a thread. However many
+// loops there are, senders are spread over all CPUs but the first, if there are others: one loop then has
+// its CPU to itself, and of several the first. The benchmark's operation is one event that a sender posts
 // and the kernel accepts.
 //
 // Every event is accounted for: posted, refused by the kernel (EAGAIN of a full
@@ -149,9 +150,10 @@ func (w *workload) hire(makers []Maker) {
 		names = append(names, fmt.Sprintf("loop %d of %d", i+1, w.Loops))
 		cpus = append(cpus, allowed[i%len(allowed)])
 	}
+	others := allowed[min(1, len(allowed)-1):]
 	for i := range makers {
 		names = append(names, fmt.Sprintf("sender %d of %d", i+1, len(makers)))
-		cpus = append(cpus, allowed[(w.Loops+i%max(1, len(allowed)-w.Loops))%len(allowed)])
+		cpus = append(cpus, others[i%len(others)])
 	}
 	restore := withoutSlack()
 	defer restore()
