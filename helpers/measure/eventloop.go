@@ -80,7 +80,8 @@ const (
 // Where the load is paced, each source has its latencies, counted from the time at which an event was due,
 // not from its post: what a sender could not post in time because it was held up is late as well, and
 // no event is left out because the one before it was slow (coordinated omission). Events
-// that merged have a due time each. A source some of whose events were refused has no latencies: which ones
+// that merged have a due time each. How much of that was the sender's doing is told by post-latency: from the
+// time at which a post was due until just before it. Timers and processes that end have no post. A source some of whose events were refused has no latencies: which ones
 // is not known, so neither is when those that came were due, and what never came is later than any.
 // ns/op would be the schedule's, so it is left out.
 func (e EventLoop) Run(b *testing.B, load string, sources ...Maker) {
@@ -132,6 +133,8 @@ type origin struct {
 	posted uint64     // to be posted, unless refused
 	logs   []*sys.Log // one for each loop and descriptor
 	notes  []note
+	posts  *sys.Log // by the sender, just before each post; nil unless there is a schedule
+	sent   []int64  // when those were, on CLOCK_MONOTONIC
 }
 
 // A note is one time that a loop came to take something.
@@ -175,13 +178,14 @@ func (w *workload) hire(makers []Maker) {
 	w.stop = w.eventfd(0)
 }
 
-// room is what the loops' tables and logs take at most.
+// room is what the loops' tables and all logs take at most.
 func (w *workload) room(sources int) int {
 	const tables, mostFDs = 64 << 10, 64
-	return w.Loops * (tables + sources*(16*w.logRoom()+64) + mostFDs*(16*4+64))
+	logs := sources * (16*w.logRoom() + 64)
+	return logs + w.Loops*(tables+logs+mostFDs*(16*4+64))
 }
 
-// logRoom is how many notes a log has room for: enough for what a paced source posts until this
+// logRoom is how many notes a log has room for: enough for what a paced source's sender or a loop notes until this
 // thread reads them, every 200 ms if it is given the CPU. Nobody reads those of a full load.
 func (w *workload) logRoom() int {
 	if w.paced {
@@ -215,8 +219,11 @@ func (w *workload) program() {
 		calls := o.Post
 		if w.paced {
 			o.next = sys.Place(c.Arena, unix.Timespec{})
-			calls = append([]sys.Call{sys.Nanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, o.next)}, calls...)
-			calls = append(calls, sys.Advance(o.next, o.Every))
+			o.posts = sys.NewLog(a, w.logRoom())
+			one := c.Arena.Word(0)
+			sleep := sys.Nanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, o.next)
+			sleep.Set, sleep.SetTo = (*uint32)(unsafe.Pointer(one)), 1 // its low half: both architectures are little-endian
+			calls = slices.Concat([]sys.Call{sleep, sys.Note(o.posts, one, 0, 0)}, calls, []sys.Call{sys.Advance(o.next, o.Every)})
 		}
 		o.sender.SetCalls(c.Arena, calls...)
 		o.sender.Reset(n)
@@ -394,12 +401,19 @@ func (w *workload) read() error {
 				}
 				o.notes = append(o.notes, n)
 			}) {
-				return fmt.Errorf("%s: this thread came too late to read the notes of %d events: is the machine overloaded?", o.Name, w.logRoom())
+				return w.lost(o)
 			}
+		}
+		if o.posts != nil && !o.posts.Read(func(ticks, _ uint64) { o.sent = append(o.sent, w.last.between(now, ticks)) }) {
+			return w.lost(o)
 		}
 	}
 	w.last = now
 	return nil
+}
+
+func (w *workload) lost(o *origin) error {
+	return fmt.Errorf("%s: this thread came too late to read the notes of %d events: is the machine overloaded?", o.Name, w.logRoom())
 }
 
 // drain waits until the loops have taken all that was posted.
@@ -559,17 +573,20 @@ func (w *workload) report() {
 		return
 	}
 	for _, name := range Sources {
-		var h latency.Histogram
+		var taken, posted latency.Histogram
 		for _, o := range w.origins {
-			if o.Name == name && o.sender.Refused == 0 {
-				o.record(&h)
+			if o.Name != name {
+				continue
+			}
+			if o.sender.Refused == 0 {
+				o.record(&taken)
+			}
+			for i, ns := range o.sent {
+				posted.Record(since(o.due(uint64(i)), ns))
 			}
 		}
-		if h.Count() > 0 {
-			for _, p := range latencies {
-				b.ReportMetric(float64(p.of(&h)), name+"-"+p.name+"-latency-ns")
-			}
-		}
+		reportPercentiles(b, latencies, &taken, 1, name+"-%s-latency-ns")
+		reportPercentiles(b, postLatencies, &posted, 1, name+"-%s-post-latency-ns")
 	}
 }
 
@@ -585,8 +602,11 @@ func (o *origin) record(h *latency.Histogram) {
 			from, to = n.amount, n.amount+1
 		}
 		for ; from < to; from++ {
-			h.Record(uint64(max(0, n.ns-o.due(from/burst)))) // the clocks are read apart by less than any latency
+			h.Record(since(o.due(from/burst), n.ns))
 		}
 		i = to
 	}
 }
+
+// since is the time from due to ns, which are of clocks that are read apart by less than any latency: never below 0.
+func since(due, ns int64) uint64 { return uint64(max(0, ns-due)) }

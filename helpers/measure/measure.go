@@ -354,10 +354,19 @@ func timed(b *testing.B, run runner, percentiles bool) {
 // scale of the given one, and keeps h itself where -histograms asks for it.
 func reportLatencies(b *testing.B, began time.Time, h *latency.Histogram, scale float64, unit string) {
 	b.Helper()
-	for _, p := range latencies {
-		b.ReportMetric(float64(p.of(h))*scale, p.name+"-latency-"+unit)
-	}
+	reportPercentiles(b, latencies, h, scale, "%s-latency-"+unit)
 	keep(b, began, h, scale, unit)
+}
+
+// reportPercentiles reports those percentiles of h, if it counts anything, in units that format makes of their names.
+func reportPercentiles(b *testing.B, of []percentile, h *latency.Histogram, scale float64, format string) {
+	b.Helper()
+	if h.Count() == 0 {
+		return
+	}
+	for _, p := range of {
+		b.ReportMetric(float64(p.of(h))*scale, fmt.Sprintf(format, p.name))
+	}
 }
 
 // trial reports whether this is testing's first run of a benchmark, of one
@@ -424,15 +433,20 @@ func (c *counter) report(b *testing.B) {
 	b.ReportMetric(float64(times)/float64(c.h.Count()), "modal-share")
 }
 
-var latencies = []struct {
+type percentile struct {
 	name string
 	of   func(*latency.Histogram) uint64
-}{
+}
+
+var latencies = []percentile{
 	{"p50", func(h *latency.Histogram) uint64 { return h.Percentile(50) }},
 	{"p99", func(h *latency.Histogram) uint64 { return h.Percentile(99) }},
 	{"p99.9", func(h *latency.Histogram) uint64 { return h.Percentile(99.9) }},
 	{"max", func(h *latency.Histogram) uint64 { return h.Max() }},
 }
+
+// postLatencies are those of an event loop's senders: a part of the latency that all of them are reported of.
+var postLatencies = latencies[:2]
 
 // Units are the Unit lines of every unit that this package and its users report.
 func Units() []string {
@@ -457,6 +471,11 @@ func Units() []string {
 			"Unit "+p.name+"-latency-instrs better=lower")
 		for _, source := range Sources {
 			lines = append(lines, "Unit "+source+"-"+p.name+"-latency-ns better=lower")
+		}
+	}
+	for _, p := range postLatencies {
+		for _, source := range Sources {
+			lines = append(lines, "Unit "+source+"-"+p.name+"-post-latency-ns better=lower")
 		}
 	}
 	return lines

@@ -226,6 +226,30 @@ func TestLoopRefused(t *testing.T) {
 	}
 }
 
+// Where a sender falls behind its schedule, the lateness of its events is told to be its own.
+func TestLoopPostLatency(t *testing.T) {
+	quickly(t)
+	const every, slow = 50 * time.Microsecond, 500 * time.Microsecond
+	r := testing.Benchmark(func(b *testing.B) {
+		EventLoop{Loops: 1, Batch: 4}.Run(b, Paced, func(c *peer.Crew, _ []*peer.Member) Source {
+			fd := mustEventfd(c.TB)
+			rest := sys.Nanosleep(unix.CLOCK_MONOTONIC, 0, sys.Place(c.Arena, unix.NsecToTimespec(int64(slow))))
+			return Source{
+				Name: "eventfd", Every: every, FDs: []int{fd},
+				Post: []sys.Call{sys.EventfdWrite(fd, c.Arena.Word(1)), rest},
+				Take: func(a *sys.Arena, _, _ int) Taking {
+					got := a.Word(0)
+					return Taking{Calls: []sys.Call{sys.EventfdRead(fd, got)}, Value: got}
+				},
+			}
+		})
+	})
+	post, taken := time.Duration(r.Extra["eventfd-p50-post-latency-ns"]), time.Duration(r.Extra["eventfd-p50-latency-ns"])
+	if least := 40 * (slow - every); post < least || taken < post {
+		t.Errorf("half of 100 posts are said to be at most %v late, and half of the events %v, want %v and more", post, taken, least)
+	}
+}
+
 // What is done in bulk is done as often as b.N takes, rounded up.
 func TestBulk(t *testing.T) {
 	quickly(t)
