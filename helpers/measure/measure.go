@@ -7,13 +7,18 @@
 //   - [Self]: one thread posts and consumes.
 //   - [RoundTrip]: ping and pong between this thread and a peer.
 //   - [Throughput]: a one-way stream from a peer to this thread.
+//   - [Crowd]: streams from many peers to many.
+//   - [EventLoop]: loops over several sources of events at once.
+//   - [Technique]: the same work without a technique and with it.
 //   - [OneWay]: one event on its way to a thread that sleeps, or posted on a schedule.
 //   - [Lateness]: how late a timer wakes this thread.
-//   - [Crowd]: streams from many peers to many.
 //   - [Wake]: one event for many waiters.
 //
-// On a wall clock the figure is testing's own ns/op, but of the last two, whose
-// ns/op is the mean latency. Where instructions are
+// On a wall clock the figure is testing's own ns/op, but of the last three, whose
+// ns/op is the mean latency. Latencies of single operations have percentiles, each only where there are
+// enough of them that one at least lies beyond it: p50 of 2, p99 of 100, p99.9 of 1000 and more. Of
+// fewer it would be the largest, which max is in any case. So a line
+// of few operations lacks units that another of the same benchmark has. Where instructions are
 // counted (EVENTBENCH_CLOCK=instrs) no figure is in ns: each operation is read by
 // itself, instrs/op is the commonest count, modal-share the share of operations
 // that had just that count, and mean-instrs/op the mean over all. The loop begins just after
@@ -358,14 +363,14 @@ func reportLatencies(b *testing.B, began time.Time, h *latency.Histogram, scale 
 	keep(b, began, h, scale, unit)
 }
 
-// reportPercentiles reports those percentiles of h, if it counts anything, in units that format makes of their names.
+// reportPercentiles reports those percentiles of h for which it has counted enough, in units that format makes
+// of their names.
 func reportPercentiles(b *testing.B, of []percentile, h *latency.Histogram, scale float64, format string) {
 	b.Helper()
-	if h.Count() == 0 {
-		return
-	}
 	for _, p := range of {
-		b.ReportMetric(float64(p.of(h))*scale, fmt.Sprintf(format, p.name))
+		if h.Count() >= p.least {
+			b.ReportMetric(float64(p.of(h))*scale, fmt.Sprintf(format, p.name))
+		}
 	}
 }
 
@@ -433,16 +438,18 @@ func (c *counter) report(b *testing.B) {
 	b.ReportMetric(float64(times)/float64(c.h.Count()), "modal-share")
 }
 
+// A percentile p is one of at least 1/(1-p) values: of fewer it would be the largest.
 type percentile struct {
-	name string
-	of   func(*latency.Histogram) uint64
+	name  string
+	least uint64
+	of    func(*latency.Histogram) uint64
 }
 
 var latencies = []percentile{
-	{"p50", func(h *latency.Histogram) uint64 { return h.Percentile(50) }},
-	{"p99", func(h *latency.Histogram) uint64 { return h.Percentile(99) }},
-	{"p99.9", func(h *latency.Histogram) uint64 { return h.Percentile(99.9) }},
-	{"max", func(h *latency.Histogram) uint64 { return h.Max() }},
+	{"p50", 2, func(h *latency.Histogram) uint64 { return h.Percentile(50) }},
+	{"p99", 100, func(h *latency.Histogram) uint64 { return h.Percentile(99) }},
+	{"p99.9", 1000, func(h *latency.Histogram) uint64 { return h.Percentile(99.9) }},
+	{"max", 1, func(h *latency.Histogram) uint64 { return h.Max() }},
 }
 
 // postLatencies are those of an event loop's senders: a part of the latency that all of them are reported of.

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unsafe"
 
+	"eventbench/helpers/latency"
 	"eventbench/helpers/leak"
 	"eventbench/helpers/peer"
 	"eventbench/helpers/sys"
@@ -248,6 +249,41 @@ func TestLoopPostLatency(t *testing.T) {
 	if least := 40 * (slow - every); post < least || taken < post {
 		t.Errorf("half of 100 posts are said to be at most %v late, and half of the events %v, want %v and more", post, taken, least)
 	}
+}
+
+// A percentile is reported where a latency lies beyond it, and not where it would be the largest.
+func TestFewHaveNoPercentiles(t *testing.T) {
+	check := func(n int, want ...string) {
+		t.Helper()
+		r := testing.Benchmark(func(b *testing.B) {
+			var h latency.Histogram
+			for i := range n {
+				h.Record(uint64(i) << 20)
+			}
+			reportPercentiles(b, latencies, &h, 1, "%s-latency-ns")
+		})
+		var got []string
+		for _, p := range latencies {
+			v, ok := r.Extra[p.name+"-latency-ns"]
+			if ok {
+				got = append(got, p.name)
+			}
+			if last := float64(n-1) * (1 << 20); ok && p.name != "max" && v >= last {
+				t.Errorf("%s of %d is %v, want less than the largest, %v", p.name, n, v, last)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("of %d latencies %v are reported, want %v", n, got, want)
+		}
+	}
+	quickly(t)
+	check(0)
+	check(1, "max")
+	check(2, "p50", "max")
+	check(99, "p50", "max")
+	check(100, "p50", "p99", "max")
+	check(999, "p50", "p99", "max")
+	check(1000, "p50", "p99", "p99.9", "max")
 }
 
 // What is done in bulk is done as often as b.N takes, rounded up.
