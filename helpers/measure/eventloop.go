@@ -88,6 +88,7 @@ func (e EventLoop) Run(b *testing.B, load string, sources ...Maker) {
 	b.Helper()
 	if load == Paced {
 		SkipCounted(b, ClockJumps)
+		skipUnsynchronised(b, e.cpus(len(sources))...)
 	}
 	if trial(b) {
 		return
@@ -143,21 +144,30 @@ type note struct {
 	amount uint64
 }
 
-// hire starts the threads and makes the sources.
-func (w *workload) hire(makers []Maker) {
-	w.b.Helper()
+// cpus are where the loops and then the senders run.
+func (e EventLoop) cpus(senders int) (cpus []int) {
 	allowed := here().Allowed
-	var names []string
-	var cpus []int
-	for i := range w.Loops {
-		names = append(names, fmt.Sprintf("loop %d of %d", i+1, w.Loops))
+	for i := range e.Loops {
 		cpus = append(cpus, allowed[i%len(allowed)])
 	}
 	others := allowed[min(1, len(allowed)-1):]
-	for i := range makers {
-		names = append(names, fmt.Sprintf("sender %d of %d", i+1, len(makers)))
+	for i := range senders {
 		cpus = append(cpus, others[i%len(others)])
 	}
+	return cpus
+}
+
+// hire starts the threads and makes the sources.
+func (w *workload) hire(makers []Maker) {
+	w.b.Helper()
+	var names []string
+	for i := range w.Loops {
+		names = append(names, fmt.Sprintf("loop %d of %d", i+1, w.Loops))
+	}
+	for i := range makers {
+		names = append(names, fmt.Sprintf("sender %d of %d", i+1, len(makers)))
+	}
+	cpus := w.cpus(len(makers))
 	restore := withoutSlack()
 	defer restore()
 	// Before the crew, so that it is there until all threads are gone.
