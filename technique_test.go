@@ -122,12 +122,11 @@ func BenchmarkBusyPollTechnique(b *testing.B) {
 	measure.SkipCounted(b, measure.TurnsTaken)
 	measure.Technique(b, always(measure.Cross), func(p *peer.Pair, on bool) measure.Work {
 		return pingPong(p, 0, func(read sys.Call, _ *uint32) []sys.Call {
-			events := sys.EpollEvents(p.Arena, 1)
-			wait := sys.EpollWait(mustEpoll(p.TB, int(read.Args[0])), events, -1, 1)
+			epfd, events := mustEpoll(p.TB, int(read.Args[0])), sys.EpollEvents(p.Arena, 1)
 			if on {
-				wait = sys.EpollSpin(p.Arena, mustEpoll(p.TB, int(read.Args[0])), events)
+				return []sys.Call{sys.EpollSpin(p.Arena, epfd, events), read}
 			}
-			return []sys.Call{wait, read}
+			return []sys.Call{sys.EpollWait(epfd, events, -1, 1), read}
 		})
 	})
 }
