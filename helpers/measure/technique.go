@@ -47,8 +47,9 @@ func Technique(b *testing.B, place func(on bool) Placed, setup func(p *peer.Pair
 func work(b *testing.B, p *peer.Pair, at peer.Placement, w Work) {
 	b.Helper()
 	// First the competitor: it is to have the priority that this thread has now.
+	working := func() error { return nil }
 	if w.Busy {
-		p.Load(at.Here)
+		working = p.Load(at.Here)
 	}
 	alone := w.There.Calls == nil
 	if w.RealTime {
@@ -77,6 +78,9 @@ func work(b *testing.B, p *peer.Pair, at peer.Placement, w Work) {
 	timed(b, w.spans(run), true)
 	if used := processTime() - before; !Counted() {
 		b.ReportMetric(float64(used)/float64(b.N), "cpu-ns/op")
+	}
+	if err := working(); err != nil {
+		b.Error(err)
 	}
 	if !alone {
 		peer.SkipOrFatal(b, p.Join())
