@@ -53,8 +53,10 @@ import (
 type Side struct {
 	Calls []sys.Call
 	// Sum, if set, is a word that holds 1 after each iteration for the one
-	// event received in it. The words are added up and must come to the number of iterations.
-	Sum *uint64
+	// event received in it, or Each (0 is 1) for as many. The words are added up and must come to that for
+	// all iterations.
+	Sum  *uint64
+	Each uint64
 	// Count, if set, counts events by itself, as a handler does. It must rise by
 	// the number of iterations.
 	Count *uint64
@@ -309,8 +311,8 @@ func account(who string, l *sys.Loop, s Side, n int) error {
 	if s.Count != nil && *s.Count != uint64(n) {
 		return fmt.Errorf("%s counted %d events of %d", who, *s.Count, n)
 	}
-	if s.Sum != nil && l.Total != uint64(n) {
-		return fmt.Errorf("%s received %d events of %d", who, l.Total, n)
+	if want := uint64(n) * max(1, s.Each); s.Sum != nil && l.Total != want {
+		return fmt.Errorf("%s received %d events of %d", who, l.Total, want)
 	}
 	if s.Check != nil {
 		if err := s.Check(n); err != nil {
