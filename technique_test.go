@@ -105,8 +105,9 @@ func BenchmarkSpinTechnique(b *testing.B) {
 }
 
 // BenchmarkBoundedSpinTechnique makes a round trip across two CPUs in which a party looks at a word in
-// memory, which the other sets, 2000 times at most before it sleeps in a read. So neither a
-// quick answer needs a wake-up, nor does a slow one cost more CPU time than that.
+// memory, which the other sets, for 50 µs at most before it sleeps in a read. So neither a
+// quick answer needs a wake-up, nor does a slow one cost more CPU time than that, which is about what
+// going to sleep and being woken take.
 func BenchmarkBoundedSpinTechnique(b *testing.B) {
 	measure.SkipCounted(b, measure.TurnsTaken)
 	measure.Technique(b, always(measure.Cross), func(p *peer.Pair, on bool) measure.Work {
@@ -114,7 +115,7 @@ func BenchmarkBoundedSpinTechnique(b *testing.B) {
 			if !on {
 				return []sys.Call{read}
 			}
-			return []sys.Call{sys.SpinWhile(posted, 0, 2000), read}
+			return []sys.Call{sys.SpinWhile(posted, 0, measure.Ticks(50*time.Microsecond)), read}
 		})
 	})
 }
