@@ -85,7 +85,7 @@ func BenchmarkSlackTechnique(b *testing.B) {
 		pause := sys.Place(p.Arena, unix.NsecToTimespec(int64(100*time.Microsecond)))
 		return measure.Work{
 			Here:    measure.Side{Calls: []sys.Call{sys.Nanosleep(unix.CLOCK_MONOTONIC, 0, pause)}},
-			NoSlack: on,
+			NoSlack: on, Sleeps: true,
 		}
 	})
 }

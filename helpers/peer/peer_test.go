@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -94,6 +95,33 @@ func TestInterruptsLoseNothing(t *testing.T) {
 	}
 	if p.Here.Total != rounds {
 		t.Errorf("%d of %d signals counted", p.Here.Total, rounds)
+	}
+}
+
+// What is recorded of a sleep is all but the iterations in which it was interrupted, and they are few.
+func TestUninterrupted(t *testing.T) {
+	p := NewParty(t, AnyCPU)
+	l := sys.NewLoop(p.Arena, sys.Nanosleep(unix.CLOCK_MONOTONIC, 0, sys.Place(p.Arena, unix.Timespec{Nsec: 1e6})))
+	l.Reset(0)
+	const sleeps = chunk + 100 // most of a second
+	interrupts := p.Interrupts()
+	var all, kept []uint64 // the ends of iterations
+	keep := p.Uninterrupted(func(stamps []uint64) { kept = append(kept, stamps[1:]...) })
+	if err := p.Run(l, sleeps, func(stamps []uint64) {
+		all = append(all, stamps[1:]...)
+		keep(stamps)
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	missing := 0
+	for _, end := range all {
+		if !slices.Contains(kept, end) {
+			missing++
+		}
+	}
+	interrupts = p.Interrupts() - interrupts
+	if len(all) != sleeps || len(kept)+missing != sleeps || missing == 0 || uint64(missing) > interrupts {
+		t.Errorf("%d iterations recorded, %d of them and %d not as uninterrupted, with %d interrupts; want %d, one left out for each", len(all), len(kept), missing, interrupts, sleeps)
 	}
 }
 
