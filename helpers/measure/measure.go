@@ -64,7 +64,7 @@ type Side struct {
 	Check func(n int) error
 }
 
-// warmup is how many iterations go before the timed ones: the first touches
+// warmup is how many iterations, or events of a stream, go before the timed ones: the first touches
 // of pages, a child's above all, are nobody's operation.
 const warmup = 32
 
@@ -166,7 +166,7 @@ type Stream struct {
 	Limit uint64
 	// Take, if set, receives in place of Receive until the stream ends.
 	Take func() error
-	// Told, if set, says how often this side was told of an event, where that
+	// Told, if set, says how often this side was told of an event since Told was last called, where that
 	// is not once for each iteration of Receive.
 	Told func() uint64
 	// Merges says that events posted before the receiver comes are taken as one:
@@ -177,7 +177,8 @@ type Stream struct {
 }
 
 // Throughput benchmarks a one-way stream: an operation is one event posted,
-// and the time ends when this side has taken the last. setup is as for RoundTrip.
+// and the time ends when this side has taken the last. A stream of 32 events goes before, so that it begins with
+// a peer that sleeps, not with one that has yet to touch its memory. setup is as for RoundTrip.
 //
 // Where events merge, are lost or are refused, delivered/op is how often
 // the receiver was told of an event, and sent/op how many the kernel accepted,
@@ -194,25 +195,46 @@ func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *St
 	}
 	p := peer.NewPair(b, place)
 	s := setup(p)
-	n := uint64(b.N)
 	bind(p.Here, p.Arena, s.Receive)
+	rehearsal := p.Rehearse(warmup, s.Send, s.Last)
 	p.There.SetCalls(p.Arena, s.Send...)
+	p.There.Reset(b.N)
 	if s.Last != nil {
 		p.Last(s.Last...)
 	}
+
+	settle()
+	peer.SkipOrFatal(b, s.prepare(p, warmup)())
+	peer.SkipOrFatal(b, p.Await(rehearsal))
+	if _, err := s.account(p, rehearsal, warmup); err != nil {
+		b.Errorf("before the measurement: %v", err)
+	}
+	run := s.prepare(p, b.N)
+	once(b, func(int, func([]uint64)) error { return run() })
+	peer.SkipOrFatal(b, p.Join())
+	told, err := s.account(p, p.There, uint64(b.N))
+	if err != nil {
+		b.Error(err)
+	}
+	if refused := p.There.Refused; s.Merges || s.Lossy || refused > 0 {
+		b.ReportMetric(float64(told)/float64(b.N), "delivered/op")
+		b.ReportMetric(float64(uint64(b.N)-refused)/float64(b.N), "sent/op")
+	}
+}
+
+// prepare empties this side's account for n events, and returns what lets the peer post them and takes them.
+func (s *Stream) prepare(p *peer.Pair, n int) (run func() error) {
 	p.Here.Reset(0)
-	p.There.Reset(int(n))
-	receipts := int(n)
+	receipts := n
 	switch {
 	case s.Until != nil:
+		*s.Until = 0
 		p.Here.Until, p.Here.Limit = s.Until, s.Limit
 		receipts = 1 << 62
 	case s.Merges:
-		p.Here.Until, p.Here.Limit = &p.Here.Total, n
+		p.Here.Until, p.Here.Limit = &p.Here.Total, uint64(n)
 	}
-
-	settle()
-	run := func(int, func([]uint64)) error {
+	return func() error {
 		p.Open()
 		if s.Take == nil {
 			return p.Run(receipts, nil)
@@ -222,16 +244,18 @@ func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *St
 			return nil
 		}
 		// What stopped the peer is why nothing comes any more.
-		if why := p.Join(); why != nil {
+		if why := p.Check(); why != nil {
 			return why
 		}
 		return err
 	}
-	once(b, run)
-	peer.SkipOrFatal(b, p.Join())
+}
 
-	posted, refused := uint64(p.There.Done), p.There.Refused
-	told := uint64(p.Here.Done)
+// account returns how often this side was told of the n events that the peer posted by l, all of which must
+// be accounted for.
+func (s *Stream) account(p *peer.Pair, l *sys.Loop, n uint64) (told uint64, err error) {
+	posted, refused := uint64(l.Done), l.Refused
+	told = uint64(p.Here.Done)
 	if s.Told != nil {
 		told = s.Told()
 	}
@@ -241,16 +265,13 @@ func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *St
 	}
 	switch {
 	case posted != n:
-		b.Errorf("the peer posted %d events of %d", posted, n)
+		err = fmt.Errorf("the peer posted %d events of %d", posted, n)
 	case s.Lossy && (taken == 0 || taken > n-refused):
-		b.Errorf("%d posted, %d refused, but %d taken", n, refused, taken)
+		err = fmt.Errorf("%d posted, %d refused, but %d taken", n, refused, taken)
 	case !s.Lossy && taken+refused != n:
-		b.Errorf("%d posted, %d refused, %d taken: %d unaccounted for", n, refused, taken, int64(n-refused-taken))
+		err = fmt.Errorf("%d posted, %d refused, %d taken: %d unaccounted for", n, refused, taken, int64(n-refused-taken))
 	}
-	if s.Merges || s.Lossy || refused > 0 {
-		b.ReportMetric(float64(told)/float64(n), "delivered/op")
-		b.ReportMetric(float64(n-refused)/float64(n), "sent/op")
-	}
+	return told, err
 }
 
 // Loop benchmarks n runs of what is no table of system calls: Go's own way of doing a thing.
