@@ -80,9 +80,12 @@ const (
 // Where the load is paced, each source has its latencies, counted from the time at which an event was due,
 // not from its post: what a sender could not post in time because it was held up is late as well, and
 // no event is left out because the one before it was slow (coordinated omission). Events
-// that merged have a due time each. How much of that was the sender's doing is told by post-latency: from the
-// time at which a post was due until just before it. Timers and processes that end have no post. A source some of whose events were refused has no latencies: which ones
-// is not known, so neither is when those that came were due, and what never came is later than any.
+// that merged have a due time each. How much of that was the sender's doing is told by
+// eventfd-p99-post-latency-ns and so on: from the time at which a post was due until just before it was made.
+// Nobody posts a timer's expiry or a process's end, so they have none.
+//
+// A source some of whose events were refused has no latencies but those of its posts: which were refused is
+// not known, so neither is when the others were due; and what never comes is later than any that does.
 // ns/op would be the schedule's, so it is left out.
 func (e EventLoop) Run(b *testing.B, load string, sources ...Maker) {
 	b.Helper()
