@@ -159,15 +159,19 @@ func oneWayPaced(b *testing.B, place peer.Placement, setup func(p *peer.Pair, tu
 }
 
 // withoutSlack takes the timer slack from this thread, which delays what sleeps by up to 50 µs (PR_SET_TIMERSLACK in
-// prctl(2)), until the returned function is called. Peers started meanwhile have none
-// either. gVisor has none to begin with, and may refuse.
+// prctl(2)), until the returned function is called; the goroutine stays on the thread as long. Peers started
+// meanwhile have none either. gVisor has none to begin with, and may refuse.
 func withoutSlack() (restore func()) {
+	runtime.LockOSThread()
 	old, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
 	if err != nil {
-		return func() {}
+		return runtime.UnlockOSThread
 	}
 	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
-	return func() { unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(old), 0, 0, 0) }
+	return func() {
+		unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(old), 0, 0, 0)
+		runtime.UnlockOSThread()
+	}
 }
 
 // travel runs both sides for b.N events after warming up, and compares the accounts. It returns how often
