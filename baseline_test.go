@@ -158,38 +158,51 @@ func BenchmarkSocketpairOneWay(b *testing.B) {
 	}, true)
 }
 
-// BenchmarkFutexSelf wakes a futex nobody waits for.
+// Futexes are private ones (FUTEX_PRIVATE_FLAG), as a C library's are, where only threads of one process use them,
+// and shared ones, which cost more, with peer=process: see sys.Private.
+
+// BenchmarkFutexSelf wakes a private futex nobody waits for.
 func BenchmarkFutexSelf(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
-		return measure.Side{Calls: []sys.Call{sys.FutexWake(p.Arena.Word32(0))}}
+		return measure.Side{Calls: []sys.Call{sys.Private(sys.FutexWake(p.Arena.Word32(0)))}}
 	})
 }
 
 // BenchmarkFutexRoundTrip hands a turn to the peer and back: a word in shared
-// memory, and a wake for whoever sleeps on it. A futex carries no count, so there is no
-// Throughput.
+// memory, and a wake for whoever sleeps on it: a private futex with peer=thread. A futex carries no count, so
+// there is no Throughput.
 func BenchmarkFutexRoundTrip(b *testing.B) {
 	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
 		const ours, theirs = 0, 1
 		turn := p.Arena.Word32(ours)
 		p.Start()
 		return measure.Side{
-				Calls: []sys.Call{sys.FutexSet(turn, theirs), sys.FutexWaitWhile(turn, theirs)},
+				Calls: among(p.Kind, sys.FutexSet(turn, theirs), sys.FutexWaitWhile(turn, theirs)),
 			}, measure.Side{
-				Calls: []sys.Call{sys.FutexWaitWhile(turn, ours), sys.FutexSet(turn, ours)},
+				Calls: among(p.Kind, sys.FutexWaitWhile(turn, ours), sys.FutexSet(turn, ours)),
 			}
 	})
 }
 
-// BenchmarkFutexOneWay gives the turn away to one who sleeps until it comes.
+// BenchmarkFutexOneWay gives the turn away to one who sleeps until it comes: by a private futex with peer=thread.
 func BenchmarkFutexOneWay(b *testing.B) {
 	measure.OneWay(b, func(p *peer.Pair, turn *uint32) measure.Way {
 		p.Start()
 		return measure.Way{
-			Post:    []sys.Call{sys.FutexSet(turn, measure.TurnSender)},
-			Receive: measure.Side{Calls: []sys.Call{sys.FutexWaitWhile(turn, measure.TurnReceiver)}},
+			Post:    among(p.Kind, sys.FutexSet(turn, measure.TurnSender)),
+			Receive: measure.Side{Calls: among(p.Kind, sys.FutexWaitWhile(turn, measure.TurnReceiver))},
 		}
 	}, false)
+}
+
+// among makes calls of a futex private where this thread and its peers are of one process.
+func among(kind peer.Kind, futexes ...sys.Call) []sys.Call {
+	if kind == peer.Thread {
+		for i, c := range futexes {
+			futexes[i] = sys.Private(c)
+		}
+	}
+	return futexes
 }
 
 // BenchmarkHarness is what the harness itself adds to an eventfd's write and

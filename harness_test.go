@@ -15,10 +15,11 @@ import (
 	"testing/fstest"
 )
 
-// sources are what decides which instructions a benchmark executes: the
-// benchmarks, and the packages that run and read their system calls.
+// sources are what decides a benchmark's figures: the benchmarks, the packages that run
+// and read their system calls, the one that makes percentiles of what they read, and the one that says
+// which CPUs they run on and what is counted.
 //
-//go:embed *_test.go helpers/measure helpers/peer helpers/sys
+//go:embed *_test.go helpers/latency helpers/machine helpers/measure helpers/peer helpers/sys
 var sources embed.FS
 
 // harness identifies the measuring part of this program, so that results

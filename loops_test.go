@@ -41,7 +41,8 @@ var triggers = map[string]uint32{"level": 0, "edge": unix.EPOLLET}
 
 // BenchmarkLoopShare shares sources between one loop (loops=one) and one for each CPU, each with an
 // epoll instance of its own over the same descriptors: all are woken for an event (percpu), or with
-// EPOLLEXCLUSIVE one or a few (exclusive).
+// EPOLLEXCLUSIVE one or a few (exclusive). The senders are where they are for one loop, on other CPUs than the first:
+// loops on those share them, as in a program that has no CPU to spare.
 func BenchmarkLoopShare(b *testing.B) {
 	eachLoad(b, func(b *testing.B, load string) {
 		for _, loops := range measure.Shuffled(b, "one", "percpu", "exclusive") {

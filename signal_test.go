@@ -329,7 +329,7 @@ func BenchmarkOSSignalThroughput(b *testing.B) {
 							case <-received:
 								told++
 							case <-time.After(time.Millisecond):
-								return told
+								return take(&told)
 							}
 						}
 					},
@@ -406,12 +406,18 @@ func (c class) stream(p *peer.Party, via string) *measure.Stream {
 		runs := mustHandle(p.TB, c.ping)
 		s.Receive = measure.Side{Calls: []sys.Call{sys.Sigsuspend(sys.Place(p.Arena, peer.AllBut(c.ping, c.mark)))}}
 		s.Until, s.Limit = mustHandle(p.TB, c.mark), 1
-		s.Told = func() uint64 { return *runs }
+		s.Told = func() uint64 { return take(runs) }
 	}
 	if !c.queued {
 		s.Receive.Sum = nil
 	}
 	return s
+}
+
+// take empties a count and returns what it was.
+func take(count *uint64) (n uint64) {
+	n, *count = *count, 0
+	return n
 }
 
 // mustHandle installs the counting handler for sig until the benchmark ends.

@@ -94,7 +94,7 @@ func BenchmarkPipeWake(b *testing.B) {
 
 // BenchmarkFutexWake wakes one or all of those who sleep on a futex; FUTEX_WAKE says how many it
 // woke, and that must be as many. A futex carries no event to be found or missed, so what
-// comes back is never spurious.
+// comes back is never spurious. It is a private one with peer=thread.
 func BenchmarkFutexWake(b *testing.B) {
 	measure.Grow(b, "waiters", crowds, func(b *testing.B, waiters int) {
 		for _, wake := range measure.Shuffled(b, "one", "all") {
@@ -106,8 +106,8 @@ func BenchmarkFutexWake(b *testing.B) {
 						post = sys.FutexWakeAll(word, waiters)
 					}
 					return measure.Herd{
-						Post:   []sys.Call{post},
-						Waiter: func(int) []sys.Call { return []sys.Call{sys.FutexSleep(word, 0)} },
+						Post:   among(c.Kind, post),
+						Waiter: func(int) []sys.Call { return among(c.Kind, sys.FutexSleep(word, 0)) },
 						Each:   wake == "all",
 					}
 				})

@@ -4,6 +4,8 @@ package measure
 
 import (
 	"math"
+	"sync"
+	"time"
 
 	"eventbench/helpers/sys"
 
@@ -47,3 +49,13 @@ func (r reading) perTick(later reading) float64 {
 func (r reading) between(later reading, ticks uint64) int64 {
 	return r.ns + int64(float64(int64(ticks-r.ticks))*r.perTick(later))
 }
+
+// Ticks returns how many [sys.Ticks] d takes, less than a second.
+func Ticks(d time.Duration) uint32 { return uint32(float64(d) / tick()) }
+
+// tick is how many ns a tick takes.
+var tick = sync.OnceValue(func() float64 {
+	start := readClocks()
+	time.Sleep(10 * time.Millisecond)
+	return start.perTick(readClocks())
+})

@@ -41,6 +41,7 @@ func Wake(b *testing.B, waiters int, setup func(c *peer.Crew) Herd) {
 	b.Helper()
 	for _, kind := range Shuffled(b, peer.Thread, peer.Process) {
 		b.Run("peer="+string(kind), func(b *testing.B) {
+			skipUnsynchronised(b, append([]int{here().CPUs().Same}, dealt(waiters)...)...)
 			if trial(b) {
 				return
 			}
@@ -102,6 +103,9 @@ func herd(b *testing.B, waiters int, kind peer.Kind, setup func(c *peer.Crew) He
 	b.ReportMetric(float64(h.spurious-spurious)/float64(b.N), "spurious/event")
 	reportSwitches(b, c, switches)
 }
+
+// dealt are the CPUs that so many members of a crew are dealt out to.
+func dealt(members int) []int { return here().Allowed[:min(members, len(here().Allowed))] }
 
 // reportSwitches reports the context switches of c's members since there were before many, where the kernel
 // tells: gVisor shows none at all.

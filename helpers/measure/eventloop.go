@@ -65,23 +65,33 @@ const (
 )
 
 // Run benchmarks event loops, threads that wait in epoll_wait(2) and take what has come, under the
-// load of sources: paced, or full. A source that is posted to has a sender, a thread on
-// another CPU than the loop's if there is one. The benchmark's operation is one event that a sender posts.
+// load of sources: paced, or full. A source that is posted to has a sender, a thread. However many
+// loops there are, senders are spread over all CPUs but the first, if there are others: one loop then has
+// its CPU to itself, and of several the first. The benchmark's operation is one event that a sender posts
+// and the kernel accepts.
 //
 // Every event is accounted for: posted, refused by the kernel (EAGAIN of a full
 // queue of signals), or taken by a loop, where several that merged are taken as one. For each event taken,
 // delivered/op is how often a loop took something, wakeups/event how often it waited,
 // spurious/event how often it found nothing, and cpu-ns/op the loops' own CPU time
-// (CLOCK_THREAD_CPUTIME_ID).
+// (CLOCK_THREAD_CPUTIME_ID). Where the kernel may refuse, sent/op is the share that it accepted of all that
+// senders tried to post.
 //
 // Where the load is paced, each source has its latencies, counted from the time at which an event was due,
 // not from its post: what a sender could not post in time because it was held up is late as well, and
 // no event is left out because the one before it was slow (coordinated omission). Events
-// that merged have a due time each. ns/op would be the schedule's, so it is left out.
+// that merged have a due time each. How much of that was the sender's doing is told by
+// eventfd-p99-post-latency-ns and so on: from the time at which a post was due until just before it was made.
+// Nobody posts a timer's expiry or a process's end, so they have none.
+//
+// A source some of whose events were refused has no latencies but those of its posts: which were refused is
+// not known, so neither is when the others were due; and what never comes is later than any that does.
+// ns/op would be the schedule's, so it is left out.
 func (e EventLoop) Run(b *testing.B, load string, sources ...Maker) {
 	b.Helper()
 	if load == Paced {
 		SkipCounted(b, ClockJumps)
+		skipUnsynchronised(b, e.cpus(len(sources))...)
 	}
 	if trial(b) {
 		return
@@ -92,6 +102,7 @@ func (e EventLoop) Run(b *testing.B, load string, sources ...Maker) {
 	settle()
 	peer.SkipOrFatal(b, w.run())
 	w.account()
+	peer.SkipOrFatal(b, w.shut())
 	w.report()
 }
 
@@ -126,6 +137,8 @@ type origin struct {
 	posted uint64     // to be posted, unless refused
 	logs   []*sys.Log // one for each loop and descriptor
 	notes  []note
+	posts  *sys.Log // by the sender, just before each post; nil unless there is a schedule
+	sent   []int64  // when those were, on CLOCK_MONOTONIC
 }
 
 // A note is one time that a loop came to take something.
@@ -134,20 +147,30 @@ type note struct {
 	amount uint64
 }
 
+// cpus are where the loops and then the senders run.
+func (e EventLoop) cpus(senders int) (cpus []int) {
+	allowed := here().Allowed
+	for i := range e.Loops {
+		cpus = append(cpus, allowed[i%len(allowed)])
+	}
+	others := allowed[min(1, len(allowed)-1):]
+	for i := range senders {
+		cpus = append(cpus, others[i%len(others)])
+	}
+	return cpus
+}
+
 // hire starts the threads and makes the sources.
 func (w *workload) hire(makers []Maker) {
 	w.b.Helper()
-	allowed := here().Allowed
 	var names []string
-	var cpus []int
 	for i := range w.Loops {
 		names = append(names, fmt.Sprintf("loop %d of %d", i+1, w.Loops))
-		cpus = append(cpus, allowed[i%len(allowed)])
 	}
 	for i := range makers {
 		names = append(names, fmt.Sprintf("sender %d of %d", i+1, len(makers)))
-		cpus = append(cpus, allowed[(w.Loops+i%max(1, len(allowed)-w.Loops))%len(allowed)])
 	}
+	cpus := w.cpus(len(makers))
 	restore := withoutSlack()
 	defer restore()
 	// Before the crew, so that it is there until all threads are gone.
@@ -168,13 +191,14 @@ func (w *workload) hire(makers []Maker) {
 	w.stop = w.eventfd(0)
 }
 
-// room is what the loops' tables and logs take at most.
+// room is what the loops' tables and all logs take at most.
 func (w *workload) room(sources int) int {
 	const tables, mostFDs = 64 << 10, 64
-	return w.Loops * (tables + sources*(16*w.logRoom()+64) + mostFDs*(16*4+64))
+	logs := sources * (16*w.logRoom() + 64)
+	return logs + w.Loops*(tables+logs+mostFDs*(16*4+64))
 }
 
-// logRoom is how many notes a log has room for: enough for what a paced source posts until this
+// logRoom is how many notes a log has room for: enough for what a paced source's sender or a loop notes until this
 // thread reads them, every 200 ms if it is given the CPU. Nobody reads those of a full load.
 func (w *workload) logRoom() int {
 	if w.paced {
@@ -208,8 +232,11 @@ func (w *workload) program() {
 		calls := o.Post
 		if w.paced {
 			o.next = sys.Place(c.Arena, unix.Timespec{})
-			calls = append([]sys.Call{sys.Nanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, o.next)}, calls...)
-			calls = append(calls, sys.Advance(o.next, o.Every))
+			o.posts = sys.NewLog(a, w.logRoom())
+			one := c.Arena.Word(0)
+			sleep := sys.Nanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, o.next)
+			sleep.Set, sleep.SetTo = (*uint32)(unsafe.Pointer(one)), 1 // its low half: both architectures are little-endian
+			calls = slices.Concat([]sys.Call{sleep, sys.Note(o.posts, one, 0, 0)}, calls, []sys.Call{sys.Advance(o.next, o.Every)})
 		}
 		o.sender.SetCalls(c.Arena, calls...)
 		o.sender.Reset(n)
@@ -332,7 +359,7 @@ func (w *workload) run() error {
 	if err != nil {
 		return err
 	}
-	work := func(int, func([]uint64)) error {
+	work := func() error {
 		c.Open()
 		err := c.Run(w.end, w.senders, nil, w.check)
 		if err == nil {
@@ -340,16 +367,14 @@ func (w *workload) run() error {
 		}
 		return err
 	}
-	if w.paced {
-		b.ResetTimer()
-		err = work(0, nil)
-		b.StopTimer()
-		b.ReportMetric(0, "ns/op")
-	} else {
-		once(b, work) // which ends the benchmark if it fails
-	}
+	took, ticks, err := clocked(b, work)
 	if err != nil {
 		return err
+	}
+	if w.paced {
+		b.ReportMetric(0, "ns/op")
+	} else if posted, refused := w.posted(); posted > refused {
+		reportEach(b, took, ticks, posted-refused)
 	}
 	all, err := w.cpuTime()
 	if err != nil {
@@ -389,12 +414,19 @@ func (w *workload) read() error {
 				}
 				o.notes = append(o.notes, n)
 			}) {
-				return fmt.Errorf("%s: this thread came too late to read the notes of %d events: is the machine overloaded?", o.Name, w.logRoom())
+				return w.lost(o)
 			}
+		}
+		if o.posts != nil && !o.posts.Read(func(ticks, _ uint64) { o.sent = append(o.sent, w.last.between(now, ticks)) }) {
+			return w.lost(o)
 		}
 	}
 	w.last = now
 	return nil
+}
+
+func (w *workload) lost(o *origin) error {
+	return fmt.Errorf("%s: this thread came too late to read the notes of %d events: is the machine overloaded?", o.Name, w.logRoom())
 }
 
 // drain waits until the loops have taken all that was posted.
@@ -449,6 +481,37 @@ func (w *workload) cpuTime() (sum time.Duration, err error) {
 		sum += used
 	}
 	return sum, nil
+}
+
+// posted is how often senders tried to post an event, and how many of those the kernel refused.
+func (w *workload) posted() (all, refused uint64) {
+	for _, o := range w.origins {
+		if o.Post != nil {
+			all += o.posted
+			refused += o.sender.Refused
+		}
+	}
+	return all, refused
+}
+
+// refusable returns the call of the source's that the kernel may refuse, or nil.
+func (o *origin) refusable() *sys.Call {
+	for i, c := range o.Post {
+		if c.Refused != 0 {
+			return &o.Post[i]
+		}
+	}
+	return nil
+}
+
+// shut is the error of a source that the kernel accepted nothing from: there is nothing to tell of it.
+func (w *workload) shut() error {
+	for _, o := range w.origins {
+		if c := o.refusable(); c != nil && o.sender.Refused == o.posted {
+			return &sys.CallError{Call: *c, Result: -int(c.Refused), N: int(o.posted)}
+		}
+	}
+	return nil
 }
 
 // account fails the benchmark unless every event was taken, and once.
@@ -512,6 +575,10 @@ func (w *workload) report() {
 	b.ReportMetric(per(times), "delivered/op")
 	b.ReportMetric(per(waits), "wakeups/event")
 	b.ReportMetric(per(spurious), "spurious/event")
+	if slices.ContainsFunc(w.origins, func(o *origin) bool { return o.refusable() != nil }) {
+		posted, refused := w.posted()
+		b.ReportMetric(float64(posted-refused)/float64(posted), "sent/op")
+	}
 	if !Counted() {
 		b.ReportMetric(per(uint64(w.cpu)), "cpu-ns/op")
 	}
@@ -519,17 +586,20 @@ func (w *workload) report() {
 		return
 	}
 	for _, name := range Sources {
-		var h latency.Histogram
+		var taken, posted latency.Histogram
 		for _, o := range w.origins {
-			if o.Name == name {
-				o.record(&h)
+			if o.Name != name {
+				continue
+			}
+			if o.sender.Refused == 0 {
+				o.record(&taken)
+			}
+			for i, ns := range o.sent {
+				posted.Record(since(o.due(uint64(i)), ns))
 			}
 		}
-		if h.Count() > 0 {
-			for _, p := range latencies {
-				b.ReportMetric(float64(p.of(&h)), name+"-"+p.name+"-latency-ns")
-			}
-		}
+		reportPercentiles(b, latencies, &taken, 1, name+"-%s-latency-ns")
+		reportPercentiles(b, postLatencies, &posted, 1, name+"-%s-post-latency-ns")
 	}
 }
 
@@ -545,8 +615,11 @@ func (o *origin) record(h *latency.Histogram) {
 			from, to = n.amount, n.amount+1
 		}
 		for ; from < to; from++ {
-			h.Record(uint64(max(0, n.ns-o.due(from/burst)))) // the clocks are read apart by less than any latency
+			h.Record(since(o.due(from/burst), n.ns))
 		}
 		i = to
 	}
 }
+
+// since is the time from due to ns, which are of clocks that are read apart by less than any latency: never below 0.
+func since(due, ns int64) uint64 { return uint64(max(0, ns-due)) }

@@ -7,13 +7,18 @@
 //   - [Self]: one thread posts and consumes.
 //   - [RoundTrip]: ping and pong between this thread and a peer.
 //   - [Throughput]: a one-way stream from a peer to this thread.
+//   - [Crowd]: streams from many peers to many.
+//   - [EventLoop]: loops over several sources of events at once.
+//   - [Technique]: the same work without a technique and with it.
 //   - [OneWay]: one event on its way to a thread that sleeps, or posted on a schedule.
 //   - [Lateness]: how late a timer wakes this thread.
-//   - [Crowd]: streams from many peers to many.
 //   - [Wake]: one event for many waiters.
 //
-// On a wall clock the figure is testing's own ns/op, but of the last two, whose
-// ns/op is the mean latency. Where instructions are
+// On a wall clock the figure is testing's own ns/op, but of the last three, whose
+// ns/op is the mean latency. Latencies of single operations have percentiles, each only where there are
+// enough of them that one at least lies beyond it: p50 of 2, p99 of 100, p99.9 of 1000 and more. Of
+// fewer it would be the largest, which max is in any case. So a line
+// of few operations lacks units that another of the same benchmark has. Where instructions are
 // counted (EVENTBENCH_CLOCK=instrs) no figure is in ns: each operation is read by
 // itself, instrs/op is the commonest count, modal-share the share of operations
 // that had just that count, and mean-instrs/op the mean over all. The loop begins just after
@@ -48,8 +53,10 @@ import (
 type Side struct {
 	Calls []sys.Call
 	// Sum, if set, is a word that holds 1 after each iteration for the one
-	// event received in it. The words are added up and must come to the number of iterations.
-	Sum *uint64
+	// event received in it, or Each (0 is 1) for as many. The words are added up and must come to that for
+	// all iterations.
+	Sum  *uint64
+	Each uint64
 	// Count, if set, counts events by itself, as a handler does. It must rise by
 	// the number of iterations.
 	Count *uint64
@@ -57,7 +64,7 @@ type Side struct {
 	Check func(n int) error
 }
 
-// warmup is how many iterations go before the timed ones: the first touches
+// warmup is how many iterations, or events of a stream, go before the timed ones: the first touches
 // of pages, a child's above all, are nobody's operation.
 const warmup = 32
 
@@ -159,7 +166,7 @@ type Stream struct {
 	Limit uint64
 	// Take, if set, receives in place of Receive until the stream ends.
 	Take func() error
-	// Told, if set, says how often this side was told of an event, where that
+	// Told, if set, says how often this side was told of an event since Told was last called, where that
 	// is not once for each iteration of Receive.
 	Told func() uint64
 	// Merges says that events posted before the receiver comes are taken as one:
@@ -170,7 +177,8 @@ type Stream struct {
 }
 
 // Throughput benchmarks a one-way stream: an operation is one event posted,
-// and the time ends when this side has taken the last. setup is as for RoundTrip.
+// and the time ends when this side has taken the last. A stream of 32 events goes before, so that it begins with
+// a peer that sleeps, not with one that has yet to touch its memory. setup is as for RoundTrip.
 //
 // Where events merge, are lost or are refused, delivered/op is how often
 // the receiver was told of an event, and sent/op how many the kernel accepted,
@@ -187,25 +195,46 @@ func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *St
 	}
 	p := peer.NewPair(b, place)
 	s := setup(p)
-	n := uint64(b.N)
 	bind(p.Here, p.Arena, s.Receive)
+	rehearsal := p.Rehearse(warmup, s.Send, s.Last)
 	p.There.SetCalls(p.Arena, s.Send...)
+	p.There.Reset(b.N)
 	if s.Last != nil {
 		p.Last(s.Last...)
 	}
+
+	settle()
+	peer.SkipOrFatal(b, s.prepare(p, warmup)())
+	peer.SkipOrFatal(b, p.Await(rehearsal))
+	if _, err := s.account(p, rehearsal, warmup); err != nil {
+		b.Errorf("before the measurement: %v", err)
+	}
+	run := s.prepare(p, b.N)
+	once(b, func(int, func([]uint64)) error { return run() })
+	peer.SkipOrFatal(b, p.Join())
+	told, err := s.account(p, p.There, uint64(b.N))
+	if err != nil {
+		b.Error(err)
+	}
+	if refused := p.There.Refused; s.Merges || s.Lossy || refused > 0 {
+		b.ReportMetric(float64(told)/float64(b.N), "delivered/op")
+		b.ReportMetric(float64(uint64(b.N)-refused)/float64(b.N), "sent/op")
+	}
+}
+
+// prepare empties this side's account for n events, and returns what lets the peer post them and takes them.
+func (s *Stream) prepare(p *peer.Pair, n int) (run func() error) {
 	p.Here.Reset(0)
-	p.There.Reset(int(n))
-	receipts := int(n)
+	receipts := n
 	switch {
 	case s.Until != nil:
+		*s.Until = 0
 		p.Here.Until, p.Here.Limit = s.Until, s.Limit
 		receipts = 1 << 62
 	case s.Merges:
-		p.Here.Until, p.Here.Limit = &p.Here.Total, n
+		p.Here.Until, p.Here.Limit = &p.Here.Total, uint64(n)
 	}
-
-	settle()
-	run := func(int, func([]uint64)) error {
+	return func() error {
 		p.Open()
 		if s.Take == nil {
 			return p.Run(receipts, nil)
@@ -215,16 +244,18 @@ func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *St
 			return nil
 		}
 		// What stopped the peer is why nothing comes any more.
-		if why := p.Join(); why != nil {
+		if why := p.Check(); why != nil {
 			return why
 		}
 		return err
 	}
-	once(b, run)
-	peer.SkipOrFatal(b, p.Join())
+}
 
-	posted, refused := uint64(p.There.Done), p.There.Refused
-	told := uint64(p.Here.Done)
+// account returns how often this side was told of the n events that the peer posted by l, all of which must
+// be accounted for.
+func (s *Stream) account(p *peer.Pair, l *sys.Loop, n uint64) (told uint64, err error) {
+	posted, refused := uint64(l.Done), l.Refused
+	told = uint64(p.Here.Done)
 	if s.Told != nil {
 		told = s.Told()
 	}
@@ -234,16 +265,13 @@ func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *St
 	}
 	switch {
 	case posted != n:
-		b.Errorf("the peer posted %d events of %d", posted, n)
+		err = fmt.Errorf("the peer posted %d events of %d", posted, n)
 	case s.Lossy && (taken == 0 || taken > n-refused):
-		b.Errorf("%d posted, %d refused, but %d taken", n, refused, taken)
+		err = fmt.Errorf("%d posted, %d refused, but %d taken", n, refused, taken)
 	case !s.Lossy && taken+refused != n:
-		b.Errorf("%d posted, %d refused, %d taken: %d unaccounted for", n, refused, taken, int64(n-refused-taken))
+		err = fmt.Errorf("%d posted, %d refused, %d taken: %d unaccounted for", n, refused, taken, int64(n-refused-taken))
 	}
-	if s.Merges || s.Lossy || refused > 0 {
-		b.ReportMetric(float64(told)/float64(n), "delivered/op")
-		b.ReportMetric(float64(n-refused)/float64(n), "sent/op")
-	}
+	return told, err
 }
 
 // Loop benchmarks n runs of what is no table of system calls: Go's own way of doing a thing.
@@ -263,17 +291,31 @@ func Bulk(b *testing.B, size int, run func(times int) error) {
 		return
 	}
 	times := (b.N + size - 1) / size
-	b.ResetTimer()
-	ticks, start := sys.Ticks(), time.Now()
-	err := run(times)
-	ticks, took := sys.Ticks()-ticks, time.Since(start)
-	b.StopTimer()
+	took, ticks, err := clocked(b, func() error { return run(times) })
 	peer.SkipOrFatal(b, err)
-	if all := float64(times * size); Counted() {
+	reportEach(b, took, ticks, uint64(times*size))
+}
+
+// clocked times what run does by both clocks.
+func clocked(b *testing.B, run func() error) (took time.Duration, ticks uint64, err error) {
+	// Between the readings is the run alone: testing stops the world to set its timer.
+	b.ResetTimer()
+	start := time.Now()
+	ticks = sys.Ticks()
+	err = run()
+	ticks, took = sys.Ticks()-ticks, time.Since(start)
+	b.StopTimer()
+	return took, ticks, err
+}
+
+// reportEach reports what one of n operations took that were clocked together, where n is not b.N.
+func reportEach(b *testing.B, took time.Duration, ticks, n uint64) {
+	b.Helper()
+	if Counted() {
 		b.ReportMetric(0, "ns/op")
-		b.ReportMetric(float64(ticks)/all, "mean-instrs/op")
+		b.ReportMetric(float64(ticks)/float64(n), "mean-instrs/op")
 	} else {
-		b.ReportMetric(float64(took)/all, "ns/op")
+		b.ReportMetric(float64(took)/float64(n), "ns/op")
 	}
 }
 
@@ -290,8 +332,8 @@ func account(who string, l *sys.Loop, s Side, n int) error {
 	if s.Count != nil && *s.Count != uint64(n) {
 		return fmt.Errorf("%s counted %d events of %d", who, *s.Count, n)
 	}
-	if s.Sum != nil && l.Total != uint64(n) {
-		return fmt.Errorf("%s received %d events of %d", who, l.Total, n)
+	if want := uint64(n) * max(1, s.Each); s.Sum != nil && l.Total != want {
+		return fmt.Errorf("%s received %d events of %d", who, l.Total, want)
 	}
 	if s.Check != nil {
 		if err := s.Check(n); err != nil {
@@ -340,10 +382,19 @@ func timed(b *testing.B, run runner, percentiles bool) {
 // scale of the given one, and keeps h itself where -histograms asks for it.
 func reportLatencies(b *testing.B, began time.Time, h *latency.Histogram, scale float64, unit string) {
 	b.Helper()
-	for _, p := range latencies {
-		b.ReportMetric(float64(p.of(h))*scale, p.name+"-latency-"+unit)
-	}
+	reportPercentiles(b, latencies, h, scale, "%s-latency-"+unit)
 	keep(b, began, h, scale, unit)
+}
+
+// reportPercentiles reports those percentiles of h for which it has counted enough, in units that format makes
+// of their names.
+func reportPercentiles(b *testing.B, of []percentile, h *latency.Histogram, scale float64, format string) {
+	b.Helper()
+	for _, p := range of {
+		if h.Count() >= p.least {
+			b.ReportMetric(float64(p.of(h))*scale, fmt.Sprintf(format, p.name))
+		}
+	}
 }
 
 // trial reports whether this is testing's first run of a benchmark, of one
@@ -358,12 +409,7 @@ func trial(b *testing.B) bool {
 // once runs the benchmark's b.N operations as one timed loop.
 func once(b *testing.B, run runner) {
 	b.Helper()
-	// Between the two readings is the run alone: testing stops the world to set its timer.
-	b.ResetTimer()
-	ticks := sys.Ticks()
-	err := run(b.N, nil)
-	ticks = sys.Ticks() - ticks
-	b.StopTimer()
+	_, ticks, err := clocked(b, func() error { return run(b.N, nil) })
 	peer.SkipOrFatal(b, err)
 	if Counted() {
 		b.ReportMetric(0, "ns/op")
@@ -415,15 +461,22 @@ func (c *counter) report(b *testing.B) {
 	b.ReportMetric(float64(times)/float64(c.h.Count()), "modal-share")
 }
 
-var latencies = []struct {
-	name string
-	of   func(*latency.Histogram) uint64
-}{
-	{"p50", func(h *latency.Histogram) uint64 { return h.Percentile(50) }},
-	{"p99", func(h *latency.Histogram) uint64 { return h.Percentile(99) }},
-	{"p99.9", func(h *latency.Histogram) uint64 { return h.Percentile(99.9) }},
-	{"max", func(h *latency.Histogram) uint64 { return h.Max() }},
+// A percentile p is one of at least 1/(1-p) values: of fewer it would be the largest.
+type percentile struct {
+	name  string
+	least uint64
+	of    func(*latency.Histogram) uint64
 }
+
+var latencies = []percentile{
+	{"p50", 2, func(h *latency.Histogram) uint64 { return h.Percentile(50) }},
+	{"p99", 100, func(h *latency.Histogram) uint64 { return h.Percentile(99) }},
+	{"p99.9", 1000, func(h *latency.Histogram) uint64 { return h.Percentile(99.9) }},
+	{"max", 1, func(h *latency.Histogram) uint64 { return h.Max() }},
+}
+
+// postLatencies are those of an event loop's senders: a part of the latency that all of them are reported of.
+var postLatencies = latencies[:2]
 
 // Units are the Unit lines of every unit that this package and its users report.
 func Units() []string {
@@ -448,6 +501,11 @@ func Units() []string {
 			"Unit "+p.name+"-latency-instrs better=lower")
 		for _, source := range Sources {
 			lines = append(lines, "Unit "+source+"-"+p.name+"-latency-ns better=lower")
+		}
+	}
+	for _, p := range postLatencies {
+		for _, source := range Sources {
+			lines = append(lines, "Unit "+source+"-"+p.name+"-post-latency-ns better=lower")
 		}
 	}
 	return lines

@@ -11,7 +11,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
+	"eventbench/helpers/latency"
 	"eventbench/helpers/leak"
 	"eventbench/helpers/peer"
 	"eventbench/helpers/sys"
@@ -168,6 +170,120 @@ func TestAccountMustBalance(t *testing.T) {
 	}
 	check("work that is done", true, deed(8))
 	check("work that is half done", false, deed(4))
+}
+
+// What the kernel refuses is said, and is no operation; and who knows not which events came late says
+// nothing of their latency. Where it accepts nothing there is no result.
+func TestLoopRefused(t *testing.T) {
+	quickly(t)
+	loop := func(load string, room int) testing.BenchmarkResult {
+		return testing.Benchmark(func(b *testing.B) {
+			EventLoop{Loops: 1, Batch: 4}.Run(b, load, func(c *peer.Crew, _ []*peer.Member) Source {
+				size := unix.Getpagesize()
+				var ends [2]int
+				if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+					b.Fatal(err)
+				}
+				b.Cleanup(func() { unix.Close(ends[0]); unix.Close(ends[1]) })
+				if _, err := unix.FcntlInt(uintptr(ends[1]), unix.F_SETPIPE_SZ, size); err != nil {
+					b.Fatal(err)
+				}
+				for range 1 - room {
+					if _, err := unix.Write(ends[1], make([]byte, size)); err != nil {
+						b.Fatal(err)
+					}
+				}
+				data := c.Arena.Bytes(size)
+				post := sys.Write("pipe", ends[1], &data[0], size)
+				post.Refused = unix.EAGAIN
+				return Source{
+					Name: "pipe", Every: 50 * time.Microsecond, FDs: ends[:room], Post: []sys.Call{post},
+					Take: func(a *sys.Arena, _, _ int) Taking {
+						got := a.Word(0)
+						read := sys.Read("pipe", ends[0], &a.Bytes(size)[0], size)
+						read.Save = (*int32)(unsafe.Pointer(got))
+						slow := sys.Nanosleep(unix.CLOCK_MONOTONIC, 0, sys.Place(a, unix.Timespec{Nsec: 1e6}))
+						return Taking{Calls: []sys.Call{slow, read}, Value: got, Unit: uint64(size)}
+					},
+				}
+			})
+		})
+	}
+	for _, load := range []string{Paced, Full} {
+		r := loop(load, 1)
+		if sent := r.Extra["sent/op"]; r.N != 100 || sent <= 0 || sent >= 1 {
+			t.Errorf("load=%s: %d operations, sent/op %v, want 100 and a part of them", load, r.N, sent)
+		}
+		if p50, ok := r.Extra["pipe-p50-latency-ns"]; ok {
+			t.Errorf("load=%s: a latency of %v ns, want none", load, p50)
+		}
+		// Each event that came took a loop a millisecond.
+		if ns := r.Extra["ns/op"]; load == Full && ns < 1e6 {
+			t.Errorf("%v ns for each event that was accepted, want a millisecond and more", ns)
+		}
+		if r := loop(load, 0); r.N > 0 {
+			t.Errorf("load=%s: got %v of events that were all refused, want no result", load, r)
+		}
+	}
+}
+
+// Where a sender falls behind its schedule, the lateness of its events is told to be its own.
+func TestLoopPostLatency(t *testing.T) {
+	quickly(t)
+	const every, slow = 50 * time.Microsecond, 500 * time.Microsecond
+	r := testing.Benchmark(func(b *testing.B) {
+		EventLoop{Loops: 1, Batch: 4}.Run(b, Paced, func(c *peer.Crew, _ []*peer.Member) Source {
+			fd := mustEventfd(c.TB)
+			rest := sys.Nanosleep(unix.CLOCK_MONOTONIC, 0, sys.Place(c.Arena, unix.NsecToTimespec(int64(slow))))
+			return Source{
+				Name: "eventfd", Every: every, FDs: []int{fd},
+				Post: []sys.Call{sys.EventfdWrite(fd, c.Arena.Word(1)), rest},
+				Take: func(a *sys.Arena, _, _ int) Taking {
+					got := a.Word(0)
+					return Taking{Calls: []sys.Call{sys.EventfdRead(fd, got)}, Value: got}
+				},
+			}
+		})
+	})
+	post, taken := time.Duration(r.Extra["eventfd-p50-post-latency-ns"]), time.Duration(r.Extra["eventfd-p50-latency-ns"])
+	if least := 40 * (slow - every); post < least || taken < post {
+		t.Errorf("half of 100 posts are said to be at most %v late, and half of the events %v, want %v and more", post, taken, least)
+	}
+}
+
+// A percentile is reported where a latency lies beyond it, and not where it would be the largest.
+func TestFewHaveNoPercentiles(t *testing.T) {
+	check := func(n int, want ...string) {
+		t.Helper()
+		r := testing.Benchmark(func(b *testing.B) {
+			var h latency.Histogram
+			for i := range n {
+				h.Record(uint64(i) << 20)
+			}
+			reportPercentiles(b, latencies, &h, 1, "%s-latency-ns")
+		})
+		var got []string
+		for _, p := range latencies {
+			v, ok := r.Extra[p.name+"-latency-ns"]
+			if ok {
+				got = append(got, p.name)
+			}
+			if last := float64(n-1) * (1 << 20); ok && p.name != "max" && v >= last {
+				t.Errorf("%s of %d is %v, want less than the largest, %v", p.name, n, v, last)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("of %d latencies %v are reported, want %v", n, got, want)
+		}
+	}
+	quickly(t)
+	check(0)
+	check(1, "max")
+	check(2, "p50", "max")
+	check(99, "p50", "max")
+	check(100, "p50", "p99", "max")
+	check(999, "p50", "p99", "max")
+	check(1000, "p50", "p99", "p99.9", "max")
 }
 
 // What is done in bulk is done as often as b.N takes, rounded up.

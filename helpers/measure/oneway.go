@@ -60,7 +60,7 @@ func OneWay(b *testing.B, setup func(p *peer.Pair, turn *uint32) Way, queues boo
 	b.Helper()
 	b.Run("pace=asleep", func(b *testing.B) {
 		eachPlacement(b, placed, func(b *testing.B, place peer.Placement) {
-			skipUnsynchronised(b, place)
+			skipUnsynchronised(b, place.Here, place.There)
 			if !trial(b) {
 				oneWayAsleep(b, place, setup)
 			}
@@ -72,7 +72,7 @@ func OneWay(b *testing.B, setup func(p *peer.Pair, turn *uint32) Way, queues boo
 	b.Run("pace="+periodName(pace), func(b *testing.B) {
 		eachPlacement(b, placed, func(b *testing.B, place peer.Placement) {
 			SkipCounted(b, ClockJumps)
-			skipUnsynchronised(b, place)
+			skipUnsynchronised(b, place.Here, place.There)
 			if !trial(b) {
 				oneWayPaced(b, place, setup)
 			}
@@ -159,15 +159,19 @@ func oneWayPaced(b *testing.B, place peer.Placement, setup func(p *peer.Pair, tu
 }
 
 // withoutSlack takes the timer slack from this thread, which delays what sleeps by up to 50 µs (PR_SET_TIMERSLACK in
-// prctl(2)), until the returned function is called. Peers started meanwhile have none
-// either. gVisor has none to begin with, and may refuse.
+// prctl(2)), until the returned function is called; the goroutine stays on the thread as long. Peers started
+// meanwhile have none either. gVisor has none to begin with, and may refuse.
 func withoutSlack() (restore func()) {
+	runtime.LockOSThread()
 	old, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
 	if err != nil {
-		return func() {}
+		return runtime.UnlockOSThread
 	}
 	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
-	return func() { unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(old), 0, 0, 0) }
+	return func() {
+		unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(old), 0, 0, 0)
+		runtime.UnlockOSThread()
+	}
 }
 
 // travel runs both sides for b.N events after warming up, and compares the accounts. It returns how often
@@ -244,15 +248,20 @@ func SkipCounted(b *testing.B, why string) {
 	}
 }
 
-// skipUnsynchronised skips a benchmark across two CPUs whose time-stamp counters
-// are not known to agree.
-func skipUnsynchronised(b *testing.B, place peer.Placement) {
+// skipUnsynchronised skips a benchmark that compares stamps of these CPUs where their time-stamp counters
+// are not known to agree: each with the first.
+func skipUnsynchronised(b *testing.B, cpus ...int) {
 	b.Helper()
-	if place.Here == place.There || Counted() { // counted, both read one counter
+	if Counted() { // all read one counter
 		return
 	}
-	if err := synchronised(); err != nil {
-		b.Skip(err)
+	for _, cpu := range cpus {
+		if cpu == cpus[0] {
+			continue
+		}
+		if err := synchronised(cpus[0], cpu); err != nil {
+			b.Skip(err)
+		}
 	}
 }
 
@@ -260,26 +269,40 @@ func skipUnsynchronised(b *testing.B, place peer.Placement) {
 // from one to the other is a part of it.
 const tolerance = time.Microsecond
 
-// synchronised finds out by trying whether the time-stamp counters of the two CPUs of cpus=cross
+// known holds what synchronised found of two CPUs.
+var known = make(map[[2]int]error)
+
+// synchronised finds out by trying, once, whether the time-stamp counters of two CPUs
 // agree: stamps go to and fro between them through memory, and none arrives
 // before it was taken. The least that a stamp seems to take in either direction bounds the
 // difference of the counters. The kernel does the same before it trusts the
 // counter (arch/x86/kernel/tsc_sync.c), but does not tell everywhere, a guest least of all.
-var synchronised = sync.OnceValue(func() error {
-	cpus := here().CPUs().Cross
+func synchronised(one, other int) error {
+	pair := [2]int{min(one, other), max(one, other)}
+	err, ok := known[pair]
+	if !ok {
+		if err = compare(pair[0], pair[1]); err != nil {
+			err = fmt.Errorf("stamps of CPUs %d and %d need one time: %w", one, other, err)
+		}
+		known[pair] = err
+	}
+	return err
+}
+
+// compare says why the time-stamp counters of two CPUs are not known to agree.
+func compare(one, other int) (err error) {
 	// On a busy machine the two run at once only now and then.
-	var err error
 	for start, n := readClocks(), 0; n < 8; n++ {
 		var there, back int64
-		if there, back, err = exchange(cpus[0], cpus[1]); err == nil {
+		if there, back, err = exchange(one, other); err == nil {
 			err = agree(there, back, start.perTick(readClocks()))
 		}
 		if err == nil {
 			return nil
 		}
 	}
-	return fmt.Errorf("cpus=cross needs one time: CPUs %d and %d: %w", cpus[0], cpus[1], err)
-})
+	return err
+}
 
 // agree judges the least numbers of ticks that stamps seemed to take to and fro: by
 // so many the one counter may be behind the other, or before it. A negative number means that it is.

@@ -17,6 +17,9 @@ type Work struct {
 	// From and To, if set, hold stamps of each iteration ([sys.Stamp]): its latency is what lies between
 	// them, not the whole iteration. A ring has room for StampRing.
 	From, To []uint64
+	// Sleeps says that Here, all of it, waits for a length of time. The deadline's timer interrupts it five
+	// times a second, and it begins anew: latencies of such iterations are left out.
+	Sleeps bool
 
 	Busy     bool // beside a process that wants this thread's CPU for itself
 	RealTime bool // with both parties SCHED_FIFO, sched(7)
@@ -47,8 +50,9 @@ func Technique(b *testing.B, place func(on bool) Placed, setup func(p *peer.Pair
 func work(b *testing.B, p *peer.Pair, at peer.Placement, w Work) {
 	b.Helper()
 	// First the competitor: it is to have the priority that this thread has now.
+	working := func() error { return nil }
 	if w.Busy {
-		p.Load(at.Here)
+		working = p.Load(at.Here)
 	}
 	alone := w.There.Calls == nil
 	if w.RealTime {
@@ -74,9 +78,12 @@ func work(b *testing.B, p *peer.Pair, at peer.Placement, w Work) {
 	}
 	peer.SkipOrFatal(b, run(warmup, nil))
 	before := processTime()
-	timed(b, w.spans(run), true)
+	timed(b, w.recorded(p.Party, run), true)
 	if used := processTime() - before; !Counted() {
 		b.ReportMetric(float64(used)/float64(b.N), "cpu-ns/op")
+	}
+	if err := working(); err != nil {
+		b.Error(err)
 	}
 	if !alone {
 		peer.SkipOrFatal(b, p.Join())
@@ -89,20 +96,24 @@ func work(b *testing.B, p *peer.Pair, at peer.Placement, w Work) {
 	}
 }
 
-// spans has run record what lies between From and To, if the work has them.
-func (w *Work) spans(run runner) runner {
-	if w.From == nil {
-		return run
+// recorded has run record what is to be: what lies between From and To, only iterations that were not
+// interrupted where they sleep, or all.
+func (w *Work) recorded(p *peer.Party, run runner) runner {
+	switch {
+	case w.From != nil:
+		at := warmup
+		return func(n int, record func([]uint64)) error {
+			return run(n, func(stamps []uint64) {
+				for range stamps[1:] {
+					record([]uint64{w.From[at%StampRing], w.To[at%StampRing]})
+					at++
+				}
+			})
+		}
+	case w.Sleeps:
+		return func(n int, record func([]uint64)) error { return run(n, p.Uninterrupted(record)) }
 	}
-	at := warmup
-	return func(n int, record func([]uint64)) error {
-		return run(n, func(stamps []uint64) {
-			for range stamps[1:] {
-				record([]uint64{w.From[at%StampRing], w.To[at%StampRing]})
-				at++
-			}
-		})
-	}
+	return run
 }
 
 // processTime is the CPU time of all threads of this process so far, in ns.

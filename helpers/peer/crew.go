@@ -24,9 +24,9 @@ import (
 // loop ends and Dismiss is called, or with the test or benchmark.
 type Crew struct {
 	*Party
+	Kind    Kind
 	Members []*Member
 
-	kind  Kind
 	cpus  []int
 	arena *sys.Arena // the members' stacks and stamps
 	gate  *uint32
@@ -55,7 +55,7 @@ const memberSize = 80 << 10
 // turn (none: the scheduler places them).
 func NewCrew(tb testing.TB, kind Kind, here int, cpus []int, names ...string) *Crew {
 	tb.Helper()
-	c := &Crew{Party: NewParty(tb, here), kind: kind, cpus: cpus}
+	c := &Crew{Party: NewParty(tb, here), Kind: kind, cpus: cpus}
 	arena, err := sys.NewArena(len(names) * memberSize)
 	SkipOrFatal(tb, err)
 	tb.Cleanup(func() {
@@ -97,9 +97,9 @@ func (c *Crew) Start() {
 			cpu = c.cpus[i%len(c.cpus)]
 		}
 		m.InterruptBy(stops)
-		m.task, m.atGate = c.hire(c.arena, c.kind, cpu, c.gate, m.Loop)
+		m.task, m.atGate = c.hire(c.arena, c.Kind, cpu, c.gate, m.Loop)
 		m.proc = fmt.Sprintf("/proc/%d/task/%d/", unix.Getpid(), m.task.TID)
-		if c.kind == Process {
+		if c.Kind == Process {
 			m.proc = fmt.Sprintf("/proc/%d/task/%[1]d/", m.task.TID)
 		}
 	}

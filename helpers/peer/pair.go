@@ -4,6 +4,7 @@ package peer
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -39,11 +40,15 @@ type Pair struct {
 	PeerPID     int // the process the peer belongs to: this one for a thread
 	PeerTID     int
 
-	place Placement
-	peer  *sys.Task
-	gate  *uint32
-	leave *uint32   // set when the peer may exit
-	park  *sys.Loop // what the peer does until then
+	place   Placement
+	peer    *sys.Task
+	stopped *uint64     // runs of the handler that stops the peer
+	atGate  *sys.Loop   // its wait for Open
+	before  []*sys.Loop // what it does then and before There
+	gate    *uint32     // what the next Open opens
+	second  *uint32     // and the one after it, or nil
+	leave   *uint32     // set when the peer may exit
+	park    *sys.Loop   // what the peer does until then
 }
 
 // NewPair makes the calling thread one party of a pair; the peer does not exist yet.
@@ -64,8 +69,9 @@ func NewPair(tb testing.TB, place Placement) *Pair {
 // ids are known. Descriptors opened later do not exist in a child.
 func (p *Pair) Start() {
 	p.TB.Helper()
-	p.There.InterruptBy(p.stops())
-	p.peer, _ = p.hire(p.Arena, p.place.Kind, p.place.There, p.gate, p.There)
+	p.stopped = p.stops()
+	p.There.InterruptBy(p.stopped)
+	p.peer, p.atGate = p.hire(p.Arena, p.place.Kind, p.place.There, p.gate, p.There)
 	p.PeerTID, p.PeerPID = p.peer.TID, unix.Getpid()
 	if p.Kind == Process {
 		p.PeerPID = p.peer.TID
@@ -80,27 +86,75 @@ func (p *Pair) Last(calls ...sys.Call) {
 	last.Then(p.park)
 }
 
-// Open lets the peer begin its loop.
-func (p *Pair) Open() { set(p.gate) }
+// Rehearse has the peer, once it has been started, make calls n times and last once before its loop, for which it
+// then waits at a second gate. It returns the loop of those calls.
+func (p *Pair) Rehearse(n int, calls, last []sys.Call) *sys.Loop {
+	p.second = p.Arena.Word32(0)
+	rehearsal := sys.NewLoop(p.Arena, calls...)
+	rehearsal.Reset(n)
+	wait := sys.NewLoop(p.Arena, append(slices.Clone(last), sys.FutexWaitWhile(p.second, 0))...)
+	wait.Reset(1)
+	p.before = []*sys.Loop{rehearsal, wait}
+	for _, l := range p.before {
+		l.InterruptBy(p.stopped)
+	}
+	p.atGate.Then(rehearsal)
+	rehearsal.Then(wait)
+	wait.Then(p.There)
+	return rehearsal
+}
+
+// Open lets the peer begin its rehearsal, if it has one, and when called again, or at once, its loop.
+func (p *Pair) Open() {
+	set(p.gate)
+	if p.second != nil {
+		p.gate, p.second = p.second, nil
+	}
+}
+
+// Await waits until the peer has ended one of its loops.
+func (p *Pair) Await(l *sys.Loop) error {
+	for start := time.Now(); !l.Ended(); time.Sleep(20 * time.Microsecond) {
+		if err := p.Check(); err != nil {
+			return err
+		}
+		if waited := time.Since(start); waited > Deadline {
+			return fmt.Errorf("%v did not come to the end of its loop within %v: it was in %s", p.peer, waited.Round(time.Millisecond), p.where())
+		}
+	}
+	return nil
+}
 
 // Run runs this side's loop; see Party.Run. It fails when the peer has.
 func (p *Pair) Run(n int, record func(stamps []uint64)) error {
-	err := p.Party.Run(p.Here, n, record, p.check)
-	if err != nil && !p.peer.Gone() && !p.There.Failed() {
-		return fmt.Errorf("%w; %v was in %s", err, p.peer, p.There.Where())
+	err := p.Party.Run(p.Here, n, record, p.Check)
+	if err != nil && !p.peer.Gone() && !p.loop().Failed() {
+		return fmt.Errorf("%w; %v was in %s", err, p.peer, p.where())
 	}
 	return err
 }
 
-// check reports a peer that will not answer any more.
-func (p *Pair) check() error {
-	switch {
-	case p.There.Ended():
+// loop is the first of the peer's that has not ended, or its last.
+func (p *Pair) loop() *sys.Loop {
+	for _, l := range p.before {
+		if !l.Ended() {
+			return l
+		}
+	}
+	return p.There
+}
+
+func (p *Pair) where() string { return p.loop().Where() }
+
+// Check reports a peer that will not answer any more.
+func (p *Pair) Check() error {
+	switch l := p.loop(); {
+	case l.Ended():
 		return nil
-	case p.There.Failed():
-		return fmt.Errorf("%v: %w", p.peer, p.There.Err())
+	case l.Failed():
+		return fmt.Errorf("%v: %w", p.peer, l.Err())
 	case p.peer.Gone():
-		return fmt.Errorf("%v is gone: it was in %s", p.peer, p.There.Where())
+		return fmt.Errorf("%v is gone: it was in %s", p.peer, p.where())
 	}
 	return nil
 }
@@ -110,14 +164,14 @@ func (p *Pair) Join() error {
 	set(p.leave)
 	for start := time.Now(); !p.peer.Gone(); time.Sleep(20 * time.Microsecond) {
 		if waited := time.Since(start); waited > Deadline {
-			return fmt.Errorf("%v did not end within %v of this side: it was in %s", p.peer, waited.Round(time.Millisecond), p.There.Where())
+			return fmt.Errorf("%v did not end within %v of this side: it was in %s", p.peer, waited.Round(time.Millisecond), p.where())
 		}
 	}
 	if p.There.Ended() {
 		return nil
 	}
-	if err := p.check(); err != nil {
+	if err := p.Check(); err != nil {
 		return err
 	}
-	return fmt.Errorf("%v did not end its loop: it was in %s", p.peer, p.There.Where())
+	return fmt.Errorf("%v did not end its loop: it was in %s", p.peer, p.where())
 }

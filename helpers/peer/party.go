@@ -58,7 +58,8 @@ type Party struct {
 	TID   int
 
 	stamps     []uint64
-	interrupts *uint64 // runs of interrupt's handler
+	cut        []uintptr // the iterations of the piece that stamps are of in which an interrupt was noticed
+	interrupts *uint64   // runs of interrupt's handler
 	// progress, unless nil, is how far others have come: while it changes, a wait for them
 	// is not given up.
 	progress func() uintptr
@@ -175,6 +176,7 @@ func (p *Party) Run(l *sys.Loop, n int, record func(stamps []uint64), check func
 	for l.Done < total {
 		first := l.Done
 		l.N = min(first+chunk, total)
+		p.cut = p.cut[:0]
 		if record != nil {
 			l.StampFrom(p.stamps)
 		}
@@ -182,6 +184,9 @@ func (p *Party) Run(l *sys.Loop, n int, record func(stamps []uint64), check func
 			return err
 		}
 		if record != nil {
+			for i := range p.cut {
+				p.cut[i] -= first
+			}
 			record(p.stamps[:l.Done-first+1])
 		}
 		if l.Until != nil && *l.Until >= l.Limit {
@@ -192,6 +197,20 @@ func (p *Party) Run(l *sys.Loop, n int, record func(stamps []uint64), check func
 	return nil
 }
 
+// Uninterrupted returns a function for Run to call with stamps that hands them on to record but for the iterations
+// that the deadline's timer interrupted, so that record may be called more than once: a wait for a
+// length of time begins anew then.
+func (p *Party) Uninterrupted(record func(stamps []uint64)) func(stamps []uint64) {
+	return func(stamps []uint64) {
+		from := uintptr(0)
+		for _, i := range p.cut { // between stamps i and i+1
+			record(stamps[from : i+1])
+			from = i + 1
+		}
+		record(stamps[from:])
+	}
+}
+
 // piece runs l up to its N through any number of interrupted waits.
 func (p *Party) piece(l *sys.Loop, check func() error) error {
 	var since time.Time
@@ -200,6 +219,9 @@ func (p *Party) piece(l *sys.Loop, check func() error) error {
 		err := l.Err()
 		if !errors.Is(err, unix.EINTR) {
 			return err
+		}
+		if n := len(p.cut); n == 0 || p.cut[n-1] != l.Done {
+			p.cut = append(p.cut, l.Done)
 		}
 		if check != nil {
 			if err := check(); err != nil {

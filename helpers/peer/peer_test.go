@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -95,6 +96,75 @@ func TestInterruptsLoseNothing(t *testing.T) {
 	if p.Here.Total != rounds {
 		t.Errorf("%d of %d signals counted", p.Here.Total, rounds)
 	}
+}
+
+// What is recorded of a sleep is all but the iterations in which it was interrupted, and they are few.
+func TestUninterrupted(t *testing.T) {
+	p := NewParty(t, AnyCPU)
+	l := sys.NewLoop(p.Arena, sys.Nanosleep(unix.CLOCK_MONOTONIC, 0, sys.Place(p.Arena, unix.Timespec{Nsec: 1e6})))
+	l.Reset(0)
+	const sleeps = chunk + 100 // most of a second
+	interrupts := p.Interrupts()
+	var all, kept []uint64 // the ends of iterations
+	keep := p.Uninterrupted(func(stamps []uint64) { kept = append(kept, stamps[1:]...) })
+	if err := p.Run(l, sleeps, func(stamps []uint64) {
+		all = append(all, stamps[1:]...)
+		keep(stamps)
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	missing := 0
+	for _, end := range all {
+		if !slices.Contains(kept, end) {
+			missing++
+		}
+	}
+	interrupts = p.Interrupts() - interrupts
+	if len(all) != sleeps || len(kept)+missing != sleeps || missing == 0 || uint64(missing) > interrupts {
+		t.Errorf("%d iterations recorded, %d of them and %d not as uninterrupted, with %d interrupts; want %d, one left out for each", len(all), len(kept), missing, interrupts, sleeps)
+	}
+}
+
+// A rehearsal is all that the first Open lets a peer do; the second lets it into its loop. One that fails
+// is reported as a loop is.
+func TestRehearse(t *testing.T) {
+	for _, kind := range []Kind{Thread, Process} {
+		t.Run(string(kind), func(t *testing.T) {
+			p := NewPair(t, Placement{Kind: kind, Here: AnyCPU, There: AnyCPU})
+			fd := mustEventfd(t)
+			p.Start()
+			got := p.Arena.Word(0)
+			post := func(v uint64) []sys.Call { return []sys.Call{sys.EventfdWrite(fd, p.Arena.Word(v))} }
+			rehearsal := p.Rehearse(5, post(1), post(100))
+			p.There.SetCalls(p.Arena, post(1000)...)
+			p.There.Reset(7)
+			p.Here.SetCalls(p.Arena, sys.EventfdRead(fd, got))
+			p.Here.Sum, p.Here.Until = got, &p.Here.Total
+			for _, want := range []uint64{105, 7000} {
+				p.Here.Reset(0)
+				p.Here.Limit = want
+				p.Open()
+				if err := p.Run(1000, nil); err != nil {
+					t.Fatal(err)
+				}
+				if p.Here.Total != want {
+					t.Errorf("received %d, want %d", p.Here.Total, want)
+				}
+			}
+			if err := p.Join(); err != nil {
+				t.Fatal(err)
+			}
+			if rehearsal.Done != 5 || p.There.Done != 7 {
+				t.Errorf("%d rounds after %d rehearsed, want 7 after 5", p.There.Done, rehearsal.Done)
+			}
+		})
+	}
+	p := NewPair(t, Placement{Kind: Process, Here: AnyCPU, There: AnyCPU})
+	p.Start()
+	rehearsal := p.Rehearse(1, []sys.Call{sys.Close(sys.Place(p.Arena, int32(-1)))}, nil)
+	p.There.Reset(1)
+	p.Open()
+	checkError(t, p.Await(rehearsal), "close(): ", "(EBADF)")
 }
 
 // A peer that is killed ends the run at once, with how it ended.

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FutexSet stores v to *word and wakes one waiter: futex(2) FUTEX_WAKE. The
-// futex is a shared one, which threads and processes can both use.
+// FutexSet stores v to *word and wakes one waiter: futex(2) FUTEX_WAKE. This
+// futex and those below are shared ones, which threads and processes can both use, unless made [Private].
 func FutexSet(word *uint32, v uint32) Call {
 	c := FutexWake(word)
 	c.Set, c.SetTo = word, v
@@ -53,9 +53,17 @@ func FutexSleep(word *uint32, v uint32) Call {
 	return Call{Name: "futex(WAIT)", Nr: unix.SYS_FUTEX, Args: [6]uintptr{ptr(word), FutexOpWait, uintptr(v)}}
 }
 
-// The futex operations of linux/futex.h, without FUTEX_PRIVATE_FLAG: a futex
-// in shared memory is found by its page, not by its address.
+// Private makes a futex's call one with FUTEX_PRIVATE_FLAG, as C libraries make theirs: all who use the futex
+// are threads of one process. It is found by its address alone, a shared one by the page of the file or of the shared
+// memory that it is in, which the kernel has to look up. Those who wait and those who wake must agree.
+func Private(c Call) Call {
+	c.Args[1] |= futexPrivate
+	return c
+}
+
+// The futex operations of linux/futex.h, and their flag.
 const (
-	FutexOpWait = 0
-	FutexOpWake = 1
+	FutexOpWait  = 0
+	FutexOpWake  = 1
+	futexPrivate = 128
 )

@@ -69,7 +69,7 @@ const (
 	ownEach    own = 8 // the handlers of the events, from Args[0] on, whose number is at Set
 	ownNext    own = 16
 	ownNote    own = 32 // Ticks and the word at Args[0] into the log of SetTo+1 notes at Set
-	ownSpin    own = 64 // while the word at Set is Args[0], SetTo times at most
+	ownSpin    own = 64 // while the word at Set is Args[0], for SetTo Ticks at most
 )
 
 // Stamp reads [Ticks] into ring, whose length must be a power of two, at the number of the
@@ -90,10 +90,11 @@ func Advance(at *unix.Timespec, d time.Duration) Call {
 	return Call{Name: "advancing a deadline", own: ownAdvance, Set: (*uint32)(unsafe.Pointer(at)), SetTo: uint32(d)}
 }
 
-// SpinWhile waits while *word is v by looking at it again and again, rounds times at most, and then goes on
-// in any case: what a party does before it goes to sleep in earnest.
-func SpinWhile(word *uint32, v, rounds uint32) Call {
-	return Call{Name: "spinning", own: ownSpin, Set: word, SetTo: rounds, Args: [6]uintptr{uintptr(v)}}
+// SpinWhile waits while *word is v by looking at it again and again, once at least and for so many [Ticks] at
+// most, and then goes on in any case: what a party does before it goes to sleep in earnest. The bound is a
+// time, not a number of looks: with the pause between them one takes 2 ns on some processors and 50 on others.
+func SpinWhile(word *uint32, v, ticks uint32) Call {
+	return Call{Name: "spinning", own: ownSpin, Set: word, SetTo: ticks, Args: [6]uintptr{uintptr(v)}}
 }
 
 // Dispatch returns the calls by which a loop handles what an epoll_wait(2) has told it: for each of

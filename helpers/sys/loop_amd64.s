@@ -146,14 +146,22 @@ advanced:
 
 spin:                           // args: the value
 	MOVQ (ENTRY_args+0)(R12), SI
+	MOVQ DX, R8
+	RDTSC
+	SHLQ $32, DX
+	ORQ  DX, AX
+	ADDQ AX, DI             // when it is enough
 
 spinning:
-	MOVL (DX), AX
+	MOVL (R8), AX
 	CMPL AX, SI
 	JNE  called
 	PAUSE
-	DECQ DI
-	JG   spinning
+	RDTSC
+	SHLQ $32, DX
+	ORQ  DX, AX
+	CMPQ AX, DI
+	JB   spinning
 	JMP  called
 
 each:                           // args: events, the next of them, their end, calls to skip after

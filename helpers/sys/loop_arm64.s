@@ -140,14 +140,17 @@ advanced:
 
 spin:                           // args: the value
 	MOVD (ENTRY_args+0)(R20), R11
+	MRS  CNTVCT_EL0, R12
+	ADD  R12, R10           // when it is enough
 
 spinning:
 	LDARW (R9), R12
 	CMPW R11, R12
 	BNE  called
 	YIELD
-	SUB  $1, R10
-	CBNZ R10, spinning
+	MRS  CNTVCT_EL0, R12
+	CMP  R10, R12
+	BLO  spinning
 	B    called
 
 each:                           // args: events, the next of them, their end, calls to skip after

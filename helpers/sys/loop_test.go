@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"regexp"
 	"runtime"
@@ -234,16 +235,22 @@ func TestAdvance(t *testing.T) {
 	check(1, unix.Timespec{Sec: 10})
 }
 
-// A spin ends when the word changes, and after so many rounds in any case.
+// A spin ends when the word changes, and after so long in any case.
 func TestSpinWhile(t *testing.T) {
 	a := mustArena(t)
 	word := a.Word32(7)
-	l := NewLoop(a, SpinWhile(word, 7, 1000), Getppid())
-	l.Reset(1)
-	if !l.Run() || l.Done != 1 {
-		t.Errorf("a word that stays: %v", l.Err())
+	for _, ticks := range []uint32{0, 1, 100_000} {
+		l := NewLoop(a, SpinWhile(word, 7, ticks), Getppid())
+		l.Reset(1)
+		start := Ticks()
+		if !l.Run() || l.Done != 1 {
+			t.Errorf("a word that stays, for %d ticks: %v", ticks, l.Err())
+		}
+		if took := Ticks() - start; took < uint64(ticks) {
+			t.Errorf("a word that stays: the spin ended after %d ticks of %d", took, ticks)
+		}
 	}
-	l = NewLoop(a, SpinWhile(word, 7, 1<<31), Store(a, word, 9))
+	l := NewLoop(a, SpinWhile(word, 7, math.MaxUint32), Store(a, word, 9))
 	l.Reset(1)
 	task := mustStart(t, a, l, NewThread)
 	time.Sleep(time.Millisecond)

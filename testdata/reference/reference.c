@@ -426,23 +426,24 @@ static struct {
 	uint64_t received; // the peer's account
 } *shared;
 
-static inline void futex_set(uint32_t *word, uint32_t value)
+// A flag is FUTEX_PRIVATE_FLAG for threads of one process, 0 for two.
+static inline __attribute__((always_inline)) void futex_set(uint32_t *word, uint32_t value, int flag)
 {
 	__atomic_store_n(word, value, __ATOMIC_SEQ_CST);
-	if (__builtin_expect(sys(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0) < 0, 0))
+	if (__builtin_expect(sys(SYS_futex, word, FUTEX_WAKE | flag, 1, NULL, NULL, 0) < 0, 0))
 		fail("futex(WAKE)");
 }
 
-static inline void futex_wait_while(uint32_t *word, uint32_t value)
+static inline __attribute__((always_inline)) void futex_wait_while(uint32_t *word, uint32_t value, int flag)
 {
 	while (__atomic_load_n(word, __ATOMIC_SEQ_CST) == value)
-		if (__builtin_expect(sys(SYS_futex, word, FUTEX_WAIT, value, NULL, NULL, 0) < 0 && errno != EAGAIN, 0))
+		if (__builtin_expect(sys(SYS_futex, word, FUTEX_WAIT | flag, value, NULL, NULL, 0) < 0 && errno != EAGAIN, 0))
 			fail("futex(WAIT)");
 }
 
 static void futex_self(long n)
 {
-	LOOP(n, EXPECT(0, sys(SYS_futex, &shared->turn, FUTEX_WAKE, 1, NULL, NULL, 0)));
+	LOOP(n, EXPECT(0, sys(SYS_futex, &shared->turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0)));
 }
 
 // Signals. The measured threads block all of them; a handler's is let
@@ -605,19 +606,24 @@ enum { OURS, THEIRS };
 
 static void futex_setup(void) { shared->turn = OURS; }
 
-static void futex_here(long n)
+static inline __attribute__((always_inline)) void futex_here(long n, int flag)
 {
-	LOOP(n, futex_set(&shared->turn, THEIRS); futex_wait_while(&shared->turn, THEIRS));
+	LOOP(n, futex_set(&shared->turn, THEIRS, flag); futex_wait_while(&shared->turn, THEIRS, flag));
 }
 
-static void futex_there(long n)
+static inline __attribute__((always_inline)) void futex_there(long n, int flag)
 {
 	for (long i = 0; i < WARMUP + n; i++) {
-		futex_wait_while(&shared->turn, OURS);
+		futex_wait_while(&shared->turn, OURS, flag);
 		shared->received++;
-		futex_set(&shared->turn, OURS);
+		futex_set(&shared->turn, OURS, flag);
 	}
 }
+
+static void futex_here_thread(long n) { futex_here(n, FUTEX_PRIVATE_FLAG); }
+static void futex_there_thread(long n) { futex_there(n, FUTEX_PRIVATE_FLAG); }
+static void futex_here_process(long n) { futex_here(n, 0); }
+static void futex_there_process(long n) { futex_there(n, 0); }
 
 static void signal_setup(enum class class, enum via via)
 {
@@ -707,7 +713,8 @@ static const struct loop loops[] = {
 	BOTH("EventfdRoundTrip", eventfd_setup, post_take_here, post_take_there),
 	BOTH("PipeRoundTrip", pipe_setup, post_take_here, post_take_there),
 	BOTH("SocketpairRoundTrip", socketpair_setup, post_take_here, post_take_there),
-	BOTH("FutexRoundTrip", futex_setup, futex_here, futex_there),
+	{"FutexRoundTrip/peer=thread/cpus=same", futex_here_thread, futex_there_thread, futex_setup, false},
+	{"FutexRoundTrip/peer=process/cpus=same", futex_here_process, futex_there_process, futex_setup, true},
 	BOTH("EpollRoundTrip", epoll_setup, epoll_here, epoll_there),
 	SIGNAL_BOTH("/sig=std/via=sigtimedwait", STD, SIGTIMEDWAIT),
 	SIGNAL_BOTH("/sig=std/via=signalfd", STD, SIGNALFD),
@@ -779,7 +786,7 @@ static void *there(void *arg)
 {
 	(void)arg;
 	__atomic_store_n(&shared->tid, syscall(SYS_gettid), __ATOMIC_SEQ_CST);
-	futex_wait_while(&shared->gate, 0);
+	futex_wait_while(&shared->gate, 0, 0);
 	loop->there(rounds);
 	return NULL;
 }
@@ -812,7 +819,7 @@ static void run(long n)
 	if (loop->there) {
 		while ((peer.tid = __atomic_load_n(&shared->tid, __ATOMIC_SEQ_CST)) == 0)
 			usleep(50);
-		futex_set(&shared->gate, 1);
+		futex_set(&shared->gate, 1, 0);
 	}
 	loop->here(n);
 	if (loop->there) {
