@@ -1673,6 +1673,9 @@ func eventfdPartialFault(t *testing.T) {
 func newEventfd(tb testing.TB, initval uint64, flags int) int {
 	tb.Helper()
 	fd, err := rawCall(unix.SYS_EVENTFD2, uintptr(initval), uintptr(flags))
+	if err == unix.EMFILE {
+		behaviour.Limited(tb, "eventfd2: %v: raise RLIMIT_NOFILE", err)
+	}
 	if err != nil {
 		tb.Fatalf("eventfd2(%d, %#x): %v", initval, flags, err)
 	}
