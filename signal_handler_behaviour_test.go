@@ -240,7 +240,8 @@ func maskDuringHandler(t testing.TB) {
 	}
 }
 
-// sigprocmaskArguments: how it combines the sets, and what it refuses.
+// sigprocmaskArguments: SIG_BLOCK adds a set to the mask, SIG_UNBLOCK takes it out, SIG_SETMASK replaces the mask; another how
+// is EINVAL, unless there is no set, bad memory EFAULT, and neither changes anything.
 func sigprocmaskArguments(t testing.TB) {
 	start := rawsig.Blockable &^ sys.Sigs(40, 41, 42)
 	for _, c := range []struct {
@@ -875,7 +876,8 @@ func restart(t testing.TB) {
 	}
 }
 
-// alternateStack: what sigaltstack takes, and where handlers run.
+// alternateStack: handlers with SA_ONSTACK run on the alternate stack, nested ones further down, and cannot change it: EPERM;
+// sigaltstack(2) refuses flags it does not know, EINVAL, and stacks too small, ENOMEM.
 func alternateStack(t testing.TB) {
 	// A handler without SA_ONSTACK needs room below the goroutine: grow its
 	// stack, and keep the collector from shrinking it.

@@ -431,12 +431,16 @@ func pidfdPoll(t *testing.T) {
 	poll("reaped", 0, want)
 }
 
-// defaultActions: what each signal does to a process that did nothing about it, signal(7).
+// defaultActions: a process that did nothing about it is not touched by four signals, stopped by four and killed by all others, of
+// which ten dump core, signal(7).
 func defaultActions(t testing.TB) {
 	core := sys.Sigs(unix.SIGQUIT, unix.SIGILL, unix.SIGTRAP, unix.SIGABRT, unix.SIGBUS, unix.SIGFPE, unix.SIGSEGV, unix.SIGXCPU, unix.SIGXFSZ, unix.SIGSYS)
 	ignored := sys.Sigs(unix.SIGCHLD, unix.SIGURG, unix.SIGWINCH, unix.SIGCONT)
 	stop := sys.Sigs(unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
 	dumps := wantDumps(t)
+	if !dumps {
+		behaviour.Partly(t, "limit", "no cores are dumped: kernel.core_pattern, or RLIMIT_CORE")
+	}
 	for sig := unix.Signal(1); sig <= 64; sig++ {
 		v := startVictim(t, sig)
 		wantErr(t, rawsig.Kill(v.TID, sig), nil, "kill(child, %d)", sig)

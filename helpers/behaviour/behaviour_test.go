@@ -39,6 +39,10 @@ VIC-10 holds in a process of its own
 VIC-11 breaks in a process of its own
 
 VIC-12 is skipped in a process of its own
+
+VIC-13 holds in part
+
+VIC-14 holds in part in a process of its own
 `
 
 func TestMain(m *testing.M) {
@@ -61,6 +65,9 @@ var (
 		t.Cleanup(func() { t.Errorf("cleaned up") })
 		t.Error("counter is", 4)
 		t.Fatalf("counter is %d", 5)
+	})
+	partlyAlone = Alone(func(t testing.TB) {
+		Partly(t, "limit", "only %d CPU", 1)
 	})
 	skippedAlone = Alone(func(t testing.TB) {
 		Limited(t, "only %d CPU", 1)
@@ -101,6 +108,8 @@ func TestVictims(t *testing.T) {
 		"VIC-10": holdsAlone,
 		"VIC-11": breaksAlone,
 		"VIC-12": skippedAlone,
+		"VIC-13": func(t *testing.T) { Partly(t, "privilege", "only %s may", "root") },
+		"VIC-14": partlyAlone,
 	})
 }
 
@@ -130,7 +139,9 @@ func TestRun(t *testing.T) {
 		`--- FAIL: TestVictims/VIC-11 `,
 		`exit status 1: counter is 4\n *counter is 5\n *cleaned up\n *the row is broken`,
 		`limit: only 1 CPU`,
-		`behaviours: 11 rows: 4 held, 4 broken, 3 skipped \(absent 1, limit 1, privilege 1\)`,
+		`in part, privilege: only root may`,
+		`in part, limit: only 1 CPU`,
+		`behaviours: 13 rows: 6 held \(2 of them in part\), 4 broken, 3 skipped \(absent 1, limit 1, privilege 1\)`,
 	} {
 		if !regexp.MustCompile(want).Match(out) {
 			t.Errorf("the output lacks %s", want)
