@@ -1143,7 +1143,7 @@ func loopStopped(t *testing.T) {
 	p.AwaitBlocked(unix.SYS_EPOLL_PWAIT)
 	p.Signal(unix.SIGSTOP)
 	p.AwaitState("T")
-	const interval = time.Millisecond
+	interval := max(time.Millisecond, resolution(t, unix.CLOCK_MONOTONIC))
 	every := unix.NsecToTimespec(int64(interval))
 	start := time.Now()
 	if err := unix.TimerfdSettime(timer, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil); err != nil {

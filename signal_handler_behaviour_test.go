@@ -83,12 +83,31 @@ func sigactionNumbers(t testing.TB) {
 				t.Errorf("the action of %d is %+v, want the default", sig, old)
 			}
 		}
-		for _, handler := range []uintptr{rawsig.Ignore, rawsig.Default} {
-			_, err = rawsig.SetAction(sig, &rawsig.Action{Handler: handler})
-			wantErr(t, err, want, "setting the action of %d to %d", sig, handler)
+		// What is set is what can be read: the flags and masks of actions without a function, too.
+		before := old
+		for _, a := range []rawsig.Action{
+			{Handler: rawsig.Ignore, Flags: rawsig.SARestart, Mask: sys.Sigs(50)},
+			{Handler: rawsig.Default, Flags: rawsig.SANodefer | rawsig.SAOnstack, Mask: rawsig.Blockable},
+			{Handler: rawsig.Ignore},
+			{Handler: rawsig.Default},
+		} {
+			got, err := rawsig.SetAction(sig, &a)
+			wantErr(t, err, want, "setting the action of %d to %+v", sig, a)
+			if err == nil && got != before {
+				t.Errorf("setting the action of %d gave the old one as %+v, want %+v", sig, got, before)
+			}
+			if err == nil {
+				before = a
+			}
+			if got := action(t, sig); got != before {
+				t.Errorf("the action of %d is %+v after it was set to %+v; want %+v", sig, got, a, before)
+			}
 		}
 		if want == nil {
 			rawsig.SetAction(sig, &old)
+			if got := action(t, sig); got != old {
+				t.Errorf("the action of %d, put back, is %+v, was %+v", sig, got, old)
+			}
 		}
 	}
 }
@@ -1217,11 +1236,36 @@ func alternateStackOfChildren(t testing.TB) {
 // frameThatDoesNotFit: a handler whose frame cannot be written is SIGSEGV in its place; if that
 // has no place to run either, the process is killed.
 func frameThatDoesNotFit(t *testing.T) {
+	segvForFrame(t)
 	p := child.Start(t, noRoomForFrame, child.Options{Block: quiet})
 	if s := p.Status(); !s.Signaled() || s.Signal() != unix.SIGSEGV {
 		t.Errorf("status %#x, want killed by SIGSEGV: %s", s, p.Stderr())
 	}
 }
+
+var segvForFrame = behaviour.Alone(func(t testing.TB) {
+	// SIGSEGV's handler runs below the goroutine: see alternateStack.
+	debug.SetGCPercent(-1)
+	growStack()
+	const size = 64 << 10
+	page, err := unix.Mmap(-1, 0, size, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := rawsig.Altstack(&rawsig.Stack{SP: ptrTo(&page[0]), Size: size})
+	wantErr(t, err, nil, "sigaltstack")
+	defer rawsig.Altstack(&first)
+	handle(t, 40, rawsig.Handler{Flags: rawsig.SAOnstack})
+	handle(t, unix.SIGSEGV, rawsig.Handler{})
+	setMask(t, rawsig.Blockable&^sys.Sigs(40, unix.SIGSEGV))
+	wantErr(t, rawsig.Raise(40), nil, "tgkill(self, 40)")
+	setMask(t, rawsig.Blockable)
+	wantRuns(t, unix.SIGSEGV)
+	if runs := rawsig.Runs(); len(runs) > 0 {
+		wantInfo(t, "for the frame that does not fit", runs[0].Info, sys.Siginfo{Signo: int32(unix.SIGSEGV), Code: rawsig.SIKernel})
+	}
+	wantPending(t, 0) // 40 is lost
+}, quiet...)
 
 var noRoomForFrame = child.Register("no-room-for-frame", func(p *child.Proc) error {
 	unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})

@@ -520,7 +520,8 @@ func childRecords(t testing.TB) error {
 // timer's value; reading it starts a periodic timer anew.
 func signalfdTimer(t *testing.T) {
 	blockAll(t)
-	const sig, interval = unix.Signal(41), time.Millisecond
+	const sig = unix.Signal(41)
+	interval := max(time.Millisecond, resolution(t, unix.CLOCK_MONOTONIC))
 	value := uint64(0x1122_3344_8556_6778)
 	fd := newSignalfd(t, sys.Sigs(sig), unix.SFD_NONBLOCK)
 	other := mustPosixTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Signo: int32(sig), Notify: rawsig.NotifyNone}) // another id

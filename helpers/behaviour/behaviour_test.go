@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -43,6 +44,10 @@ VIC-12 is skipped in a process of its own
 VIC-13 holds in part
 
 VIC-14 holds in part in a process of its own
+
+VIC-15 leaves timers
+
+VIC-16 stops them, for those that run in parallel
 `
 
 func TestMain(m *testing.M) {
@@ -82,6 +87,7 @@ func TestVictims(t *testing.T) {
 	Inventory = fstest.MapFS{"victim.txt": {Data: []byte(victims)}}
 	limit = 5 * time.Second // for VIC-05, and still enough to start processes on a busy machine
 	t.Cleanup(func() { Report(os.Stdout) })
+	var id int32 // of a POSIX timer
 	Run(t, "victim", map[string]func(*testing.T){
 		"VIC-01": func(t *testing.T) {
 			if unix.Getpid() == unix.Gettid() {
@@ -110,6 +116,19 @@ func TestVictims(t *testing.T) {
 		"VIC-12": skippedAlone,
 		"VIC-13": func(t *testing.T) { Partly(t, "privilege", "only %s may", "root") },
 		"VIC-14": partlyAlone,
+		"VIC-15": func(t *testing.T) {
+			if _, err := unix.Setitimer(unix.ItimerVirtual, unix.Itimerval{Value: unix.Timeval{Sec: 1000}}); err != nil {
+				t.Fatal(err)
+			}
+			event := [8]uint64{1: 1 << 32} // SIGEV_NONE
+			if _, _, errno := unix.RawSyscall(unix.SYS_TIMER_CREATE, unix.CLOCK_MONOTONIC, uintptr(unsafe.Pointer(&event)), uintptr(unsafe.Pointer(&id))); errno != 0 {
+				t.Fatal(errno)
+			}
+		},
+		"VIC-16": func(t *testing.T) {
+			unix.Setitimer(unix.ItimerVirtual, unix.Itimerval{})
+			unix.RawSyscall(unix.SYS_TIMER_DELETE, uintptr(id), 0, 0)
+		},
 	})
 }
 
@@ -141,11 +160,15 @@ func TestRun(t *testing.T) {
 		`limit: only 1 CPU`,
 		`in part, privilege: only root may`,
 		`in part, limit: only 1 CPU`,
-		`behaviours: 13 rows: 6 held \(2 of them in part\), 4 broken, 3 skipped \(absent 1, limit 1, privilege 1\)`,
+		`VIC-15 left interval timer 1 armed`,
+		`behaviours: 15 rows: 7 held \(2 of them in part\), 5 broken, 3 skipped \(absent 1, limit 1, privilege 1\)`,
 	} {
 		if !regexp.MustCompile(want).Match(out) {
 			t.Errorf("the output lacks %s", want)
 		}
+	}
+	if _, err := os.Stat("/proc/self/timers"); err == nil && !regexp.MustCompile(`VIC-15 left 1 POSIX timers`).Match(out) {
+		t.Error("the output does not tell of a POSIX timer that was left")
 	}
 	if t.Failed() {
 		t.Logf("%s", out)
