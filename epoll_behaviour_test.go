@@ -151,6 +151,7 @@ func TestEpoll(t *testing.T) {
 		"EPL-127": epollDuplicateInstance,
 		"EPL-128": epollWaitIsPwait,
 		"EPL-129": epollChargesCreator,
+		"EPL-130": epollPwait2Mask,
 	})
 }
 
@@ -2672,6 +2673,119 @@ func epollPwait2Arguments(t *testing.T) {
 		if err := call(epfd, p, p, 77); err != unix.EFAULT {
 			t.Errorf("epoll_pwait2 with %s as timeout and a bad mask: %v, want EFAULT", what, err)
 		}
+	}
+	wantReady(t, epfd, ready(source, unix.EPOLLIN))
+}
+
+// epollPwait2Mask: the mask of epoll_pwait2(2) is in force for the wait, as that of epoll_pwait(2): what it lets through ends the
+// wait with EINTR, after the handler and with the thread's own mask again, were it pending before or sent meanwhile. Errors of
+// its size and memory come before the descriptor's, and without a mask there is no size.
+func epollPwait2Mask(t *testing.T) {
+	if !hasPwait2() {
+		behaviour.Absent(t, "epoll_pwait2 came with 5.11")
+	}
+	const sig = unix.SIGUSR1
+	source := mustEventfd(t, 0)
+	epfd := mustEpoll(t, source)
+	runs := mustHandle(t, sig)
+	open, shut := rawsig.Blockable&^sys.Sigs(rouse, sig), rawsig.Blockable&^sys.Sigs(rouse)
+	mem := mustMap(t, 1) // not to move while its addresses are numbers
+	masks := unsafe.Slice((*sys.Sigset)(unsafe.Pointer(&mem[0])), 2)
+	masks[0], masks[1] = open, shut
+	at := map[sys.Sigset]uintptr{open: uintptr(unsafe.Pointer(&masks[0])), shut: uintptr(unsafe.Pointer(&masks[1]))}
+	events := uintptr(unsafe.Pointer(&mem[1024]))
+	zero := uintptr(unsafe.Pointer(&mem[2048])) // a timeout
+	pwait2 := func(fd int, timeout, mask, size uintptr) (int, error) {
+		return rawCall(unix.SYS_EPOLL_PWAIT2, uintptr(fd), events, 4, timeout, mask, size)
+	}
+
+	// One that is pending ends the wait at once; a question without time to wait leaves it pending, as of epoll_pwait (EPL-090).
+	mustBlock(t, shut)
+	for timeout, ends := range map[uintptr]bool{0: true, zero: false} {
+		atomic.StoreUint64(runs, 0)
+		mustRaise(t, sig)
+		var want error
+		times := uint64(0)
+		if ends {
+			want, times = unix.EINTR, 1
+		}
+		promptly(t, "epoll_pwait2 with a signal pending that its mask lets through", func() {
+			if n, err := pwait2(epfd, timeout, at[open], 8); err != want || err == nil && n != 0 {
+				t.Errorf("epoll_pwait2 with a signal let through, with time to wait: %t = %d, %v; want %v", ends, n, err, want)
+			}
+		})
+		if got := atomic.LoadUint64(runs); got != times || isPending(t, sig) == ends {
+			t.Errorf("with time to wait: %t the handler ran %d times, and the signal is pending: %t; want %d, %t", ends, got, isPending(t, sig), times, !ends)
+		}
+		if mask, err := rawsig.Mask(unix.SIG_BLOCK, nil); mask != shut || err != nil {
+			t.Errorf("the mask is %#x after the wait, %v; want %#x", mask, err, shut)
+		}
+		rawsig.Take(sys.Sigs(sig))
+	}
+
+	// One that comes meanwhile ends it as well, and one that the mask blocks waits for its end.
+	wait := func(outside, inside sys.Sigset) (s *sleeper, after *sys.Sigset) {
+		t.Helper()
+		atomic.StoreUint64(runs, 0)
+		after = new(sys.Sigset)
+		s = startSleep(t, "thread in epoll_pwait2", func(s *sleeper) (int, error) {
+			if _, err := sys.Mask(outside); err != nil {
+				return 0, err
+			}
+			n, err := pwait2(epfd, 0, at[inside], 8)
+			if old, errMask := sys.Mask(shut); errMask == nil {
+				*after = old
+			}
+			return n, err
+		})
+		s.AwaitBlocked(unix.SYS_EPOLL_PWAIT2)
+		if err := unix.Tgkill(unix.Getpid(), s.Tid, sig); err != nil {
+			t.Fatal(err)
+		}
+		return s, after
+	}
+	s, after := wait(shut, open)
+	s.wantErr(unix.EINTR)
+	if got := atomic.LoadUint64(runs); got != 1 || *after != shut {
+		t.Errorf("the handler ran %d times, and the mask is %#x after the wait; want 1, %#x", got, *after, shut)
+	}
+	s, after = wait(open, shut)
+	stillAsleep(t, s)
+	if got := atomic.LoadUint64(runs); got != 0 {
+		t.Errorf("the handler ran %d times while the signal was blocked", got)
+	}
+	mustPost(t, source)
+	s.Join()
+	if got := atomic.LoadUint64(runs); s.n != 1 || s.err != nil || got != 1 || *after != open {
+		t.Errorf("epoll_pwait2 = %d, %v; the handler ran %d times, and the mask is %#x after it; want 1, once, %#x", s.n, s.err, got, *after, open)
+	}
+
+	// The errors, with an event to be had.
+	for _, size := range []uintptr{0, 4, 16} {
+		for _, fd := range []int{epfd, source, -1} {
+			if n, err := pwait2(fd, zero, at[shut], size); err != unix.EINVAL {
+				t.Errorf("epoll_pwait2 of %d with a mask of %d bytes = %d, %v; want EINVAL", fd, size, n, err)
+			}
+		}
+		if n, err := pwait2(epfd, zero, 0, size); n != 1 || err != nil {
+			t.Errorf("epoll_pwait2 with no mask, of %d bytes = %d, %v; want 1", size, n, err)
+		}
+	}
+	for what, p := range badPointers(t, 8) {
+		if p == 0 {
+			continue
+		}
+		for _, fd := range []int{epfd, source, -1} {
+			if n, err := pwait2(fd, zero, p, 8); err != unix.EFAULT {
+				t.Errorf("epoll_pwait2 of %d with %s as mask = %d, %v; want EFAULT", fd, what, n, err)
+			}
+		}
+	}
+	if _, err := pwait2(-1, zero, at[shut], 8); err != unix.EBADF {
+		t.Errorf("epoll_pwait2 of no descriptor with a mask: %v, want EBADF", err)
+	}
+	if mask, err := rawsig.Mask(unix.SIG_BLOCK, nil); mask != shut || err != nil {
+		t.Errorf("the mask is %#x after calls that failed, %v; want %#x", mask, err, shut)
 	}
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
 }

@@ -30,6 +30,8 @@ func TestSignal(t *testing.T) {
 	maps.Copy(rows, signalHandlerRows)
 	maps.Copy(rows, signalProcessRows)
 	maps.Copy(rows, signalTimerRows)
+	maps.Copy(rows, signalPidfdRows)
+	maps.Copy(rows, signalFaultRows)
 	behaviour.Run(t, "signal", rows)
 }
 

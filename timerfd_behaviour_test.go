@@ -104,6 +104,7 @@ func TestTimerfd(t *testing.T) {
 		"TFD-77": timerfdBecomesOneShot,
 		"TFD-78": timerfdLooking,
 		"TFD-79": timerfdAlarmDisarmed,
+		"TFD-80": timerfdUnblockedByStep,
 	})
 }
 
@@ -2246,6 +2247,49 @@ func timerfdAlarmDisarmed(t *testing.T) {
 	wantRemaining(t, fd, unix.CLOCK_BOOTTIME, at)
 	expire(t, fd)
 	wantTicks(t, fd, 1)
+}
+
+// timerfdUnblockedByStep: a read of a timer that has expired and then has its time before it again, by a step back of the clock,
+// returns 0 bytes and no count if the timer is periodic and cannot be cancelled, timerfd_create(2); it then goes on to expire as
+// the clock now says. One without an interval has expired all the same.
+func timerfdUnblockedByStep(t *testing.T) {
+	clock := mustOwnClock(t)
+	clocks := []int{unix.CLOCK_REALTIME}
+	if hasCapability(t, unix.CAP_WAKE_ALARM) {
+		clocks = append(clocks, unix.CLOCK_REALTIME_ALARM)
+	}
+	for _, id := range clocks {
+		fd := newTimerfd(t, id, 0)
+		epfd := mustEpoll(t, fd)
+		at := clockTime(t, unix.CLOCK_REALTIME) + soon
+		mustSettime(t, fd, unix.TFD_TIMER_ABSTIME, at, far)
+		mustAwait(t, fd)
+		clock.step(-time.Minute)
+		wantReady(t, epfd, ready(fd, unix.EPOLLIN))
+		buf := bytes.Repeat([]byte{0xa5}, 8)
+		promptly(t, "a read of a timer that has expired before a step back", func() {
+			if n, err := unix.Read(fd, buf); n != 0 || err != nil || !bytes.Equal(buf, bytes.Repeat([]byte{0xa5}, 8)) {
+				t.Errorf("clock %d: read after a step back of a periodic timer that had expired = %d, %v with %x; want 0", id, n, err, buf)
+			}
+		})
+		wantPolledOnly(t, fd, 0)
+		wantReady(t, epfd)
+		// Its next expiry is what it was, by the clock.
+		wantRemaining(t, fd, unix.CLOCK_REALTIME, at)
+		clock.step(time.Minute)
+		mustAwait(t, fd)
+		wantTicks(t, fd, 1)
+		wantRemaining(t, fd, unix.CLOCK_REALTIME, at+far)
+
+		at = clockTime(t, unix.CLOCK_REALTIME) + soon
+		mustSettime(t, fd, unix.TFD_TIMER_ABSTIME, at, 0)
+		mustAwait(t, fd)
+		clock.step(-time.Minute)
+		wantTicks(t, fd, 1)
+		clock.reset()
+		time.Sleep(2 * soon)
+		wantPolledOnly(t, fd, 0)
+	}
 }
 
 // What the rows above are written in.
