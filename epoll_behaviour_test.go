@@ -152,6 +152,10 @@ func TestEpoll(t *testing.T) {
 		"EPL-128": epollWaitIsPwait,
 		"EPL-129": epollChargesCreator,
 		"EPL-130": epollPwait2Mask,
+		"EPL-131": epollUrgent,
+		"EPL-132": epollConnecting,
+		"EPL-133": epollListener,
+		"EPL-134": epollAtFileLimit,
 	})
 }
 
@@ -4091,6 +4095,137 @@ func epollWaitIsPwait(t *testing.T) {
 	}
 }
 
+// epollUrgent: an urgent byte of TCP is EPOLLPRI until it is read, beside what there is of other data, tcp(7); in line with the others
+// (SO_OOBINLINE) it is EPOLLIN as well.
+func epollUrgent(t *testing.T) {
+	const asked = unix.EPOLLIN | unix.EPOLLPRI
+	for _, inline := range []int{0, 1} {
+		a, b := mustTCP(t)
+		if err := unix.SetsockoptInt(a, unix.SOL_SOCKET, unix.SO_OOBINLINE, inline); err != nil {
+			t.Fatal(err)
+		}
+		level, edge, plain := mustEpoll(t), mustEpoll(t), mustEpoll(t)
+		mustAdd(t, level, a, asked)
+		mustAdd(t, edge, a, asked|unix.EPOLLET)
+		mustAdd(t, plain, a, 0)
+		wantReady(t, level)
+		if err := unix.Sendto(b, []byte("!"), unix.MSG_OOB, nil); err != nil {
+			t.Fatalf("send with MSG_OOB: %v", err)
+		}
+		want := uint32(unix.EPOLLPRI)
+		if inline != 0 {
+			want |= unix.EPOLLIN
+		}
+		wantSoon(t, level, ready(a, want))
+		wantReady(t, level, ready(a, want))
+		wantSoon(t, edge, ready(a, want))
+		wantReady(t, plain)
+		if inline != 0 {
+			mustRead(t, a, "!")
+			wantReady(t, level)
+			continue
+		}
+		// Other data is in no way of it.
+		mustWrite(t, b, "x")
+		wantSoon(t, level, ready(a, want|unix.EPOLLIN))
+		buf := make([]byte, 4)
+		if n, _, err := unix.Recvfrom(a, buf, unix.MSG_OOB); n != 1 || buf[0] != '!' || err != nil {
+			t.Errorf("recv with MSG_OOB = %d, %v with %q; want 1 with !", n, err, buf[:max(n, 0)])
+		}
+		wantReady(t, level, ready(a, unix.EPOLLIN))
+		mustRead(t, a, "x")
+		wantReady(t, level)
+	}
+}
+
+// epollConnecting: a socket that connects without waiting becomes EPOLLOUT when it is connected, and when it is refused all that is
+// asked for with EPOLLERR and EPOLLHUP, connect(2); SO_ERROR says why, once.
+func epollConnecting(t *testing.T) {
+	const asked = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP
+	for _, refused := range []bool{false, true} {
+		listener, addr, listen := mustTCPAddress(t)
+		if !refused {
+			listen()
+		}
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		closable(t, fd, err)
+		level, edge := mustEpoll(t), mustEpoll(t)
+		mustAdd(t, level, fd, asked)
+		mustAdd(t, edge, fd, asked|unix.EPOLLET)
+		wantReady(t, edge, ready(fd, unix.EPOLLOUT|unix.EPOLLHUP)) // not connected: EPL-098
+		if err := unix.Connect(fd, addr); err == unix.ENETUNREACH {
+			behaviour.Limited(t, "connect to 127.0.0.1: %v: the loopback interface is down", err)
+		} else if err != unix.EINPROGRESS {
+			t.Fatalf("connect without waiting: %v, want EINPROGRESS", err)
+		}
+		want, why := uint32(unix.EPOLLOUT), unix.Errno(0)
+		if refused {
+			want, why = asked|unix.EPOLLERR|unix.EPOLLHUP, unix.ECONNREFUSED
+		}
+		wantSoon(t, level, ready(fd, want))
+		wantReady(t, level, ready(fd, want))
+		wantSoon(t, edge, ready(fd, want))
+		wantReady(t, edge)
+		for _, want := range []unix.Errno{why, 0} {
+			if got, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); unix.Errno(got) != want || err != nil {
+				t.Errorf("SO_ERROR = %v, %v; want %v", unix.Errno(got), err, want)
+			}
+		}
+		wantReady(t, level, ready(fd, want&^unix.EPOLLERR))
+		if !refused {
+			peer, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
+			closable(t, peer, err)
+			mustWrite(t, peer, "x")
+			wantSoon(t, level, ready(fd, unix.EPOLLIN|unix.EPOLLOUT))
+			mustRead(t, fd, "x")
+		}
+		if t.Failed() {
+			t.Fatalf("refused: %t", refused)
+		}
+	}
+}
+
+// epollListener: a listening socket is EPOLLIN while there are connections to be accepted, accept(2), and each that comes is an edge.
+func epollListener(t *testing.T) {
+	listener, addr, listen := mustTCPAddress(t)
+	listen()
+	level, edge := mustEpoll(t), mustEpoll(t)
+	mustAdd(t, level, listener, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP)
+	mustAdd(t, edge, listener, unix.EPOLLIN|unix.EPOLLET)
+	wantReady(t, level)
+	s := startWait(t, level, 4, -1)
+	stillAsleep(t, s)
+	const connections = 2
+	for i := range connections {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		closable(t, fd, err)
+		if err := unix.Connect(fd, addr); err == unix.ENETUNREACH {
+			s.rouse()
+			s.Join()
+			behaviour.Limited(t, "connect to 127.0.0.1: %v: the loopback interface is down", err)
+		} else if err != nil {
+			t.Fatalf("connect: %v", err)
+		}
+		if i == 0 {
+			s.want(ready(listener, unix.EPOLLIN))
+		}
+		wantSoon(t, edge, ready(listener, unix.EPOLLIN))
+		wantReady(t, edge)
+	}
+	for range connections {
+		wantReady(t, level, ready(listener, unix.EPOLLIN))
+		fd, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
+		closable(t, fd, err)
+	}
+	wantReady(t, level)
+	wantReady(t, edge)
+}
+
+// epollAtFileLimit: ENFILE at fs.file-max, epoll_create(2), for who has not CAP_SYS_ADMIN.
+func epollAtFileLimit(t *testing.T) {
+	wantENFILE(t, func() (int, error) { return unix.EpollCreate1(unix.EPOLL_CLOEXEC) })
+}
+
 // What the rows above and below are written in.
 
 // readiness is an event as epoll_wait(2) reports it.
@@ -4661,8 +4796,8 @@ func mustFill(tb testing.TB, w int) {
 	}
 }
 
-// mustTCP returns two connected TCP sockets.
-func mustTCP(tb testing.TB) (a, b int) {
+// mustTCPAddress returns a TCP socket with an address at which nobody listens until listen is called.
+func mustTCPAddress(tb testing.TB) (listener int, addr unix.Sockaddr, listen func()) {
 	tb.Helper()
 	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err == unix.EAFNOSUPPORT {
@@ -4675,14 +4810,24 @@ func mustTCP(tb testing.TB) (a, b int) {
 	} else if err != nil {
 		tb.Fatalf("bind: %v", err)
 	}
-	if err := unix.Listen(listener, 1); err != nil {
-		tb.Fatalf("listen: %v", err)
-	}
-	addr, err := unix.Getsockname(listener)
+	addr, err = unix.Getsockname(listener)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	a, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	return listener, addr, func() {
+		tb.Helper()
+		if err := unix.Listen(listener, 4); err != nil {
+			tb.Fatalf("listen: %v", err)
+		}
+	}
+}
+
+// mustTCP returns two connected TCP sockets.
+func mustTCP(tb testing.TB) (a, b int) {
+	tb.Helper()
+	listener, addr, listen := mustTCPAddress(tb)
+	listen()
+	a, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	closable(tb, a, err)
 	if err := unix.Connect(a, addr); err == unix.ENETUNREACH {
 		behaviour.Limited(tb, "connect to 127.0.0.1: %v: the loopback interface is down", err)

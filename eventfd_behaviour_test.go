@@ -107,6 +107,7 @@ func TestEventfd(t *testing.T) {
 		"EFD-86": eventfdNonblockWhileAsleep,
 		"EFD-87": eventfdOneReadOfMany,
 		"EFD-88": eventfdPartialFault,
+		"EFD-89": eventfdAtFileLimit,
 	})
 }
 
@@ -1666,6 +1667,11 @@ func eventfdPartialFault(t *testing.T) {
 	mustAddCount(t, fd, 1)
 	_, err = rawCall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&mem[page])), 8)
 	wantErrno(t, "read to read-only memory", err, unix.EFAULT)
+}
+
+// eventfdAtFileLimit: ENFILE at fs.file-max, eventfd(2), for who has not CAP_SYS_ADMIN.
+func eventfdAtFileLimit(t *testing.T) {
+	wantENFILE(t, func() (int, error) { return unix.Eventfd(0, unix.EFD_CLOEXEC) })
 }
 
 // What the rows above are written in.

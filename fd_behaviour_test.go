@@ -369,6 +369,59 @@ func asNobody(tb testing.TB, f func() error) {
 	}).Join()
 }
 
+// wantENFILE checks that a call that makes a descriptor fails at fs.file-max, time and again, but for who has CAP_SYS_ADMIN, and
+// works again with room. The limit is everyone's: it is lowered where the machine is there for the test alone.
+func wantENFILE(tb testing.TB, make func() (int, error)) {
+	tb.Helper()
+	if os.Getenv(guestVar) == "" {
+		behaviour.Unprivileged(tb, "fs.file-max is not this test's to lower: run it in a guest (go tool guest)")
+	}
+	const sysctl = "/proc/sys/fs/file-max"
+	was, err := os.ReadFile(sysctl)
+	if err != nil {
+		behaviour.Limited(tb, "%v", err)
+	}
+	// It is written through a descriptor that is there: once it is low no other can be opened.
+	limit := mustOpen(tb, sysctl, unix.O_WRONLY)
+	set := func(to string) {
+		tb.Helper()
+		if _, err := unix.Pwrite(limit, []byte(to), 0); err != nil {
+			tb.Fatalf("write of %s to %s: %v", to, sysctl, err)
+		}
+	}
+	tb.Cleanup(func() { set(string(was)) })
+	asNobody(tb, func() error {
+		fd, err := make()
+		if err != nil {
+			return fmt.Errorf("with room for files: %w", err)
+		}
+		return unix.Close(fd)
+	})
+	set("1")
+	asNobody(tb, func() error {
+		for range 20 {
+			if fd, err := make(); err != unix.ENFILE {
+				unix.Close(fd)
+				return fmt.Errorf("with all files in use = %d, %v; want ENFILE", fd, err)
+			}
+		}
+		return nil
+	})
+	fd, err := make()
+	set(string(was))
+	if err != nil {
+		tb.Errorf("by who has CAP_SYS_ADMIN, with all files in use: %v", err)
+	}
+	unix.Close(fd)
+	asNobody(tb, func() error {
+		fd, err := make()
+		if err != nil {
+			return fmt.Errorf("with room for files again: %w", err)
+		}
+		return unix.Close(fd)
+	})
+}
+
 // fdinfoLines returns what proc_pid_fdinfo(5) has of a descriptor, by key. The value is all
 // that follows the colon, spaces included.
 func fdinfoLines(tb testing.TB, fd int) map[string]string {

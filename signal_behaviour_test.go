@@ -32,6 +32,7 @@ func TestSignal(t *testing.T) {
 	maps.Copy(rows, signalTimerRows)
 	maps.Copy(rows, signalPidfdRows)
 	maps.Copy(rows, signalFaultRows)
+	maps.Copy(rows, signalTerminalRows)
 	behaviour.Run(t, "signal", rows)
 }
 

@@ -105,6 +105,7 @@ func TestTimerfd(t *testing.T) {
 		"TFD-78": timerfdLooking,
 		"TFD-79": timerfdAlarmDisarmed,
 		"TFD-80": timerfdUnblockedByStep,
+		"TFD-81": timerfdAtFileLimit,
 	})
 }
 
@@ -2290,6 +2291,11 @@ func timerfdUnblockedByStep(t *testing.T) {
 		time.Sleep(2 * soon)
 		wantPolledOnly(t, fd, 0)
 	}
+}
+
+// timerfdAtFileLimit: ENFILE at fs.file-max, timerfd_create(2), for who has not CAP_SYS_ADMIN.
+func timerfdAtFileLimit(t *testing.T) {
+	wantENFILE(t, func() (int, error) { return unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC) })
 }
 
 // What the rows above are written in.
