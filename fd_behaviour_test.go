@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -371,7 +372,7 @@ func asNobody(tb testing.TB, f func() error) {
 
 // wantENFILE checks that a call that makes a descriptor fails at fs.file-max, time and again, but for who has CAP_SYS_ADMIN, and
 // works again with room. The limit is everyone's: it is lowered where the machine is there for the test alone.
-func wantENFILE(tb testing.TB, make func() (int, error)) {
+func wantENFILE(tb testing.TB, create func() (int, error)) {
 	tb.Helper()
 	if os.Getenv(guestVar) == "" {
 		behaviour.Unprivileged(tb, "fs.file-max is not this test's to lower: run it in a guest (go tool guest)")
@@ -391,30 +392,47 @@ func wantENFILE(tb testing.TB, make func() (int, error)) {
 	}
 	tb.Cleanup(func() { set(string(was)) })
 	asNobody(tb, func() error {
-		fd, err := make()
+		fd, err := create()
 		if err != nil {
 			return fmt.Errorf("with room for files: %w", err)
 		}
 		return unix.Close(fd)
 	})
 	set("1")
-	asNobody(tb, func() error {
+	asNobody(tb, func() (err error) {
+		// The kernel counts files roughly before it counts them: as long as each CPU has opened a few only, there may seem to be none.
+		var fds []int
+		defer func() {
+			for _, fd := range fds {
+				unix.Close(fd)
+			}
+		}()
+		for len(fds) < 64*runtime.NumCPU() {
+			fd, err := create()
+			if err == unix.ENFILE {
+				break
+			}
+			if err != nil {
+				return fmt.Errorf("towards fs.file-max: %w", err)
+			}
+			fds = append(fds, fd)
+		}
 		for range 20 {
-			if fd, err := make(); err != unix.ENFILE {
+			if fd, err := create(); err != unix.ENFILE {
 				unix.Close(fd)
 				return fmt.Errorf("with all files in use = %d, %v; want ENFILE", fd, err)
 			}
 		}
 		return nil
 	})
-	fd, err := make()
+	fd, err := create()
 	set(string(was))
 	if err != nil {
 		tb.Errorf("by who has CAP_SYS_ADMIN, with all files in use: %v", err)
 	}
 	unix.Close(fd)
 	asNobody(tb, func() error {
-		fd, err := make()
+		fd, err := create()
 		if err != nil {
 			return fmt.Errorf("with room for files again: %w", err)
 		}

@@ -103,6 +103,9 @@ func Run(t *testing.T, mechanism string, rows map[string]func(*testing.T)) {
 // RLIMIT_SIGPENDING allows fewer. Rows of signals need it beyond 8 only.
 func NeedPending(tb testing.TB, n int) {
 	tb.Helper()
+	if GVisor() {
+		return // it has a limit of 0, and does not keep to it
+	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_SIGPENDING, &limit); err != nil {
 		tb.Fatal(err)
