@@ -448,6 +448,9 @@ func fdinfoLines(tb testing.TB, fd int) map[string]string {
 	if errors.Is(err, os.ErrNotExist) {
 		behaviour.Limited(tb, "no /proc: %v", err)
 	}
+	if errors.Is(err, unix.EMFILE) {
+		behaviour.Limited(tb, "fdinfo: %v: raise RLIMIT_NOFILE", err)
+	}
 	if err != nil {
 		tb.Fatalf("fdinfo: %v", err)
 	}

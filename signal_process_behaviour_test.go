@@ -263,7 +263,11 @@ var executing = child.Register("executing", func(p *child.Proc) error {
 // sleepOverStop: nanosleep goes on after a stop, until the time it would have ended anyway.
 func sleepOverStop(t *testing.T) {
 	blockAll(t)
-	const sleep, tries = 150 * time.Millisecond, 5
+	const tries = 5
+	sleep := 150 * time.Millisecond
+	if behaviour.GVisor() {
+		sleep = time.Second // there it takes a while to find a process asleep
+	}
 	for range tries {
 		// Counted anew, the sleep would go on for nearly all of its length. Not much shorter is the time that a busy machine may
 		// take to wake it.
