@@ -492,6 +492,14 @@ func atWatchLimit(t *testing.T, what string) {
 	if nofile.Cur < 1000 {
 		behaviour.Limited(t, "%d descriptors: raise RLIMIT_NOFILE to 1000", nofile.Cur)
 	}
+	// The child puts it back, unless it is killed; the lock is held until the row ends.
+	t.Cleanup(func() {
+		if now, err := os.ReadFile(sysctl); err == nil && strings.TrimSpace(string(now)) == strconv.Itoa(lowWatchLimit) {
+			if err := os.WriteFile(sysctl, text, 0); err != nil {
+				t.Errorf("%s is left at %d: %v", sysctl, lowWatchLimit, err)
+			}
+		}
+	})
 	p := child.Start(t, epollMaxUserWatchesRole, child.Options{Args: []string{sysctl, string(text), what}, Files: []int{lock}})
 	if got := p.Line(); got != "done" {
 		behaviour.Unprivileged(t, "%s", got)
@@ -522,10 +530,12 @@ func mustLockWatches(tb testing.TB) int {
 	}
 }
 
+// lowWatchLimit is far more than anybody on a machine that runs tests has, and little enough to be used up in some
+// milliseconds. During these the limit is everyone's.
+const lowWatchLimit = 20000
+
 var epollMaxUserWatchesRole = child.Register("epoll-max-user-watches", func(p *child.Proc) (err error) {
-	// Far more than anybody on a machine that runs tests has, and little enough to
-	// be used up in some milliseconds. During these the limit is everyone's.
-	const limit = 20000
+	const limit = lowWatchLimit
 	sysctl, was := p.Args[0], p.Args[1]
 	f, err := os.OpenFile(sysctl, os.O_WRONLY, 0)
 	if err != nil {
