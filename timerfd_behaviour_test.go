@@ -106,6 +106,7 @@ func TestTimerfd(t *testing.T) {
 		"TFD-79": timerfdAlarmDisarmed,
 		"TFD-80": timerfdUnblockedByStep,
 		"TFD-81": timerfdAtFileLimit,
+		"TFD-82": timerfdAlarmCancelled,
 	})
 }
 
@@ -918,27 +919,8 @@ func timerfdCancelWithoutEffect(t *testing.T) {
 	if os.Getenv(guestVar) == "" {
 		return // the clock is not ours to step
 	}
-	cancelled := newTimerfd(t, unix.CLOCK_REALTIME, unix.TFD_NONBLOCK)
-	mustSettime(t, cancelled, absCancel, clockTime(t, unix.CLOCK_REALTIME)+far, far)
-	told := []int{cancelled}
-	if hasCapability(t, unix.CAP_WAKE_ALARM) {
-		alarm, boot := newTimerfd(t, unix.CLOCK_REALTIME_ALARM, unix.TFD_NONBLOCK), newTimerfd(t, unix.CLOCK_BOOTTIME_ALARM, unix.TFD_NONBLOCK)
-		mustSettime(t, alarm, absCancel, clockTime(t, unix.CLOCK_REALTIME)+far, far)
-		mustSettime(t, boot, absCancel, clockTime(t, unix.CLOCK_BOOTTIME)+far, far)
-		told, idle = append(told, alarm), append(idle, boot)
-		alarm = newTimerfd(t, unix.CLOCK_REALTIME_ALARM, unix.TFD_NONBLOCK)
-		mustSettime(t, alarm, cancel, far, far)
-		idle = append(idle, alarm)
-	}
 	clock := mustOwnClock(t)
 	clock.step(time.Minute)
-	for _, fd := range told {
-		wantPolledOnly(t, fd, unix.POLLIN)
-		_, err := takeCount(fd)
-		wantErrno(t, "read after a step that matters", err, unix.ECANCELED)
-		_, err = takeCount(fd)
-		wantErrno(t, "second read after a step that matters", err, unix.EAGAIN)
-	}
 	for _, fd := range idle {
 		wantPolledOnly(t, fd, 0)
 		_, err := takeCount(fd)
@@ -946,6 +928,48 @@ func timerfdCancelWithoutEffect(t *testing.T) {
 		if value, interval := gettime(t, fd); value == 0 || interval != far {
 			t.Errorf("after a step that does not matter, gettime = %v, %v; want it armed, %v", value, interval, far)
 		}
+	}
+}
+
+// timerfdAlarmCancelled: a step of the clock cancels absolute timers of CLOCK_REALTIME_ALARM as it does those of CLOCK_REALTIME,
+// timerfd_create(2), and neither relative ones nor those of CLOCK_BOOTTIME_ALARM; which stay armed, all of them.
+func timerfdAlarmCancelled(t *testing.T) {
+	if !hasCapability(t, unix.CAP_WAKE_ALARM) {
+		behaviour.Unprivileged(t, "no CAP_WAKE_ALARM")
+	}
+	clock := mustOwnClock(t)
+	const step = time.Millisecond
+	alarm := func(id, flags int, value time.Duration) int {
+		t.Helper()
+		fd := newTimerfd(t, id, unix.TFD_NONBLOCK)
+		mustSettime(t, fd, flags, value, 0)
+		return fd
+	}
+	day, boot := clockTime(t, unix.CLOCK_REALTIME), clockTime(t, unix.CLOCK_BOOTTIME)
+	told := []int{alarm(unix.CLOCK_REALTIME_ALARM, absCancel, day+later), alarm(unix.CLOCK_REALTIME, absCancel, day+later)}
+	idle := []int{alarm(unix.CLOCK_REALTIME_ALARM, unix.TFD_TIMER_CANCEL_ON_SET, later), alarm(unix.CLOCK_REALTIME_ALARM, unix.TFD_TIMER_ABSTIME, day+later),
+		alarm(unix.CLOCK_BOOTTIME_ALARM, absCancel, boot+later), alarm(unix.CLOCK_BOOTTIME_ALARM, unix.TFD_TIMER_CANCEL_ON_SET, later)}
+	clock.step(-step)
+	for _, fd := range told {
+		wantPolledOnly(t, fd, unix.POLLIN)
+		_, err := takeCount(fd)
+		wantErrno(t, "read after a step", err, unix.ECANCELED)
+		_, err = takeCount(fd)
+		wantErrno(t, "second read after a step", err, unix.EAGAIN)
+	}
+	for _, fd := range idle {
+		wantPolledOnly(t, fd, 0)
+		_, err := takeCount(fd)
+		wantErrno(t, "read after a step that does not matter", err, unix.EAGAIN)
+	}
+	for i, fd := range append(told, idle...) {
+		mustAwait(t, fd)
+		if by := i < len(told) || i == len(told)+1; by && clockTime(t, unix.CLOCK_REALTIME) < day+later-rounding {
+			t.Errorf("timer %d expired early by the clock that was stepped", i)
+		} else if !by && clockTime(t, unix.CLOCK_BOOTTIME) < boot+later-rounding {
+			t.Errorf("timer %d expired early", i)
+		}
+		wantTicks(t, fd, 1)
 	}
 }
 
