@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -328,7 +329,13 @@ func wantOwnershipKept(tb testing.TB, fd int) {
 // the capability that makes up for not owning it.
 func isSharedInodesOwner(tb testing.TB, capability int) bool {
 	tb.Helper()
-	return os.Geteuid() == 0 && inFirstUserNamespace() || hasCapability(tb, capability)
+	var st unix.Stat_t
+	if err := unix.Fstat(newEventfd(tb, 0, unix.EFD_CLOEXEC), &st); err != nil {
+		tb.Fatal(err)
+	}
+	// A user namespace may have the first one's root, or show him as nobody.
+	const nobody = 65534
+	return st.Uid == uint32(os.Geteuid()) && st.Uid != nobody || hasCapability(tb, capability)
 }
 
 // hasCapability reports whether the thread has a capability that counts for what is root's, capabilities(7).
@@ -369,6 +376,76 @@ func asNobody(tb testing.TB, f func() error) {
 	}).Join()
 }
 
+// wantENFILE checks that a call that makes a descriptor fails at fs.file-max, time and again, but for who has CAP_SYS_ADMIN, and
+// works again with room. The limit is everyone's: it is lowered where the machine is there for the test alone.
+func wantENFILE(tb testing.TB, create func() (int, error)) {
+	tb.Helper()
+	if os.Getenv(guestVar) == "" {
+		behaviour.Unprivileged(tb, "fs.file-max is not this test's to lower: run it in a guest (go tool guest)")
+	}
+	const sysctl = "/proc/sys/fs/file-max"
+	was, err := os.ReadFile(sysctl)
+	if err != nil {
+		behaviour.Limited(tb, "%v", err)
+	}
+	// It is written through a descriptor that is there: once it is low no other can be opened.
+	limit := mustOpen(tb, sysctl, unix.O_WRONLY)
+	set := func(to string) {
+		tb.Helper()
+		if _, err := unix.Pwrite(limit, []byte(to), 0); err != nil {
+			tb.Fatalf("write of %s to %s: %v", to, sysctl, err)
+		}
+	}
+	tb.Cleanup(func() { set(string(was)) })
+	asNobody(tb, func() error {
+		fd, err := create()
+		if err != nil {
+			return fmt.Errorf("with room for files: %w", err)
+		}
+		return unix.Close(fd)
+	})
+	set("1")
+	asNobody(tb, func() (err error) {
+		// The kernel counts files roughly before it counts them: as long as each CPU has opened a few only, there may seem to be none.
+		var fds []int
+		defer func() {
+			for _, fd := range fds {
+				unix.Close(fd)
+			}
+		}()
+		for len(fds) < 64*runtime.NumCPU() {
+			fd, err := create()
+			if err == unix.ENFILE {
+				break
+			}
+			if err != nil {
+				return fmt.Errorf("towards fs.file-max: %w", err)
+			}
+			fds = append(fds, fd)
+		}
+		for range 20 {
+			if fd, err := create(); err != unix.ENFILE {
+				unix.Close(fd)
+				return fmt.Errorf("with all files in use = %d, %v; want ENFILE", fd, err)
+			}
+		}
+		return nil
+	})
+	fd, err := create()
+	set(string(was))
+	if err != nil {
+		tb.Errorf("by who has CAP_SYS_ADMIN, with all files in use: %v", err)
+	}
+	unix.Close(fd)
+	asNobody(tb, func() error {
+		fd, err := create()
+		if err != nil {
+			return fmt.Errorf("with room for files again: %w", err)
+		}
+		return unix.Close(fd)
+	})
+}
+
 // fdinfoLines returns what proc_pid_fdinfo(5) has of a descriptor, by key. The value is all
 // that follows the colon, spaces included.
 func fdinfoLines(tb testing.TB, fd int) map[string]string {
@@ -376,6 +453,9 @@ func fdinfoLines(tb testing.TB, fd int) map[string]string {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
 	if errors.Is(err, os.ErrNotExist) {
 		behaviour.Limited(tb, "no /proc: %v", err)
+	}
+	if errors.Is(err, unix.EMFILE) {
+		behaviour.Limited(tb, "fdinfo: %v: raise RLIMIT_NOFILE", err)
 	}
 	if err != nil {
 		tb.Fatalf("fdinfo: %v", err)

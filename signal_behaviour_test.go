@@ -30,6 +30,9 @@ func TestSignal(t *testing.T) {
 	maps.Copy(rows, signalHandlerRows)
 	maps.Copy(rows, signalProcessRows)
 	maps.Copy(rows, signalTimerRows)
+	maps.Copy(rows, signalPidfdRows)
+	maps.Copy(rows, signalFaultRows)
+	maps.Copy(rows, signalTerminalRows)
 	behaviour.Run(t, "signal", rows)
 }
 
@@ -296,7 +299,7 @@ func killOfOneself(t testing.TB) {
 	}
 }
 
-// tgkillOfNobody: thread and group ids start at 1. That comes first of all checks.
+// tgkillOfNobody: a thread or group id below 1 is EINVAL, whatever the signal: that is checked first of all, tkill(2).
 func tgkillOfNobody(t *testing.T) {
 	self, tid := os.Getpid(), unix.Gettid()
 	for _, sig := range []unix.Signal{0, unix.SIGUSR1, 200} {

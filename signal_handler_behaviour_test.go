@@ -83,12 +83,31 @@ func sigactionNumbers(t testing.TB) {
 				t.Errorf("the action of %d is %+v, want the default", sig, old)
 			}
 		}
-		for _, handler := range []uintptr{rawsig.Ignore, rawsig.Default} {
-			_, err = rawsig.SetAction(sig, &rawsig.Action{Handler: handler})
-			wantErr(t, err, want, "setting the action of %d to %d", sig, handler)
+		// What is set is what can be read: the flags and masks of actions without a function, too.
+		before := old
+		for _, a := range []rawsig.Action{
+			{Handler: rawsig.Ignore, Flags: rawsig.SARestart, Mask: sys.Sigs(50)},
+			{Handler: rawsig.Default, Flags: rawsig.SANodefer | rawsig.SAOnstack, Mask: rawsig.Blockable},
+			{Handler: rawsig.Ignore},
+			{Handler: rawsig.Default},
+		} {
+			got, err := rawsig.SetAction(sig, &a)
+			wantErr(t, err, want, "setting the action of %d to %+v", sig, a)
+			if err == nil && got != before {
+				t.Errorf("setting the action of %d gave the old one as %+v, want %+v", sig, got, before)
+			}
+			if err == nil {
+				before = a
+			}
+			if got := action(t, sig); got != before {
+				t.Errorf("the action of %d is %+v after it was set to %+v; want %+v", sig, got, a, before)
+			}
 		}
 		if want == nil {
 			rawsig.SetAction(sig, &old)
+			if got := action(t, sig); got != old {
+				t.Errorf("the action of %d, put back, is %+v, was %+v", sig, got, old)
+			}
 		}
 	}
 }
@@ -240,7 +259,8 @@ func maskDuringHandler(t testing.TB) {
 	}
 }
 
-// sigprocmaskArguments: how it combines the sets, and what it refuses.
+// sigprocmaskArguments: SIG_BLOCK adds a set to the mask, SIG_UNBLOCK takes it out, SIG_SETMASK replaces the mask; another how
+// is EINVAL, unless there is no set, bad memory EFAULT, and neither changes anything.
 func sigprocmaskArguments(t testing.TB) {
 	start := rawsig.Blockable &^ sys.Sigs(40, 41, 42)
 	for _, c := range []struct {
@@ -841,7 +861,80 @@ func restart(t testing.TB) {
 			now.Sec += 3600
 			return []uintptr{unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, ptrTo(sys.Place(a, now)), 0}, none
 		}},
+		{"accept4", unix.SYS_ACCEPT4, true, func() ([]uintptr, func()) {
+			s, addr := mustListener(t, a)
+			return []uintptr{uintptr(s), 0, 0, 0}, func() { connectTo(t, addr) }
+		}},
+		{"accept4 with SO_RCVTIMEO", unix.SYS_ACCEPT4, false, func() ([]uintptr, func()) {
+			s, _ := mustListener(t, a)
+			if err := unix.SetsockoptTimeval(s, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 3600}); err != nil {
+				t.Fatal(err)
+			}
+			return []uintptr{uintptr(s), 0, 0, 0}, none
+		}},
+		{"connect", unix.SYS_CONNECT, true, func() ([]uintptr, func()) {
+			s, addr := mustListener(t, a)
+			connectTo(t, addr) // all there is room for
+			c, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			closable(t, c, err)
+			return []uintptr{uintptr(c), ptrTo(&addr[0]), uintptr(len(addr))}, func() { unix.Accept4(s, unix.SOCK_CLOEXEC) }
+		}},
+		{"sendto", unix.SYS_SENDTO, true, func() ([]uintptr, func()) {
+			s := mustFullSocket(t)
+			return []uintptr{uintptr(s[0]), ptrTo(&buf[0]), 1, 0, 0, 0}, func() { emptySocket(s[1]) }
+		}},
+		{"sendto with SO_SNDTIMEO", unix.SYS_SENDTO, false, func() ([]uintptr, func()) {
+			s := mustFullSocket(t)
+			if err := unix.SetsockoptTimeval(s[0], unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: 3600}); err != nil {
+				t.Fatal(err)
+			}
+			return []uintptr{uintptr(s[0]), ptrTo(&buf[0]), 1, 0, 0, 0}, none
+		}},
+		{"fcntl with F_SETLKW", unix.SYS_FCNTL, true, func() ([]uintptr, func()) {
+			whole, ready := sys.Place(a, unix.Flock_t{Type: unix.F_WRLCK}), a.Word32(0)
+			b := startBare(t, a, sys.Call{Name: "fcntl(F_SETLK)", Nr: unix.SYS_FCNTL, Args: [6]uintptr{uintptr(mu[0]), unix.F_SETLK, ptrTo(whole)}},
+				sys.FutexSet(ready, 1),
+				sys.Call{Name: "rt_sigtimedwait()", Nr: unix.SYS_RT_SIGTIMEDWAIT, AnyCount: true, Args: [6]uintptr{ptrTo(sys.Place(a, sys.Sigs(45))), 0, 0, 8}})
+			eventually(t, "another process has the lock", func() bool { return atomic.LoadUint32(ready) == 1 })
+			end := func() {
+				rawsig.Kill(b.TID, 45)
+				b.awaitEnd(t)
+			}
+			t.Cleanup(func() { rawsig.Kill(b.TID, 45) })
+			return []uintptr{uintptr(mu[0]), unix.F_SETLKW, ptrTo(whole)}, end
+		}},
+		{"openat of a FIFO", unix.SYS_OPENAT, true, func() ([]uintptr, func()) {
+			dir, err := os.MkdirTemp("", "eventbench-fifo-")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(dir) })
+			if err := unix.Mkfifo(dir+"/fifo", 0o600); err != nil {
+				t.Fatal(err)
+			}
+			path := a.Bytes(len(dir) + len("/fifo") + 1)
+			copy(path, dir+"/fifo")
+			return []uintptr{minusOne, ptrTo(&path[0]), unix.O_WRONLY | unix.O_CLOEXEC, 0}, func() {
+				mustOpen(t, dir+"/fifo", unix.O_RDONLY|unix.O_NONBLOCK)
+			}
+		}},
+		{"msgrcv", unix.SYS_MSGRCV, false, func() ([]uintptr, func()) {
+			id := mustSysV(t, unix.SYS_MSGGET, unix.SYS_MSGCTL, 1, 0, 0o600)
+			return []uintptr{uintptr(id), ptrTo(&buf[0]), 1, 0, 0}, none
+		}},
+		{"semop", unix.SYS_SEMOP, false, func() ([]uintptr, func()) {
+			id := mustSysV(t, unix.SYS_SEMGET, unix.SYS_SEMCTL, 2, 0, 1, 0o600)
+			return []uintptr{uintptr(id), ptrTo(sys.Place(a, takeOne)), 1}, none
+		}},
+		{"semtimedop", unix.SYS_SEMTIMEDOP, false, func() ([]uintptr, func()) {
+			id := mustSysV(t, unix.SYS_SEMGET, unix.SYS_SEMCTL, 2, 0, 1, 0o600)
+			return []uintptr{uintptr(id), ptrTo(sys.Place(a, takeOne)), 1, ptrTo(hour)}, none
+		}},
 	} {
+		if (c.nr == unix.SYS_MSGRCV || c.nr == unix.SYS_SEMOP || c.nr == unix.SYS_SEMTIMEDOP) && rawsig.Do(unix.SYS_SEMGET) == unix.ENOSYS {
+			behaviour.Partly(t, "absent", "%s: no CONFIG_SYSVIPC", c.name)
+			continue
+		}
 		for _, flags := range []uint64{rawsig.SAOnstack, rawsig.SAOnstack | rawsig.SARestart} {
 			args, release := c.prepare()
 			args = append(args, make([]uintptr, 6-len(args))...)
@@ -875,7 +968,8 @@ func restart(t testing.TB) {
 	}
 }
 
-// alternateStack: what sigaltstack takes, and where handlers run.
+// alternateStack: handlers with SA_ONSTACK run on the alternate stack, nested ones further down, and cannot change it: EPERM;
+// sigaltstack(2) refuses flags it does not know, EINVAL, and stacks too small, ENOMEM.
 func alternateStack(t testing.TB) {
 	// A handler without SA_ONSTACK needs room below the goroutine: grow its
 	// stack, and keep the collector from shrinking it.
@@ -1215,11 +1309,36 @@ func alternateStackOfChildren(t testing.TB) {
 // frameThatDoesNotFit: a handler whose frame cannot be written is SIGSEGV in its place; if that
 // has no place to run either, the process is killed.
 func frameThatDoesNotFit(t *testing.T) {
+	segvForFrame(t)
 	p := child.Start(t, noRoomForFrame, child.Options{Block: quiet})
 	if s := p.Status(); !s.Signaled() || s.Signal() != unix.SIGSEGV {
 		t.Errorf("status %#x, want killed by SIGSEGV: %s", s, p.Stderr())
 	}
 }
+
+var segvForFrame = behaviour.Alone(func(t testing.TB) {
+	// SIGSEGV's handler runs below the goroutine: see alternateStack.
+	debug.SetGCPercent(-1)
+	growStack()
+	const size = 64 << 10
+	page, err := unix.Mmap(-1, 0, size, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := rawsig.Altstack(&rawsig.Stack{SP: ptrTo(&page[0]), Size: size})
+	wantErr(t, err, nil, "sigaltstack")
+	defer rawsig.Altstack(&first)
+	handle(t, 40, rawsig.Handler{Flags: rawsig.SAOnstack})
+	handle(t, unix.SIGSEGV, rawsig.Handler{})
+	setMask(t, rawsig.Blockable&^sys.Sigs(40, unix.SIGSEGV))
+	wantErr(t, rawsig.Raise(40), nil, "tgkill(self, 40)")
+	setMask(t, rawsig.Blockable)
+	wantRuns(t, unix.SIGSEGV)
+	if runs := rawsig.Runs(); len(runs) > 0 {
+		wantInfo(t, "for the frame that does not fit", runs[0].Info, sys.Siginfo{Signo: int32(unix.SIGSEGV), Code: rawsig.SIKernel})
+	}
+	wantPending(t, 0) // 40 is lost
+}, quiet...)
 
 var noRoomForFrame = child.Register("no-room-for-frame", func(p *child.Proc) error {
 	unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
@@ -1245,6 +1364,84 @@ var noRoomForFrame = child.Register("no-room-for-frame", func(p *child.Proc) err
 	}
 	return fmt.Errorf("survived a signal without room for its frame; %d handlers ran", len(rawsig.Runs()))
 })
+
+// takeOne is a struct sembuf that waits for a semaphore to be above 0.
+var takeOne = struct {
+	number uint16
+	op     int16
+	flags  int16
+}{op: -1}
+
+// mustSysV makes a message queue or a set of semaphores, sysvipc(7), that the row's end removes: control has args arguments before
+// the command.
+func mustSysV(t testing.TB, get, control, args uintptr, of ...uintptr) int {
+	t.Helper()
+	id, err := rawCall(get, of...)
+	if err == unix.ENOSPC {
+		behaviour.Limited(t, "System V IPC: %v", err)
+	}
+	if err != nil {
+		t.Fatalf("system call %d: %v", get, err)
+	}
+	const remove = 0 // IPC_RMID
+	t.Cleanup(func() { rawCall(control, []uintptr{uintptr(id), 0, remove}[:args]...) })
+	return id
+}
+
+// mustListener returns a unix(7) socket that has room for one connection to be accepted, and its address.
+func mustListener(t testing.TB, a *sys.Arena) (s int, addr []byte) {
+	t.Helper()
+	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	closable(t, s, err)
+	addr = a.Bytes(unix.SizeofSockaddrUnix)
+	*(*uint16)(unsafe.Pointer(&addr[0])) = unix.AF_UNIX
+	// Without a name it gets one.
+	if err := rawsig.Do(unix.SYS_BIND, uintptr(s), ptrTo(&addr[0]), 2); err != nil {
+		t.Fatalf("bind: %v", err)
+	}
+	size := a.Word32(unix.SizeofSockaddrUnix)
+	if err := rawsig.Do(unix.SYS_GETSOCKNAME, uintptr(s), ptrTo(&addr[0]), ptrTo(size)); err != nil {
+		t.Fatalf("getsockname: %v", err)
+	}
+	if err := unix.Listen(s, 0); err != nil {
+		t.Fatalf("listen: %v", err)
+	}
+	return s, addr[:*size]
+}
+
+func connectTo(t testing.TB, addr []byte) {
+	t.Helper()
+	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	closable(t, s, err)
+	if err := rawsig.Do(unix.SYS_CONNECT, uintptr(s), ptrTo(&addr[0]), uintptr(len(addr))); err != nil {
+		t.Errorf("connect: %v", err)
+	}
+}
+
+// mustFullSocket returns two connected sockets of which the first can send no more.
+func mustFullSocket(t testing.TB) [2]int {
+	t.Helper()
+	s := mustSocketpair(t)
+	for {
+		if err := unix.Sendto(s[0], make([]byte, 4096), unix.MSG_DONTWAIT, nil); err == unix.EAGAIN {
+			break
+		} else if err != nil {
+			t.Fatalf("sendto: %v", err)
+		}
+	}
+	for unix.Sendto(s[0], []byte{0}, unix.MSG_DONTWAIT, nil) == nil {
+	}
+	return s
+}
+
+func emptySocket(s int) {
+	buf := make([]byte, 64<<10)
+	for {
+		if n, _, err := unix.Recvfrom(s, buf, unix.MSG_DONTWAIT); n <= 0 || err != nil {
+			return
+		}
+	}
+}
 
 func wantMask(t testing.TB, what string, want sys.Sigset) {
 	t.Helper()

@@ -263,8 +263,25 @@ var executing = child.Register("executing", func(p *child.Proc) error {
 // sleepOverStop: nanosleep goes on after a stop, until the time it would have ended anyway.
 func sleepOverStop(t *testing.T) {
 	blockAll(t)
+	const tries = 5
+	sleep := 150 * time.Millisecond
+	if behaviour.GVisor() {
+		sleep = time.Second // there it takes a while to find a process asleep
+	}
+	for range tries {
+		// Counted anew, the sleep would go on for nearly all of its length. Not much shorter is the time that a busy machine may
+		// take to wake it.
+		if sleepsOn(t, sleep) <= sleep*2/3 {
+			return
+		}
+	}
+	t.Errorf("%d sleeps of %v went on for more than two thirds of that when they were continued after their ends", tries, sleep)
+}
+
+// sleepsOn returns for how long a sleep goes on that is stopped and continued after its end.
+func sleepsOn(t *testing.T, sleep time.Duration) time.Duration {
+	t.Helper()
 	a := mustArena(t)
-	const sleep = 150 * time.Millisecond
 	length := sys.Place(a, unix.NsecToTimespec(int64(sleep)))
 	var before, after = sys.Place(a, unix.Timespec{}), sys.Place(a, unix.Timespec{})
 	clock := func(at *unix.Timespec) sys.Call {
@@ -283,10 +300,7 @@ func sleepOverStop(t *testing.T) {
 	if d := end.Sub(start); d < sleep {
 		t.Errorf("it slept %v, want at least %v", d, sleep)
 	}
-	// Counted anew, the sleep would go on for nearly all of its length.
-	if d := end.Sub(continued); d > sleep*2/3 {
-		t.Errorf("it slept on for %v when it was continued after its end", d)
-	}
+	return end.Sub(continued)
 }
 
 // pidfdSend: pidfd_send_signal is kill or rt_sigqueueinfo to a process that cannot be mistaken.
@@ -431,12 +445,16 @@ func pidfdPoll(t *testing.T) {
 	poll("reaped", 0, want)
 }
 
-// defaultActions: what each signal does to a process that did nothing about it, signal(7).
+// defaultActions: a process that did nothing about it is not touched by four signals, stopped by four and killed by all others, of
+// which ten dump core, signal(7).
 func defaultActions(t testing.TB) {
 	core := sys.Sigs(unix.SIGQUIT, unix.SIGILL, unix.SIGTRAP, unix.SIGABRT, unix.SIGBUS, unix.SIGFPE, unix.SIGSEGV, unix.SIGXCPU, unix.SIGXFSZ, unix.SIGSYS)
 	ignored := sys.Sigs(unix.SIGCHLD, unix.SIGURG, unix.SIGWINCH, unix.SIGCONT)
 	stop := sys.Sigs(unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
 	dumps := wantDumps(t)
+	if !dumps {
+		behaviour.Partly(t, "limit", "no cores are dumped: kernel.core_pattern, or RLIMIT_CORE")
+	}
 	for sig := unix.Signal(1); sig <= 64; sig++ {
 		v := startVictim(t, sig)
 		wantErr(t, rawsig.Kill(v.TID, sig), nil, "kill(child, %d)", sig)

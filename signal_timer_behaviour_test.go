@@ -3,11 +3,15 @@
 package eventbench
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"eventbench/helpers/behaviour"
 	"eventbench/helpers/child"
@@ -26,12 +30,16 @@ var signalTimerRows = map[string]func(*testing.T){
 	"SIG-81":  behaviour.Alone(timerWithdraws, quiet...),
 	"SIG-111": behaviour.Alone(timerErrors, quiet...),
 	"SIG-112": behaviour.Alone(timerOfEndedThread, quiet...),
+	"SIG-113": behaviour.Alone(timersNotForked, quiet...),
+	"SIG-114": timersOverExec,
+	"SIG-115": behaviour.Alone(timerAbsolute, quiet...),
 }
 
 // timerSignals: a timer has one signal, which says how many expiries have passed since, goes to the process or to the
 // thread of SIGEV_THREAD_ID, and carries the timer's value; without a sigevent it is SIGALRM with the timer's id.
 func timerSignals(t testing.TB) {
-	const sig, interval = unix.Signal(41), time.Millisecond
+	const sig = unix.Signal(41)
+	interval := max(time.Millisecond, resolution(t, unix.CLOCK_MONOTONIC))
 	blockAll(t)
 	w := startWorker(t)
 	info := func(timer rawsig.Timer, sig unix.Signal, overrun int32, value uint64) sys.Siginfo {
@@ -121,9 +129,10 @@ func timerPrefersRunning(t testing.TB) {
 }
 
 // timerOfIgnored: a timer whose signal is ignored goes on: when the signal no longer is, expiries that passed are counted. Since
-// 6.13 it comes as soon as that; before, with the next expiry.
+// 6.13 it comes as soon as that; before, with the next expiry. The signal of one without an interval is lost.
 func timerOfIgnored(t testing.TB) {
-	const sig, interval = unix.Signal(41), time.Millisecond
+	const sig = unix.Signal(41)
+	interval := max(time.Millisecond, resolution(t, unix.CLOCK_MONOTONIC))
 	// Ignored and not blocked by the first thread, which it is sent to.
 	act(t, sig, rawsig.Action{Handler: rawsig.Ignore})
 	timer := mustPosixTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Signo: int32(sig), Notify: rawsig.NotifySignal})
@@ -162,7 +171,6 @@ func timerOfIgnored(t testing.TB) {
 	time.Sleep(10 * interval)
 	setMask(t, rawsig.Blockable)
 	act(t, sig, rawsig.Action{})
-	rawsig.Take(sys.Sigs(sig))
 	wantNone(t, sys.Sigs(sig))
 }
 
@@ -192,6 +200,218 @@ func timerWithdraws(t testing.TB) {
 		wantNone(t, sys.Sigs(sig))
 		wantPending(t, 0)
 	}
+}
+
+// timersNotForked: a forked child has none of its parent's POSIX timers, under their ids or otherwise, and no interval timers,
+// timer_create(2), getitimer(2); what the parent's send does not come to the child.
+func timersNotForked(t testing.TB) {
+	const sig = unix.Signal(41)
+	interval := max(time.Millisecond, resolution(t, unix.CLOCK_MONOTONIC))
+	blockAll(t)
+	needQueue(t, 1)
+	timer := mustPosixTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Value: 7, Signo: int32(sig), Notify: rawsig.NotifySignal})
+	mustSetTimer(t, timer, time.Hour, 0)
+	hour := unix.Itimerval{Value: unix.Timeval{Sec: 3600}, Interval: unix.Timeval{Sec: 7}}
+	kinds := []unix.ItimerWhich{unix.ItimerReal, unix.ItimerVirtual, unix.ItimerProf}
+	for _, which := range kinds {
+		if _, err := unix.Setitimer(which, hour); err != nil {
+			t.Fatalf("setitimer(%d): %v", which, err)
+		}
+		defer unix.Setitimer(which, unix.Itimerval{})
+	}
+	periodic := mustPosixTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Signo: int32(sig) + 1, Notify: rawsig.NotifySignal})
+	mustSetTimer(t, periodic, interval, interval)
+
+	a := mustArena(t)
+	spec, pending := sys.Place(a, timerSpec(time.Hour, 0)), sys.Place(a, sys.Sigset(77))
+	none := func(name string, nr uintptr, args ...uintptr) sys.Call {
+		c := sys.Call{Name: name, Nr: nr, Want: -int(unix.EINVAL)}
+		c.Args[0] = uintptr(timer)
+		copy(c.Args[1:], args)
+		return c
+	}
+	var left [3]*unix.Itimerval
+	calls := []sys.Call{
+		none("timer_gettime(parent's)", unix.SYS_TIMER_GETTIME, ptrTo(sys.Place(a, unix.ItimerSpec{}))),
+		none("timer_settime(parent's)", unix.SYS_TIMER_SETTIME, 0, ptrTo(spec), 0),
+		none("timer_getoverrun(parent's)", unix.SYS_TIMER_GETOVERRUN),
+		none("timer_delete(parent's)", unix.SYS_TIMER_DELETE),
+	}
+	for i, which := range kinds {
+		left[i] = sys.Place(a, hour)
+		calls = append(calls, sys.Call{Name: "getitimer()", Nr: unix.SYS_GETITIMER, Args: [6]uintptr{uintptr(which), ptrTo(left[i])}})
+	}
+	// While the parent's timers send what they have.
+	calls = append(calls, sys.Nanosleep(unix.CLOCK_MONOTONIC, 0, sys.Place(a, unix.NsecToTimespec(int64(10*interval)))),
+		sys.Call{Name: "rt_sigpending()", Nr: unix.SYS_RT_SIGPENDING, Args: [6]uintptr{ptrTo(pending), 8}})
+	startBare(t, a, calls...).want(t)
+	for i, which := range kinds {
+		if *left[i] != (unix.Itimerval{}) {
+			t.Errorf("the child's interval timer %d has %+v, want nothing", which, *left[i])
+		}
+	}
+	if *pending != 0 {
+		t.Errorf("the child has %#x pending, want nothing of the parent's timers", *pending)
+	}
+	// The parent's are as they were.
+	mustTakeSignal(t, sys.Sigs(sig+1))
+	old, err := timer.Set(interval, 0)
+	if left := time.Duration(old.Value.Nano()); err != nil || left <= time.Hour/2 || left > time.Hour {
+		t.Errorf("%v was left of the parent's timer, %v; want up to an hour", left, err)
+	}
+	got, err := rawsig.Wait(sys.Sigs(sig), child.Patience/2)
+	wantErr(t, err, nil, "waiting for the parent's timer")
+	wantInfo(t, "the parent's timer", got, sys.Siginfo{Signo: int32(sig), Code: rawsig.SITimer, Pid: int32(timer), Value: 7})
+	for _, which := range kinds {
+		if it, err := unix.Getitimer(which); err != nil || it.Value == (unix.Timeval{}) || it.Interval != hour.Interval {
+			t.Errorf("the parent's interval timer %d has %+v, %v; want it as it was set", which, it, err)
+		}
+	}
+}
+
+// timersOverExec: execve deletes POSIX timers, and what they have sent and nobody has taken, and keeps interval timers, execve(2);
+// other signals stay pending.
+func timersOverExec(t *testing.T) {
+	child.Start(t, timersBeforeExec, child.Options{Block: quiet}).Wait()
+}
+
+var (
+	timersBeforeExec = child.Register("timers-before-exec", func(p *child.Proc) error {
+		const sig = unix.Signal(41)
+		expired, err := rawsig.NewTimer(unix.CLOCK_MONOTONIC, &rawsig.Event{Signo: int32(sig), Notify: rawsig.NotifySignal})
+		if err != nil {
+			return fmt.Errorf("timer_create: %w", err)
+		}
+		armed, err := rawsig.NewTimer(unix.CLOCK_MONOTONIC, &rawsig.Event{Signo: int32(sig) + 1, Notify: rawsig.NotifySignal})
+		if err != nil {
+			return fmt.Errorf("timer_create: %w", err)
+		}
+		if _, err := expired.Set(time.Nanosecond, 0); err != nil {
+			return err
+		}
+		for end := time.Now().Add(child.Patience / 2); ; time.Sleep(time.Millisecond) {
+			if set, err := rawsig.Pending(); err != nil || set&sys.Sigs(sig) != 0 {
+				break
+			}
+			if time.Now().After(end) {
+				return fmt.Errorf("a timer of 1ns has not expired")
+			}
+		}
+		if err := rawsig.Kill(os.Getpid(), 43); err != nil {
+			return err
+		}
+		for _, which := range []unix.ItimerWhich{unix.ItimerReal, unix.ItimerVirtual, unix.ItimerProf} {
+			if _, err := unix.Setitimer(which, unix.Itimerval{Value: unix.Timeval{Sec: 3600}, Interval: unix.Timeval{Sec: 7}}); err != nil {
+				return err
+			}
+		}
+		if _, err := armed.Set(50*time.Millisecond, 0); err != nil {
+			return err
+		}
+		return p.Exec(timersAfterExec, fmt.Sprint(int32(expired)), fmt.Sprint(int32(armed)))
+	})
+	timersAfterExec = child.Register("timers-after-exec", func(p *child.Proc) error {
+		var errs []error
+		fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+		for _, arg := range p.Args {
+			n, err := strconv.Atoi(arg)
+			if err != nil {
+				return err
+			}
+			if _, err := rawsig.Timer(n).Get(); err != unix.EINVAL {
+				fail("timer_gettime of timer %d after execve: %v, want EINVAL", n, err)
+			}
+			if err := rawsig.Timer(n).Delete(); err != unix.EINVAL {
+				fail("timer_delete of timer %d after execve: %v, want EINVAL", n, err)
+			}
+		}
+		for which := range unix.ItimerWhich(3) {
+			it, err := unix.Getitimer(which)
+			if err != nil || it.Value.Sec < 1800 || it.Value.Sec > 3600 || it.Interval != (unix.Timeval{Sec: 7}) {
+				fail("interval timer %d after execve has %+v, %v; want up to an hour, and 7s", which, it, err)
+			}
+		}
+		time.Sleep(100 * time.Millisecond) // one of the timers would have expired by now
+		if set, err := rawsig.Pending(); err != nil || set&^stray != sys.Sigs(43) {
+			fail("pending after execve are %#x, %v; want %#x, what was sent by kill", set, err, sys.Sigs(43))
+		}
+		return errors.Join(errs...)
+	})
+)
+
+// timerAbsolute: with TIMER_ABSTIME timer_settime(2) takes a time of the timer's clock: a timer does not expire before it; one
+// whose time has passed expires at once, and its signal has all the periods since; the old value is what was left.
+func timerAbsolute(t testing.TB) {
+	const sig, absolute = unix.Signal(41), 1 // TIMER_ABSTIME
+	interval := max(10*time.Millisecond, resolution(t, unix.CLOCK_MONOTONIC))
+	blockAll(t)
+	needQueue(t, 1)
+	for clock, name := range timerfdClockNames {
+		timer := mustPosixTimer(t, clock, &rawsig.Event{Value: 7, Signo: int32(sig), Notify: rawsig.NotifySignal})
+		set := func(value, interval time.Duration) (old unix.ItimerSpec) {
+			t.Helper()
+			spec := timerSpec(value, interval)
+			err := rawsig.Do(unix.SYS_TIMER_SETTIME, uintptr(timer), absolute, uintptr(unsafe.Pointer(&spec)), uintptr(unsafe.Pointer(&old)))
+			wantErr(t, err, nil, "CLOCK_%s: timer_settime to %v, %v", name, value, interval)
+			return old
+		}
+		take := func(what string) sys.Siginfo {
+			t.Helper()
+			got, err := rawsig.Wait(sys.Sigs(sig), child.Patience/2)
+			wantErr(t, err, nil, "CLOCK_%s: waiting for a timer %s", name, what)
+			wantInfo(t, what, got, sys.Siginfo{Signo: int32(sig), Code: rawsig.SITimer, Pid: int32(timer), UID: got.UID, Value: 7})
+			return got
+		}
+		for _, after := range []time.Duration{time.Microsecond, soon, 3*soon + 12345} {
+			at := clockTime(t, clock) + after
+			set(at, 0)
+			got := take("of a time to come")
+			if now := clockTime(t, clock); now < at-rounding || got.UID != 0 {
+				t.Errorf("CLOCK_%s: a timer set to %v from then expired %v early with %d periods passed", name, after, at-now, got.UID)
+			}
+		}
+		// The past, once and with periods.
+		for _, past := range []time.Duration{1, clockTime(t, clock) / 2, clockTime(t, clock)} {
+			set(past, 0)
+			if got := take("of the past"); got.UID != 0 {
+				t.Errorf("CLOCK_%s: %d periods have passed of a timer that has none", name, got.UID)
+			}
+			wantNone(t, sys.Sigs(sig))
+		}
+		const periods = 10
+		at := clockTime(t, clock) - periods*interval - interval/2
+		set(at, interval)
+		got := take("of the past with a period")
+		most := int32((clockTime(t, clock) - at) / interval)
+		if got.UID < periods || got.UID > most {
+			t.Errorf("CLOCK_%s: %d periods have passed after the first, want %d to %d", name, got.UID, periods, most)
+		}
+		if n, err := timer.Overrun(); err != nil || int32(n) != got.UID {
+			t.Errorf("CLOCK_%s: timer_getoverrun = %d, %v; want %d as in the siginfo", name, n, err, got.UID)
+		}
+		// It goes on by its grid: its next points are at + n*interval.
+		next := take("of the past after the first signal")
+		if now := clockTime(t, clock); now < at+time.Duration(got.UID+1)*interval-rounding {
+			t.Errorf("CLOCK_%s: point %d of a grid of %v came %v early, with %d passed", name, got.UID+1, interval, at+time.Duration(got.UID+1)*interval-now, next.UID)
+		}
+		// What was left is relative, and 0 disarms.
+		at = clockTime(t, clock) + far
+		set(at, time.Minute)
+		drain(sys.Sigs(sig)) // of the periodic one, which before 6.13 may still be there
+		before := clockTime(t, clock)
+		old := set(0, 0)
+		after := clockTime(t, clock)
+		if left := time.Duration(old.Value.Nano()); left < at-after-rounding || left > at-before+rounding || old.Interval.Sec != 60 {
+			t.Errorf("CLOCK_%s: the old value was %+v, want %v to %v and a minute", name, old, at-after, at-before)
+		}
+		if spec, err := timer.Get(); err != nil || spec.Value != (unix.Timespec{}) {
+			t.Errorf("CLOCK_%s: a timer set to the absolute time 0 has %+v, %v; want it disarmed", name, spec, err)
+		}
+		time.Sleep(soon)
+		wantNone(t, sys.Sigs(sig))
+		wantErr(t, timer.Delete(), nil, "timer_delete")
+	}
+	wantPending(t, 0)
 }
 
 // timerErrors: what timers refuse: a sigevent or specification that cannot be read is EFAULT before all else; an unknown

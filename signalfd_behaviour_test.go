@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -95,6 +96,9 @@ var signalfdRows = map[string]func(*testing.T){
 	"SFD-69": signalfdEndOfThread,
 	"SFD-70": behaviour.Alone(signalfdWakesAll, quiet...),
 	"SFD-71": signalfdOverStop,
+	"SFD-72": signalfdAIOPoll,
+	"SFD-73": signalfdFetched,
+	"SFD-74": signalfdAtFileLimit,
 }
 
 // signalfdIsReadWrite: it is open for reading and writing, and the two flags set the two flags, signalfd(2).
@@ -519,7 +523,8 @@ func childRecords(t testing.TB) error {
 // timer's value; reading it starts a periodic timer anew.
 func signalfdTimer(t *testing.T) {
 	blockAll(t)
-	const sig, interval = unix.Signal(41), time.Millisecond
+	const sig = unix.Signal(41)
+	interval := max(time.Millisecond, resolution(t, unix.CLOCK_MONOTONIC))
 	value := uint64(0x1122_3344_8556_6778)
 	fd := newSignalfd(t, sys.Sigs(sig), unix.SFD_NONBLOCK)
 	other := mustPosixTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Signo: int32(sig), Notify: rawsig.NotifyNone}) // another id
@@ -995,7 +1000,7 @@ func signalfdFaults(t *testing.T) {
 		line := p.Line()
 		if line == "no seccomp" {
 			p.Wait()
-			t.Logf("%s was not checked: %s", sigName(c.sig), line)
+			behaviour.Partly(t, "absent", "%s was not checked: %s", sigName(c.sig), line)
 			continue
 		}
 		if want := fmt.Sprintf("read %d", c.sig); line != want {
@@ -1884,17 +1889,38 @@ func signalfdClosedUnread(t testing.TB) {
 // signalfdEndOfThread: what was sent to a thread ends with it, unread.
 func signalfdEndOfThread(t *testing.T) {
 	blockAll(t)
-	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
+	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1, 40), unix.SFD_NONBLOCK)
+	// More than the few that the Go runtime may have sent this thread, which blocks them.
+	const queuedByThread, few = 7, 3
+	becomeLonely() // or others of the user, who queue and take signals as they like, are counted as well
+	needQueue(t, queuedByThread+1)
+	before, counted := trySigQ()
 	th := child.Go(t, "ending thread", func() error {
+		becomeLonely()
 		setMask(t, rawsig.Blockable)
 		if err := rawsig.Raise(unix.SIGUSR1); err != nil {
 			return err
+		}
+		for v := range uint64(queuedByThread) {
+			if err := rawsig.Tgqueue(os.Getpid(), unix.Gettid(), 40, rawsig.Value(v)); err != nil {
+				return err
+			}
 		}
 		wantPolledOnly(t, fd, unix.POLLIN)
 		return nil
 	})
 	th.Join()
 	wantNoRecord(t, "after its thread has ended", fd)
+	wantPending(t, 0)
+	// What was queued is not only out of sight: it does not count as queued any more.
+	if !counted {
+		behaviour.Partly(t, "limit", "no SigQ in /proc, to see how many signals are queued")
+	} else {
+		await(t, "what the thread had queued is not counted any more", func() bool {
+			now, _ := trySigQ()
+			return now <= before+few
+		})
+	}
 	mustRaise(t, unix.SIGUSR1)
 	wantSigs(t, "one of the thread that reads", fd, unix.SIGUSR1)
 }
@@ -1930,12 +1956,101 @@ func signalfdOverStop(t *testing.T) {
 	p.Wait()
 }
 
+// trySigQ returns how many signals are queued for the calling thread's user, if /proc tells.
+func trySigQ() (n int, ok bool) {
+	text, err := os.ReadFile("/proc/thread-self/status")
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(string(text)) {
+		var limit int
+		if found, _ := fmt.Sscanf(line, "SigQ:\t%d/%d", &n, &limit); found == 2 {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
 // stopReader stops a process that sleeps in a read.
 func stopReader(t *testing.T, p *child.Process) {
 	t.Helper()
 	p.AwaitBlocked(unix.SYS_READ)
 	p.Signal(unix.SIGSTOP)
 	wantWaited(t, p.Pid, unix.WSTOPPED, rawsig.CldStopped, unix.SIGSTOP)
+}
+
+// signalfdAIOPoll: an AIO poll request of a signalfd is complete at once if a signal is pending for who makes it. One that comes
+// later does not complete it: the kernel then asks in the name of a thread of its own, which has no signals.
+func signalfdAIOPoll(t *testing.T) {
+	blockAll(t)
+	a := newAIO(t)
+	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
+	resfd := newEventfd(t, 0, 0)
+	poll := &iocb{opcode: iocbPoll, fd: uint32(fd), buf: unix.POLLIN, flags: iocbFlagResfd, resfd: uint32(resfd)}
+	mustRaise(t, unix.SIGUSR1)
+	a.mustSubmit(poll)
+	a.wantEvents(1, unix.POLLIN)
+	wantCount(t, resfd, 1)
+	wantSigs(t, "after a request that found it", fd, unix.SIGUSR1)
+	a.mustSubmit(poll)
+	mustRaise(t, unix.SIGUSR1)
+	time.Sleep(grace)
+	wantPolledOnly(t, resfd, unix.POLLOUT)
+	a.wantEvents(0, 0)
+	// The signal is there for a read, and the request for who destroys it.
+	wantSigs(t, "after a request that waits for it", fd, unix.SIGUSR1)
+}
+
+// signalfdFetched: a signalfd that pidfd_getfd(2) got from another process has that one's mask, and reads the signals of the process
+// that reads.
+func signalfdFetched(t *testing.T) {
+	blockAll(t)
+	p := child.Start(t, signalfdMaker, child.Options{Block: quiet})
+	var number int
+	if _, err := fmt.Sscan(p.Line(), &number); err != nil {
+		t.Fatal(err)
+	}
+	pidfd, err := unix.PidfdOpen(p.Pid, 0)
+	closable(t, pidfd, err)
+	fd, err := unix.PidfdGetfd(pidfd, number, 0)
+	if err == unix.EPERM {
+		behaviour.Unprivileged(t, "pidfd_getfd of a child: %v", err)
+	}
+	closable(t, fd, err)
+	wantFlags(t, fd, unix.O_RDWR|unix.O_NONBLOCK, unix.FD_CLOEXEC)
+	wantNoRecord(t, "with a signal pending in the process that made it", fd)
+	mustRaise(t, unix.SIGUSR1) // not of the mask
+	wantNoRecord(t, "with a signal pending that it does not ask for", fd)
+	mustRaise(t, unix.SIGUSR2)
+	wantRecords(t, "the fetcher's own", fd, byTgkill(unix.SIGUSR2))
+	p.Say("read")
+	p.Expect(fmt.Sprintf("%d from %d", unix.SIGUSR2, p.Pid))
+	p.Wait()
+}
+
+var signalfdMaker = child.Register("signalfd-maker", func(p *child.Proc) error {
+	fd, err := signalfd4(-1, sys.Sigs(unix.SIGUSR2), unix.SFD_NONBLOCK)
+	if err != nil {
+		return err
+	}
+	if err := rawsig.Kill(os.Getpid(), unix.SIGUSR2); err != nil {
+		return err
+	}
+	p.Say("%d", fd)
+	if _, err := p.Hear(); err != nil {
+		return err
+	}
+	got, err := readRecords(fd, 1)
+	if err != nil {
+		return err
+	}
+	p.Say("%d from %d", got[0].Signo, got[0].Pid)
+	return nil
+})
+
+// signalfdAtFileLimit: ENFILE at fs.file-max, signalfd(2), for who has not CAP_SYS_ADMIN.
+func signalfdAtFileLimit(t *testing.T) {
+	wantENFILE(t, func() (int, error) { return signalfd4(-1, 0, unix.SFD_CLOEXEC) })
 }
 
 // What the rows above are written in.

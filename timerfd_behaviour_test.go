@@ -104,12 +104,17 @@ func TestTimerfd(t *testing.T) {
 		"TFD-77": timerfdBecomesOneShot,
 		"TFD-78": timerfdLooking,
 		"TFD-79": timerfdAlarmDisarmed,
+		"TFD-80": timerfdUnblockedByStep,
+		"TFD-81": timerfdAtFileLimit,
+		"TFD-82": timerfdAlarmCancelled,
 	})
 }
 
 const (
 	// soon is when timers that are to expire do so.
 	soon = 2 * time.Millisecond
+	// later is when timers that are to be left alone meanwhile, and then to expire, do so.
+	later = 50 * soon
 	// far is when timers that are not to expire would.
 	far = 1000 * time.Second
 )
@@ -201,6 +206,9 @@ func timerfdAlarmSettime(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_BOOTTIME_ALARM, unix.TFD_NONBLOCK)
 	at := clockTime(t, unix.CLOCK_BOOTTIME) + far
 	mustSettime(t, fd, unix.TFD_TIMER_ABSTIME, at, 0)
+	armed := newTimerfd(t, unix.CLOCK_BOOTTIME_ALARM, unix.TFD_NONBLOCK)
+	expires := clockTime(t, unix.CLOCK_BOOTTIME) + later
+	mustSettime(t, armed, unix.TFD_TIMER_ABSTIME, expires, 0)
 	asNobody(t, func() error {
 		hour := timerSpec(time.Hour, 0)
 		wanted := func(what string, err, want error) error {
@@ -212,12 +220,15 @@ func timerfdAlarmSettime(t *testing.T) {
 		return errors.Join(
 			wanted("settime", settime(fd, 0, &hour, nil), unix.EPERM),
 			wanted("disarming", settime(fd, 0, &unix.ItimerSpec{}, nil), unix.EPERM),
+			wanted("settime of one that is to expire", settime(armed, 0, &hour, nil), unix.EPERM),
+			wanted("disarming one that is to expire", settime(armed, 0, &unix.ItimerSpec{}, nil), unix.EPERM),
 			wanted("settime with an unknown flag", settime(fd, 1<<5, &hour, nil), unix.EINVAL),
 			wanted("gettime", unix.TimerfdGettime(fd, &hour), nil),
 			wanted("read", secondOf(unix.Read(fd, make([]byte, 8))), unix.EAGAIN),
 		)
 	})
 	wantRemaining(t, fd, unix.CLOCK_BOOTTIME, at)
+	wantExpiry(t, armed, unix.CLOCK_BOOTTIME, expires)
 }
 
 // timerfdFlags: TFD_CLOEXEC and TFD_NONBLOCK set what they name on every clock, alone and together; all other flags
@@ -416,6 +427,9 @@ func timerfdBadTimes(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	at := clockTime(t, unix.CLOCK_MONOTONIC) + far
 	mustSettime(t, fd, unix.TFD_TIMER_ABSTIME, at, 7*time.Second)
+	armed := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
+	expires := clockTime(t, unix.CLOCK_MONOTONIC) + later
+	mustSettime(t, armed, unix.TFD_TIMER_ABSTIME, expires, 0)
 	bad := []unix.Timespec{
 		{Nsec: -1}, {Nsec: 1_000_000_000}, {Nsec: math.MaxInt64}, {Nsec: math.MinInt64}, {Nsec: 1 << 32}, {Sec: 1, Nsec: -1},
 		{Sec: 1, Nsec: 1_000_000_000}, {Sec: -1}, {Sec: -1, Nsec: 999_999_999}, {Sec: math.MinInt64}, {Sec: math.MaxInt64, Nsec: -1},
@@ -427,6 +441,7 @@ func timerfdBadTimes(t *testing.T) {
 				for _, flags := range []int{0, unix.TFD_TIMER_ABSTIME, unix.TFD_TIMER_ABSTIME | unix.TFD_TIMER_CANCEL_ON_SET} {
 					old := untouchedSpec
 					wantErrno(t, fmt.Sprintf("settime to %+v", spec), settime(fd, flags, &spec, &old), unix.EINVAL)
+					wantErrno(t, fmt.Sprintf("settime to %+v", spec), settime(armed, flags, &spec, &old), unix.EINVAL)
 					if old != untouchedSpec {
 						t.Errorf("a settime that failed stored %+v", old)
 					}
@@ -438,6 +453,7 @@ func timerfdBadTimes(t *testing.T) {
 	if _, interval := gettime(t, fd); interval != 7*time.Second {
 		t.Errorf("the interval is %v, want 7s", interval)
 	}
+	wantExpiry(t, armed, unix.CLOCK_MONOTONIC, expires)
 	// The largest nanoseconds are fine.
 	last := unix.ItimerSpec{Value: unix.Timespec{Sec: 1000, Nsec: 999_999_999}, Interval: unix.Timespec{Nsec: 999_999_999}}
 	wantErrno(t, "settime with 999999999 nanoseconds", settime(fd, 0, &last, nil), nil)
@@ -467,6 +483,9 @@ func timerfdErrorOrder(t *testing.T) {
 	timer := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	at := clockTime(t, unix.CLOCK_MONOTONIC) + far
 	mustSettime(t, timer, unix.TFD_TIMER_ABSTIME, at, 0)
+	armed := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
+	expires := clockTime(t, unix.CLOCK_MONOTONIC) + later
+	mustSettime(t, armed, unix.TFD_TIMER_ABSTIME, expires, 0)
 	good, bad := timerSpec(time.Second, 0), unix.ItimerSpec{Value: unix.Timespec{Nsec: -1}}
 	others := []int{mustEventfd(t, 0), mustEpoll(t), mustOpen(t, os.DevNull, unix.O_RDWR), mustOpen(t, os.DevNull, unix.O_WRONLY)}
 	path := mustOpen(t, "/", unix.O_PATH)
@@ -478,10 +497,13 @@ func timerfdErrorOrder(t *testing.T) {
 	for what, p := range badPointers(t, unsafe.Sizeof(good)) {
 		wantErrno(t, "settime from "+what+" with an unknown flag of no descriptor", set(-1, unknown, p), unix.EFAULT)
 		wantErrno(t, "settime from "+what, set(timer, 0, p), unix.EFAULT)
+		wantErrno(t, "settime from "+what+" of one that is to expire", set(armed, 0, p), unix.EFAULT)
 		wantErrno(t, "gettime to "+what+" of no descriptor", get(-1, p), unix.EBADF)
 		wantErrno(t, "gettime to "+what+" of an eventfd", get(others[0], p), unix.EINVAL)
 		wantErrno(t, "gettime to "+what, get(timer, p), unix.EFAULT)
+		wantErrno(t, "gettime to "+what+" of one that is to expire", get(armed, p), unix.EFAULT)
 	}
+	wantErrno(t, "settime with an unknown flag", settime(armed, unknown, &good, nil), unix.EINVAL)
 	for _, closed := range append(badDescriptors(t), path) {
 		wantErrno(t, "settime with an unknown flag of no descriptor", settime(closed, unknown, &good, nil), unix.EINVAL)
 		wantErrno(t, "settime to a bad time of no descriptor", settime(closed, 0, &bad, nil), unix.EINVAL)
@@ -493,6 +515,7 @@ func timerfdErrorOrder(t *testing.T) {
 		wantErrno(t, "gettime of another file", unix.TimerfdGettime(other, &good), unix.EINVAL)
 	}
 	wantRemaining(t, timer, unix.CLOCK_MONOTONIC, at)
+	wantExpiry(t, armed, unix.CLOCK_MONOTONIC, expires)
 }
 
 // timerfdOldValue: timerfd_settime(2) returns what remained, relative, and the interval, as timerfd_gettime(2) would have.
@@ -697,9 +720,13 @@ func timerfdNoWriteNoOffset(t *testing.T) {
 	wantErrno(t, "writev", err, unix.EINVAL)
 	wantNoOffset(t, fd)
 	wantRemaining(t, fd, unix.CLOCK_MONOTONIC, at)
-	expire(t, fd)
+	at = clockTime(t, unix.CLOCK_MONOTONIC) + later
+	mustSettime(t, fd, unix.TFD_TIMER_ABSTIME, at, 0)
+	_, err = unix.Write(fd, make([]byte, 8))
+	wantErrno(t, "write", err, unix.EINVAL)
+	mustAwait(t, fd)
 	wantNoOffset(t, fd)
-	wantTicks(t, fd, 1)
+	wantExpiry(t, fd, unix.CLOCK_MONOTONIC, at)
 }
 
 // timerfdSeek: lseek(2) gives 0 since 6.0, and was ESPIPE before.
@@ -790,6 +817,16 @@ func timerfdCancelled(t *testing.T) {
 		_, err = takeCount(fd)
 		wantErrno(t, "second read after the clock was stepped", err, unix.EAGAIN)
 		wantRemaining(t, fd, unix.CLOCK_REALTIME, at)
+		// A small one leaves it to expire when the clock says so, if that is soon.
+		armed := newTimerfd(t, unix.CLOCK_REALTIME, unix.TFD_NONBLOCK)
+		expires := clockTime(t, unix.CLOCK_REALTIME) + later
+		mustSettime(t, armed, absCancel, expires, 0)
+		clock.step(by / time.Minute * time.Millisecond)
+		_, err = takeCount(armed)
+		wantErrno(t, "read after a small step", err, unix.ECANCELED)
+		wantExpiry(t, armed, unix.CLOCK_REALTIME, expires)
+		_, err = takeCount(fd)
+		wantErrno(t, "read of the first timer after a small step", err, unix.ECANCELED)
 		// The next step is another, and so are two that nobody has noticed one of.
 		clock.step(by)
 		clock.step(by)
@@ -842,6 +879,13 @@ func timerfdSettimeAfterStep(t *testing.T) {
 	mustSettime(t, fd, absCancel, clockTime(t, unix.CLOCK_REALTIME)+soon, 0)
 	mustAwait(t, fd)
 	wantTicks(t, fd, 1)
+	// So does one that was told by being set.
+	mustSettime(t, fd, absCancel, at, 0)
+	clock.step(time.Minute)
+	expires := clockTime(t, unix.CLOCK_REALTIME) + soon
+	spec = timerSpec(expires, 0)
+	wantErrno(t, "settime to what is soon after a step", settime(fd, absCancel, &spec, nil), unix.ECANCELED)
+	wantExpiry(t, fd, unix.CLOCK_REALTIME, expires)
 	// Set otherwise, it is out of it.
 	mustSettime(t, fd, absCancel, at, 0)
 	clock.step(time.Minute)
@@ -851,7 +895,7 @@ func timerfdSettimeAfterStep(t *testing.T) {
 }
 
 // timerfdCancelWithoutEffect: TFD_TIMER_CANCEL_ON_SET is accepted for every clock, and where the time is relative or the clock is not
-// that of the day, it does nothing.
+// that of the day (CLOCK_REALTIME, or CLOCK_REALTIME_ALARM), it does nothing.
 func timerfdCancelWithoutEffect(t *testing.T) {
 	const cancel = unix.TFD_TIMER_CANCEL_ON_SET
 	var idle []int
@@ -884,6 +928,48 @@ func timerfdCancelWithoutEffect(t *testing.T) {
 		if value, interval := gettime(t, fd); value == 0 || interval != far {
 			t.Errorf("after a step that does not matter, gettime = %v, %v; want it armed, %v", value, interval, far)
 		}
+	}
+}
+
+// timerfdAlarmCancelled: a step of the clock cancels absolute timers of CLOCK_REALTIME_ALARM as it does those of CLOCK_REALTIME,
+// timerfd_create(2), and neither relative ones nor those of CLOCK_BOOTTIME_ALARM; which stay armed, all of them.
+func timerfdAlarmCancelled(t *testing.T) {
+	if !hasCapability(t, unix.CAP_WAKE_ALARM) {
+		behaviour.Unprivileged(t, "no CAP_WAKE_ALARM")
+	}
+	clock := mustOwnClock(t)
+	const step = time.Millisecond
+	alarm := func(id, flags int, value time.Duration) int {
+		t.Helper()
+		fd := newTimerfd(t, id, unix.TFD_NONBLOCK)
+		mustSettime(t, fd, flags, value, 0)
+		return fd
+	}
+	day, boot := clockTime(t, unix.CLOCK_REALTIME), clockTime(t, unix.CLOCK_BOOTTIME)
+	told := []int{alarm(unix.CLOCK_REALTIME_ALARM, absCancel, day+later), alarm(unix.CLOCK_REALTIME, absCancel, day+later)}
+	idle := []int{alarm(unix.CLOCK_REALTIME_ALARM, unix.TFD_TIMER_CANCEL_ON_SET, later), alarm(unix.CLOCK_REALTIME_ALARM, unix.TFD_TIMER_ABSTIME, day+later),
+		alarm(unix.CLOCK_BOOTTIME_ALARM, absCancel, boot+later), alarm(unix.CLOCK_BOOTTIME_ALARM, unix.TFD_TIMER_CANCEL_ON_SET, later)}
+	clock.step(-step)
+	for _, fd := range told {
+		wantPolledOnly(t, fd, unix.POLLIN)
+		_, err := takeCount(fd)
+		wantErrno(t, "read after a step", err, unix.ECANCELED)
+		_, err = takeCount(fd)
+		wantErrno(t, "second read after a step", err, unix.EAGAIN)
+	}
+	for _, fd := range idle {
+		wantPolledOnly(t, fd, 0)
+		_, err := takeCount(fd)
+		wantErrno(t, "read after a step that does not matter", err, unix.EAGAIN)
+	}
+	for i, fd := range append(told, idle...) {
+		mustAwait(t, fd)
+		if by := i < len(told) || i == len(told)+1; by && clockTime(t, unix.CLOCK_REALTIME) < day+later-rounding {
+			t.Errorf("timer %d expired early by the clock that was stepped", i)
+		} else if !by && clockTime(t, unix.CLOCK_BOOTTIME) < boot+later-rounding {
+			t.Errorf("timer %d expired early", i)
+		}
+		wantTicks(t, fd, 1)
 	}
 }
 
@@ -995,6 +1081,9 @@ var timerfdTimeNamespace = behaviour.AloneIn(0, func(t testing.TB) {
 		startFork(t, a, sys.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME, inside)).wait()
 		// Outside, where we are, the clock has its own time.
 		wantRemaining(t, fd, clock, at)
+		at = clockTime(t, clock) + later
+		startFork(t, a, sys.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME, sys.Place(a, timerSpec(at+ahead, 0)))).wait()
+		wantExpiry(t, fd, clock, at)
 		// What is future here has passed there; and what is no time is not shifted.
 		inside = sys.Place(a, timerSpec(clockTime(t, clock)+ahead-1, 0))
 		startFork(t, a, sys.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME, inside), sys.TimerfdRead(fd, a.Word(0))).wait()
@@ -1095,7 +1184,8 @@ func timerfdShared(t *testing.T) {
 	wantRemaining(t, dup, unix.CLOCK_MONOTONIC, at)
 	timers, err := timerList(at)
 	if err != nil {
-		return // only root is told of timers that have no descriptor any more
+		behaviour.Partly(t, "privilege", "a timer that has no descriptor any more: %v", err)
+		return
 	}
 	if len(timers) != 1 {
 		t.Errorf("%d timers at %v while one descriptor is open, want 1", len(timers), at)
@@ -1286,6 +1376,7 @@ func timerfdLargestTime(t *testing.T) {
 // timerfdNoSlack: a timerfd is not widened by the thread's timer slack, as poll(2)'s timeout is.
 func timerfdNoSlack(t *testing.T) {
 	// What the kernel itself has of the timer is as narrow as can be.
+	var hidden error
 	child.Go(t, "thread with a second of slack", func() error {
 		if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(time.Second), 0, 0, 0); err != nil {
 			return err
@@ -1306,13 +1397,17 @@ func timerfdNoSlack(t *testing.T) {
 		}
 		timers, err := timerList(at)
 		if err != nil {
-			return nil // for root only
+			hidden = err
+			return nil
 		}
 		if len(timers) != 1 || timers[0] != at {
 			return fmt.Errorf("the kernel has timers that expire from %v up to %v; want one, up to that", at, timers)
 		}
 		return nil
 	}).Join()
+	if hidden != nil {
+		behaviour.Partly(t, "privilege", "what the kernel has of the timer: %v", hidden)
+	}
 	const timeout = time.Millisecond
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, 0)
 	poll := func() error {
@@ -1403,8 +1498,25 @@ func timerfdInterrupted(t *testing.T) {
 	r.rouse()
 	r.wantErr(unix.EINTR)
 	wantRemaining(t, fd, unix.CLOCK_MONOTONIC, at)
-	expire(t, fd)
-	mustTake(t, fd, 1)
+	// It expires as it was to, whoever was interrupted meanwhile. A reader that is late to be interrupted has slept enough.
+	for range 20 {
+		at = clockTime(t, unix.CLOCK_MONOTONIC) + later
+		mustSettime(t, fd, unix.TFD_TIMER_ABSTIME, at, 0)
+		r = startSleep(t, "thread in read", func(*sleeper) (int, error) {
+			v, err := takeCount(fd)
+			return int(v), err
+		})
+		time.Sleep(later / 10)
+		r.rouse()
+		r.Join()
+		if r.err == nil {
+			continue
+		}
+		r.wantErr(unix.EINTR)
+		wantExpiry(t, fd, unix.CLOCK_MONOTONIC, at)
+		return
+	}
+	t.Errorf("20 reads were not interrupted within %v", later)
 }
 
 // timerfdAtDescriptorLimit: EMFILE at RLIMIT_NOFILE, timerfd_create(2), after clock and flags were looked at, time and again.
@@ -1989,6 +2101,20 @@ func timerfdCancelledPeriodic(t *testing.T) {
 	if value, _ := gettime(t, fd); value < time.Minute/2 {
 		t.Errorf("%v remains to the next expiry, want a minute", value)
 	}
+	// Both expire when the clock says so: one that had not expired at the step, and one that a look had set going again.
+	for _, first := range []time.Duration{later, soon} {
+		expires := clockTime(t, unix.CLOCK_REALTIME) + first
+		mustSettime(t, fd, absCancel, expires, later)
+		if first == soon {
+			mustAwait(t, fd)
+			gettime(t, fd)
+			expires += later
+		}
+		clock.step(-time.Millisecond)
+		_, err = takeCount(fd)
+		wantErrno(t, "read after a small step", err, unix.ECANCELED)
+		wantExpiry(t, fd, unix.CLOCK_REALTIME, expires)
+	}
 }
 
 // timerfdStaleStep: what has cancelled a timer is told by the next call that would tell it: disarming does not, nor does setting it so
@@ -2148,6 +2274,54 @@ func timerfdAlarmDisarmed(t *testing.T) {
 	wantTicks(t, fd, 1)
 }
 
+// timerfdUnblockedByStep: a read of a timer that has expired and then has its time before it again, by a step back of the clock,
+// returns 0 bytes and no count if the timer is periodic and cannot be cancelled, timerfd_create(2); it then goes on to expire as
+// the clock now says. One without an interval has expired all the same.
+func timerfdUnblockedByStep(t *testing.T) {
+	clock := mustOwnClock(t)
+	clocks := []int{unix.CLOCK_REALTIME}
+	if hasCapability(t, unix.CAP_WAKE_ALARM) {
+		clocks = append(clocks, unix.CLOCK_REALTIME_ALARM)
+	}
+	for _, id := range clocks {
+		fd := newTimerfd(t, id, 0)
+		epfd := mustEpoll(t, fd)
+		at := clockTime(t, unix.CLOCK_REALTIME) + soon
+		mustSettime(t, fd, unix.TFD_TIMER_ABSTIME, at, far)
+		mustAwait(t, fd)
+		clock.step(-time.Minute)
+		wantReady(t, epfd, ready(fd, unix.EPOLLIN))
+		buf := bytes.Repeat([]byte{0xa5}, 8)
+		promptly(t, "a read of a timer that has expired before a step back", func() {
+			if n, err := unix.Read(fd, buf); n != 0 || err != nil || !bytes.Equal(buf, bytes.Repeat([]byte{0xa5}, 8)) {
+				t.Errorf("clock %d: read after a step back of a periodic timer that had expired = %d, %v with %x; want 0", id, n, err, buf)
+			}
+		})
+		wantPolledOnly(t, fd, 0)
+		wantReady(t, epfd)
+		// Its next expiry is what it was, by the clock.
+		wantRemaining(t, fd, unix.CLOCK_REALTIME, at)
+		clock.step(time.Minute)
+		mustAwait(t, fd)
+		wantTicks(t, fd, 1)
+		wantRemaining(t, fd, unix.CLOCK_REALTIME, at+far)
+
+		at = clockTime(t, unix.CLOCK_REALTIME) + soon
+		mustSettime(t, fd, unix.TFD_TIMER_ABSTIME, at, 0)
+		mustAwait(t, fd)
+		clock.step(-time.Minute)
+		wantTicks(t, fd, 1)
+		clock.reset()
+		time.Sleep(2 * soon)
+		wantPolledOnly(t, fd, 0)
+	}
+}
+
+// timerfdAtFileLimit: ENFILE at fs.file-max, timerfd_create(2), for who has not CAP_SYS_ADMIN.
+func timerfdAtFileLimit(t *testing.T) {
+	wantENFILE(t, func() (int, error) { return unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC) })
+}
+
 // What the rows above are written in.
 
 // absCancel is what makes timerfd_settime(2) tell of steps of the clock.
@@ -2287,6 +2461,16 @@ func wantTicks(tb testing.TB, fd int, want uint64) {
 	if got, err := takeCount(fd); got != want || err != nil || readable(tb, fd) {
 		tb.Errorf("read %d of a timer, %v, readable after that: %t; want %d", got, err, readable(tb, fd), want)
 	}
+}
+
+// wantExpiry waits for a timer that expires once when this clock is at that time, no earlier.
+func wantExpiry(tb testing.TB, fd, clock int, at time.Duration) {
+	tb.Helper()
+	mustAwait(tb, fd)
+	if now := clockTime(tb, clock); now < at-rounding {
+		tb.Errorf("a timer that was left alone expired %v early", at-now)
+	}
+	wantTicks(tb, fd, 1)
 }
 
 // A grid is the points in time at which a periodic timer expires.

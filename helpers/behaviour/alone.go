@@ -122,6 +122,9 @@ func start(f func(t testing.TB)) func(*testing.T, child.Options) {
 			line = strings.TrimSuffix(line, "\n")
 			if rest, ok := strings.CutPrefix(line, skipMark); ok {
 				class, reason, _ = strings.Cut(rest, ": ")
+			} else if rest, ok := strings.CutPrefix(line, partMark); ok {
+				class, reason, _ := strings.Cut(rest, ": ")
+				Partly(t, class, "%s", reason)
 			} else {
 				t.Log(line)
 			}

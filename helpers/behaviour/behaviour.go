@@ -15,8 +15,9 @@
 // and one of them runs by go test -run 'TestEventfd/EFD-01'.
 //
 // A row that cannot be checked where it runs is skipped through [Absent],
-// [Unprivileged], [Limited] or [Refused], whose reasons are counted. What a
-// kernel must have and does not have is no reason to skip.
+// [Unprivileged], [Limited] or [Refused], whose reasons are counted; one of which
+// a part cannot be says so through [Partly]. What a kernel must have and does not
+// have is no reason to skip.
 package behaviour
 
 import (
@@ -45,6 +46,7 @@ import (
 var Inventory fs.FS
 
 func init() {
+	child.Limited = Limited
 	// Rows use up their threads. The first thread must not be among them: it
 	// cannot end, and signals to the process go to it before all others.
 	runtime.LockOSThread()
@@ -101,6 +103,9 @@ func Run(t *testing.T, mechanism string, rows map[string]func(*testing.T)) {
 // RLIMIT_SIGPENDING allows fewer. Rows of signals need it beyond 8 only.
 func NeedPending(tb testing.TB, n int) {
 	tb.Helper()
+	if GVisor() {
+		return // it has a limit of 0, and does not keep to it
+	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_SIGPENDING, &limit); err != nil {
 		tb.Fatal(err)
@@ -176,6 +181,27 @@ func Refused(tb testing.TB, format string, args ...any) {
 	skip(tb, "seccomp", format, args)
 }
 
+// Skip skips a row for a reason of a class that was found out elsewhere: "absent", "privilege", "limit" or "seccomp".
+func Skip(tb testing.TB, class, format string, args ...any) {
+	tb.Helper()
+	skip(tb, class, format, args)
+}
+
+// Partly notes that a part of a row cannot be checked where it runs, for a reason of a class as of [Skip]. The row goes on, and if
+// all else holds it counts as held in part.
+func Partly(tb testing.TB, class, format string, args ...any) {
+	tb.Helper()
+	if p, ok := tb.(*part); ok {
+		p.Logf(partMark+class+": "+format, args...)
+		return
+	}
+	tally.inPart(tb.Name())
+	tb.Logf(partMark+class+": "+format, args...)
+}
+
+// partMark starts what a row says of a part that was not checked.
+const partMark = "in part, "
+
 func skip(tb testing.TB, class, format string, args []any) {
 	tb.Helper()
 	tally.because(tb.Name(), class)
@@ -195,9 +221,17 @@ type tallySheet struct {
 	mu      sync.Mutex
 	reasons map[string]string // by test name: the class of the skip
 	ends    map[string]string // by row: held, broke or the class of the skip
+	parts   map[string]bool   // by test name: a part was not checked
+	partly  map[string]bool   // by row: the same, in some run
 }
 
-var tally = tallySheet{reasons: map[string]string{}, ends: map[string]string{}}
+var tally = tallySheet{reasons: map[string]string{}, ends: map[string]string{}, parts: map[string]bool{}, partly: map[string]bool{}}
+
+func (s *tallySheet) inPart(test string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parts[test] = true
+}
 
 func (s *tallySheet) because(test, class string) {
 	s.mu.Lock()
@@ -222,6 +256,7 @@ func (s *tallySheet) add(t *testing.T, id string) {
 	default:
 		s.ends[id] = "held"
 	}
+	s.partly[id] = s.partly[id] || s.parts[t.Name()]
 }
 
 func (s *tallySheet) String() string {
@@ -234,7 +269,17 @@ func (s *tallySheet) String() string {
 	for _, end := range s.ends {
 		counts[end]++
 	}
-	text := fmt.Sprintf("%d rows: %d held, %d broken", len(s.ends), counts["held"], counts["broken"])
+	parts := 0
+	for id, end := range s.ends {
+		if end == "held" && s.partly[id] {
+			parts++
+		}
+	}
+	text := fmt.Sprintf("%d rows: %d held", len(s.ends), counts["held"])
+	if parts > 0 {
+		text += fmt.Sprintf(" (%d of them in part)", parts)
+	}
+	text += fmt.Sprintf(", %d broken", counts["broken"])
 	skipped := len(s.ends) - counts["held"] - counts["broken"]
 	delete(counts, "held")
 	delete(counts, "broken")

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -39,6 +40,14 @@ VIC-10 holds in a process of its own
 VIC-11 breaks in a process of its own
 
 VIC-12 is skipped in a process of its own
+
+VIC-13 holds in part
+
+VIC-14 holds in part in a process of its own
+
+VIC-15 leaves timers
+
+VIC-16 stops them, for those that run in parallel
 `
 
 func TestMain(m *testing.M) {
@@ -62,6 +71,9 @@ var (
 		t.Error("counter is", 4)
 		t.Fatalf("counter is %d", 5)
 	})
+	partlyAlone = Alone(func(t testing.TB) {
+		Partly(t, "limit", "only %d CPU", 1)
+	})
 	skippedAlone = Alone(func(t testing.TB) {
 		Limited(t, "only %d CPU", 1)
 	})
@@ -75,6 +87,7 @@ func TestVictims(t *testing.T) {
 	Inventory = fstest.MapFS{"victim.txt": {Data: []byte(victims)}}
 	limit = 5 * time.Second // for VIC-05, and still enough to start processes on a busy machine
 	t.Cleanup(func() { Report(os.Stdout) })
+	var id int32 // of a POSIX timer
 	Run(t, "victim", map[string]func(*testing.T){
 		"VIC-01": func(t *testing.T) {
 			if unix.Getpid() == unix.Gettid() {
@@ -101,6 +114,21 @@ func TestVictims(t *testing.T) {
 		"VIC-10": holdsAlone,
 		"VIC-11": breaksAlone,
 		"VIC-12": skippedAlone,
+		"VIC-13": func(t *testing.T) { Partly(t, "privilege", "only %s may", "root") },
+		"VIC-14": partlyAlone,
+		"VIC-15": func(t *testing.T) {
+			if _, err := unix.Setitimer(unix.ItimerVirtual, unix.Itimerval{Value: unix.Timeval{Sec: 1000}}); err != nil {
+				t.Fatal(err)
+			}
+			event := [8]uint64{1: 1 << 32} // SIGEV_NONE
+			if _, _, errno := unix.RawSyscall(unix.SYS_TIMER_CREATE, unix.CLOCK_MONOTONIC, uintptr(unsafe.Pointer(&event)), uintptr(unsafe.Pointer(&id))); errno != 0 {
+				t.Fatal(errno)
+			}
+		},
+		"VIC-16": func(t *testing.T) {
+			unix.Setitimer(unix.ItimerVirtual, unix.Itimerval{})
+			unix.RawSyscall(unix.SYS_TIMER_DELETE, uintptr(id), 0, 0)
+		},
 	})
 }
 
@@ -130,11 +158,17 @@ func TestRun(t *testing.T) {
 		`--- FAIL: TestVictims/VIC-11 `,
 		`exit status 1: counter is 4\n *counter is 5\n *cleaned up\n *the row is broken`,
 		`limit: only 1 CPU`,
-		`behaviours: 11 rows: 4 held, 4 broken, 3 skipped \(absent 1, limit 1, privilege 1\)`,
+		`in part, privilege: only root may`,
+		`in part, limit: only 1 CPU`,
+		`VIC-15 left interval timer 1 armed`,
+		`behaviours: 15 rows: 7 held \(2 of them in part\), 5 broken, 3 skipped \(absent 1, limit 1, privilege 1\)`,
 	} {
 		if !regexp.MustCompile(want).Match(out) {
 			t.Errorf("the output lacks %s", want)
 		}
+	}
+	if _, err := os.Stat("/proc/self/timers"); err == nil && !regexp.MustCompile(`VIC-15 left 1 POSIX timers`).Match(out) {
+		t.Error("the output does not tell of a POSIX timer that was left")
 	}
 	if t.Failed() {
 		t.Logf("%s", out)

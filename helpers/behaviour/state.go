@@ -4,6 +4,9 @@ package behaviour
 
 import (
 	"fmt"
+	"os"
+	"strings"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -14,7 +17,13 @@ type state struct {
 	actions [65][4]uint64   // the kernel's struct sigaction of each signal
 	limits  [16]unix.Rlimit // RLIM_NLIMITS
 	pending uint64          // of the process and the calling thread
+	armed   [3]bool         // whether ITIMER_REAL, ITIMER_VIRTUAL and ITIMER_PROF are, getitimer(2)
+	timers  int             // those of timer_create(2), proc_pid_timers(5); 0 if that does not tell
+	ahead   time.Duration   // by which CLOCK_REALTIME is ahead of CLOCK_BOOTTIME; 0 where it is not a row's to set
 }
+
+// guestVar is in the environment of a machine that is there for the rows alone: there they may step the clock.
+const guestVar = "EVENTBENCH_GUEST"
 
 func here() *state {
 	s := &state{}
@@ -28,6 +37,19 @@ func here() *state {
 	unix.RawSyscall(unix.SYS_RT_SIGPENDING, uintptr(unsafe.Pointer(&s.pending)), 8, 0)
 	// The Go runtime sends itself SIGURG at any time, and children end when they end.
 	s.pending &^= 1<<(unix.SIGURG-1) | 1<<(unix.SIGCHLD-1)
+	for which := range s.armed {
+		it, err := unix.Getitimer(unix.ItimerWhich(which))
+		s.armed[which] = err == nil && it.Value != (unix.Timeval{})
+	}
+	if text, err := os.ReadFile("/proc/self/timers"); err == nil {
+		s.timers = strings.Count("\n"+string(text), "\nID: ")
+	}
+	if os.Getenv(guestVar) != "" {
+		var real, boot unix.Timespec
+		if unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) == nil && unix.ClockGettime(unix.CLOCK_REALTIME, &real) == nil {
+			s.ahead = time.Duration(real.Nano() - boot.Nano())
+		}
+	}
 	return s
 }
 
@@ -46,6 +68,19 @@ func (s *state) since(old *state) []string {
 	}
 	if s.pending != old.pending {
 		diffs = append(diffs, fmt.Sprintf("pending signals %#x, were %#x", s.pending, old.pending))
+	}
+	for which := range s.armed {
+		if s.armed[which] && !old.armed[which] {
+			diffs = append(diffs, fmt.Sprintf("interval timer %d armed", which))
+		}
+	}
+	// A profile of the CPU has timers that come and go with threads, some at any time.
+	if old.timers == 0 && s.timers > 0 {
+		diffs = append(diffs, fmt.Sprintf("%d POSIX timers", s.timers))
+	}
+	// Not more than a busy machine may take between the two clocks.
+	if moved := s.ahead - old.ahead; moved.Abs() > time.Second {
+		diffs = append(diffs, fmt.Sprintf("the clock of the day moved by %v", moved))
 	}
 	return diffs
 }

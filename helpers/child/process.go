@@ -21,6 +21,13 @@ import (
 // far beyond what any step takes on a loaded machine, short of go test's limit.
 const Patience = 20 * time.Second
 
+// Limited skips a test where a limit or a missing /proc leaves no room for another party. Who counts skips by their
+// reasons puts a function in its place.
+var Limited = func(tb testing.TB, format string, args ...any) {
+	tb.Helper()
+	tb.Skipf("limit: "+format, args...)
+}
+
 // Options say how a child is started. The zero value is a child that has
 // three standard descriptors and nothing else.
 type Options struct {
@@ -67,7 +74,7 @@ func Start(tb testing.TB, r *Role, o Options) *Process {
 	tb.Helper()
 	needFiles(tb)
 	if _, err := os.Stat(self); err != nil {
-		tb.Skipf("a child process needs /proc: %v", err)
+		Limited(tb, "a child process needs /proc: %v", err)
 	}
 	p := &Process{tb: tb, name: r.name, limit: o.Deadline,
 		drained: make(chan struct{}), ended: make(chan struct{})}
@@ -84,7 +91,7 @@ func Start(tb testing.TB, r *Role, o Options) *Process {
 	if err != nil {
 		p.close()
 		if errors.Is(err, unix.EMFILE) {
-			tb.Skipf("starting a child in role %s: %v: raise RLIMIT_NOFILE (ulimit -n)", r.name, err)
+			Limited(tb, "starting a child in role %s: %v: raise RLIMIT_NOFILE (ulimit -n)", r.name, err)
 		}
 		tb.Fatalf("starting a child in role %s: %v", r.name, err)
 	}
@@ -122,7 +129,7 @@ func needFiles(tb testing.TB) {
 	const enough = 32
 	var files unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err == nil && files.Cur < enough {
-		tb.Skipf("%d descriptors are allowed: raise RLIMIT_NOFILE to %d at least (ulimit -n)", files.Cur, enough)
+		Limited(tb, "%d descriptors are allowed: raise RLIMIT_NOFILE to %d at least (ulimit -n)", files.Cur, enough)
 	}
 }
 

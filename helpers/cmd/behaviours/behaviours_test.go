@@ -81,9 +81,9 @@ func TestRun(t *testing.T) {
 	args := []string{"-inventories", "testdata/tiny/inventories", "-results", results, binary, "host"}
 	stdout, stderr := wantRun(t, t.Context(), 1, "", "", args...)
 	for _, want := range []string{
-		"2 of 6 rows are not the same everywhere, or do not hold",
-		"TNY-2  DEVIATES  two is three", "TNY-5  BROKE ", "tiny       6     2 pass, 1 DEVIATES, 1 BROKE, 1 absent, 1 skipped",
-		"TNY-4  host   skip privilege  privilege: nobody",
+		"2 of 7 rows are not the same everywhere, or do not hold",
+		"TNY-2  DEVIATES  two is three", "TNY-5  BROKE ", "tiny       7     2 pass, 1 pass in part, 1 DEVIATES, 1 BROKE, 1 absent, 1 skipped",
+		"TNY-4  host   skip privilege  privilege: nobody", "TNY-7  host   pass in part    in part, limit: one of two",
 	} {
 		if !strings.Contains(squeeze(stdout), squeeze(want)) {
 			t.Errorf("the table lacks %q:\n%s", want, stdout)
@@ -99,7 +99,7 @@ func TestRun(t *testing.T) {
 	}
 
 	t.Setenv("TINY", "well")
-	if _, stderr := wantRun(t, t.Context(), 0, "4 pass", "", args...); !strings.Contains(stderr, "6 rows to run") {
+	if _, stderr := wantRun(t, t.Context(), 0, "4 pass, 1 pass in part", "", args...); !strings.Contains(stderr, "7 rows to run") {
 		t.Errorf("the broken column was not run again:\n%s", stderr)
 	}
 	// From here on it is there: another environment does not matter.
@@ -107,7 +107,7 @@ func TestRun(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "table.md")
 	stdout, stderr = wantRun(t, t.Context(), 0, "", "results are in", append([]string{"-format=markdown", "-o", out}, args...)...)
 	text, err := os.ReadFile(out)
-	if err != nil || !strings.Contains(string(text), "| tiny | 6 | 4 pass, 1 absent, 1 skipped |") || stdout != "" {
+	if err != nil || !strings.Contains(string(text), "| tiny | 7 | 4 pass, 1 pass in part, 1 absent, 1 skipped |") || stdout != "" {
 		t.Errorf("-o wrote %q, %v, and to standard output %q; %s", text, err, stdout, stderr)
 	}
 }

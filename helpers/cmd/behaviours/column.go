@@ -304,7 +304,7 @@ func (c *column) counts(wanted []string) string {
 }
 
 // kinds are what rows are counted by.
-var kinds = []status{passes, known, deviates, broke, absent, "skipped", none}
+var kinds = []status{passes, partly, known, deviates, broke, absent, "skipped", none}
 
 func (c *column) end(id string) outcome {
 	if o, ok := c.ends[id]; ok {

@@ -32,6 +32,7 @@
 // rows ended how:
 //
 //	pass            the row holds
+//	pass in part    it does, as far as it can be checked there
 //	DEVIATES        it does not
 //	known           it does not, as testdata/behaviours/gvisor.deviations has it
 //	absent          its subject is not in this kernel

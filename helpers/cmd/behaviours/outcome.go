@@ -15,6 +15,7 @@ type status string
 
 const (
 	passes   status = "pass"
+	partly   status = "pass in part"
 	deviates status = "DEVIATES"
 	known    status = "known"
 	absent   status = "absent"
@@ -80,7 +81,7 @@ func readOutcomes(r io.Reader) (ends map[string]outcome, in string, err error) {
 			o := outcome{said: said[id]}
 			switch m[1] {
 			case "PASS":
-				o.status = passes
+				o = passed(o.said)
 			case "FAIL":
 				o.status = deviates
 			case "SKIP":
@@ -128,6 +129,16 @@ func row(test string) string {
 		return ""
 	}
 	return id
+}
+
+// passed is what came of a row that holds, or of which a part holds and another could not be checked.
+func passed(said []string) outcome {
+	for _, line := range said {
+		if strings.HasPrefix(line, "in part, ") {
+			return outcome{partly, []string{line}}
+		}
+	}
+	return outcome{passes, said}
 }
 
 // skipped is what came of a row that was skipped, by a reason of a class or another.

@@ -21,4 +21,5 @@ func TestTiny(t *testing.T) {
 		}
 	})
 	t.Run("TNY-6", func(t *testing.T) {})
+	t.Run("TNY-7", func(t *testing.T) { t.Log("in part, limit: one of two") })
 }
