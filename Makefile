@@ -111,7 +111,7 @@ mutants: eventbench.static ## do the tests bite? each on a kernel with the slip 
 	@"$$(go tool -n mutants)" -results "$$RESULTS" -o testdata/mutants/results.txt $<
 
 .PHONY: gate-selftest
-gate-selftest: ## how often is the gate wrong? on recorded runs, in a minute; FRESH=1 measures anew, for an hour or two
+gate-selftest: ## how often is the gate wrong? on recorded runs, in some minutes; FRESH=1 measures anew, for an hour or two
 	@test -z "$$FRESH" || set -- -record "$$RESULTS/selftest/data" -results "$$RESULTS/selftest"; \
 	"$$(go tool -n selftest)" "$$@"
 

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 		os.Exit(2)
 	}
 	code := leak.Check(m.Run)
-	behaviour.Report(os.Stderr)
+	behaviour.Report(os.Stderr, flag.Lookup("test.run").Value.String())
 	os.Exit(code)
 }
 

@@ -25,6 +25,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -209,12 +210,17 @@ func skip(tb testing.TB, class, format string, args []any) {
 }
 
 // Report writes one line with how many rows held, broke and were skipped for
-// what kind of reason, over all of Run so far; and nothing if no row ran.
-func Report(w io.Writer) {
+// what kind of reason, over all of Run so far; and nothing if no row ran, unless
+// run, the pattern of the tests that were to run, names one.
+func Report(w io.Writer, run string) {
 	if s := tally.String(); s != "" {
 		fmt.Fprintln(w, "behaviours:", s)
+	} else if rowInPattern.MatchString(run) {
+		fmt.Fprintf(w, "behaviours: no row matches -run %s; testdata/behaviours has them all\n", run)
 	}
 }
+
+var rowInPattern = regexp.MustCompile(`\b[A-Z]{3}-[0-9]`)
 
 // A tallySheet counts rows by how they ended.
 type tallySheet struct {

@@ -86,7 +86,7 @@ func TestVictims(t *testing.T) {
 	}
 	Inventory = fstest.MapFS{"victim.txt": {Data: []byte(victims)}}
 	limit = 5 * time.Second // for VIC-05, and still enough to start processes on a busy machine
-	t.Cleanup(func() { Report(os.Stdout) })
+	t.Cleanup(func() { Report(os.Stdout, "") })
 	var id int32 // of a POSIX timer
 	Run(t, "victim", map[string]func(*testing.T){
 		"VIC-01": func(t *testing.T) {

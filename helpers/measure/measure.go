@@ -625,6 +625,7 @@ func Shuffled[T any](b *testing.B, cases ...T) []T {
 	h := fnv.New64a()
 	h.Write([]byte(strings.TrimSuffix(b.Name(), "/")))
 	r := rand.New(rand.NewPCG(uint64(seed), h.Sum64()))
+	cases = slices.Clone(cases) // which may be a caller's, for other benchmarks too
 	r.Shuffle(len(cases), func(i, j int) { cases[i], cases[j] = cases[j], cases[i] })
 	return cases
 }

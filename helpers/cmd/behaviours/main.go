@@ -120,6 +120,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func do(ctx context.Context, o options, stdout io.Writer, say func(string, ...any)) error {
+	if o.output != "" {
+		if err := results.Writable(o.output); err != nil {
+			return fmt.Errorf("-o: %w", err)
+		}
+	}
 	inv, err := readInventories(o.inventories)
 	if err != nil {
 		return err

@@ -57,7 +57,6 @@ func (t *table) print(w io.Writer) {
 		sums = append(sums, t.sum("together", t.rows))
 	}
 	t.grid(w, append([]string{"mechanism", "rows"}, names...), sums)
-	t.heading(w, "Why not")
 	var why [][]string
 	for _, c := range t.columns {
 		for _, id := range t.rows {
@@ -66,6 +65,10 @@ func (t *table) print(w io.Writer) {
 			}
 		}
 	}
+	if why == nil {
+		return
+	}
+	t.heading(w, "Why not")
 	slices.SortStableFunc(why, func(a, b []string) int { return slices.Index(t.rows, a[0]) - slices.Index(t.rows, b[0]) })
 	t.grid(w, []string{"row", "where", "how", "why"}, why)
 }
