@@ -38,6 +38,8 @@ help: ## list the targets
 	@echo "    narrow or widen bench: make bench BENCH='Eventfd|Pipe' ROUNDS=20"
 	@echo "  HISTOGRAMS=1"
 	@echo "    keep the latencies beside each round, for HdrHistogram's tools"
+	@echo "  MAX=n"
+	@echo "    let gate-kernels and gate-arms measure at most n samples a side (18 boots, 89 rounds)"
 
 # One build for all rounds. Without VCS stamps: a commit is no new build.
 .PHONY: eventbench.test
