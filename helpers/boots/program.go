@@ -5,12 +5,13 @@ package boots
 import (
 	"bytes"
 	"context"
-	"eventbench/helpers/guest"
 	"fmt"
 	"os/exec"
 	"regexp"
 	"runtime"
 	"strings"
+
+	"eventbench/helpers/guest"
 )
 
 // checkProgram says before anything is booted what would be wrong in every boot: a file that no guest could run, and a

@@ -370,11 +370,10 @@ func (f *fileReading) result(res *benchfmt.Result) error {
 
 // impossible says why a value cannot have been measured; it is empty if it can.
 func impossible(v benchfmt.Value) string {
-	_, latency, _ := strings.Cut(v.Unit, "-latency-")
 	switch {
 	case slices.Contains([]string{"sec/op", "instrs/op", "mean-instrs/op"}, v.Unit) && v.Value <= 0:
 		return "no operation costs nothing, or less: did the clock stand still?"
-	case (latency != "" || v.Unit == "B/op" || v.Unit == "allocs/op") && v.Value < 0:
+	case (strings.Contains(v.Unit, "-latency-") || v.Unit == "B/op" || v.Unit == "allocs/op") && v.Value < 0:
 		return "nothing takes less than nothing: what subtracted that?"
 	}
 	return ""

@@ -37,20 +37,7 @@ func (g *gate) note(r *Report, old, new *side) {
 			}
 		}
 	}
-	var added []string
-	for _, b := range new.sorted() {
-		ob := old.benches[b.key()]
-		if ob == nil {
-			added = append(added, b.name)
-			continue
-		}
-		for _, s := range b.series {
-			if ob.find(s.unit.Unit) == nil {
-				added = append(added, b.name+" "+written(s))
-			}
-		}
-	}
-	if len(added) > 0 {
+	if added := new.beyond(old); len(added) > 0 {
 		note("new, and not in %s to be compared with: %s", old.arg, abbreviate(added))
 	}
 	var directionless, missing []string
@@ -70,16 +57,7 @@ func (g *gate) note(r *Report, old, new *side) {
 	if len(missing) > 0 {
 		note("not in every sample: %s", abbreviate(missing))
 	}
-	var gone []string
-	for _, b := range old.sorted() {
-		nb := new.benches[b.key()]
-		for _, s := range b.series {
-			if nb == nil || nb.find(s.unit.Unit) == nil {
-				gone = append(gone, b.name+" "+written(s))
-			}
-		}
-	}
-	if len(gone) > 0 {
+	if gone := old.beyond(new); len(gone) > 0 {
 		note("not in %s, which is allowed or only informs: %s", new.arg, abbreviate(gone))
 	}
 	if slices.ContainsFunc(r.Comparisons, func(c *Comparison) bool { return c.test.name == "Wilcoxon signed-rank" }) {
@@ -94,6 +72,23 @@ func (g *gate) note(r *Report, old, new *side) {
 		note("nothing says that old and new were measured in turn (no rounds: files old-r01.txt and new-r01.txt in one directory, or lines \"round: 1\"). " +
 			"If one was measured after the other, what else changed on the machine meanwhile counts as a difference.")
 	}
+}
+
+// beyond returns the benchmarks that the side has and the other has not, and the units of those that both have.
+func (s *side) beyond(other *side) (names []string) {
+	for _, b := range s.sorted() {
+		ob := other.benches[b.key()]
+		if ob == nil {
+			names = append(names, b.name)
+			continue
+		}
+		for _, sr := range b.series {
+			if ob.find(sr.unit.Unit) == nil {
+				names = append(names, b.name+" "+written(sr))
+			}
+		}
+	}
+	return names
 }
 
 // perSampleKeys are expected to differ from sample to sample.

@@ -314,6 +314,20 @@ func Write(path string, data []byte) error {
 	}
 	if err != nil {
 		os.Remove(temp)
+		return about(path, err)
+	}
+	return nil
+}
+
+// about says of path what err says of the file that stands in for it until it is whole.
+func about(path string, err error) error {
+	var file *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &file):
+		return &fs.PathError{Op: file.Op, Path: path, Err: file.Err}
+	case errors.As(err, &link):
+		return &fs.PathError{Op: link.Op, Path: path, Err: link.Err}
 	}
 	return err
 }
@@ -324,10 +338,7 @@ func Writable(path string) error {
 	if err == nil {
 		return errors.Join(f.Close(), os.Remove(f.Name()))
 	}
-	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
-		err = pe.Err
-	}
-	return fmt.Errorf("%s: %w", path, err)
+	return about(path, err)
 }
 
 func writeSynced(path string, data []byte) error {

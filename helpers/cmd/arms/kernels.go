@@ -72,15 +72,6 @@ func (k *kernels) open(ctx context.Context, operands []string, o options, say fu
 		}
 		k.recorded, names = side{names[0], files}, names[1:]
 	}
-	// What is missing here is no fault of a kernel's.
-	qemu := ""
-	if !strings.Contains(k.Guest, "-qemu") {
-		q, err := guest.FindQEMU(ctx, "")
-		if err != nil {
-			return err
-		}
-		qemu = q.Version
-	}
 	for _, name := range names {
 		if _, err := os.Stat(name); err != nil && strings.Contains(name, "/") {
 			return fmt.Errorf("kernel: %w", err)
@@ -88,7 +79,7 @@ func (k *kernels) open(ctx context.Context, operands []string, o options, say fu
 	}
 	if len(names) == 2 {
 		k.old = names[0]
-	} else if err := k.checkRecorded(ctx, qemu, o.gate.Allow); err != nil {
+	} else if err := k.checkRecorded(ctx, o.gate.Allow); err != nil {
 		return err
 	}
 	var err error
@@ -104,7 +95,15 @@ func (k *kernels) open(ctx context.Context, operands []string, o options, say fu
 
 // checkRecorded refuses, before anything is booted, results that the gate would refuse after it: those of
 // another QEMU, if its version is known, of another harness, or of other settings.
-func (k *kernels) checkRecorded(ctx context.Context, qemu string, allow []string) error {
+func (k *kernels) checkRecorded(ctx context.Context, allow []string) error {
+	qemu := ""
+	if !strings.Contains(k.Guest, "-qemu") {
+		q, err := guest.FindQEMU(ctx, "")
+		if err != nil {
+			return err
+		}
+		qemu = q.Version
+	}
 	harness, err := k.harness(ctx)
 	if err != nil {
 		return err
