@@ -160,17 +160,27 @@ func (s snapshot) signals() {
 		if f["SigBlk"] != "" {
 			s["mask "+f["SigBlk"]] = fmt.Sprintf("thread %s (%s) with blocked signals %s", tid, f["Name"], f["SigBlk"])
 		}
-		if strings.Trim(f["SigPnd"], "0") != "" {
-			s["pending "+tid+" "+f["SigPnd"]] = fmt.Sprintf("signals %s pending on thread %s (%s)", f["SigPnd"], tid, f["Name"])
+		if mask := pending(f["SigPnd"]); mask != "" {
+			s["pending "+tid+" "+mask] = fmt.Sprintf("signals %s pending on thread %s (%s)", mask, tid, f["Name"])
 		}
 		if tid == strconv.Itoa(os.Getpid()) {
-			if strings.Trim(f["ShdPnd"], "0") != "" {
-				s["pending "+f["ShdPnd"]] = fmt.Sprintf("signals %s pending on the process", f["ShdPnd"])
+			if mask := pending(f["ShdPnd"]); mask != "" {
+				s["pending "+mask] = fmt.Sprintf("signals %s pending on the process", mask)
 			}
 			s.bits("ignored", f["SigIgn"])
 			s.bits("caught", f["SigCgt"])
 		}
 	}
+}
+
+// pending returns a mask of pending signals, in hexadecimal, without SIGURG, which the Go runtime sends its
+// threads at any time; it is empty if there are no others.
+func pending(mask string) string {
+	m, err := strconv.ParseUint(mask, 16, 64)
+	if m &^= 1 << (unix.SIGURG - 1); err != nil || m == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%016x", m)
 }
 
 // bits notes each signal of a mask, in hexadecimal, by itself: what was so
