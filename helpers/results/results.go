@@ -31,6 +31,7 @@ type File struct {
 	Comments []string // lines that begin with '#', as they stand
 	Results  []*benchfmt.Result
 	Units    benchfmt.UnitMetadataMap
+	Missing  []Missing // benchmarks that have no result here, in the order in which that was said
 }
 
 // Read reads the file at path; see [Parse] for what it refuses.
@@ -60,16 +61,17 @@ func Lowest(units benchfmt.UnitMetadataMap, unit string) bool {
 var ErrNone = errors.New("no benchmark results in it")
 
 // Parse reads r to its end; path is for messages. It is an error if r is
-// empty, holds no benchmark result, has a line that is no benchmark format or a value that is no number,
-// reports a failed benchmark, or stops in the middle.
+// empty, holds no benchmark result, has a line that is no benchmark format or
+// a value that is no number, or stops in the middle. A benchmark that failed
+// costs itself only: it is in Missing.
 //
 // A last line without its newline is always a file cut short. A file that
-// eventbench itself wrote (it has a clock: line) must also say PASS after its
-// last result, as testing does when all benchmarks have run: without that, a
+// eventbench itself wrote (it has a clock: line) must also say PASS or FAIL after
+// its last result, as testing does when all benchmarks have run: without that, a
 // file cut between two lines would look like one with fewer benchmarks.
 func Parse(r io.Reader, path string) (*File, error) {
 	file := &File{Path: path}
-	lines := lineScanner{file: file}
+	lines := lineScanner{file: file, records: make(map[int]bool)}
 	reader := benchfmt.NewReader(io.TeeReader(r, &lines), path)
 	var syntax error
 	for reader.Scan() {
@@ -83,12 +85,13 @@ func Parse(r io.Reader, path string) (*File, error) {
 			}
 			file.Results = append(file.Results, rec.Clone())
 		case *benchfmt.SyntaxError:
-			if syntax == nil {
+			if _, line := rec.Pos(); syntax == nil && !lines.records[line] {
 				syntax = rec
 			}
 		}
 	}
 	file.Units = reader.Units()
+	file.named()
 
 	err := reader.Err()
 	switch {
@@ -104,7 +107,7 @@ func Parse(r io.Reader, path string) (*File, error) {
 	case len(file.Results) == 0:
 		err = fmt.Errorf("%s: %w (want the output of go test -bench)", path, ErrNone)
 	case !lines.passed && file.Results[0].GetConfig("clock") != "":
-		err = fmt.Errorf("%s: truncated: no PASS after the last result (line %d)", path, lines.n)
+		err = fmt.Errorf("%s: truncated: neither PASS nor FAIL after the last result (line %d)", path, lines.n)
 	}
 	if err != nil {
 		return nil, err
@@ -117,10 +120,12 @@ func Parse(r io.Reader, path string) (*File, error) {
 type lineScanner struct {
 	file        *File
 	size        int
-	n           int    // complete lines so far
-	line        []byte // the line that is not complete yet, its first maxLine bytes
-	passed      bool   // PASS was seen after the last result
-	failure     string // the first line that tells of a failure
+	n           int          // complete lines so far
+	line        []byte       // the line that is not complete yet, its first maxLine bytes
+	passed      bool         // PASS, or FAIL that something explains, was seen after the last result
+	records     map[int]bool // lines that begin the record of a missing benchmark
+	logging     bool         // lines belong to the last of these
+	failure     string       // the first line that tells of a failure
 	failureLine int
 }
 
@@ -147,12 +152,24 @@ func (s *lineScanner) Write(p []byte) (int, error) {
 }
 
 func (s *lineScanner) see(line string) {
+	if m, ok := missingOf(line); ok {
+		s.file.Missing = append(s.file.Missing, m)
+		s.records[s.n], s.logging = true, true
+		return
+	}
+	if text, ok := strings.CutPrefix(line, logIndent); ok && s.logging {
+		last := &s.file.Missing[len(s.file.Missing)-1]
+		last.Message = append(last.Message, text)
+		return
+	}
+	s.logging = false
 	switch {
 	case strings.HasPrefix(line, "#"):
 		s.file.Comments = append(s.file.Comments, line)
-	case line == "PASS":
+	case line == "PASS", line == "FAIL" && slices.ContainsFunc(s.file.Missing, Missing.failed):
 		s.passed = true
-	case strings.HasPrefix(line, "Benchmark") && !strings.Contains(line, "--- FAIL: "):
+	case strings.HasPrefix(line, "FAIL\t") && s.passed: // go test's word for the package
+	case strings.HasPrefix(line, "Benchmark"):
 		s.passed = false
 	case s.failure == "" && Failed(line):
 		s.failure, s.failureLine = strings.TrimSpace(line), s.n

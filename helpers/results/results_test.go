@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -94,13 +95,12 @@ func TestParseRefuses(t *testing.T) {
 	t.Run("no number", func(t *testing.T) {
 		check(t, "BenchmarkA 1 2 ns/op\nBenchmarkB x 2 ns/op\n", "old.txt:2: parsing iteration count")
 	})
-	t.Run("failed", func(t *testing.T) {
-		check(t, "BenchmarkA 1 2 ns/op\n--- FAIL: BenchmarkB\n    b_test.go:1: 5 sent, 4 received\nFAIL\n",
-			"old.txt:2: not a complete run: --- FAIL: BenchmarkB")
+	t.Run("failed for no reason", func(t *testing.T) {
+		check(t, "BenchmarkA 1 2 ns/op\nFAIL\n", "old.txt:2: not a complete run: FAIL")
+		check(t, "BenchmarkA 1 2 ns/op\n--- SKIP: BenchmarkB\nFAIL\n", "old.txt:3: not a complete run: FAIL")
 	})
-	t.Run("failed late", func(t *testing.T) {
-		check(t, "BenchmarkA 1 2 ns/op\nBenchmarkB \t--- FAIL: BenchmarkB\n    b_test.go:1: 5 sent, 4 received\nFAIL\n",
-			"old.txt:2: not a complete run: BenchmarkB \t--- FAIL: BenchmarkB")
+	t.Run("all failed", func(t *testing.T) {
+		check(t, "--- FAIL: BenchmarkB\n    b_test.go:1: 5 sent, 4 received\nFAIL\n", "old.txt: no benchmark results in it")
 	})
 	t.Run("panicked", func(t *testing.T) {
 		check(t, "BenchmarkA 1 2 ns/op\nBenchmarkB-2 \tpanic: no\n", "old.txt:2: ")
@@ -113,12 +113,46 @@ func TestParseRefuses(t *testing.T) {
 		check(t, "Unit x better=lower\nUnit x better=higher\nBenchmarkA 1 2 x\n", "old.txt:2: metadata better of unit x already set")
 	})
 	t.Run("cut between lines", func(t *testing.T) {
-		check(t, strings.Join(lines[:len(lines)-2], ""), "old.txt: truncated: no PASS after the last result (line 7)")
-		check(t, whole+"BenchmarkZ 1 2 ns/op\n", "old.txt: truncated: no PASS")
+		check(t, strings.Join(lines[:len(lines)-2], ""), "old.txt: truncated: neither PASS nor FAIL after the last result (line 7)")
+		check(t, whole+"BenchmarkZ 1 2 ns/op\n", "old.txt: truncated: neither PASS nor FAIL")
 	})
 	t.Run("not eventbench's", func(t *testing.T) {
 		mustParse(t, "BenchmarkA 1 2 ns/op\n") // others write no clock, and need no PASS
 	})
+}
+
+// A benchmark that has no result costs itself: it is told with its reason, by
+// its name without the number of processors, once.
+func TestParseMissing(t *testing.T) {
+	f := mustParse(t, strings.TrimSuffix(whole, "PASS\n")+`--- FAIL: BenchmarkB/peer=thread
+    b_test.go:1: 5 sent, 4 received
+        among them the first
+--- FAIL: BenchmarkB
+BenchmarkC-2 	--- FAIL: BenchmarkC-2
+    c_test.go:7: closed
+BenchmarkC-2 	 1	 2 ns/op
+--- SKIP: BenchmarkD
+    d_test.go:1: eventfd2: function not implemented
+--- FAIL: BenchmarkE
+FAIL
+exit status 1
+FAIL	eventbench	0.5s
+`)
+	want := []results.Missing{
+		{Name: "BenchmarkB/peer=thread", Message: []string{"b_test.go:1: 5 sent, 4 received", "    among them the first"}},
+		{Name: "BenchmarkC", Message: []string{"c_test.go:7: closed"}},
+		{Name: "BenchmarkD", Skipped: true, Message: []string{"d_test.go:1: eventfd2: function not implemented"}},
+		{Name: "BenchmarkE"},
+	}
+	if !reflect.DeepEqual(f.Missing, want) {
+		t.Errorf("missing: %q, want %q", f.Missing, want)
+	}
+	if got, want := f.Names(), mustParse(t, whole).Names(); !slices.Equal(got, want) {
+		t.Errorf("results of %q, want %q", got, want)
+	}
+	if got, want := f.Missing[0].String(), "--- FAIL: BenchmarkB/peer=thread\n    b_test.go:1: 5 sent, 4 received\n        among them the first\n"; got != want {
+		t.Errorf("the record is %q, want %q", got, want)
+	}
 }
 
 // Wherever a file is cut, the cut is noticed, except at its very end.
