@@ -28,7 +28,17 @@ type Machine struct {
 	Append string // for the end of the kernel's command line
 	// Console gets what the kernel prints, live, if it is not nil.
 	Console io.Writer
+	// Debugger, if it is not nil, is one end of a pair of sockets: QEMU speaks the
+	// GDB remote serial protocol on it, and the machine stands still until it is
+	// told there to go on. Run takes the file over.
+	Debugger *os.File
+	// Files are opened by QEMU under the names that InheritedName gives, such as
+	// when its monitor is told to log to one. Run takes them over.
+	Files []*os.File
 }
+
+// InheritedName is the name under which QEMU finds Files[i].
+func InheritedName(i int) string { return (firstInherited + inheritedFile(i)).path() }
 
 // settleTime is how long a counted guest sleeps before the program starts, in
 // its own time. Kernel threads that finish the boot add up to ten times to
@@ -141,6 +151,18 @@ func (m *Machine) Config() ([]string, error) {
 // status, or a NoStatusError if the guest had none to give: also when ctx
 // ended first. No process is left then.
 func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer) (Status, error) {
+	cmd := &qemuCommand{}
+	defer func() {
+		for _, f := range cmd.files {
+			f.Close()
+		}
+	}()
+	for _, f := range m.Files {
+		cmd.inherit(f)
+	}
+	if m.Debugger != nil {
+		cmd.add(debugger{cmd.inherit(m.Debugger)})
+	}
 	fsys, err := m.initramfs(p)
 	if err != nil {
 		return Status{}, err
@@ -148,12 +170,6 @@ func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer)
 	if need := 2 * fsys.size() >> 20; int64(m.Memory) < need {
 		return Status{}, fmt.Errorf("-memory %dM: the program and its testdata need %dM at least", m.Memory, need)
 	}
-	cmd := &qemuCommand{}
-	defer func() {
-		for _, f := range cmd.files {
-			f.Close()
-		}
-	}()
 	archive, err := memfd("initramfs", fsys)
 	if err != nil {
 		return Status{}, err

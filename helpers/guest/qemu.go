@@ -187,6 +187,17 @@ func (p serialPort) KernelArgs() []string {
 	}
 }
 
+// debugger is the far end of a socket on which QEMU serves a debugger. The
+// machine waits for it (-S): QEMU stops a machine whenever a debugger comes,
+// and one that ran already would stop anywhere.
+type debugger struct{ socket inheritedFile }
+
+func (d debugger) Cmdline() []string {
+	return []string{"-chardev", fmt.Sprintf("socket,id=debugger,fd=%d", int(d.socket)), "-gdb", "chardev:debugger", "-S"}
+}
+
+func (debugger) KernelArgs() []string { return nil }
+
 // boot is the kernel and its first file system.
 type boot struct {
 	kernel, initramfs inheritedFile
@@ -227,6 +238,8 @@ type inheritedFile int
 
 func (f inheritedFile) path() string { return fmt.Sprintf("/proc/self/fd/%d", int(f)) }
 
+const firstInherited inheritedFile = 3 // where exec.Cmd's ExtraFiles begin
+
 // qemuCommand collects what QEMU inherits and its arguments, as exec.Cmd does.
 type qemuCommand struct {
 	files []*os.File
@@ -235,7 +248,7 @@ type qemuCommand struct {
 
 func (c *qemuCommand) inherit(f *os.File) inheritedFile {
 	c.files = append(c.files, f)
-	return inheritedFile(2 + len(c.files)) // exec.Cmd's ExtraFiles begin at 3
+	return firstInherited + inheritedFile(len(c.files)-1)
 }
 
 func (c *qemuCommand) add(o ...option) { c.opts = append(c.opts, o...) }

@@ -112,3 +112,21 @@ func TestProbe(t *testing.T) {
 		t.Errorf("got error %v, want what QEMU says", err)
 	}
 }
+
+// What QEMU inherits has the names that are given out before it runs.
+func TestInherited(t *testing.T) {
+	cmd := &qemuCommand{}
+	for i := range 2 {
+		if got, want := cmd.inherit(os.Stdout).path(), InheritedName(i); got != want {
+			t.Errorf("file %d is %s, said to be %s", i, got, want)
+		}
+	}
+	cmd.add(debugger{cmd.inherit(os.Stdin)})
+	args, err := cmd.args()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(args, " "), "-chardev socket,id=debugger,fd=5 -gdb chardev:debugger -S"; got != want {
+		t.Errorf("QEMU's arguments: %s, want %s", got, want)
+	}
+}
