@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"eventbench/helpers/guest"
+	"eventbench/helpers/samples"
 )
 
 // checkProgram says before anything is booted what would be wrong in every boot: a file that no guest could run, and a
@@ -44,8 +45,8 @@ func checkProgram(ctx context.Context, path, bench string) error {
 // anyMatches reports whether any of the names of top-level benchmarks matches a pattern of -test.bench: alternatives
 // with | between, of parts for each level with / between.
 func anyMatches(pattern string, names []string) (some bool, err error) {
-	for _, alternative := range splitOutside(pattern, '|') {
-		for level, part := range splitOutside(alternative, '/') {
+	for _, alternative := range samples.Alternatives(pattern) {
+		for level, part := range samples.Levels(alternative) {
 			re, err := regexp.Compile(part)
 			if err != nil {
 				return false, err
@@ -56,27 +57,4 @@ func anyMatches(pattern string, names []string) (some bool, err error) {
 		}
 	}
 	return some, nil
-}
-
-// splitOutside splits at a separator outside brackets and parentheses, as package testing does.
-func splitOutside(s string, separator byte) (parts []string) {
-	from, brackets, parens := 0, 0, 0
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\\':
-			i++
-		case c == '[':
-			brackets++
-		case c == ']' && brackets > 0:
-			brackets--
-		case c == '(' && brackets == 0:
-			parens++
-		case c == ')' && brackets == 0:
-			parens--
-		case c == separator && brackets == 0 && parens == 0:
-			parts = append(parts, s[from:i])
-			from = i + 1
-		}
-	}
-	return append(parts, s[from:])
 }

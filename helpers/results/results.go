@@ -31,7 +31,7 @@ type File struct {
 	Comments []string // lines that begin with '#', as they stand
 	Results  []*benchfmt.Result
 	Units    benchfmt.UnitMetadataMap
-	Missing  []Missing // benchmarks that have no result here, in the order in which that was said
+	Failures []*Failure // benchmarks that have no result here, in the order in which that was said
 }
 
 // Read reads the file at path; see [Parse] for what it refuses.
@@ -63,7 +63,7 @@ var ErrNone = errors.New("no benchmark results in it")
 // Parse reads r to its end; path is for messages. It is an error if r is
 // empty, holds no benchmark result, has a line that is no benchmark format or
 // a value that is no number, or stops in the middle. A benchmark that failed
-// costs itself only: it is in Missing.
+// costs itself only: it is in Failures.
 //
 // A last line without its newline is always a file cut short. A file that
 // eventbench itself wrote (it has a clock: line) must also say PASS or FAIL after
@@ -123,7 +123,7 @@ type lineScanner struct {
 	n           int          // complete lines so far
 	line        []byte       // the line that is not complete yet, its first maxLine bytes
 	passed      bool         // PASS, or FAIL that something explains, was seen after the last result
-	records     map[int]bool // lines that begin the record of a missing benchmark
+	records     map[int]bool // lines that begin the record of a failure
 	logging     bool         // lines belong to the last of these
 	failure     string       // the first line that tells of a failure
 	failureLine int
@@ -152,21 +152,21 @@ func (s *lineScanner) Write(p []byte) (int, error) {
 }
 
 func (s *lineScanner) see(line string) {
-	if m, ok := missingOf(line); ok {
-		s.file.Missing = append(s.file.Missing, m)
+	if f, ok := failureOf(line); ok {
+		s.file.Failures = append(s.file.Failures, f)
 		s.records[s.n], s.logging = true, true
 		return
 	}
 	if text, ok := strings.CutPrefix(line, logIndent); ok && s.logging {
-		last := &s.file.Missing[len(s.file.Missing)-1]
-		last.Message = append(last.Message, text)
+		last := s.file.Failures[len(s.file.Failures)-1]
+		last.Message = strings.TrimPrefix(last.Message+"\n"+text, "\n")
 		return
 	}
 	s.logging = false
 	switch {
 	case strings.HasPrefix(line, "#"):
 		s.file.Comments = append(s.file.Comments, line)
-	case line == "PASS", line == "FAIL" && slices.ContainsFunc(s.file.Missing, Missing.failed):
+	case line == "PASS", line == "FAIL" && slices.ContainsFunc(s.file.Failures, (*Failure).failed):
 		s.passed = true
 	case strings.HasPrefix(line, "FAIL\t") && s.passed: // go test's word for the package
 	case strings.HasPrefix(line, "Benchmark"):

@@ -123,7 +123,7 @@ func TestParseRefuses(t *testing.T) {
 
 // A benchmark that has no result costs itself: it is told with its reason, by
 // its name without the number of processors, once.
-func TestParseMissing(t *testing.T) {
+func TestParseFailures(t *testing.T) {
 	f := mustParse(t, strings.TrimSuffix(whole, "PASS\n")+`--- FAIL: BenchmarkB/peer=thread
     b_test.go:1: 5 sent, 4 received
         among them the first
@@ -138,19 +138,19 @@ FAIL
 exit status 1
 FAIL	eventbench	0.5s
 `)
-	want := []results.Missing{
-		{Name: "BenchmarkB/peer=thread", Message: []string{"b_test.go:1: 5 sent, 4 received", "    among them the first"}},
-		{Name: "BenchmarkC", Message: []string{"c_test.go:7: closed"}},
-		{Name: "BenchmarkD", Skipped: true, Message: []string{"d_test.go:1: eventfd2: function not implemented"}},
-		{Name: "BenchmarkE"},
+	want := []*results.Failure{
+		{Name: "B/peer=thread", Message: "b_test.go:1: 5 sent, 4 received\n    among them the first"},
+		{Name: "C", Message: "c_test.go:7: closed"},
+		{Name: "D", Skipped: true, Message: "d_test.go:1: eventfd2: function not implemented"},
+		{Name: "E"},
 	}
-	if !reflect.DeepEqual(f.Missing, want) {
-		t.Errorf("missing: %q, want %q", f.Missing, want)
+	if !reflect.DeepEqual(f.Failures, want) {
+		t.Errorf("failures: %+v, want %+v", f.Failures, want)
 	}
 	if got, want := f.Names(), mustParse(t, whole).Names(); !slices.Equal(got, want) {
 		t.Errorf("results of %q, want %q", got, want)
 	}
-	if got, want := f.Missing[0].String(), "--- FAIL: BenchmarkB/peer=thread\n    b_test.go:1: 5 sent, 4 received\n        among them the first\n"; got != want {
+	if got, want := f.Failures[0].Record(), "--- FAIL: BenchmarkB/peer=thread\n    b_test.go:1: 5 sent, 4 received\n        among them the first\n"; got != want {
 		t.Errorf("the record is %q, want %q", got, want)
 	}
 }

@@ -26,7 +26,8 @@ var guarded = []string{"clock", "accelerator", "qemu", "cpu-model", "gomaxprocs"
 type input struct {
 	arg   string // what the user called it
 	paths []string
-	files []*results.File
+	files []*results.File // samples
+	read  []*results.File // as they are on disk
 }
 
 // load reads the file or directory arg. A file of several is one sample, so the
@@ -43,6 +44,7 @@ func load(arg string, stderr io.Writer) (*input, error) {
 		if err != nil {
 			return nil, err
 		}
+		in.read = append(in.read, f)
 		in.files = append(in.files, split(f)...)
 	}
 	if len(in.files) > 1 {

@@ -13,6 +13,10 @@
 // samples of the same thing, a file a sample: what a benchmark was measured
 // several times in one of them (-count) counts as its median.
 //
+// A benchmark that failed in a sample has no figure of it, so that n is less.
+// What failed is listed after the tables, with its message and the command
+// that runs it alone, and the exit status is 1.
+//
 // Summary shows each benchmark's median and its 95 % interval, all units, and
 // then the headline if there is one.
 //
@@ -48,6 +52,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -57,6 +62,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"eventbench/helpers/samples"
 
 	"golang.org/x/perf/benchproc"
 )
@@ -160,19 +167,37 @@ func report(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	if err := compare(ctx, inputs, across, stdout, stderr); err != nil {
 		return err
 	}
-	if verb == "compare" {
-		if longest > 0 {
-			most(inputs, labels(inputs), longest, stdout)
+	if longest > 0 {
+		most(inputs, labels(inputs), longest, stdout)
+	}
+	if verb == "summary" {
+		fmt.Fprintln(stdout)
+		err = headline(ctx, inputs[0], filter, stdout)
+		if errors.Is(err, errNoPair) {
+			fmt.Fprintf(stderr, "report: no headline: %v\n", err)
+		} else if err != nil {
+			return err
 		}
-		return nil
 	}
-	fmt.Fprintln(stdout)
-	err = headline(ctx, inputs[0], filter, stdout)
-	if errors.Is(err, errNoPair) {
-		fmt.Fprintf(stderr, "report: no headline: %v\n", err)
-		return nil
+	return failures(inputs, stdout)
+}
+
+// failures prints what has no figure because it failed, after all figures that there
+// are, and is an error if there is any.
+func failures(inputs []*input, stdout io.Writer) error {
+	failed := 0
+	for _, in := range inputs {
+		var out bytes.Buffer
+		n := samples.PrintFailures(&out, in.read)
+		if n > 0 {
+			fmt.Fprintf(stdout, "\n%s: %s", in.arg, &out)
+		}
+		failed += n
 	}
-	return err
+	if failed > 0 {
+		return fmt.Errorf("%s failed, and so lack figures: see above", samples.Counted(failed, "benchmark"))
+	}
+	return nil
 }
 
 // parseAcross parses a comma-separated list of guarded keys.

@@ -22,7 +22,7 @@ type rise struct {
 // instructions. Only those count whose samples do not overlap at all: what varies
 // as much as it differs is no finding.
 func most(inputs []*input, labels []string, n int, stdout io.Writer) {
-	from, to := samples(inputs[0]), samples(inputs[1])
+	from, to := valuesOf(inputs[0]), valuesOf(inputs[1])
 	var rises []rise
 	for key, a := range from {
 		b := to[key]
@@ -49,8 +49,8 @@ func most(inputs []*input, labels []string, n int, stdout io.Writer) {
 
 type figure struct{ name, unit string }
 
-// samples returns what each benchmark of in reports first, a value a result.
-func samples(in *input) map[figure][]float64 {
+// valuesOf returns what each benchmark of in reports first, a value a result.
+func valuesOf(in *input) map[figure][]float64 {
 	values := make(map[figure][]float64)
 	for _, f := range in.files {
 		for _, r := range f.Results {

@@ -1,0 +1,91 @@
+//go:build linux
+
+package samples
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"eventbench/helpers/results"
+)
+
+// alonePrefix begins the comment in a sample's file that has the command by
+// which one of its benchmarks is run alone, but for -test.bench.
+const alonePrefix = "# alone: "
+
+// PrintFailures writes what failed in the files: each benchmark once, with the
+// samples in which it did, what it said in the first of them, and the command
+// that runs it alone. It returns how many benchmarks failed.
+func PrintFailures(w io.Writer, files []*results.File) int {
+	type failure struct {
+		*results.Failure
+		files []*results.File
+	}
+	var all []*failure
+	for _, file := range files {
+		for _, f := range file.Failures {
+			if f.Skipped {
+				continue
+			}
+			i := slices.IndexFunc(all, func(o *failure) bool { return o.Name == f.Name })
+			if i < 0 {
+				i = len(all)
+				all = append(all, &failure{Failure: f})
+			}
+			all[i].files = append(all[i].files, file)
+		}
+	}
+	slices.SortFunc(all, func(a, b *failure) int { return cmp.Compare(a.Name, b.Name) })
+	if len(all) > 0 {
+		fmt.Fprintf(w, "failed: %s\n", Counted(len(all), "benchmark"))
+	}
+	for _, f := range all {
+		first := f.files[0]
+		fmt.Fprintf(w, "\nBenchmark%s failed in %d of %s", f.Name, len(f.files), Counted(len(files), "sample"))
+		if len(files) > 1 {
+			fmt.Fprintf(w, ", first in %s", filepath.Base(first.Path))
+		}
+		fmt.Fprintln(w, ":")
+		for line := range strings.Lines(cmp.Or(f.Message, "it did not say why")) {
+			fmt.Fprintf(w, "    %s\n", strings.TrimSuffix(line, "\n"))
+		}
+		for _, c := range first.Comments {
+			if alone, ok := strings.CutPrefix(c, alonePrefix); ok {
+				fmt.Fprintf(w, "  alone: %s -test.bench=%s\n", alone, quote(Exactly(f.Name)))
+			}
+		}
+	}
+	return len(all)
+}
+
+// Counted is n of what, which has no other plural than one with an s.
+func Counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// command is argv as a shell takes it.
+func command(argv []string) string {
+	var words []string
+	for _, word := range argv {
+		words = append(words, quote(word))
+	}
+	return strings.Join(words, " ")
+}
+
+// quote returns the word as a shell takes it.
+func quote(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./=:,+%@", r)
+	}
+	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

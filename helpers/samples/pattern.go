@@ -1,0 +1,67 @@
+//go:build linux
+
+package samples
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Exactly is the pattern for -test.bench and -test.skip that means the
+// benchmark, whose name is without the prefix Benchmark, and what is below it.
+func Exactly(name string) string {
+	levels := strings.Split("Benchmark"+name, "/")
+	for i, level := range levels {
+		levels[i] = "^" + regexp.QuoteMeta(level) + "$"
+	}
+	return strings.Join(levels, "/")
+}
+
+// skipping adds names of benchmarks to a pattern of -test.skip.
+//
+// Of alternatives, testing takes the first that the levels of a name match so
+// far: A/x before A would make it run A to look for A/x. So those of fewer
+// levels come first.
+func skipping(pattern string, names []string) string {
+	var all []string
+	if pattern != "" {
+		all = Alternatives(pattern)
+	}
+	for _, name := range names {
+		all = append(all, Exactly(name))
+	}
+	slices.SortStableFunc(all, func(a, b string) int { return cmp.Compare(len(Levels(a)), len(Levels(b))) })
+	return strings.Join(all, "|")
+}
+
+// Alternatives are the parts of a pattern of -test.bench between its |.
+func Alternatives(pattern string) []string { return splitOutside(pattern, '|') }
+
+// Levels are the parts of one of them between its /.
+func Levels(alternative string) []string { return splitOutside(alternative, '/') }
+
+// splitOutside splits at a separator outside brackets and parentheses, as
+// package testing does.
+func splitOutside(s string, separator byte) (parts []string) {
+	from, brackets, parens := 0, 0, 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\':
+			i++
+		case c == '[':
+			brackets++
+		case c == ']' && brackets > 0:
+			brackets--
+		case c == '(' && brackets == 0:
+			parens++
+		case c == ')' && brackets == 0:
+			parens--
+		case c == separator && brackets == 0 && parens == 0:
+			parts = append(parts, s[from:i])
+			from = i + 1
+		}
+	}
+	return append(parts, s[from:])
+}
