@@ -1,22 +1,59 @@
 //go:build linux
 
-// Package interrupt ends long runs in good order when a signal asks for it.
+// Package interrupt ends long runs in good order: when a signal asks for it,
+// and when nobody waits for them any more.
+//
+// # Orphans
+//
+// A run is often several processes: make, a shell, go, a tool. A signal that
+// reaches only one of them must end them all, or what was started goes on
+// measuring in the background. The tool finds out by itself, as the others
+// cannot be changed:
+//
+//   - The process that started it has ended. Its parent is another one then.
+//   - The make that started it has ended, or is about to: make that gets a
+//     SIGINT or SIGHUP for itself alone takes its handler away and waits for
+//     its recipes to end, silently. The Makefile says which process make is
+//     (see [MakeVariable]).
+//
+// In both cases it is as if the tool had received a hangup, or the signal that
+// make got.
+//
+// What is meant to outlive its parent does: what was started with nohup, or
+// leads a session, as after setsid. The parent does not matter then, unless it
+// is the go command, which waits for the tool: nohup was meant for both. And a
+// tool that is an orphan from the start, as in a container or below a process
+// that adopts orphans, stays one without harm: only a change counts. Of "make
+// bench &" the shell can end, and its terminal can close as far as nohup lets
+// it: make is still there.
 package interrupt
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// An Error is the signal that ended a run.
-type Error struct{ Signal syscall.Signal }
+// An Error is the signal that ended a run, or would have.
+type Error struct {
+	Signal syscall.Signal
+	Reason string // in place of the signal's name, if there was no signal
+}
 
-func (e Error) Error() string { return "stopped by " + e.Signal.String() }
+func (e Error) Error() string {
+	if e.Reason != "" {
+		return "stopped: " + e.Reason
+	}
+	return "stopped by " + e.Signal.String()
+}
 
 // Status is the exit status by which shells know that a signal ended a program.
 func (e Error) Status() int { return 128 + int(e.Signal) }
@@ -30,28 +67,148 @@ func Status(err error, otherwise int) int {
 	return otherwise
 }
 
-// WhenOrphaned has the kernel send a hangup when the process that started this
-// one ends. go tool does that: when it is killed, nobody waits for the work any
-// more. A hangup, as that is what nohup protects from.
-func WhenOrphaned() {
-	unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGHUP), 0, 0, 0)
-}
-
-// Context returns a context that ends, with an Error as its cause, at
-// the first signal asking to stop. Those after it change nothing: in a terminal
-// Ctrl-C arrives twice, from the terminal and passed on by the go command.
-func Context() context.Context {
+// Context returns a context that ends, with an Error as its cause, at the first
+// SIGINT, SIGTERM, SIGHUP or signal of more, or when the process has become an
+// orphan. Signals after the first change nothing: in a terminal Ctrl-C arrives
+// twice, from the terminal and passed on by the go command. A process that has
+// not ended [Patience] later, because the reader of its last words does not read
+// or a disk does not answer, is ended.
+func Context(more ...os.Signal) context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
-	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, s := range append([]os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}, more...) {
 		// nohup and a shell's & without job control mean ignored to stay ignored.
 		if !signal.Ignored(s) {
 			signal.Notify(signals, s)
 		}
 	}
+	look := time.NewTicker(500 * time.Millisecond)
+	all := launchers()
 	go func() {
-		s := <-signals
-		cancel(Error{s.(syscall.Signal)})
+		defer look.Stop()
+		for {
+			var stopped Error
+			select {
+			case s := <-signals:
+				stopped.Signal = s.(syscall.Signal)
+			case <-look.C:
+				stopped = gone(all)
+			}
+			if stopped != (Error{}) {
+				cancel(stopped)
+				time.Sleep(Patience)
+				os.Exit(stopped.Status())
+			}
+		}
 	}()
 	return ctx
+}
+
+// Patience is how long a process may take to end in good order.
+const Patience = 30 * time.Second
+
+func gone(all []launcher) Error {
+	for _, l := range all {
+		if stopped := l.gone(); stopped != (Error{}) {
+			return stopped
+		}
+	}
+	return Error{}
+}
+
+// MakeVariable is the environment variable in which the Makefile says which
+// process make is. No child inherits it: it would be one more thing that
+// differs from run to run in what is measured.
+const MakeVariable = "MAKE_PID"
+
+// A launcher is a process without which a run has no purpose.
+type launcher interface {
+	// gone returns what ended the run, or nothing.
+	gone() Error
+}
+
+func launchers() []launcher {
+	var all []launcher
+	ppid := os.Getppid()
+	session, err := unix.Getsid(0)
+	outlives := signal.Ignored(syscall.SIGHUP) || err == nil && session == os.Getpid()
+	comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", ppid))
+	if name := strings.TrimSpace(string(comm)); name == "go" || !outlives {
+		all = append(all, parent{ppid, name})
+	}
+	if pid, err := strconv.Atoi(os.Getenv(MakeVariable)); err == nil && pid > 0 {
+		all = append(all, newMaker(pid))
+	}
+	os.Unsetenv(MakeVariable)
+	return all
+}
+
+// A parent is the process that started this one.
+type parent struct {
+	pid  int
+	name string
+}
+
+func (p parent) gone() Error {
+	if os.Getppid() == p.pid {
+		return Error{}
+	}
+	return Error{syscall.SIGHUP, fmt.Sprintf("%s (process %d), which started it, has ended; what is to go on without is started with nohup or setsid", p.name, p.pid)}
+}
+
+// A maker is a make, at least two generations up.
+type maker struct {
+	pid   int
+	pidfd int    // -1 where there is none
+	catch uint64 // signals that it has handlers for
+}
+
+func newMaker(pid int) *maker {
+	m := &maker{pid: pid, pidfd: -1}
+	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+		m.pidfd = fd
+	}
+	m.catch = caught(pid)
+	return m
+}
+
+func (m *maker) gone() Error {
+	if m.ended() {
+		return Error{syscall.SIGHUP, fmt.Sprintf("make (process %d), which started it, has ended", m.pid)}
+	}
+	now := caught(m.pid)
+	if now == 0 {
+		return Error{} // not known
+	}
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		if bit := uint64(1) << (s - 1); m.catch&bit != 0 && now&bit == 0 {
+			return Error{s, fmt.Sprintf("make (process %d), which started it, was stopped by %v", m.pid, s)}
+		}
+	}
+	return Error{}
+}
+
+func (m *maker) ended() bool {
+	if m.pidfd < 0 {
+		return errors.Is(unix.Kill(m.pid, 0), unix.ESRCH)
+	}
+	fds := []unix.PollFd{{Fd: int32(m.pidfd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0
+}
+
+// caught returns the signals that a process has handlers for, see
+// proc_pid_status(5), or 0 if that cannot be found out.
+func caught(pid int) uint64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(status), "\nSigCgt:")
+	line, _, _ := strings.Cut(rest, "\n")
+	set, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
+	if err != nil {
+		return 0
+	}
+	return set
 }

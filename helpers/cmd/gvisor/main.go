@@ -72,7 +72,6 @@ func main() {
 	if gvisor.IsInside() {
 		gvisor.RunInside()
 	}
-	interrupt.WhenOrphaned()
 	os.Exit(run(interrupt.Context(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 

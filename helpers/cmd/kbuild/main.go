@@ -53,7 +53,6 @@ import (
 )
 
 func main() {
-	interrupt.WhenOrphaned()
 	os.Exit(run(interrupt.Context(), os.Args[1:], os.Stdout, os.Stderr))
 }
 

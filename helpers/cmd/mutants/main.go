@@ -61,7 +61,6 @@ func main() {
 	if guest.IsInit() {
 		guest.RunInit()
 	}
-	interrupt.WhenOrphaned()
 	os.Exit(command(interrupt.Context(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
