@@ -187,13 +187,15 @@ func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer)
 	if m.Console != nil {
 		consoleOut = io.MultiWriter(console, m.Console)
 	}
-	out, err := newPorts(cmd, []sink{
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	out, err := newPorts(cmd, stop, []sink{
 		{consolePort, consoleOut}, {"stdout", stdout}, {"stderr", stderr},
 	})
 	if err != nil {
 		return Status{}, err
 	}
-	defer out.close()
+	defer out.close(ctx)
 	report, err := newPort(cmd, "report")
 	if err != nil {
 		return Status{}, err
@@ -242,7 +244,7 @@ func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer)
 	if r == nil {
 		r = <-reported
 	}
-	if err := out.close(); err != nil {
+	if err := out.close(ctx); err != nil {
 		return Status{}, err
 	}
 	if r.err == nil && r.final {
@@ -313,18 +315,22 @@ type ports struct {
 	copied []chan error
 }
 
-// newPorts adds a serial port for each sink to the machine.
-func newPorts(cmd *qemuCommand, sinks []sink) (*ports, error) {
+// newPorts adds a serial port for each sink to the machine. It calls stop if more
+// of the output piles up than there is room for.
+func newPorts(cmd *qemuCommand, stop context.CancelCauseFunc, sinks []sink) (*ports, error) {
 	p := &ports{}
 	for _, s := range sinks {
 		r, err := newPort(cmd, s.id)
 		if err != nil {
-			p.close()
+			p.close(context.Background()) // of which nothing has come yet
 			return nil, err
 		}
 		spool, copied := newSpool(s.w), make(chan error, 1)
 		go func() {
 			_, err := io.Copy(spool, r)
+			if full := (*spoolFullError)(nil); errors.As(err, &full) {
+				stop(err)
+			}
 			copied <- err
 		}()
 		p.spools = append(p.spools, spool)
@@ -335,15 +341,15 @@ func newPorts(cmd *qemuCommand, sinks []sink) (*ports, error) {
 }
 
 // close waits until everything has been passed on, for which QEMU must have
-// ended.
-func (p *ports) close() error {
+// ended, or until ctx has ended and nobody reads what there is.
+func (p *ports) close(ctx context.Context) error {
 	var first error
 	for i, s := range p.spools {
 		if err := <-p.copied[i]; err != nil && first == nil {
 			first = err
 		}
 		p.reads[i].Close()
-		if err := s.Close(); err != nil && first == nil {
+		if err := s.close(ctx); err != nil && first == nil {
 			first = err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,22 +65,50 @@ func newSpool(w io.Writer) *spool {
 	return s
 }
 
+// maxSpool bounds what waits for its reader. The output of all behaviours and
+// benchmarks of a boot is some MiB.
+const maxSpool = 256 << 20
+
+// A spoolFullError is output that nobody takes.
+type spoolFullError struct{}
+
+func (*spoolFullError) Error() string {
+	return fmt.Sprintf("%d MiB of its output wait for somebody who reads them", maxSpool>>20)
+}
+
 func (s *spool) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.buf)+len(p) > maxSpool {
+		return 0, &spoolFullError{}
+	}
 	s.buf = append(s.buf, p...)
 	s.changed.Signal()
 	return len(p), nil
 }
 
-// Close waits until everything has been passed on and returns the error that
-// ended this early, if one did.
-func (s *spool) Close() error {
+// spoolGrace is how long a reader has for what there is when the guest has been
+// stopped.
+const spoolGrace = time.Second
+
+// close waits until everything has been passed on and returns the error that
+// ended this early, if one did. Once ctx has ended it does not wait long.
+func (s *spool) close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
 	s.changed.Signal()
 	s.mu.Unlock()
-	return <-s.done
+	select {
+	case err := <-s.done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-s.done:
+		return err
+	case <-time.After(spoolGrace):
+		return fmt.Errorf("%w, and nobody reads what the guest has written", context.Cause(ctx))
+	}
 }
 
 func (s *spool) pass(w io.Writer) error {

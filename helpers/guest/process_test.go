@@ -28,7 +28,7 @@ func TestSpoolNeverWaits(t *testing.T) {
 		}
 		read <- got
 	}()
-	if err := s.Close(); err != nil {
+	if err := s.close(t.Context()); err != nil {
 		t.Error(err)
 	}
 	w.Close()
@@ -44,8 +44,8 @@ func TestSpoolFailure(t *testing.T) {
 	if _, err := s.Write([]byte("x")); err != nil {
 		t.Errorf("Write = %v", err)
 	}
-	if err := s.Close(); !errors.Is(err, syscall.EPIPE) {
-		t.Errorf("Close = %v, want %v", err, syscall.EPIPE)
+	if err := s.close(t.Context()); !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("close = %v, want %v", err, syscall.EPIPE)
 	}
 }
 

@@ -145,7 +145,7 @@ func TestStopped(t *testing.T) {
 		if got := tooltest.ExitStatus(t, err); got != 128+int(syscall.SIGINT) {
 			t.Errorf("exit status %d", got)
 		}
-		if want := "while the program ran: stopped by a signal: interrupt"; !strings.Contains(stderr.String(), want) {
+		if want := "while the program ran: stopped by interrupt"; !strings.Contains(stderr.String(), want) {
 			t.Errorf("no %q in standard error:\n%s", want, &stderr)
 		}
 		mustEnd(t, qemu)

@@ -60,7 +60,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -71,21 +70,23 @@ import (
 
 	"eventbench/helpers/guest"
 	"eventbench/helpers/help"
-
-	"golang.org/x/sys/unix"
+	"eventbench/helpers/interrupt"
 )
 
 func main() {
 	if guest.IsInit() {
 		guest.RunInit()
 	}
-	ctx, stop := untilSignal(context.Background())
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+	// SIGQUIT is what go test sends at its -timeout.
+	os.Exit(run(interrupt.Context(syscall.SIGQUIT), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
 // noStatus is the exit status that says there is none of the program's.
 const noStatus = 125
+
+// lastWords is how long the reader of standard error has for the reason why
+// there is no status.
+const lastWords = 2 * time.Second
 
 const usage = `usage: go tool guest [flags] PROGRAM [ARGUMENT ...]
        go test -exec 'go tool guest -kernel 6.12' [flags of go test]
@@ -152,11 +153,16 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if err == nil {
 		return status.ExitCode()
 	}
-	say("%v", err)
-	if interrupted := (*signalError)(nil); errors.As(err, &interrupted) {
-		return guest.Status{Signal: interrupted.signal}.ExitCode()
+	said := make(chan bool)
+	go func() {
+		say("%v", err)
+		close(said)
+	}()
+	select {
+	case <-said:
+	case <-time.After(lastWords): // nobody reads standard error
 	}
-	return noStatus
+	return interrupt.Status(err, noStatus)
 }
 
 func boot(ctx context.Context, s settings, args, environ []string, stdout, stderr io.Writer, say func(string, ...any)) (guest.Status, error) {
@@ -271,30 +277,4 @@ func orDash(s string) string {
 		return "-"
 	}
 	return s
-}
-
-// A signalError is the end of a context by a signal to the tool.
-type signalError struct{ signal syscall.Signal }
-
-func (e *signalError) Error() string { return "stopped by a signal: " + e.signal.String() }
-
-// untilSignal returns a context that ends when the tool is told to: by a
-// terminal, by go test at its -timeout (SIGQUIT), or by the end of the process
-// that started the tool. A second signal kills at once.
-func untilSignal(parent context.Context) (ctx context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(parent)
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP)
-	// go tool runs this as its child; when it is killed, nobody waits for the
-	// guest any more. Without this call a guest would only live longer.
-	unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGTERM), 0, 0, 0)
-	go func() {
-		select {
-		case s := <-signals:
-			signal.Stop(signals)
-			cancel(&signalError{s.(syscall.Signal)})
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() { cancel(nil) }
 }
