@@ -1,6 +1,7 @@
 # Every target is a go command or a tool of this module: go tool rounds -h and
 # go tool report -h tell more than make help. Recipes run what go tool -n names,
-# for go tool itself exits 0 when a tool is killed.
+# for go tool itself exits 0 when a tool is killed. They exec it: a signal that
+# only a shell in between got, such as SIGINT, the shell would keep to itself.
 
 BENCH     ?= .
 ROUNDS    ?= 10
@@ -24,15 +25,28 @@ MAX       ?=
 # does. bench leaves them out, bench-full does not.
 LONG      ?= Growth|OneWay|Lateness|Wake|Technique|^BenchmarkLoop
 
-# Recipes find these in their environment, just as the user wrote them: the $,
-# quotes and blanks of a pattern are neither make's nor the shell's business.
-GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS KERNEL BOOTS LONG HISTOGRAMS FRESH MAX
+# A variable is data, whoever sets it. Recipes find these in their environment,
+# just as the user wrote them: the $, quotes and blanks of a pattern are neither
+# make's nor the shell's business. What the command line sets make would expand
+# for the environment, whatever it is called.
+override GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS KERNEL BOOTS LONG BINARY HISTOGRAMS FRESH MAX
+override v :=
+$(foreach v,$(.VARIABLES),$(if $(filter command override,$(origin $v)),$(eval override $v := $$(value $v))))
 $(foreach v,$(GIVEN),$(eval override $v := $$(value $v)))
 export $(GIVEN)
 
+# Whose end is the end of a tool that a recipe runs: make's, which keeps a
+# SIGINT or SIGHUP for itself alone to itself.
+override MAKE_PID := $(shell echo $$PPID)
+export MAKE_PID
+
+# One target at a time, in the order given: two would measure each other, and
+# headline shows what bench has measured.
+.NOTPARALLEL:
+
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  BENCH=regexp ROUNDS=n BENCHTIME=1s|1000x COUNT=n SEED=n RESULTS=dir"
 	@echo "    narrow or widen bench: make bench BENCH='Eventfd|Pipe' ROUNDS=20"
@@ -44,7 +58,7 @@ help: ## list the targets
 # One build for all rounds. Without VCS stamps: a commit is no new build.
 .PHONY: eventbench.test
 eventbench.test:
-	@go test -c -buildvcs=false -o $@ .
+	@go test -c -buildvcs=false -o eventbench.test .
 
 .PHONY: bench bench-full
 bench: export SKIP := $(value LONG)
@@ -52,75 +66,75 @@ bench-full: export SKIP :=
 bench: ## measure this kernel, but for what takes long; print all figures
 bench-full: ## the same with tails, growth, wake-ups, lateness, loops and techniques
 bench bench-full: eventbench.test
-	@dir=$$("$$(go tool -n rounds)" -bench "$$BENCH" -skip "$$SKIP" -rounds "$$ROUNDS" -benchtime "$$BENCHTIME" \
-		-count "$$COUNT" -seed "$$SEED" $${HISTOGRAMS:+-histograms} -results "$$RESULTS" $<) && \
-	"$$(go tool -n report)" summary "$$dir"
+	@exec "$$(go tool -n rounds)" -bench="$$BENCH" -skip="$$SKIP" -rounds="$$ROUNDS" -benchtime="$$BENCHTIME" \
+		-count="$$COUNT" -seed="$$SEED" $${HISTOGRAMS:+-histograms} -results="$$RESULTS" -- eventbench.test
+	@exec "$$(go tool -n report)" summary -- "$$RESULTS/latest"
 
 .PHONY: headline
 headline: ## eventfd against the others: of the last bench or OF=directory; FILTER='/peer:thread'
-	@of="$${OF:-$$RESULTS/latest}" && test -e "$$of" || { echo "no results in $$of: make bench makes them" >&2; exit 1; } && \
-	"$$(go tool -n report)" headline -filter "$$FILTER" "$$of"
+	@of="$${OF:-$$RESULTS/latest}" && test -e "$$of" || { printf 'no results in %s: make bench makes them\n' "$$of" >&2; exit 1; } && \
+	exec "$$(go tool -n report)" headline -filter="$$FILTER" -- "$$of"
 
 .PHONY: growth
 growth: ## what grows, and how: of the last bench-full or OF=directory
-	@of="$${OF:-$$RESULTS/latest}" && test -e "$$of" || { echo "no results in $$of: make bench-full makes them" >&2; exit 1; } && \
-	"$$(go tool -n report)" growth "$$of"
+	@of="$${OF:-$$RESULTS/latest}" && test -e "$$of" || { printf 'no results in %s: make bench-full makes them\n' "$$of" >&2; exit 1; } && \
+	exec "$$(go tool -n report)" growth -- "$$of"
 
 .PHONY: compare
 compare: ## what changed from OLD to NEW, files or directories; ACROSS=sandbox lets that differ
-	@"$$(go tool -n report)" compare -across "$$ACROSS" $${OLD:+"$$OLD"} $${NEW:+"$$NEW"}
+	@exec "$$(go tool -n report)" compare -across="$$ACROSS" -- $${OLD:+"$$OLD"} $${NEW:+"$$NEW"}
 
 # Guests have no libraries, and counting needs no race detector.
 .PHONY: eventbench.static
 eventbench.static:
-	@CGO_ENABLED=0 go test -c -buildvcs=false -o $@ .
+	@CGO_ENABLED=0 go test -c -buildvcs=false -o eventbench.static .
 
 .PHONY: kernels
 kernels: eventbench.static ## what it costs on other KERNELS: counted instructions, BOOTS guests of each
-	@test "$$BENCH" = . || set -- -bench "$$BENCH"; \
-	"$$(go tool -n kernels)" "$$@" -boots "$$BOOTS" -results "$$RESULTS" $< $$KERNELS
+	@test "$$BENCH" = . || set -- -bench="$$BENCH"; \
+	set -f; exec "$$(go tool -n kernels)" "$$@" -boots="$$BOOTS" -results="$$RESULTS" -- eventbench.static $$KERNELS
 
 # Tests need testdata, which the sandbox finds where go test runs the binary.
 .PHONY: gvisor
 gvisor: export SKIP := $(value LONG)
 gvisor: eventbench.static ## what it costs under gVisor: its tests, then ROUNDS of both in turn, and what costs most more
 	@go tool gvisor -build >/dev/null
-	@"$$(go tool -n gvisor)" $< || echo "gvisor: tests fail there: see above" >&2
-	@dirs=$$("$$(go tool -n rounds)" -arm host= -arm 'gvisor=go tool gvisor' -bench "$$BENCH" -skip "$$SKIP" -rounds "$$ROUNDS" \
-		-benchtime "$$BENCHTIME" -count "$$COUNT" -seed "$$SEED" -results "$$RESULTS" $<) && \
-	"$$(go tool -n report)" compare -across sandbox -most 15 $$dirs
+	@"$$(go tool -n gvisor)" eventbench.static || echo "gvisor: tests fail there: see above" >&2
+	@dirs=$$("$$(go tool -n rounds)" -arm host= -arm 'gvisor=go tool gvisor' -bench="$$BENCH" -skip="$$SKIP" -rounds="$$ROUNDS" \
+		-benchtime="$$BENCHTIME" -count="$$COUNT" -seed="$$SEED" -results="$$RESULTS" -- eventbench.static) && \
+	set -f && IFS=$$(printf '\n\t') && "$$(go tool -n report)" compare -across sandbox -most 15 -- $$dirs
 
 .PHONY: gate-kernels
 gate-kernels: eventbench.static ## is NEW, a series or a bzImage, worse than OLD? boots both until the gate can tell
-	@test "$$BENCH" = . || set -- -bench "$$BENCH"; \
-	"$$(go tool -n arms)" kernels "$$@" $${MAX:+-max "$$MAX"} -results "$$RESULTS" $< "$$OLD" "$$NEW"
+	@test "$$BENCH" = . || set -- -bench="$$BENCH"; \
+	exec "$$(go tool -n arms)" kernels "$$@" $${MAX:+-max="$$MAX"} -results="$$RESULTS" -- eventbench.static "$$OLD" "$$NEW"
 
 .PHONY: baselines
 baselines: eventbench.static ## record KERNELS in testdata/baselines, for gate-kernels OLD=testdata/baselines/6.12.txt
-	@"$$(go tool -n arms)" record -results "$$RESULTS" $< $$KERNELS
+	@set -f; exec "$$(go tool -n arms)" record -results="$$RESULTS" -- eventbench.static $$KERNELS
 
 .PHONY: gate-arms
-gate-arms: $(BINARY) ## the same on this kernel: OLD and NEW end in a test binary, or with BINARY=eventbench.test go before it
-	@test "$$BENCH" = . || set -- -bench "$$BENCH"; \
-	"$$(go tool -n arms)" host "$$@" $${MAX:+-max "$$MAX"} -results "$$RESULTS" $(BINARY) "$$OLD" "$$NEW"
+gate-arms: $(filter eventbench.test eventbench.static,$(BINARY)) ## the same on this kernel: OLD and NEW end in a test binary, or with BINARY=eventbench.test go before it
+	@test "$$BENCH" = . || set -- -bench="$$BENCH"; \
+	exec "$$(go tool -n arms)" host "$$@" $${MAX:+-max="$$MAX"} -results="$$RESULTS" -- $${BINARY:+"$$BINARY"} "$$OLD" "$$NEW"
 
 .PHONY: behaviours
 behaviours: eventbench.static ## which promises hold on other KERNELS, under gVisor and here, row by row
-	@"$$(go tool -n behaviours)" -results "$$RESULTS" $< $$KERNELS gvisor host
+	@set -f; exec "$$(go tool -n behaviours)" -results="$$RESULTS" -- eventbench.static $$KERNELS gvisor host
 
 .PHONY: mutants
 mutants: eventbench.static ## do the tests bite? each on a kernel with the slip it is to find: an hour
-	@"$$(go tool -n mutants)" -results "$$RESULTS" -o testdata/mutants/results.txt $<
+	@exec "$$(go tool -n mutants)" -results="$$RESULTS" -o testdata/mutants/results.txt eventbench.static
 
 .PHONY: gate-selftest
 gate-selftest: ## how often is the gate wrong? on recorded runs, in some minutes; FRESH=1 measures anew, for an hour or two
-	@test -z "$$FRESH" || set -- -record "$$RESULTS/selftest/data" -results "$$RESULTS/selftest"; \
-	"$$(go tool -n selftest)" "$$@"
+	@test -z "$$FRESH" || set -- -record="$$RESULTS/selftest/data" -results="$$RESULTS/selftest"; \
+	exec "$$(go tool -n selftest)" "$$@"
 
 .PHONY: fidelity
 fidelity: ## the same loops in Go and in C, alternated: what Go adds; KERNEL=6.12: in instructions, in BOOTS guests of it
-	@test -z "$$KERNEL" || set -- -pairs "$$BOOTS" -n 150 -exec "go tool guest -kernel $$KERNEL -accel tcg -clock instrs -seed {pair}"; \
-	"$$(go tool -n fidelity)" "$$@"
+	@test -z "$$KERNEL" || set -- -pairs="$$BOOTS" -n=150 -kernel="$$KERNEL"; \
+	exec "$$(go tool -n fidelity)" "$$@"
 
 .PHONY: test
 test: ## the tests, as a user runs them
@@ -140,5 +154,5 @@ check: ## everything CI runs
 	go test -race ./...
 	@echo "make bench, one round"
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT INT TERM && \
-	$(MAKE) --no-print-directory bench RESULTS="$$dir" ROUNDS=1 BENCHTIME=100x BENCH='Eventfd|PipeSelf' && \
-	$(MAKE) --no-print-directory headline OF="$$dir"
+	make --no-print-directory bench RESULTS="$$dir" ROUNDS=1 BENCHTIME=100x BENCH='Eventfd|PipeSelf' && \
+	make --no-print-directory headline OF="$$dir"

@@ -43,6 +43,10 @@
 // process then measures all rows, with the same number of iterations for
 // each (-n):
 //
+//	go tool fidelity -kernel 6.12
+//
+// or, with flags of one's own,
+//
 //	go tool fidelity -exec 'go tool guest -kernel 6.12 -seed {pair}'
 //
 // Where instructions are counted the ratio is that of instructions per
@@ -114,6 +118,13 @@ func newFlags(o *options) *flag.FlagSet {
 		if o.exec = strings.Fields(s); len(o.exec) == 0 {
 			return errors.New("the command is empty")
 		}
+		return nil
+	})
+	fs.Func("kernel", "run both programs in guests of this `kernel` that count instructions, a seed a pair: a series such as 6.12, or a file", func(s string) error {
+		if s == "" {
+			return errors.New("the kernel is empty")
+		}
+		o.exec = []string{"go", "tool", "guest", "-kernel=" + s, "-accel", "tcg", "-clock", "instrs", "-seed", "{pair}"}
 		return nil
 	})
 	fs.StringVar(&o.cc, "cc", o.cc, "compile with this C `compiler`; $CC is the default where set")
