@@ -85,9 +85,11 @@ compare: ## what changed from OLD to NEW, files or directories; ACROSS=sandbox l
 	@exec "$$(go tool -n report)" compare -across="$$ACROSS" -- $${OLD:+"$$OLD"} $${NEW:+"$$NEW"}
 
 # Guests have no libraries, and counting needs no race detector.
-.PHONY: eventbench.static
+.PHONY: eventbench.static behaviours.static
 eventbench.static:
 	@CGO_ENABLED=0 go test -c -buildvcs=false -o eventbench.static .
+behaviours.static:
+	@CGO_ENABLED=0 go test -c -buildvcs=false -o behaviours.static ./behaviours
 
 .PHONY: kernels
 kernels: eventbench.static ## what it costs on other KERNELS: counted instructions, BOOTS guests of each
@@ -97,9 +99,11 @@ kernels: eventbench.static ## what it costs on other KERNELS: counted instructio
 # Tests need testdata, which the sandbox finds where go test runs the binary.
 .PHONY: gvisor
 gvisor: export SKIP := $(value LONG)
-gvisor: eventbench.static ## what it costs under gVisor: its tests, then ROUNDS of both in turn, and what costs most more
+gvisor: eventbench.static behaviours.static ## what it costs under gVisor: its tests, then ROUNDS of both in turn, and what costs most more
 	@go tool gvisor -build >/dev/null
-	@"$$(go tool -n gvisor)" eventbench.static || echo "gvisor: tests fail there: see above" >&2
+	@for tests in behaviours.static eventbench.static; do \
+		"$$(go tool -n gvisor)" $$tests || echo "gvisor: tests of $$tests fail there: see above" >&2; \
+	done
 	@dirs=$$("$$(go tool -n rounds)" -arm host= -arm 'gvisor=go tool gvisor' -bench="$$BENCH" -skip="$$SKIP" -rounds="$$ROUNDS" \
 		-benchtime="$$BENCHTIME" -count="$$COUNT" -seed="$$SEED" -results="$$RESULTS" -- eventbench.static) && \
 	set -f && IFS=$$(printf '\n\t') && "$$(go tool -n report)" compare -across sandbox -most 15 -- $$dirs
@@ -119,12 +123,12 @@ gate-arms: $(filter eventbench.test eventbench.static,$(BINARY)) ## the same on 
 	exec "$$(go tool -n arms)" host "$$@" $${MAX:+-max="$$MAX"} -results="$$RESULTS" -- $${BINARY:+"$$BINARY"} "$$OLD" "$$NEW"
 
 .PHONY: behaviours
-behaviours: eventbench.static ## which promises hold on other KERNELS, under gVisor and here, row by row
-	@set -f; exec "$$(go tool -n behaviours)" -results="$$RESULTS" -- eventbench.static $$KERNELS gvisor host
+behaviours: behaviours.static ## which promises hold on other KERNELS, under gVisor and here, row by row
+	@set -f; exec "$$(go tool -n behaviours)" -results="$$RESULTS" -- behaviours.static $$KERNELS gvisor host
 
 .PHONY: mutants
-mutants: eventbench.static ## do the tests bite? each on a kernel with the slip it is to find: an hour
-	@exec "$$(go tool -n mutants)" -results="$$RESULTS" -o testdata/mutants/results.txt eventbench.static
+mutants: behaviours.static ## do the tests bite? each on a kernel with the slip it is to find: an hour
+	@exec "$$(go tool -n mutants)" -results="$$RESULTS" -o testdata/mutants/results.txt behaviours.static
 
 .PHONY: gate-selftest
 gate-selftest: ## how often is the gate wrong? on recorded runs, in some minutes; FRESH=1 measures anew, for an hour or two

@@ -5,6 +5,7 @@ package eventbench
 import (
 	"testing"
 
+	"eventbench/helpers/fdtest"
 	"eventbench/helpers/measure"
 	"eventbench/helpers/peer"
 	"eventbench/helpers/sys"
@@ -42,7 +43,7 @@ func BenchmarkPipeCreate(b *testing.B) {
 // BenchmarkPipeSelf writes 8 bytes and reads them back.
 func BenchmarkPipeSelf(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
-		r, w := mustPipe(p.TB)
+		r, w := fdtest.Pipe(p.TB)
 		one, got := p.Arena.Word(1), p.Arena.Word(0)
 		return measure.Side{
 			Calls: []sys.Call{sys.PipeWrite(w, one), sys.PipeRead(r, got)},
@@ -54,8 +55,8 @@ func BenchmarkPipeSelf(b *testing.B) {
 // BenchmarkPipeRoundTrip answers 8 bytes through one pipe with 8 through another.
 func BenchmarkPipeRoundTrip(b *testing.B) {
 	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
-		pingR, pingW := mustPipe(p.TB)
-		pongR, pongW := mustPipe(p.TB)
+		pingR, pingW := fdtest.Pipe(p.TB)
+		pongR, pongW := fdtest.Pipe(p.TB)
 		p.Start()
 		one, got, gotThere := p.Arena.Word(1), p.Arena.Word(0), p.Arena.Word(0)
 		return measure.Side{
@@ -71,7 +72,7 @@ func BenchmarkPipeRoundTrip(b *testing.B) {
 // BenchmarkPipeThroughput streams 8 bytes for each event; a full pipe blocks the sender.
 func BenchmarkPipeThroughput(b *testing.B) {
 	measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
-		r, w := mustPipe(p.TB)
+		r, w := fdtest.Pipe(p.TB)
 		p.Start()
 		one, got := p.Arena.Word(1), p.Arena.Word(0)
 		return &measure.Stream{
@@ -84,7 +85,7 @@ func BenchmarkPipeThroughput(b *testing.B) {
 // BenchmarkPipeOneWay writes 8 bytes to a pipe that another reads from.
 func BenchmarkPipeOneWay(b *testing.B) {
 	measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way {
-		r, w := mustPipe(p.TB)
+		r, w := fdtest.Pipe(p.TB)
 		p.Start()
 		one, got := p.Arena.Word(1), p.Arena.Word(0)
 		return measure.Way{
@@ -107,7 +108,7 @@ func BenchmarkSocketpairCreate(b *testing.B) {
 // BenchmarkSocketpairSelf writes 8 bytes to one socket and reads them from the other.
 func BenchmarkSocketpairSelf(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
-		s := mustSocketpair(p.TB)
+		s := fdtest.Socketpair(p.TB)
 		one, got := p.Arena.Word(1), p.Arena.Word(0)
 		return measure.Side{
 			Calls: []sys.Call{sys.SocketWrite(s[0], one), sys.SocketRead(s[1], got)},
@@ -119,7 +120,7 @@ func BenchmarkSocketpairSelf(b *testing.B) {
 // BenchmarkSocketpairRoundTrip answers 8 bytes with 8 over one pair of sockets.
 func BenchmarkSocketpairRoundTrip(b *testing.B) {
 	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
-		s := mustSocketpair(p.TB)
+		s := fdtest.Socketpair(p.TB)
 		p.Start()
 		one, got, gotThere := p.Arena.Word(1), p.Arena.Word(0), p.Arena.Word(0)
 		return measure.Side{
@@ -135,7 +136,7 @@ func BenchmarkSocketpairRoundTrip(b *testing.B) {
 // BenchmarkSocketpairThroughput streams 8 bytes for each event; full buffers block the sender.
 func BenchmarkSocketpairThroughput(b *testing.B) {
 	measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
-		s := mustSocketpair(p.TB)
+		s := fdtest.Socketpair(p.TB)
 		p.Start()
 		one, got := p.Arena.Word(1), p.Arena.Word(0)
 		return &measure.Stream{
@@ -148,7 +149,7 @@ func BenchmarkSocketpairThroughput(b *testing.B) {
 // BenchmarkSocketpairOneWay writes 8 bytes to a socket whose other end is read from.
 func BenchmarkSocketpairOneWay(b *testing.B) {
 	measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way {
-		s := mustSocketpair(p.TB)
+		s := fdtest.Socketpair(p.TB)
 		p.Start()
 		one, got := p.Arena.Word(1), p.Arena.Word(0)
 		return measure.Way{
@@ -215,7 +216,7 @@ func BenchmarkHarness(b *testing.B) {
 			for _, record := range measure.Shuffled(b, "off", "on") {
 				b.Run("record="+record, func(b *testing.B) {
 					measure.Overhead(b, record == "on", func(p *peer.Party) measure.Side {
-						fd := mustEventfd(p.TB, 0)
+						fd := fdtest.Eventfd(p.TB, 0)
 						one, got := p.Arena.Word(1), p.Arena.Word(0)
 						side := measure.Side{Calls: []sys.Call{sys.EventfdWrite(fd, one), sys.EventfdRead(fd, got)}}
 						if account == "on" {
@@ -234,21 +235,4 @@ func BenchmarkHarnessStamp(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
 		return measure.Side{Calls: []sys.Call{sys.Stamp(p.Arena.Words(1024))}}
 	})
-}
-
-func mustPipe(tb testing.TB) (r, w int) {
-	tb.Helper()
-	var fds [2]int
-	must(tb, "pipe2", unix.Pipe2(fds[:], unix.O_CLOEXEC))
-	tb.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
-	return fds[0], fds[1]
-}
-
-// mustSocketpair returns two connected stream sockets.
-func mustSocketpair(tb testing.TB) [2]int {
-	tb.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	must(tb, "socketpair", err)
-	tb.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
-	return fds
 }

@@ -5,6 +5,7 @@ package eventbench
 import (
 	"testing"
 
+	"eventbench/helpers/fdtest"
 	"eventbench/helpers/measure"
 	"eventbench/helpers/peer"
 	"eventbench/helpers/sys"
@@ -25,11 +26,11 @@ func BenchmarkEpollCtl(b *testing.B) {
 	for _, op := range measure.Shuffled(b, "mod", "adddel") {
 		b.Run("op="+op, func(b *testing.B) {
 			measure.Self(b, func(p *peer.Party) measure.Side {
-				fd := mustEventfd(p.TB, 0)
+				fd := fdtest.Eventfd(p.TB, 0)
 				if op == "mod" {
-					return ctl(p, op, mustEpoll(p.TB, fd), fd)
+					return ctl(p, op, fdtest.Epoll(p.TB, fd), fd)
 				}
-				return ctl(p, op, mustEpoll(p.TB), fd)
+				return ctl(p, op, fdtest.Epoll(p.TB), fd)
 			})
 		})
 	}
@@ -53,12 +54,12 @@ func BenchmarkEpollWait(b *testing.B) {
 	for _, ready := range measure.Shuffled(b, 0, 1) {
 		b.Run([]string{"ready=0", "ready=1"}[ready], func(b *testing.B) {
 			measure.Self(b, func(p *peer.Party) measure.Side {
-				fd := mustEventfd(p.TB, 0)
+				fd := fdtest.Eventfd(p.TB, 0)
 				if ready == 1 {
-					mustPost(p.TB, fd)
+					fdtest.Post(p.TB, fd)
 				}
 				return measure.Side{Calls: []sys.Call{
-					sys.EpollWait(mustEpoll(p.TB, fd), sys.EpollEvents(p.Arena, 4), 0, ready),
+					sys.EpollWait(fdtest.Epoll(p.TB, fd), sys.EpollEvents(p.Arena, 4), 0, ready),
 				}}
 			})
 		})
@@ -68,8 +69,8 @@ func BenchmarkEpollWait(b *testing.B) {
 // BenchmarkEpollSelf writes to an eventfd, is told of it by epoll, and reads it.
 func BenchmarkEpollSelf(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
-		fd := mustEventfd(p.TB, 0)
-		epfd := mustEpoll(p.TB, fd)
+		fd := fdtest.Eventfd(p.TB, 0)
+		epfd := fdtest.Epoll(p.TB, fd)
 		one, got := p.Arena.Word(1), p.Arena.Word(0)
 		return measure.Side{
 			Calls: []sys.Call{
@@ -85,8 +86,8 @@ func BenchmarkEpollSelf(b *testing.B) {
 // BenchmarkEpollRoundTrip is EventfdRoundTrip with both sides waiting in epoll.
 func BenchmarkEpollRoundTrip(b *testing.B) {
 	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
-		ping, pong := mustEventfd(p.TB, 0), mustEventfd(p.TB, 0)
-		epHere, epThere := mustEpoll(p.TB, pong), mustEpoll(p.TB, ping)
+		ping, pong := fdtest.Eventfd(p.TB, 0), fdtest.Eventfd(p.TB, 0)
+		epHere, epThere := fdtest.Epoll(p.TB, pong), fdtest.Epoll(p.TB, ping)
 		p.Start()
 		one, got, gotThere := p.Arena.Word(1), p.Arena.Word(0), p.Arena.Word(0)
 		return measure.Side{
@@ -113,8 +114,8 @@ func BenchmarkEpollThroughput(b *testing.B) {
 	for _, mode := range measure.Shuffled(b, "semaphore", "counter") {
 		b.Run("mode="+mode, func(b *testing.B) {
 			measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
-				fd := mustEventfd(p.TB, eventfdModes[mode])
-				epfd := mustEpoll(p.TB, fd)
+				fd := fdtest.Eventfd(p.TB, eventfdModes[mode])
+				epfd := fdtest.Epoll(p.TB, fd)
 				p.Start()
 				one, got := p.Arena.Word(1), p.Arena.Word(0)
 				return &measure.Stream{
@@ -136,8 +137,8 @@ func BenchmarkEpollThroughput(b *testing.B) {
 // BenchmarkEpollOneWay is EventfdOneWay with the receiver waiting in epoll.
 func BenchmarkEpollOneWay(b *testing.B) {
 	measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way {
-		fd := mustEventfd(p.TB, unix.EFD_SEMAPHORE)
-		epfd := mustEpoll(p.TB, fd)
+		fd := fdtest.Eventfd(p.TB, unix.EFD_SEMAPHORE)
+		epfd := fdtest.Epoll(p.TB, fd)
 		p.Start()
 		one, got := p.Arena.Word(1), p.Arena.Word(0)
 		return measure.Way{
@@ -148,16 +149,4 @@ func BenchmarkEpollOneWay(b *testing.B) {
 			},
 		}
 	}, true)
-}
-
-// mustEpoll makes an epoll that waits for all of fds to become readable.
-func mustEpoll(tb testing.TB, fds ...int) int {
-	tb.Helper()
-	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	must(tb, "epoll_create1", err)
-	tb.Cleanup(func() { unix.Close(epfd) })
-	for _, fd := range fds {
-		mustAdd(tb, epfd, fd, unix.EPOLLIN)
-	}
-	return epfd
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"eventbench/helpers/child"
+	"eventbench/helpers/fdtest"
 	"eventbench/helpers/measure"
 	"eventbench/helpers/peer"
 	"eventbench/helpers/sys"
@@ -29,7 +30,7 @@ const second = 20 * time.Millisecond
 // a second, therefore hands over 55 tokens, whenever the consumer reads.
 func TestEventfdProducerConsumerSemaphore(t *testing.T) {
 	t.Parallel()
-	fd := mustEventfd(t, unix.EFD_SEMAPHORE)
+	fd := fdtest.Eventfd(t, unix.EFD_SEMAPHORE)
 	tokens := 0
 	consumer := child.Go(t, "consumer", func() error {
 		for ; tokens < 55; tokens++ {
@@ -55,7 +56,7 @@ func TestEventfdProducerConsumerCounter(t *testing.T) {
 	t.Parallel()
 	check := func(name string, between func(fd int, consumer *child.Thread), late bool, want ...uint64) {
 		t.Run("pace="+name, func(t *testing.T) {
-			fd := mustEventfd(t, 0)
+			fd := fdtest.Eventfd(t, 0)
 			var got []uint64
 			consume := func() error {
 				for sum := uint64(0); sum < 55; {
@@ -105,7 +106,7 @@ func TestEventfdProducerConsumerCounter(t *testing.T) {
 // value of at least 10. Per eventfd(2) every read returns 1: it gets 55 ones,
 // and then sleeps in a read that nobody will end.
 func TestEventfdSemaphoreNeverReadsTen(t *testing.T) {
-	fd := mustEventfd(t, unix.EFD_SEMAPHORE)
+	fd := fdtest.Eventfd(t, unix.EFD_SEMAPHORE)
 	var reads, largest atomic.Uint64
 	var over atomic.Bool
 	consumer := child.Go(t, "consumer", func() error {
@@ -145,7 +146,7 @@ func TestEventfdSemaphoreNeverReadsTen(t *testing.T) {
 // writes add up: 1 and 2 become one important 3, and the count of events
 // handled is below that produced.
 func TestEventfdValuesMerge(t *testing.T) {
-	fd := mustEventfd(t, unix.EFD_NONBLOCK)
+	fd := fdtest.Eventfd(t, unix.EFD_NONBLOCK)
 	var produced, handled tally
 	for v := uint64(1); v <= 30; {
 		for range 2 { // the loop is late for every second value
@@ -186,7 +187,7 @@ func TestEventfdFlags(t *testing.T) {
 				getfd = unix.FD_CLOEXEC
 			}
 			fd, err := unix.Eventfd(42, fl)
-			must(t, "eventfd2", err)
+			fdtest.Must(t, "eventfd2", err)
 			t.Cleanup(func() { unix.Close(fd) })
 			if got, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || got != getfl {
 				t.Errorf("F_GETFL: %#x, %v; want %#x", got, err, getfl)
@@ -335,14 +336,6 @@ func millis(d time.Duration) int {
 	return int(max(0, (d+time.Millisecond-1)/time.Millisecond))
 }
 
-func mustEventfd(tb testing.TB, flags int) int {
-	tb.Helper()
-	fd, err := unix.Eventfd(0, flags|unix.EFD_CLOEXEC)
-	must(tb, "eventfd2", err)
-	tb.Cleanup(func() { unix.Close(fd) })
-	return fd
-}
-
 // mustReadEventfd reads an eventfd, blocking or not, for which it waits.
 func mustReadEventfd(tb testing.TB, fd int) uint64 {
 	tb.Helper()
@@ -394,7 +387,7 @@ func BenchmarkEventfdCreate(b *testing.B) {
 // BenchmarkEventfdSelf writes 1 and reads it back.
 func BenchmarkEventfdSelf(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
-		fd := mustEventfd(p.TB, 0)
+		fd := fdtest.Eventfd(p.TB, 0)
 		one, got := p.Arena.Word(1), p.Arena.Word(0)
 		return measure.Side{
 			Calls: []sys.Call{sys.EventfdWrite(fd, one), sys.EventfdRead(fd, got)},
@@ -407,7 +400,7 @@ func BenchmarkEventfdSelf(b *testing.B) {
 // with both sides where the scheduler puts them: one figure of two modes.
 func BenchmarkEventfdRoundTrip(b *testing.B) {
 	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
-		ping, pong := mustEventfd(p.TB, 0), mustEventfd(p.TB, 0)
+		ping, pong := fdtest.Eventfd(p.TB, 0), fdtest.Eventfd(p.TB, 0)
 		p.Start()
 		one, got, gotThere := p.Arena.Word(1), p.Arena.Word(0), p.Arena.Word(0)
 		return measure.Side{
@@ -427,7 +420,7 @@ func BenchmarkEventfdThroughput(b *testing.B) {
 	for _, mode := range measure.Shuffled(b, "semaphore", "counter") {
 		b.Run("mode="+mode, func(b *testing.B) {
 			measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
-				fd := mustEventfd(p.TB, eventfdModes[mode])
+				fd := fdtest.Eventfd(p.TB, eventfdModes[mode])
 				p.Start()
 				one, got := p.Arena.Word(1), p.Arena.Word(0)
 				return &measure.Stream{
@@ -443,7 +436,7 @@ func BenchmarkEventfdThroughput(b *testing.B) {
 // BenchmarkEventfdOneWay writes to an eventfd that another waits for.
 func BenchmarkEventfdOneWay(b *testing.B) {
 	measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way {
-		fd := mustEventfd(p.TB, unix.EFD_SEMAPHORE)
+		fd := fdtest.Eventfd(p.TB, unix.EFD_SEMAPHORE)
 		p.Start()
 		one, got := p.Arena.Word(1), p.Arena.Word(0)
 		return measure.Way{
@@ -455,9 +448,3 @@ func BenchmarkEventfdOneWay(b *testing.B) {
 
 // eventfdModes are the flags that decide what a read takes.
 var eventfdModes = map[string]int{"semaphore": unix.EFD_SEMAPHORE, "counter": 0}
-
-// mustPost adds 1 to an eventfd.
-func mustPost(tb testing.TB, fd int) {
-	tb.Helper()
-	mustWriteEventfd(tb, fd, 1)
-}

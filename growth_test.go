@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"eventbench/helpers/fdtest"
 	"eventbench/helpers/measure"
 	"eventbench/helpers/peer"
 	"eventbench/helpers/rawsig"
@@ -35,7 +36,7 @@ func BenchmarkEpollWaitGrowth(b *testing.B) {
 	pool := newEventfds(b)
 	measure.Grow(b, "registered", descriptors, func(b *testing.B, registered int) {
 		fds := pool.first(b, registered)
-		epfd := mustEpoll(b, fds...)
+		epfd := fdtest.Epoll(b, fds...)
 		measure.Grow(b, "ready", upTo(registered, readies), func(b *testing.B, ready int) {
 			measure.Self(b, func(p *peer.Party) measure.Side {
 				mustReady(p.TB, fds, ready)
@@ -51,7 +52,7 @@ func BenchmarkPollGrowth(b *testing.B) {
 	measure.Grow(b, "registered", descriptors, func(b *testing.B, registered int) {
 		fds := pool.first(b, registered)
 		measure.Self(b, func(p *peer.Party) measure.Side {
-			arena := mustArena(p.TB)
+			arena := fdtest.Arena(p.TB)
 			polled := sys.PollFds(arena, registered)
 			for i, fd := range fds {
 				polled[i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
@@ -84,14 +85,14 @@ func BenchmarkEpollCtlGrowth(b *testing.B) {
 	pool := newEventfds(b)
 	measure.Grow(b, "registered", descriptors, func(b *testing.B, registered int) {
 		fds := pool.first(b, registered)
-		epfd := mustEpoll(b, fds...)
+		epfd := fdtest.Epoll(b, fds...)
 		for _, op := range measure.Shuffled(b, "mod", "adddel") {
 			b.Run("op="+op, func(b *testing.B) {
 				measure.Self(b, func(p *peer.Party) measure.Side {
 					if op == "mod" {
 						return ctl(p, op, epfd, spread(fds, 1)[0])
 					}
-					return ctl(p, op, epfd, mustEventfd(p.TB, 0))
+					return ctl(p, op, epfd, fdtest.Eventfd(p.TB, 0))
 				})
 			})
 		}
@@ -109,9 +110,9 @@ func BenchmarkEpollTriggerGrowth(b *testing.B) {
 			measure.Grow(b, "ready", []int{1, 8, 64, 512}, func(b *testing.B, ready int) {
 				fds := pool.first(b, ready)
 				measure.Self(b, func(p *peer.Party) measure.Side {
-					epfd := mustEpoll(p.TB)
+					epfd := fdtest.Epoll(p.TB)
 					for _, fd := range fds {
-						mustAdd(p.TB, epfd, fd, unix.EPOLLIN|triggers[trigger])
+						fdtest.Add(p.TB, epfd, fd, unix.EPOLLIN|triggers[trigger])
 					}
 					one, got := p.Arena.Word(1), p.Arena.Word(0)
 					var post, after []sys.Call
@@ -150,11 +151,11 @@ func BenchmarkEpollTriggerGrowth(b *testing.B) {
 // to the five that epoll_ctl(2) allows: the eventfd is in the innermost, the outermost is waited for.
 func BenchmarkEpollNestGrowth(b *testing.B) {
 	measure.Grow(b, "depth", []int{1, 2, 3, 4, 5}, func(b *testing.B, depth int) {
-		fd := mustEventfd(b, 0)
-		innermost := mustEpoll(b, fd)
+		fd := fdtest.Eventfd(b, 0)
+		innermost := fdtest.Epoll(b, fd)
 		outermost := innermost
 		for range depth - 1 {
-			outermost = mustEpoll(b, outermost)
+			outermost = fdtest.Epoll(b, outermost)
 		}
 		b.Run("op=self", func(b *testing.B) {
 			measure.Self(b, func(p *peer.Party) measure.Side {
@@ -170,7 +171,7 @@ func BenchmarkEpollNestGrowth(b *testing.B) {
 			})
 		})
 		b.Run("op=adddel", func(b *testing.B) {
-			measure.Self(b, func(p *peer.Party) measure.Side { return ctl(p, "adddel", innermost, mustEventfd(p.TB, 0)) })
+			measure.Self(b, func(p *peer.Party) measure.Side { return ctl(p, "adddel", innermost, fdtest.Eventfd(p.TB, 0)) })
 		})
 	})
 }
@@ -191,7 +192,7 @@ func BenchmarkEpollRegisterGrowth(b *testing.B) {
 			before := readSlabs()
 			fds.first(b, registered)
 			made := readSlabs()
-			mustEpoll(b, fds.fds...)
+			fdtest.Epoll(b, fds.fds...)
 			size = sizes{made.growth(readSlabs(), registered), before.growth(made, registered)}
 			measured[registered] = size
 		}
@@ -233,7 +234,7 @@ func BenchmarkEventfdThroughputGrowth(b *testing.B) {
 	measure.Grow(b, "senders", parties, func(b *testing.B, senders int) {
 		measure.Grow(b, "receivers", parties, func(b *testing.B, receivers int) {
 			measure.Crowd(b, senders, receivers, func(c *peer.Crew) measure.Flow {
-				fd := mustEventfd(c.TB, unix.EFD_SEMAPHORE)
+				fd := fdtest.Eventfd(c.TB, unix.EFD_SEMAPHORE)
 				one := c.Arena.Word(1)
 				return measure.Flow{
 					Send:    []sys.Call{sys.EventfdWrite(fd, one)},
@@ -300,7 +301,7 @@ func mustPend(tb testing.TB, tid, depth int, sigs []unix.Signal) {
 		if err == unix.EAGAIN {
 			tb.Skipf("limit reached: %d signals pending: raise RLIMIT_SIGPENDING (ulimit -i)", queued)
 		}
-		must(tb, "rt_tgsigqueueinfo", err)
+		fdtest.Must(tb, "rt_tgsigqueueinfo", err)
 	}
 }
 
@@ -326,7 +327,7 @@ func (e *eventfds) first(tb testing.TB, n int) []int {
 	mustAllow(tb, unix.RLIMIT_NOFILE, "RLIMIT_NOFILE (ulimit -n)", max(n, len(e.fds))+spare)
 	for len(e.fds) < n {
 		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-		must(tb, "eventfd2", err)
+		fdtest.Must(tb, "eventfd2", err)
 		e.fds = append(e.fds, fd)
 	}
 	return e.fds[:n]
@@ -338,14 +339,14 @@ func (e *eventfds) first(tb testing.TB, n int) []int {
 func mustAllow(tb testing.TB, resource int, name string, n int) {
 	tb.Helper()
 	var limit unix.Rlimit
-	must(tb, "getrlimit", unix.Getrlimit(resource, &limit))
+	fdtest.Must(tb, "getrlimit", unix.Getrlimit(resource, &limit))
 	if limit.Cur >= uint64(n) {
 		return
 	}
 	if limit.Max < uint64(n) {
 		tb.Skipf("limit reached: %d are needed, %d allowed: raise %s", n, limit.Max, name)
 	}
-	must(tb, "setrlimit", unix.Setrlimit(resource, &unix.Rlimit{Cur: limit.Max, Max: limit.Max}))
+	fdtest.Must(tb, "setrlimit", unix.Setrlimit(resource, &unix.Rlimit{Cur: limit.Max, Max: limit.Max}))
 	tb.Cleanup(func() { unix.Setrlimit(resource, &limit) })
 }
 
@@ -353,7 +354,7 @@ func mustAllow(tb testing.TB, resource int, name string, n int) {
 func mustReady(tb testing.TB, fds []int, n int) {
 	tb.Helper()
 	for _, fd := range spread(fds, n) {
-		mustPost(tb, fd)
+		fdtest.Post(tb, fd)
 		tb.Cleanup(func() { mustReadEventfd(tb, fd) })
 	}
 }

@@ -19,7 +19,7 @@ import (
 // and read their system calls, the one that makes percentiles of what they read, and the one that says
 // which CPUs they run on and what is counted.
 //
-//go:embed *_test.go helpers/latency helpers/machine helpers/measure helpers/peer helpers/sys
+//go:embed *_test.go helpers/fdtest helpers/latency helpers/machine helpers/measure helpers/peer helpers/sys
 var sources embed.FS
 
 // harness identifies the measuring part of this program, so that results

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"eventbench/helpers/child"
+	"eventbench/helpers/fdtest"
 )
 
 // An eventLoop is the loop of the source over a non-blocking eventfd, as it
@@ -53,11 +54,11 @@ func (c *tally) add(v int) {
 func newEventLoop(tb testing.TB, deadline time.Duration) *eventLoop {
 	tb.Helper()
 	l := &eventLoop{
-		ready: mustEventfd(tb, unix.EFD_NONBLOCK),
-		stop:  mustEventfd(tb, 0),
+		ready: fdtest.Eventfd(tb, unix.EFD_NONBLOCK),
+		stop:  fdtest.Eventfd(tb, 0),
 		timer: mustArmedTimerfd(tb, deadline, 0),
 	}
-	l.epfd = mustEpoll(tb, l.ready, l.stop, l.timer)
+	l.epfd = fdtest.Epoll(tb, l.ready, l.stop, l.timer)
 	return l
 }
 

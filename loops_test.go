@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"eventbench/helpers/fdtest"
 	"eventbench/helpers/measure"
 	"eventbench/helpers/peer"
 	"eventbench/helpers/sys"
@@ -112,7 +113,7 @@ func eachLoad(b *testing.B, f func(b *testing.B, load string)) {
 // eventfdSource is an eventfd in counter mode to which value is added at once.
 func eventfdSource(every time.Duration, value int) measure.Maker {
 	return func(c *peer.Crew, _ []*peer.Member) measure.Source {
-		fd := mustEventfd(c.TB, unix.EFD_NONBLOCK)
+		fd := fdtest.Eventfd(c.TB, unix.EFD_NONBLOCK)
 		return measure.Source{
 			Name: "eventfd", Every: every, FDs: []int{fd}, Burst: value,
 			Post: []sys.Call{sys.EventfdWrite(fd, c.Arena.Word(uint64(value)))},
@@ -129,8 +130,8 @@ func eventfdSource(every time.Duration, value int) measure.Maker {
 func signalfdSource(every time.Duration) measure.Maker {
 	const sig, most = unix.Signal(50), 16
 	return func(c *peer.Crew, loops []*peer.Member) measure.Source {
-		fd := mustSignalfd(c.TB, sig)
-		must(c.TB, "fcntl", unix.SetNonblock(fd, true))
+		fd := fdtest.Signalfd(c.TB, sig)
+		fdtest.Must(c.TB, "fcntl", unix.SetNonblock(fd, true))
 		info := sys.Place(c.Arena, sys.Siginfo{Signo: int32(sig), Code: sys.SIQueue})
 		post := sys.Tgsigqueue(unix.Getpid(), loops[0].TID(), sig, info)
 		post.Refused = unix.EAGAIN
@@ -147,7 +148,7 @@ func signalfdSource(every time.Duration) measure.Maker {
 func socketSource(every time.Duration) measure.Maker {
 	return func(c *peer.Crew, _ []*peer.Member) measure.Source {
 		ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		must(c.TB, "socketpair", err)
+		fdtest.Must(c.TB, "socketpair", err)
 		return bytesSource(c, "socket", every, ends)
 	}
 }
@@ -156,7 +157,7 @@ func socketSource(every time.Duration) measure.Maker {
 func pipeSource(every time.Duration) measure.Maker {
 	return func(c *peer.Crew, _ []*peer.Member) measure.Source {
 		var ends [2]int
-		must(c.TB, "pipe2", unix.Pipe2(ends[:], unix.O_CLOEXEC))
+		fdtest.Must(c.TB, "pipe2", unix.Pipe2(ends[:], unix.O_CLOEXEC))
 		return bytesSource(c, "pipe", every, ends)
 	}
 }
@@ -165,7 +166,7 @@ func pipeSource(every time.Duration) measure.Maker {
 func bytesSource(c *peer.Crew, name string, every time.Duration, ends [2]int) measure.Source {
 	c.TB.Helper()
 	c.TB.Cleanup(func() { unix.Close(ends[0]); unix.Close(ends[1]) })
-	must(c.TB, "fcntl", unix.SetNonblock(ends[0], true))
+	fdtest.Must(c.TB, "fcntl", unix.SetNonblock(ends[0], true))
 	return measure.Source{
 		Name: name, Every: every, FDs: ends[:1],
 		Post: []sys.Call{sys.Write(name, ends[1], c.Arena.Word(1), 8)},
@@ -192,8 +193,8 @@ func unlessEmpty(read sys.Call) sys.Call {
 // timerfdSource is a timer that expires periodically, whatever the load.
 func timerfdSource(every time.Duration) measure.Maker {
 	return func(c *peer.Crew, _ []*peer.Member) measure.Source {
-		fd := mustTimerfd(c.TB)
-		must(c.TB, "fcntl", unix.SetNonblock(fd, true))
+		fd := fdtest.Timerfd(c.TB)
+		fdtest.Must(c.TB, "fcntl", unix.SetNonblock(fd, true))
 		return measure.Source{
 			Name: "timerfd", Every: every, FDs: []int{fd}, Timer: true,
 			Take: func(a *sys.Arena, _, _ int) measure.Taking {
@@ -210,13 +211,13 @@ func pidfdSource(processes int) measure.Maker {
 	return func(c *peer.Crew, _ []*peer.Member) measure.Source {
 		s := measure.Source{Name: "pidfd"}
 		arena, err := sys.NewArena(processes * peer.ChildSize)
-		must(c.TB, "mmap", err)
-		c.TB.Cleanup(func() { must(c.TB, "munmap", arena.Close()) })
+		fdtest.Must(c.TB, "mmap", err)
+		c.TB.Cleanup(func() { fdtest.Must(c.TB, "munmap", arena.Close()) })
 		for range processes {
 			due := sys.Place(arena, unix.Timespec{})
 			pid := c.Child(arena, sys.Nanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, due))
 			fd, err := unix.PidfdOpen(pid, 0)
-			must(c.TB, "pidfd_open", err)
+			fdtest.Must(c.TB, "pidfd_open", err)
 			c.TB.Cleanup(func() { unix.Close(fd) })
 			s.FDs, s.Due = append(s.FDs, fd), append(s.Due, due)
 		}

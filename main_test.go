@@ -6,26 +6,38 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
+	"runtime"
 	"testing"
 
-	"eventbench/helpers/behaviour"
 	"eventbench/helpers/child"
 	"eventbench/helpers/leak"
 	"eventbench/helpers/machine"
 	"eventbench/helpers/measure"
-	"eventbench/helpers/peer"
 )
 
 func TestMain(m *testing.M) {
 	child.Main()
 	flag.Parse()
+	if run := flag.Lookup("test.run").Value.String(); row.MatchString(run) {
+		fmt.Fprintf(os.Stderr, "eventbench: what kernels promise is tested in ./behaviours: go test ./behaviours -run '%s'\n", run)
+		os.Exit(2)
+	}
 	if err := describe(); err != nil {
 		fmt.Fprintln(os.Stderr, "eventbench:", err)
 		os.Exit(2)
 	}
-	code := leak.Check(m.Run)
-	behaviour.Report(os.Stderr, flag.Lookup("test.run").Value.String())
-	os.Exit(code)
+	os.Exit(leak.Check(m.Run))
+}
+
+// row is in patterns that ask for a row of testdata/behaviours, or for all rows of
+// a mechanism.
+var row = regexp.MustCompile(`\b[A-Z]{3}-[0-9]|\bTest(Epoll|Eventfd|Loop|Signal|Signalfd|Timerfd)\)?\$|\bTest(Epoll|Signalfd|Timerfd)\b`)
+
+func init() {
+	// Benchmarks use up their threads. The first thread must not be among them:
+	// signals to the process go to it before all others.
+	runtime.LockOSThread()
 }
 
 // describe prints what the results are measured on and the units they are
@@ -58,11 +70,4 @@ func describe() error {
 		fmt.Println(unit)
 	}
 	return nil
-}
-
-// must ends the test or benchmark for a system call's error, if there is one: as
-// skipped, with the call and the errno, where it is not available or meets a limit.
-func must(tb testing.TB, call string, err error) {
-	tb.Helper()
-	peer.SkipOrFatal(tb, os.NewSyscallError(call, err))
 }

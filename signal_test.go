@@ -12,8 +12,9 @@ import (
 	"time"
 	"unsafe"
 
-	"eventbench/helpers/behaviour"
 	"eventbench/helpers/child"
+	"eventbench/helpers/fdtest"
+	"eventbench/helpers/machine"
 	"eventbench/helpers/measure"
 	"eventbench/helpers/peer"
 	"eventbench/helpers/sys"
@@ -33,7 +34,7 @@ const rtSignal = unix.Signal(40)
 // arrive, of 55 real-time signals all.
 func TestSignalStandardMerge(t *testing.T) {
 	check := func(sig unix.Signal, want func(sent int) int) {
-		t.Run("sig="+sigName(sig), func(t *testing.T) {
+		t.Run("sig="+fdtest.SignalName(sig), func(t *testing.T) {
 			p := child.Start(t, sigCounterRole, child.Options{
 				Args:  []string{strconv.Itoa(int(sig))},
 				Block: []unix.Signal{sig},
@@ -168,17 +169,10 @@ func mustSigqueue(tb testing.TB, pid int, sig unix.Signal) {
 	switch e {
 	case 0:
 	case unix.EAGAIN:
-		tb.Skipf("rt_sigqueueinfo(%s): %v: raise RLIMIT_SIGPENDING (ulimit -i)", sigName(sig), e)
+		tb.Skipf("rt_sigqueueinfo(%s): %v: raise RLIMIT_SIGPENDING (ulimit -i)", fdtest.SignalName(sig), e)
 	default:
-		must(tb, "rt_sigqueueinfo("+sigName(sig)+")", e)
+		fdtest.Must(tb, "rt_sigqueueinfo("+fdtest.SignalName(sig)+")", e)
 	}
-}
-
-func sigName(sig unix.Signal) string {
-	if name := unix.SignalName(sig); name != "" {
-		return name
-	}
-	return fmt.Sprintf("RT%d", int(sig))
 }
 
 // A class of signals, and which of it benchmarks send: to the peer, from the
@@ -202,7 +196,7 @@ func BenchmarkSignalSelf(b *testing.B) {
 			post := c.post(p.Arena, unix.Getpid(), p.TID, c.ping)
 			if via == "handler" {
 				// Not blocked, the signal is handled on the way out of the call that sends it.
-				runs := mustHandle(p.TB, c.ping)
+				runs := fdtest.Handle(p.TB, c.ping)
 				p.Unblock(c.ping)
 				return measure.Side{Calls: []sys.Call{post}, Count: runs}
 			}
@@ -218,7 +212,7 @@ func BenchmarkSignalSelf(b *testing.B) {
 // one thread, a signal may go to any that does not block it.
 func BenchmarkSignalRoundTrip(b *testing.B) {
 	eachSignal(b, func(b *testing.B, c class, via string) {
-		if via == "signalfd" && behaviour.GVisor() {
+		if via == "signalfd" && machine.GVisor() {
 			b.Skip("a signalfd of gVisor's reads the signals of the thread that made it, not of its reader as signalfd(2) says")
 		}
 		measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
@@ -370,10 +364,10 @@ func (c class) receive(p *peer.Party, via string, sig unix.Signal) measure.Side 
 		s.Sum = &info.Value
 	case "signalfd":
 		info := sys.Place(p.Arena, unix.SignalfdSiginfo{})
-		s.Calls = []sys.Call{sys.SignalfdRead(mustSignalfd(p.TB, sig), info)}
+		s.Calls = []sys.Call{sys.SignalfdRead(fdtest.Signalfd(p.TB, sig), info)}
 		s.Sum = &info.Ptr
 	case "handler":
-		runs := mustHandle(p.TB, sig)
+		runs := fdtest.Handle(p.TB, sig)
 		return measure.Side{
 			Calls: []sys.Call{sys.SigsuspendUntilRun(sys.Place(p.Arena, peer.AllBut(sig)), runs)},
 			Sum:   runs,
@@ -398,14 +392,14 @@ func (c class) stream(p *peer.Party, via string) *measure.Stream {
 	case "signalfd":
 		info := sys.Place(p.Arena, unix.SignalfdSiginfo{})
 		s.Receive = measure.Side{
-			Calls: []sys.Call{sys.SignalfdRead(mustSignalfd(p.TB, c.ping, c.mark), info)},
+			Calls: []sys.Call{sys.SignalfdRead(fdtest.Signalfd(p.TB, c.ping, c.mark), info)},
 			Sum:   &info.Ptr,
 		}
 		s.Until = (*uint64)(unsafe.Pointer(info)) // ssi_signo, and ssi_errno, which is 0
 	case "handler":
-		runs := mustHandle(p.TB, c.ping)
+		runs := fdtest.Handle(p.TB, c.ping)
 		s.Receive = measure.Side{Calls: []sys.Call{sys.Sigsuspend(sys.Place(p.Arena, peer.AllBut(c.ping, c.mark)))}}
-		s.Until, s.Limit = mustHandle(p.TB, c.mark), 1
+		s.Until, s.Limit = fdtest.Handle(p.TB, c.mark), 1
 		s.Told = func() uint64 { return take(runs) }
 	}
 	if !c.queued {
@@ -418,19 +412,6 @@ func (c class) stream(p *peer.Party, via string) *measure.Stream {
 func take(count *uint64) (n uint64) {
 	n, *count = *count, 0
 	return n
-}
-
-// mustHandle installs the counting handler for sig until the benchmark ends.
-func mustHandle(tb testing.TB, sig unix.Signal) (runs *uint64) {
-	tb.Helper()
-	runs, restore, err := sys.Handle(sig)
-	peer.SkipOrFatal(tb, err)
-	tb.Cleanup(func() {
-		if err := restore(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return runs
 }
 
 // mustNotify relays sigs to the channel until the benchmark ends.

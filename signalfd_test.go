@@ -21,14 +21,3 @@ func BenchmarkSignalfdCreate(b *testing.B) {
 		return measure.Side{Calls: []sys.Call{sys.SignalfdCreate(mask, unix.SFD_CLOEXEC, fd), sys.Close(fd)}}
 	})
 }
-
-// mustSignalfd returns a signalfd for sigs, which the reader must have blocked.
-func mustSignalfd(tb testing.TB, sigs ...unix.Signal) int {
-	tb.Helper()
-	var set unix.Sigset_t
-	set.Val[0] = uint64(sys.Sigs(sigs...))
-	fd, err := unix.Signalfd(-1, &set, unix.SFD_CLOEXEC)
-	must(tb, "signalfd4", err)
-	tb.Cleanup(func() { unix.Close(fd) })
-	return fd
-}

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unsafe"
 
 	"eventbench/helpers/child"
+	"eventbench/helpers/fdtest"
 
 	"golang.org/x/perf/benchfmt"
 	"golang.org/x/sys/unix"
@@ -103,7 +103,7 @@ func TestBadSurroundings(t *testing.T) {
 				var limit uint64
 				var have unix.Rlimit
 				fmt.Sscan(strings.Join(do[1:], " "), &resource, &limit)
-				must(t, "getrlimit", unix.Getrlimit(resource, &have))
+				fdtest.Must(t, "getrlimit", unix.Getrlimit(resource, &have))
 				if have.Max < limit {
 					t.Skipf("limit reached: %d to try with, %d allowed", limit, have.Max)
 				}
@@ -172,7 +172,7 @@ var surroundings = child.Register("surroundings", func(p *child.Proc) error {
 	var err error
 	switch what[0] {
 	case "refuse":
-		err = filter(number(1), unix.SECCOMP_RET_ERRNO|number(2))
+		err = fdtest.Refuse(number(1), unix.SECCOMP_RET_ERRNO|number(2))
 	case "limit":
 		limit := unix.Rlimit{Cur: uint64(number(2)), Max: uint64(number(2))}
 		err = unix.Prlimit(0, int(number(1)), &limit, nil)
@@ -193,27 +193,6 @@ var surroundings = child.Register("surroundings", func(p *child.Proc) error {
 	}
 	return unix.Exec("/proc/self/exe", append([]string{os.Args[0]}, rest...), os.Environ())
 })
-
-// filter has the kernel answer a system call of the calling thread in another way
-// from here on, unix.SECCOMP_RET_ERRNO with an errno for example: a seccomp(2)
-// filter, as container runtimes install them.
-func filter(nr, answer uint32) error {
-	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // seccomp_data.nr
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: nr, Jf: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: answer},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
-	}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return os.NewSyscallError("prctl(NO_NEW_PRIVS)", err)
-	}
-	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	_, _, failed := unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)))
-	if failed != 0 {
-		return os.NewSyscallError("prctl(SECCOMP)", failed)
-	}
-	return nil
-}
 
 // self is the test binary with more environment and other arguments; it is
 // killed with the test.

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unsafe"
 
+	"eventbench/helpers/fdtest"
 	"eventbench/helpers/measure"
 	"eventbench/helpers/peer"
 	"eventbench/helpers/sys"
@@ -51,9 +52,9 @@ func BenchmarkFIFOTechnique(b *testing.B) {
 // MCL_FUTURE it was found when the page was mapped. The latency is that of the event.
 func BenchmarkMlockTechnique(b *testing.B) {
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
-		fd := mustEventfd(p.TB, 0)
+		fd := fdtest.Eventfd(p.TB, 0)
 		page, err := unix.Mmap(-1, 0, unix.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-		must(p.TB, "mmap", err)
+		fdtest.Must(p.TB, "mmap", err)
 		p.TB.Cleanup(func() { unix.Munmap(page) })
 		if on {
 			mustLock(p.TB)
@@ -126,7 +127,7 @@ func BenchmarkBusyPollTechnique(b *testing.B) {
 	measure.SkipCounted(b, measure.TurnsTaken)
 	measure.Technique(b, always(measure.Cross), func(p *peer.Pair, on bool) measure.Work {
 		return pingPong(p, 0, func(read sys.Call, _ *uint32) []sys.Call {
-			epfd, events := mustEpoll(p.TB, int(read.Args[0])), sys.EpollEvents(p.Arena, 1)
+			epfd, events := fdtest.Epoll(p.TB, int(read.Args[0])), sys.EpollEvents(p.Arena, 1)
 			if on {
 				return []sys.Call{sys.EpollSpin(p.Arena, epfd, events), read}
 			}
@@ -143,7 +144,7 @@ const burst = 16
 func BenchmarkBatchTechnique(b *testing.B) {
 	const sig = unix.Signal(50)
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
-		fd := mustSignalfd(p.TB, sig)
+		fd := fdtest.Signalfd(p.TB, sig)
 		info := sys.Place(p.Arena, sys.Siginfo{Signo: int32(sig), Code: sys.SIQueue})
 		var calls []sys.Call
 		for range burst {
@@ -166,9 +167,9 @@ func BenchmarkBatchTechnique(b *testing.B) {
 func BenchmarkCounterTechnique(b *testing.B) {
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
 		// A semaphore's reads take 1 each. The last of an iteration is summed; that none is left accounts for the others.
-		fd, reads, each := mustEventfd(p.TB, unix.EFD_SEMAPHORE), burst, 1
+		fd, reads, each := fdtest.Eventfd(p.TB, unix.EFD_SEMAPHORE), burst, 1
 		if on {
-			fd, reads, each = mustEventfd(p.TB, 0), 1, burst
+			fd, reads, each = fdtest.Eventfd(p.TB, 0), 1, burst
 		}
 		one, got := p.Arena.Word(1), p.Arena.Word(0)
 		var calls []sys.Call
@@ -188,12 +189,12 @@ func BenchmarkCounterTechnique(b *testing.B) {
 // EPOLLET, where it need not: what was written stays and adds up.
 func BenchmarkEdgeTechnique(b *testing.B) {
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
-		fd := mustEventfd(p.TB, 0)
-		epfd, bits := mustEpoll(p.TB), uint32(unix.EPOLLIN)
+		fd := fdtest.Eventfd(p.TB, 0)
+		epfd, bits := fdtest.Epoll(p.TB), uint32(unix.EPOLLIN)
 		if on {
 			bits |= unix.EPOLLET
 		}
-		mustAdd(p.TB, epfd, fd, bits)
+		fdtest.Add(p.TB, epfd, fd, bits)
 		got := p.Arena.Word(0)
 		side := measure.Side{Calls: []sys.Call{
 			sys.EventfdWrite(fd, p.Arena.Word(1)), sys.EpollWait(epfd, sys.EpollEvents(p.Arena, 1), -1, 1),
@@ -224,7 +225,7 @@ func pingPong(p *peer.Pair, flags int, receive func(read sys.Call, posted *uint3
 	if receive == nil {
 		receive = func(read sys.Call, _ *uint32) []sys.Call { return []sys.Call{read} }
 	}
-	ping, pong := mustEventfd(p.TB, flags), mustEventfd(p.TB, flags)
+	ping, pong := fdtest.Eventfd(p.TB, flags), fdtest.Eventfd(p.TB, flags)
 	pinged, ponged, one := p.Arena.Word32(0), p.Arena.Word32(0), p.Arena.Word(1)
 	post := func(fd int, posted, awaited *uint32) []sys.Call {
 		return []sys.Call{sys.Store(p.Arena, awaited, 0), sys.EventfdWrite(fd, one), sys.Store(p.Arena, posted, 1)}
@@ -249,9 +250,9 @@ func wantWord(word *uint64, want int) error {
 func mustLock(tb testing.TB) {
 	tb.Helper()
 	var limit unix.Rlimit
-	must(tb, "getrlimit", unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit))
+	fdtest.Must(tb, "getrlimit", unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit))
 	if os.Geteuid() != 0 && limit.Cur < 1<<30 {
 		tb.Skipf("%d bytes may be locked: raise RLIMIT_MEMLOCK to 1 GiB at least (ulimit -l)", limit.Cur)
 	}
-	must(tb, "mlockall", unix.Mlockall(unix.MCL_FUTURE))
+	fdtest.Must(tb, "mlockall", unix.Mlockall(unix.MCL_FUTURE))
 }

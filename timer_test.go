@@ -7,6 +7,7 @@ import (
 	"time"
 	"unsafe"
 
+	"eventbench/helpers/fdtest"
 	"eventbench/helpers/measure"
 	"eventbench/helpers/peer"
 	"eventbench/helpers/sys"
@@ -95,7 +96,7 @@ func BenchmarkEpollTimeoutExpire(b *testing.B) {
 	mustHaveEpollPwait2(b)
 	measure.Self(b, func(p *peer.Party) measure.Side {
 		soon := sys.Place(p.Arena, unix.Timespec{Nsec: 1})
-		return measure.Side{Calls: []sys.Call{sys.EpollWait2(mustEpoll(p.TB), sys.EpollEvents(p.Arena, 1), soon, 0)}}
+		return measure.Side{Calls: []sys.Call{sys.EpollWait2(fdtest.Epoll(p.TB), sys.EpollEvents(p.Arena, 1), soon, 0)}}
 	})
 }
 
@@ -106,7 +107,7 @@ func BenchmarkEpollTimeoutLateness(b *testing.B) {
 	b.Run("call=epoll_wait", func(b *testing.B) {
 		measure.Lateness(b, periods[2:], func(p *peer.Party, period time.Duration) measure.Timer {
 			return measure.Timer{Wait: []sys.Call{
-				sys.EpollWait(mustEpoll(p.TB), sys.EpollEvents(p.Arena, 1), int(period.Milliseconds()), 0),
+				sys.EpollWait(fdtest.Epoll(p.TB), sys.EpollEvents(p.Arena, 1), int(period.Milliseconds()), 0),
 			}}
 		})
 	})
@@ -115,7 +116,7 @@ func BenchmarkEpollTimeoutLateness(b *testing.B) {
 		measure.Lateness(b, periods, func(p *peer.Party, period time.Duration) measure.Timer {
 			timeout := sys.Place(p.Arena, unix.NsecToTimespec(int64(period)))
 			return measure.Timer{Wait: []sys.Call{
-				sys.EpollWait2(mustEpoll(p.TB), sys.EpollEvents(p.Arena, 1), timeout, 0),
+				sys.EpollWait2(fdtest.Epoll(p.TB), sys.EpollEvents(p.Arena, 1), timeout, 0),
 			}}
 		})
 	})
@@ -126,10 +127,10 @@ func mustHaveEpollPwait2(b *testing.B) {
 	b.Helper()
 	var event unix.EpollEvent
 	var zero unix.Timespec
-	_, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(mustEpoll(b)), uintptr(unsafe.Pointer(&event)), 1,
+	_, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(fdtest.Epoll(b)), uintptr(unsafe.Pointer(&event)), 1,
 		uintptr(unsafe.Pointer(&zero)), 0, 0)
 	if errno != 0 {
-		must(b, "epoll_pwait2", errno)
+		fdtest.Must(b, "epoll_pwait2", errno)
 	}
 }
 
@@ -137,7 +138,7 @@ func mustHaveEpollPwait2(b *testing.B) {
 func mustTimer(p *peer.Party) int {
 	p.TB.Helper()
 	id, err := sys.NewTimer(unix.CLOCK_MONOTONIC, rtSignal, p.TID)
-	must(p.TB, "timer_create", err)
-	p.TB.Cleanup(func() { must(p.TB, "timer_delete", sys.DeleteTimer(id)) })
+	fdtest.Must(p.TB, "timer_create", err)
+	p.TB.Cleanup(func() { fdtest.Must(p.TB, "timer_delete", sys.DeleteTimer(id)) })
 	return id
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"eventbench/helpers/fdtest"
 	"eventbench/helpers/measure"
 	"eventbench/helpers/peer"
 	"eventbench/helpers/sys"
@@ -26,7 +27,7 @@ func BenchmarkTimerfdCreate(b *testing.B) {
 // BenchmarkTimerfdArm sets a timer that is armed already to expire in an hour.
 func BenchmarkTimerfdArm(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
-		fd := mustTimerfd(p.TB)
+		fd := fdtest.Timerfd(p.TB)
 		hour := sys.Place(p.Arena, unix.ItimerSpec{Value: unix.Timespec{Sec: 3600}})
 		return measure.Side{Calls: []sys.Call{sys.TimerfdSettime(fd, 0, hour)}}
 	})
@@ -36,7 +37,7 @@ func BenchmarkTimerfdArm(b *testing.B) {
 // expiry. The timer's interrupt is part of the operation.
 func BenchmarkTimerfdSelf(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
-		fd := mustTimerfd(p.TB)
+		fd := fdtest.Timerfd(p.TB)
 		past := sys.Place(p.Arena, unix.ItimerSpec{Value: unix.Timespec{Nsec: 1}})
 		got := p.Arena.Word(0)
 		return measure.Side{
@@ -49,7 +50,7 @@ func BenchmarkTimerfdSelf(b *testing.B) {
 // BenchmarkTimerfdExpire sets a timer to a nanosecond from now and waits for it.
 func BenchmarkTimerfdExpire(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
-		fd := mustTimerfd(p.TB)
+		fd := fdtest.Timerfd(p.TB)
 		soon := sys.Place(p.Arena, unix.ItimerSpec{Value: unix.Timespec{Nsec: 1}})
 		got := p.Arena.Word(0)
 		return measure.Side{Calls: []sys.Call{sys.TimerfdSettime(fd, 0, soon), sys.TimerfdRead(fd, got)}, Sum: got}
@@ -60,7 +61,7 @@ func BenchmarkTimerfdExpire(b *testing.B) {
 // read comes for.
 func BenchmarkTimerfdLateness(b *testing.B) {
 	measure.Lateness(b, periods, func(p *peer.Party, period time.Duration) measure.Timer {
-		fd := mustTimerfd(p.TB)
+		fd := fdtest.Timerfd(p.TB)
 		got := p.Arena.Word(0)
 		return measure.Timer{
 			Wait: []sys.Call{sys.TimerfdRead(fd, got)},
@@ -73,20 +74,11 @@ func BenchmarkTimerfdLateness(b *testing.B) {
 	})
 }
 
-// mustTimerfd makes a monotonic timer that is not armed.
-func mustTimerfd(tb testing.TB) int {
-	tb.Helper()
-	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC)
-	must(tb, "timerfd_create", err)
-	tb.Cleanup(func() { unix.Close(fd) })
-	return fd
-}
-
 // mustArmedTimerfd makes a timer that expires after first, and then in
 // each period unless that is 0; it never expires if first is 0.
 func mustArmedTimerfd(tb testing.TB, first, period time.Duration) int {
 	tb.Helper()
-	fd := mustTimerfd(tb)
+	fd := fdtest.Timerfd(tb)
 	if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{
 		Value:    unix.NsecToTimespec(int64(first)),
 		Interval: unix.NsecToTimespec(int64(period)),

@@ -22,6 +22,7 @@ import (
 
 	"eventbench/helpers/aio"
 	"eventbench/helpers/child"
+	"eventbench/helpers/fdtest"
 )
 
 // The six uses that the source names, each as a program that is small and does
@@ -34,7 +35,7 @@ import (
 // request sends a worker home.
 func TestUseWorkerPool(t *testing.T) {
 	const workers, requests = 4, 200
-	tokens := mustEventfd(t, unix.EFD_SEMAPHORE)
+	tokens := fdtest.Eventfd(t, unix.EFD_SEMAPHORE)
 	var work queue[func() error]
 	var served [workers]int
 	var pool []*child.Thread
@@ -200,7 +201,7 @@ type server struct {
 
 func newServer(t *testing.T, domain int, addr unix.Sockaddr) *server {
 	t.Helper()
-	s := &server{listener: mustSocket(t, domain), stop: mustEventfd(t, 0), changes: mustEventfd(t, 0)}
+	s := &server{listener: mustSocket(t, domain), stop: fdtest.Eventfd(t, 0), changes: fdtest.Eventfd(t, 0)}
 	if err := unix.Bind(s.listener, addr); errors.Is(err, unix.EADDRNOTAVAIL) {
 		t.Skipf("bind to 127.0.0.1: %v: the loopback interface is down", err)
 	} else if err != nil {
@@ -213,7 +214,7 @@ func newServer(t *testing.T, domain int, addr unix.Sockaddr) *server {
 	if s.addr, err = unix.Getsockname(s.listener); err != nil {
 		t.Fatalf("getsockname: %v", err)
 	}
-	s.epfd = mustEpoll(t, s.listener, s.stop)
+	s.epfd = fdtest.Epoll(t, s.listener, s.stop)
 	return s
 }
 
@@ -337,13 +338,13 @@ func TestUseAIOLinux(t *testing.T) {
 	if errors.Is(err, unix.EAGAIN) {
 		t.Skipf("%v: raise /proc/sys/fs/aio-max-nr", err)
 	}
-	must(t, "Linux AIO", err)
+	fdtest.Must(t, "Linux AIO", err)
 	t.Cleanup(func() {
 		if err := ctx.Destroy(); err != nil {
 			t.Error(err)
 		}
 	})
-	done := mustEventfd(t, 0)
+	done := fdtest.Eventfd(t, 0)
 	// submit hands requests in and collects results, which a thread in a
 	// blocking read of the eventfd waits for.
 	submit := func(t *testing.T, requests []aio.Iocb, while func()) []aio.Event {
@@ -408,7 +409,7 @@ func TestUseAIOLinux(t *testing.T) {
 	// A request that cannot complete yet: IOCB_CMD_POLL on a socket, which
 	// nobody has written to.
 	t.Run("poll", func(t *testing.T) {
-		pair := mustSocketpair(t)
+		pair := fdtest.Socketpair(t)
 		near, far := pair[0], pair[1]
 		mustTimeouts(t, near)
 		mustTimeouts(t, far)
@@ -440,14 +441,14 @@ func TestUseAIOUring(t *testing.T) {
 		setting, _ := os.ReadFile("/proc/sys/kernel/io_uring_disabled")
 		t.Skipf("%v: refused by a filter, or by kernel.io_uring_disabled, which is %q", err, bytes.TrimSpace(setting))
 	}
-	must(t, "io_uring", err)
+	fdtest.Must(t, "io_uring", err)
 	t.Cleanup(func() {
 		if err := ring.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	done := mustEventfd(t, 0)
-	must(t, "io_uring", ring.RegisterEventfd(done))
+	done := fdtest.Eventfd(t, 0)
+	fdtest.Must(t, "io_uring", ring.RegisterEventfd(done))
 	submit := func(t *testing.T, requests []aio.Sqe, while func()) []aio.Cqe {
 		t.Helper()
 		var results []aio.Cqe
@@ -507,7 +508,7 @@ func TestUseAIOUring(t *testing.T) {
 	})
 
 	t.Run("poll", func(t *testing.T) {
-		pair := mustSocketpair(t)
+		pair := fdtest.Socketpair(t)
 		near, far := pair[0], pair[1]
 		mustTimeouts(t, near)
 		mustTimeouts(t, far)
@@ -522,7 +523,7 @@ func TestUseAIOUring(t *testing.T) {
 			t.Errorf("result %#x, want POLLIN", results[0].Res)
 		}
 	})
-	must(t, "io_uring", ring.UnregisterEventfd())
+	fdtest.Must(t, "io_uring", ring.UnregisterEventfd())
 }
 
 // Use 4: sensor data, collected at a period. Per timerfd_create(2) a read
@@ -538,7 +539,7 @@ func TestUseSensor(t *testing.T) {
 		procs uint16 // the reading: how many processes there are, sysinfo(2)
 	}
 	var samples queue[sample]
-	announced := mustEventfd(t, 0)
+	announced := fdtest.Eventfd(t, 0)
 	start := time.Now()
 	timer := mustArmedTimerfd(t, period, period)
 	sensor := child.Go(t, "sensor", func() error {
@@ -604,11 +605,11 @@ func TestUseSensor(t *testing.T) {
 func TestUseThresholdAlarm(t *testing.T) {
 	const low, high = 1000, 3000
 	var pipe [2]int
-	must(t, "pipe2", unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK))
+	fdtest.Must(t, "pipe2", unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK))
 	t.Cleanup(func() { unix.Close(pipe[0]); unix.Close(pipe[1]) })
-	alarm, stop := mustEventfd(t, 0), mustEventfd(t, 0)
+	alarm, stop := fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0)
 	timer := mustArmedTimerfd(t, time.Millisecond, time.Millisecond)
-	epfd := mustEpoll(t, timer, stop)
+	epfd := fdtest.Epoll(t, timer, stop)
 	var looks atomic.Int64
 	monitor := child.Go(t, "monitor", func() error {
 		for raised := false; ; looks.Add(1) {
@@ -713,7 +714,7 @@ func TestUseSystemStatePressure(t *testing.T) {
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EROFS):
 		t.Skipf("open %s for writing: %v: refused to a container", name, err)
 	}
-	must(t, "open "+name, err)
+	fdtest.Must(t, "open "+name, err)
 	t.Cleanup(func() { unix.Close(fd) })
 	// 1 ms in half a second; or in 2 s, the least that the kernel (since 6.5)
 	// does for those without CAP_SYS_RESOURCE, every 2 s. It wants the zero too.
@@ -727,10 +728,10 @@ func TestUseSystemStatePressure(t *testing.T) {
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		t.Skipf("write to %s: %v: pressure accounting is off (psi=1 on the kernel's command line)", name, err)
 	}
-	must(t, "write to "+name, err)
-	stop := mustEventfd(t, 0)
-	epfd := mustEpoll(t, stop)
-	mustAdd(t, epfd, fd, unix.EPOLLPRI)
+	fdtest.Must(t, "write to "+name, err)
+	stop := fdtest.Eventfd(t, 0)
+	epfd := fdtest.Epoll(t, stop)
+	fdtest.Add(t, epfd, fd, unix.EPOLLPRI)
 
 	// Two processes that want one CPU: for a while one of them always waits.
 	for range 2 {
@@ -844,9 +845,9 @@ func TestUseSystemStateProcesses(t *testing.T) {
 		came bool
 	}
 	var changes queue[change]
-	announced, stop := mustEventfd(t, 0), mustEventfd(t, 0)
+	announced, stop := fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0)
 	timer := mustArmedTimerfd(t, time.Millisecond, second/4)
-	epfd := mustEpoll(t, timer, stop)
+	epfd := fdtest.Epoll(t, timer, stop)
 	first := make(chan struct{}) // closed after the first look
 	monitor := child.Go(t, "monitor", func() error {
 		known := map[int]bool{}
@@ -943,7 +944,7 @@ func mustSocket(tb testing.TB, domain int) int {
 	if errors.Is(err, unix.EAFNOSUPPORT) {
 		tb.Skipf("socket: %v: not built into this kernel", err)
 	}
-	must(tb, "socket", err)
+	fdtest.Must(tb, "socket", err)
 	tb.Cleanup(func() { unix.Close(fd) })
 	mustTimeouts(tb, fd)
 	return fd
@@ -963,7 +964,7 @@ func mustTimeouts(tb testing.TB, fd int) {
 func mustTemp(tb testing.TB) int {
 	tb.Helper()
 	f, err := os.CreateTemp("", "eventbench")
-	must(tb, "open", err)
+	fdtest.Must(tb, "open", err)
 	tb.Cleanup(func() { f.Close() })
 	if err := os.Remove(f.Name()); err != nil {
 		tb.Error(err)
@@ -975,7 +976,7 @@ func mustTemp(tb testing.TB) int {
 func mustMemory(tb testing.TB, n int) []byte {
 	tb.Helper()
 	m, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	must(tb, "mmap", err)
+	fdtest.Must(tb, "mmap", err)
 	tb.Cleanup(func() { unix.Munmap(m) })
 	return m
 }

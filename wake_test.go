@@ -5,6 +5,7 @@ package eventbench
 import (
 	"testing"
 
+	"eventbench/helpers/fdtest"
 	"eventbench/helpers/measure"
 	"eventbench/helpers/peer"
 	"eventbench/helpers/sys"
@@ -32,10 +33,10 @@ func BenchmarkEpollWake(b *testing.B) {
 							bits |= unix.EPOLLEXCLUSIVE
 						}
 						measure.Wake(b, waiters, func(c *peer.Crew) measure.Herd {
-							fd := mustEventfd(c.TB, unix.EFD_NONBLOCK)
+							fd := fdtest.Eventfd(c.TB, unix.EFD_NONBLOCK)
 							instance := func() int {
-								epfd := mustEpoll(c.TB)
-								mustAdd(c.TB, epfd, fd, bits)
+								epfd := fdtest.Epoll(c.TB)
+								fdtest.Add(c.TB, epfd, fd, bits)
 								return epfd
 							}
 							shared := -1
@@ -70,7 +71,7 @@ func BenchmarkEpollWake(b *testing.B) {
 func BenchmarkEventfdWake(b *testing.B) {
 	measure.Grow(b, "waiters", crowds, func(b *testing.B, waiters int) {
 		measure.Wake(b, waiters, func(c *peer.Crew) measure.Herd {
-			fd := mustEventfd(c.TB, unix.EFD_SEMAPHORE)
+			fd := fdtest.Eventfd(c.TB, unix.EFD_SEMAPHORE)
 			return measure.Herd{
 				Post:   []sys.Call{sys.EventfdWrite(fd, c.Arena.Word(1))},
 				Waiter: func(int) []sys.Call { return []sys.Call{sys.EventfdRead(fd, c.Arena.Word(0))} },
@@ -83,7 +84,7 @@ func BenchmarkEventfdWake(b *testing.B) {
 func BenchmarkPipeWake(b *testing.B) {
 	measure.Grow(b, "waiters", crowds, func(b *testing.B, waiters int) {
 		measure.Wake(b, waiters, func(c *peer.Crew) measure.Herd {
-			r, w := mustPipe(c.TB)
+			r, w := fdtest.Pipe(c.TB)
 			return measure.Herd{
 				Post:   []sys.Call{sys.PipeWrite(w, c.Arena.Word(1))},
 				Waiter: func(int) []sys.Call { return []sys.Call{sys.PipeRead(r, c.Arena.Word(0))} },

@@ -12,7 +12,7 @@
 //		})
 //	}
 //
-// and one of them runs by go test -run 'TestEventfd/EFD-01'.
+// and one of them runs by go test ./behaviours -run EFD-01, see [Pattern].
 //
 // A row that cannot be checked where it runs is skipped through [Absent],
 // [Unprivileged], [Limited] or [Refused], whose reasons are counted; one of which
@@ -25,7 +25,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"regexp"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -104,7 +103,7 @@ func Run(t *testing.T, mechanism string, rows map[string]func(*testing.T)) {
 // RLIMIT_SIGPENDING allows fewer. Rows of signals need it beyond 8 only.
 func NeedPending(tb testing.TB, n int) {
 	tb.Helper()
-	if GVisor() {
+	if machine.GVisor() {
 		return // it has a limit of 0, and does not keep to it
 	}
 	var limit unix.Rlimit
@@ -146,14 +145,6 @@ var release = sync.OnceValue(func() (v [2]int) {
 		panic(fmt.Sprintf("uname: release %q does not start with two numbers", text))
 	}
 	return v
-})
-
-// GVisor reports whether the kernel is gVisor's.
-func GVisor() bool { return gvisor() }
-
-var gvisor = sync.OnceValue(func() bool {
-	system, err := machine.Here()
-	return err == nil && system.GVisor()
 })
 
 // Absent skips a row whose subject is not there: left out of this kernel's
@@ -210,17 +201,19 @@ func skip(tb testing.TB, class, format string, args []any) {
 }
 
 // Report writes one line with how many rows held, broke and were skipped for
-// what kind of reason, over all of Run so far; and nothing if no row ran, unless
-// run, the pattern of the tests that were to run, names one.
-func Report(w io.Writer, run string) {
-	if s := tally.String(); s != "" {
+// what kind of reason, over all of Run so far; and nothing if no row ran. If
+// none did although run, the pattern of the tests that were to run, names one, it
+// says so and returns false.
+func Report(w io.Writer, run string) bool {
+	switch s := tally.String(); {
+	case s != "":
 		fmt.Fprintln(w, "behaviours:", s)
-	} else if rowInPattern.MatchString(run) {
+	case NamesRow(run):
 		fmt.Fprintf(w, "behaviours: no row matches -run %s; testdata/behaviours has them all\n", run)
+		return false
 	}
+	return true
 }
-
-var rowInPattern = regexp.MustCompile(`\b[A-Z]{3}-[0-9]`)
 
 // A tallySheet counts rows by how they ended.
 type tallySheet struct {

@@ -2,7 +2,16 @@
 
 package machine
 
-import "strings"
+import (
+	"strings"
+	"sync"
+)
+
+// GVisor reports whether the kernel that runs this program is gVisor's.
+var GVisor = sync.OnceValue(func() bool {
+	system, err := Here()
+	return err == nil && system.GVisor()
+})
 
 // GVisor reports whether the kernel is gVisor's, which only looks like Linux: it says so
 // in its release, in older versions only in its log.

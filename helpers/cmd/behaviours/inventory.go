@@ -24,7 +24,7 @@ type mechanism struct {
 }
 
 // test is the name of the mechanism's test.
-func (m mechanism) test() string { return "Test" + strings.ToUpper(m.name[:1]) + m.name[1:] }
+func (m mechanism) test() string { return behaviour.Test(m.name) }
 
 type inventory []mechanism
 
@@ -111,7 +111,7 @@ func checkTests(ctx context.Context, binary string, inv inventory) error {
 		return err
 	}
 	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("%w: CGO_ENABLED=0 go test -c -o %s . makes it", err, binary)
+		return fmt.Errorf("%w: CGO_ENABLED=0 go test -c -o %s ./behaviours makes it", err, binary)
 	}
 	var out strings.Builder
 	cmd := exec.Command(path, "-test.list=.")

@@ -5,11 +5,11 @@
 //
 // Usage:
 //
-//	go tool behaviours [flags] eventbench.static COLUMN...
+//	go tool behaviours [flags] behaviours.static COLUMN...
 //
 // A COLUMN is gvisor, host, or what go tool guest takes for -kernel: a series such as 6.12,
 // the path of a bzImage or vmlinuz, or a Debian package file. The rows are those of the
-// inventories; eventbench.static is a static test binary that has a test for each.
+// inventories; behaviours.static is a static test binary that has a test for each.
 // A row that is in no test, or a test that has none of the rows, is an error.
 //
 // Guests count instructions (go tool guest -clock instrs), so that what a row waits for is a
@@ -93,7 +93,7 @@ type options struct {
 // errRows says that rows did not come out as they must; which has been told.
 var errRows = errors.New("not all rows came out as they must")
 
-const usage = "Usage: go tool behaviours [flags] eventbench.static COLUMN...\n\n" +
+const usage = "Usage: go tool behaviours [flags] behaviours.static COLUMN...\n\n" +
 	"Runs the rows of testdata/behaviours on kernels, under gVisor (gvisor) and here (host).\n\n"
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -193,7 +193,7 @@ func parseArgs(args []string) (options, error) {
 	case o.timeout <= 0:
 		return o, fmt.Errorf("-timeout=%v: want more than 0", o.timeout)
 	case fs.NArg() < 2:
-		return o, errors.New("want a static test binary (CGO_ENABLED=0 go test -c -o eventbench.static .) and at least one column: gvisor, host, or a kernel such as 6.12")
+		return o, errors.New("want a static test binary (CGO_ENABLED=0 go test -c -o behaviours.static ./behaviours) and at least one column: gvisor, host, or a kernel such as 6.12")
 	}
 	if _, err := regexp.Compile(o.rows); err != nil {
 		return o, fmt.Errorf("-rows: %v", err)

@@ -5,7 +5,7 @@
 //
 // Usage:
 //
-//	go tool mutants [flags] eventbench.static
+//	go tool mutants [flags] behaviours.static
 //
 // A mutant is a kernel with one slip, as it could be made in a line of
 // fs/eventfd.c, fs/eventpoll.c, kernel/signal.c, fs/signalfd.c or fs/timerfd.c:
@@ -67,7 +67,7 @@ func main() {
 // resultsFile is the table's name, among the mutants.
 const resultsFile = "results.txt"
 
-const usage = `usage: go tool mutants [flags] eventbench.static
+const usage = `usage: go tool mutants [flags] behaviours.static
 
 Mutants plants slips in the kernel and looks whether the tests of behaviours
 find them. The manual is go doc eventbench/helpers/cmd/mutants. The flags are:
@@ -111,7 +111,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err != nil:
 	case fs.NArg() != 1:
-		err = errors.New("want one argument, a static test binary (make eventbench.static)")
+		err = errors.New("want one argument, a static test binary (make behaviours.static)")
 	case o.jobs < 1:
 		err = fmt.Errorf("-jobs=%d: want at least 1", o.jobs)
 	case o.timeout <= 0:

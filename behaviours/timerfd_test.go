@@ -1,6 +1,6 @@
 //go:build linux
 
-package eventbench
+package behaviours
 
 import (
 	"bytes"
@@ -21,6 +21,8 @@ import (
 
 	"eventbench/helpers/behaviour"
 	"eventbench/helpers/child"
+	"eventbench/helpers/fdtest"
+	"eventbench/helpers/machine"
 	"eventbench/helpers/sys"
 
 	"golang.org/x/sys/unix"
@@ -405,7 +407,7 @@ func timerfdSettimeDiscards(t *testing.T) {
 	for _, interval := range []time.Duration{0, soon} {
 		for what, value := range map[string]time.Duration{"setting": far, "disarming": 0} {
 			fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
-			epfd := mustEpoll(t, fd)
+			epfd := fdtest.Epoll(t, fd)
 			mustSettime(t, fd, 0, soon, interval)
 			mustAwait(t, fd)
 			wantReady(t, epfd, ready(fd, unix.EPOLLIN))
@@ -487,7 +489,7 @@ func timerfdErrorOrder(t *testing.T) {
 	expires := clockTime(t, unix.CLOCK_MONOTONIC) + later
 	mustSettime(t, armed, unix.TFD_TIMER_ABSTIME, expires, 0)
 	good, bad := timerSpec(time.Second, 0), unix.ItimerSpec{Value: unix.Timespec{Nsec: -1}}
-	others := []int{mustEventfd(t, 0), mustEpoll(t), mustOpen(t, os.DevNull, unix.O_RDWR), mustOpen(t, os.DevNull, unix.O_WRONLY)}
+	others := []int{fdtest.Eventfd(t, 0), fdtest.Epoll(t), mustOpen(t, os.DevNull, unix.O_RDWR), mustOpen(t, os.DevNull, unix.O_WRONLY)}
 	path := mustOpen(t, "/", unix.O_PATH)
 	set := func(fd, flags int, new uintptr) error {
 		return secondOf(rawCall(unix.SYS_TIMERFD_SETTIME, uintptr(fd), uintptr(flags), new, 0))
@@ -646,8 +648,8 @@ func timerfdGrid(t *testing.T) {
 // a read or a look, not its expiry (fs/timerfd.c timerfd_tmrproc). What is read then has all periods in it.
 func timerfdPeriodicIsOneEdge(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
-	epfd := mustEpoll(t)
-	mustAdd(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
+	epfd := fdtest.Epoll(t)
+	fdtest.Add(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
 	g := newGrid(t, unix.CLOCK_MONOTONIC, 0, soon, soon, func() { mustSettime(t, fd, 0, soon, soon) })
 	for range 3 {
 		mustAwait(t, epfd)
@@ -667,8 +669,8 @@ func timerfdPeriodicIsOneEdge(t *testing.T) {
 // is an event for EPOLLET, though nothing has been read.
 func timerfdGettimeRearms(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
-	epfd := mustEpoll(t)
-	mustAdd(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
+	epfd := fdtest.Epoll(t)
+	fdtest.Add(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
 	g := newGrid(t, unix.CLOCK_MONOTONIC, 0, soon, soon, func() { mustSettime(t, fd, 0, soon, soon) })
 	for range 5 {
 		mustAwait(t, epfd)
@@ -699,8 +701,8 @@ func timerfdReadableOnly(t *testing.T) {
 	mustTake(t, fd, 1)
 	wantPolledOnly(t, fd, 0)
 	// Who asks for nothing hears nothing.
-	epfd := mustEpoll(t)
-	mustAdd(t, epfd, fd, 0)
+	epfd := fdtest.Epoll(t)
+	fdtest.Add(t, epfd, fd, 0)
 	expire(t, fd)
 	wantReady(t, epfd)
 	mustMod(t, epfd, fd, unix.EPOLLIN)
@@ -1073,7 +1075,7 @@ var timerfdTimeNamespace = behaviour.AloneIn(0, func(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	for clock, ahead := range map[int]time.Duration{unix.CLOCK_MONOTONIC: offset, unix.CLOCK_BOOTTIME: 2 * offset, unix.CLOCK_REALTIME: 0} {
 		fd := newTimerfd(t, clock, 0)
 		at := clockTime(t, clock) + far
@@ -1166,7 +1168,7 @@ func timerfdShared(t *testing.T) {
 	wantTicks(t, dup, 1)
 	wantPolledOnly(t, fd, 0)
 	// A child sets it, and takes what expires.
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	startFork(t, a, sys.TimerfdSettime(fd, 0, sys.Place(a, timerSpec(soon, 0)))).wait()
 	mustAwait(t, fd)
 	wantTicks(t, fd, 1)
@@ -1257,8 +1259,8 @@ var (
 func timerfdSetTicks(t *testing.T) {
 	for _, value := range []time.Duration{0, far} { // a timer that is disarmed, and one that is armed
 		fd := newTimerfd(t, unix.CLOCK_MONOTONIC, 0)
-		epfd := mustEpoll(t)
-		mustAdd(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
+		epfd := fdtest.Epoll(t)
+		fdtest.Add(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
 		mustSettime(t, fd, 0, value, 0)
 		r := startRead(t, fd)
 		mustSetTicks(t, fd, 5)
@@ -1592,7 +1594,7 @@ func timerfdFailureChangesNothing(t *testing.T) {
 	wantErrno(t, "settime to a bad time", settime(fd, 0, &bad, nil), unix.EINVAL)
 	wantErrno(t, "settime from a null pointer", settime(fd, 0, nil, nil), unix.EFAULT)
 	wantPolledOnly(t, fd, unix.POLLIN)
-	if got := fdinfoLines(t, fd)["ticks"]; got != " 1" && !behaviour.GVisor() {
+	if got := fdinfoLines(t, fd)["ticks"]; got != " 1" && !machine.GVisor() {
 		t.Errorf("fdinfo has ticks:%s, want ticks: 1", got)
 	}
 	g.take(fd)
@@ -1678,8 +1680,8 @@ func timerfdSetTicksOfExpired(t *testing.T) {
 // next expiry is an event, though the last was never read.
 func timerfdSettimeAndEdges(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
-	epfd := mustEpoll(t)
-	mustAdd(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
+	epfd := fdtest.Epoll(t)
+	fdtest.Add(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
 	mustSettime(t, fd, 0, far, 0)
 	wantReady(t, epfd)
 	expire(t, fd)
@@ -1883,7 +1885,7 @@ func timerfdNoSignals(t *testing.T) {
 
 // timerfdPassed: a timerfd passed by SCM_RIGHTS is the same timer, and runs while it is on its way and has no descriptor.
 func timerfdPassed(t *testing.T) {
-	sockets := mustSocketpair(t)
+	sockets := fdtest.Socketpair(t)
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	closeNow := closable(t, fd, err)
 	g := newGrid(t, unix.CLOCK_MONOTONIC, 0, soon, soon, func() { mustSettime(t, fd, 0, soon, soon) })
@@ -2164,9 +2166,9 @@ func timerfdStepWakesAll(t *testing.T) {
 	at := clockTime(t, unix.CLOCK_REALTIME) + far
 	mustSettime(t, fd, absCancel, at, 0)
 	mustSettime(t, other, absCancel, at, far)
-	edges := mustEpoll(t)
-	mustAdd(t, edges, other, unix.EPOLLIN|unix.EPOLLET)
-	r, w := startRead(t, fd), startWait(t, mustEpoll(t, other), 1, -1)
+	edges := fdtest.Epoll(t)
+	fdtest.Add(t, edges, other, unix.EPOLLIN|unix.EPOLLET)
+	r, w := startRead(t, fd), startWait(t, fdtest.Epoll(t, other), 1, -1)
 	stillAsleep(t, r.sleeper, w)
 	clock.step(-time.Minute)
 	r.wantErr(unix.ECANCELED)
@@ -2285,7 +2287,7 @@ func timerfdUnblockedByStep(t *testing.T) {
 	}
 	for _, id := range clocks {
 		fd := newTimerfd(t, id, 0)
-		epfd := mustEpoll(t, fd)
+		epfd := fdtest.Epoll(t, fd)
 		at := clockTime(t, unix.CLOCK_REALTIME) + soon
 		mustSettime(t, fd, unix.TFD_TIMER_ABSTIME, at, far)
 		mustAwait(t, fd)

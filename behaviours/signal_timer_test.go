@@ -1,6 +1,6 @@
 //go:build linux
 
-package eventbench
+package behaviours
 
 import (
 	"errors"
@@ -15,6 +15,7 @@ import (
 
 	"eventbench/helpers/behaviour"
 	"eventbench/helpers/child"
+	"eventbench/helpers/fdtest"
 	"eventbench/helpers/rawsig"
 	"eventbench/helpers/sys"
 
@@ -222,7 +223,7 @@ func timersNotForked(t testing.TB) {
 	periodic := mustPosixTimer(t, unix.CLOCK_MONOTONIC, &rawsig.Event{Signo: int32(sig) + 1, Notify: rawsig.NotifySignal})
 	mustSetTimer(t, periodic, interval, interval)
 
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	spec, pending := sys.Place(a, timerSpec(time.Hour, 0)), sys.Place(a, sys.Sigset(77))
 	none := func(name string, nr uintptr, args ...uintptr) sys.Call {
 		c := sys.Call{Name: name, Nr: nr, Want: -int(unix.EINVAL)}
@@ -420,7 +421,7 @@ func timerErrors(t testing.TB) {
 	blockAll(t)
 	needQueue(t, 1)
 	other := zombie(t)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	id := sys.Place(a, rawsig.Timer(77))
 	create := func(clock int, event, id uintptr) error {
 		return rawsig.Do(unix.SYS_TIMER_CREATE, uintptr(clock), event, id)

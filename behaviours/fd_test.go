@@ -1,6 +1,6 @@
 //go:build linux
 
-package eventbench
+package behaviours
 
 import (
 	"errors"
@@ -572,15 +572,4 @@ func (f *forkedTask) wait() {
 	if !f.loop.Ended() {
 		f.tb.Fatalf("%v: %v", f.task, f.loop.Err())
 	}
-}
-
-// mustArena maps memory that forked children share.
-func mustArena(tb testing.TB) *sys.Arena {
-	tb.Helper()
-	a, err := sys.NewArena(2 << 20)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { a.Close() })
-	return a
 }

@@ -1,6 +1,6 @@
 //go:build linux
 
-package eventbench
+package behaviours
 
 import (
 	"bytes"
@@ -19,6 +19,8 @@ import (
 
 	"eventbench/helpers/behaviour"
 	"eventbench/helpers/child"
+	"eventbench/helpers/fdtest"
+	"eventbench/helpers/machine"
 	"eventbench/helpers/sys"
 
 	"golang.org/x/sys/unix"
@@ -271,7 +273,7 @@ var eventfdAtDescriptorLimit = behaviour.Alone(func(t testing.TB) {
 	const attempts = 5000
 	id := func(fd int) int {
 		n, err := strconv.Atoi(strings.TrimSpace(fdinfoLines(t, fd)["eventfd-id"]))
-		if err != nil && !behaviour.GVisor() {
+		if err != nil && !machine.GVisor() {
 			t.Fatalf("fdinfo's eventfd-id: %v", err)
 		}
 		return n
@@ -434,7 +436,7 @@ func eventfdSemaphoreTakesOne(t *testing.T) {
 // eventfdSemaphoreStaysReadable: with EFD_SEMAPHORE it is readable until the counter is 0.
 func eventfdSemaphoreStaysReadable(t *testing.T) {
 	fd := newEventfd(t, 0, unix.EFD_SEMAPHORE)
-	epfd := mustEpoll(t, fd)
+	epfd := fdtest.Epoll(t, fd)
 	mustAddCount(t, fd, 3)
 	for range 3 {
 		wantPolledOnly(t, fd, unix.POLLIN|unix.POLLOUT)
@@ -611,8 +613,8 @@ func eventfdWritableIff(t *testing.T) {
 func eventfdOverflowPolled(t *testing.T) {
 	fd := overflown(t, 0)
 	wantPolledOnly(t, fd, unix.POLLIN|unix.POLLERR)
-	epfd := mustEpoll(t)
-	mustAdd(t, epfd, fd, 0)
+	epfd := fdtest.Epoll(t)
+	fdtest.Add(t, epfd, fd, 0)
 	wantReady(t, epfd, ready(fd, unix.EPOLLERR))
 	mustTake(t, fd, math.MaxUint64)
 	wantPolledOnly(t, fd, unix.POLLOUT)
@@ -793,7 +795,7 @@ func eventfdForked(t *testing.T) {
 	mustAddCount(t, dup, 1)
 	wantCount(t, fd, 2)
 	closeDup()
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	got := a.Word(0)
 	mustAddCount(t, fd, 10)
 	// The child takes what is there and adds what the parent waits for.
@@ -820,7 +822,7 @@ func eventfdForked(t *testing.T) {
 // wake each other through it.
 func eventfdPassed(t *testing.T) {
 	fd := newEventfd(t, 5, 0)
-	sockets := mustSocketpair(t)
+	sockets := fdtest.Socketpair(t)
 	p := child.Start(t, eventfdReceiver, child.Options{Files: []int{sockets[1]}})
 	mustSendFile(t, sockets[0], fd)
 	p.Expect("read 5")
@@ -1002,8 +1004,8 @@ func eventfdReadWakes(t *testing.T) {
 		return unix.Ppoll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, nil, nil)
 	})
 	poll.AwaitBlocked(unix.SYS_PPOLL)
-	epfd := mustEpoll(t)
-	mustAdd(t, epfd, fd, unix.EPOLLOUT)
+	epfd := fdtest.Epoll(t)
+	fdtest.Add(t, epfd, fd, unix.EPOLLOUT)
 	wait := startWait(t, epfd, 1, -1)
 	write := startWrite(t, fd, 3)
 	stillAsleep(t, poll, wait, write)
@@ -1040,8 +1042,8 @@ func eventfdClosedUnderReader(t *testing.T) {
 // each is an event, epoll(7).
 func eventfdEveryWriteIsAnEdge(t *testing.T) {
 	fd := newEventfd(t, 0, 0)
-	epfd := mustEpoll(t)
-	mustAdd(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
+	epfd := fdtest.Epoll(t)
+	fdtest.Add(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
 	wantReady(t, epfd)
 	for range 3 {
 		mustAddCount(t, fd, 1)
@@ -1065,8 +1067,8 @@ func eventfdEveryWriteIsAnEdge(t *testing.T) {
 func eventfdEdgesBothWays(t *testing.T) {
 	const in, out = unix.EPOLLIN, unix.EPOLLOUT
 	fd := newEventfd(t, 0, 0)
-	epfd := mustEpoll(t)
-	mustAdd(t, epfd, fd, in|out|unix.EPOLLET)
+	epfd := fdtest.Epoll(t)
+	fdtest.Add(t, epfd, fd, in|out|unix.EPOLLET)
 	step := func(what string, do func(), want ...readiness) {
 		t.Helper()
 		do()
@@ -1114,7 +1116,7 @@ func eventfdAIO(t *testing.T) {
 		wantErrno(t, "io_submit with no descriptor as resfd", a.submit(with(read, bad)), unix.EBADF)
 	}
 	wantErrno(t, "io_submit with a file as resfd", a.submit(with(read, file)), unix.EINVAL)
-	wantErrno(t, "io_submit with a timerfd as resfd", a.submit(with(read, mustTimerfd(t))), unix.EINVAL)
+	wantErrno(t, "io_submit with a timerfd as resfd", a.submit(with(read, fdtest.Timerfd(t))), unix.EINVAL)
 	// Without the flag the descriptor is not looked at.
 	plain := read
 	plain.resfd = math.MaxUint32
@@ -1154,7 +1156,7 @@ func eventfdIoUring(t *testing.T) {
 	unregister := func() error { return ring.register(ioringUnregisterEventfd, 0, 0) }
 	wantErrno(t, "unregistering with none", unregister(), unix.ENXIO)
 	wantErrno(t, "registering a bad descriptor", register(-1), unix.EBADF)
-	wantErrno(t, "registering a timerfd", register(int32(mustTimerfd(t))), unix.EINVAL)
+	wantErrno(t, "registering a timerfd", register(int32(fdtest.Timerfd(t))), unix.EINVAL)
 	wantErrno(t, "registering two", ring.register(ioringRegisterEventfd, 0, 2), unix.EINVAL)
 	wantErrno(t, "registering at a null pointer", ring.register(ioringRegisterEventfd, 0, 1), unix.EFAULT)
 	wantErrno(t, "registering an eventfd", register(int32(fd)), nil)
@@ -1378,8 +1380,8 @@ func eventfdWriteZero(t *testing.T) {
 // EPOLLET, where it is 0 there is nothing to report.
 func eventfdWriteZeroEdge(t *testing.T) {
 	fd := newEventfd(t, 0, 0)
-	epfd := mustEpoll(t)
-	mustAdd(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
+	epfd := fdtest.Epoll(t)
+	fdtest.Add(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
 	mustAddCount(t, fd, 0)
 	wantReady(t, epfd)
 	mustAddCount(t, fd, 1)
@@ -1392,8 +1394,8 @@ func eventfdWriteZeroEdge(t *testing.T) {
 // eventfdTakenIsNoEdge: a read of a semaphore that leaves something is no new edge for EPOLLIN.
 func eventfdTakenIsNoEdge(t *testing.T) {
 	fd := newEventfd(t, 3, unix.EFD_SEMAPHORE)
-	epfd := mustEpoll(t)
-	mustAdd(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
+	epfd := fdtest.Epoll(t)
+	fdtest.Add(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
 	wantReady(t, epfd, ready(fd, unix.EPOLLIN))
 	for range 2 {
 		mustTake(t, fd, 1)
@@ -1506,7 +1508,7 @@ var eventfdReader = child.Register("eventfd-reader", func(*child.Proc) error {
 
 // eventfdInFlight: an eventfd that is only in a message under way keeps its counter.
 func eventfdInFlight(t *testing.T) {
-	sockets := mustSocketpair(t)
+	sockets := fdtest.Socketpair(t)
 	fd, err := unix.Eventfd(4, unix.EFD_CLOEXEC|unix.EFD_SEMAPHORE)
 	closeNow := closable(t, fd, err)
 	mustSendFile(t, sockets[0], fd)
@@ -1533,7 +1535,7 @@ func eventfdNoSignals(t *testing.T) { wantNoSignals(t, newEventfd(t, 0, 0)) }
 // eventfdLocks: flock(2) is the inode's affair, and that is all eventfds' (and timerfds', ...)
 // together: a lock on one excludes the others.
 func eventfdLocks(t *testing.T) {
-	a, b, timer := newEventfd(t, 0, 0), newEventfd(t, 0, 0), mustTimerfd(t)
+	a, b, timer := newEventfd(t, 0, 0), newEventfd(t, 0, 0), fdtest.Timerfd(t)
 	dup, _ := mustDup(t, a)
 	// Another run of this test may hold it just now.
 	await(t, "flock of an eventfd", func() bool { return unix.Flock(a, unix.LOCK_EX|unix.LOCK_NB) == nil })
@@ -1563,8 +1565,8 @@ func eventfdOverflowSemaphore(t *testing.T) {
 func eventfdOverflowStays(t *testing.T) {
 	a := newAIO(t)
 	fd := newEventfd(t, 0, unix.EFD_NONBLOCK)
-	epfd := mustEpoll(t)
-	mustAdd(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
+	epfd := fdtest.Epoll(t)
+	fdtest.Add(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
 	mustAddCount(t, fd, math.MaxUint64-2)
 	wantReady(t, epfd, ready(fd, unix.EPOLLIN))
 	for _, want := range []uint32{unix.POLLIN, unix.POLLIN | unix.POLLERR, unix.POLLIN | unix.POLLERR} {

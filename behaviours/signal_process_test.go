@@ -1,6 +1,6 @@
 //go:build linux
 
-package eventbench
+package behaviours
 
 import (
 	"fmt"
@@ -16,6 +16,8 @@ import (
 
 	"eventbench/helpers/behaviour"
 	"eventbench/helpers/child"
+	"eventbench/helpers/fdtest"
+	"eventbench/helpers/machine"
 	"eventbench/helpers/rawsig"
 	"eventbench/helpers/sys"
 
@@ -142,7 +144,7 @@ func signalsWhileStopped(t *testing.T) {
 // forkInherits: a child has its parent's mask and actions, and nothing pending.
 func forkInherits(t testing.TB) {
 	blockAll(t)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	handle(t, 40, rawsig.Handler{Flags: rawsig.SAOnstack, Mask: sys.Sigs(50)})
 	act(t, 41, rawsig.Action{Handler: rawsig.Ignore, Flags: rawsig.SARestart})
 	act(t, 42, rawsig.Action{})
@@ -265,7 +267,7 @@ func sleepOverStop(t *testing.T) {
 	blockAll(t)
 	const tries = 5
 	sleep := 150 * time.Millisecond
-	if behaviour.GVisor() {
+	if machine.GVisor() {
 		sleep = time.Second // there it takes a while to find a process asleep
 	}
 	for range tries {
@@ -281,7 +283,7 @@ func sleepOverStop(t *testing.T) {
 // sleepsOn returns for how long a sleep goes on that is stopped and continued after its end.
 func sleepsOn(t *testing.T, sleep time.Duration) time.Duration {
 	t.Helper()
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	length := sys.Place(a, unix.NsecToTimespec(int64(sleep)))
 	var before, after = sys.Place(a, unix.Timespec{}), sys.Place(a, unix.Timespec{})
 	clock := func(at *unix.Timespec) sys.Call {
@@ -321,7 +323,7 @@ func pidfdSend(t testing.TB) {
 	wantErr(t, rawsig.Do(unix.SYS_PIDFD_SEND_SIGNAL, uintptr(self), 40, badPointer, 0), unix.EFAULT, "pidfd_send_signal(self, 40, bad pointer)")
 	wantErr(t, rawsig.PidfdSend(self, 0, nil, 0), nil, "pidfd_send_signal(self, 0)")
 
-	other := startReceiver(t, mustArena(t), unix.SIGUSR1, unix.SIGUSR2)
+	other := startReceiver(t, fdtest.Arena(t), unix.SIGUSR1, unix.SIGUSR2)
 	pidfd := mustPidfd(t, other.TID)
 	for _, code := range []int32{rawsig.SIUser, rawsig.SIKernel, rawsig.SITkill} {
 		forged := sys.Siginfo{Signo: int32(unix.SIGUSR1), Code: code}
@@ -383,7 +385,7 @@ func pidfdScopes(t testing.TB) {
 	wantErr(t, rawsig.PidfdSend(threadFD, 40, nil, process), nil, "pidfd_send_signal(worker, process)")
 	mustTakeSignal(t, sys.Sigs(40))
 
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	leader, member := startReceiver(t, a, unix.SIGUSR1), startReceiver(t, a, unix.SIGUSR1)
 	wantErr(t, rawsig.PidfdSend(mustPidfd(t, leader.TID), 0, nil, group), unix.ESRCH, "pidfd_send_signal(child that leads no group, group)")
 	wantErr(t, unix.Setpgid(leader.TID, leader.TID), nil, "setpgid(leader, leader)")
@@ -424,7 +426,7 @@ func pidfdSelf(t testing.TB) {
 // pidfdPoll: a pidfd is readable when the process has ended, and from 6.10 on hung up when it is reaped.
 func pidfdPoll(t *testing.T) {
 	blockAll(t)
-	b := startReceiver(t, mustArena(t), 40)
+	b := startReceiver(t, fdtest.Arena(t), 40)
 	pidfd := mustPidfd(t, b.TID)
 	poll := func(when string, timeout int, want int16) {
 		t.Helper()
@@ -522,9 +524,9 @@ func brokenPipe(t testing.TB) {
 	}
 	defer unix.Close(p[1])
 	unix.Close(p[0])
-	s := mustSocketpair(t)
+	s := fdtest.Socketpair(t)
 	unix.Shutdown(s[0], unix.SHUT_WR)
-	one := sys.Place(mustArena(t), byte(1))
+	one := sys.Place(fdtest.Arena(t), byte(1))
 	for _, c := range []struct {
 		name string
 		call func() error
@@ -557,7 +559,7 @@ func brokenPipe(t testing.TB) {
 func asyncIO(t testing.TB) {
 	blockAll(t)
 	w := startWorker(t)
-	s := mustSocketpair(t)
+	s := fdtest.Socketpair(t)
 	fcntl := func(cmd, arg int) {
 		t.Helper()
 		if _, err := unix.FcntlInt(uintptr(s[0]), cmd, arg); err != nil {
@@ -571,7 +573,7 @@ func asyncIO(t testing.TB) {
 		}
 	}
 	type owner struct{ kind, pid int32 }
-	own := sys.Place(mustArena(t), owner{0, int32(w.Tid)}) // F_OWNER_TID
+	own := sys.Place(fdtest.Arena(t), owner{0, int32(w.Tid)}) // F_OWNER_TID
 	const setOwnEx = 15
 	wantErr(t, rawsig.Do(unix.SYS_FCNTL, uintptr(s[0]), setOwnEx, ptrTo(own)), nil, "fcntl(F_SETOWN_EX, a thread)")
 	fcntl(unix.F_SETFL, unix.O_ASYNC)
@@ -701,7 +703,7 @@ func nobodyWaits(t testing.TB) {
 	} {
 		rawsig.Forget()
 		c.action()
-		b := startReceiver(t, mustArena(t), 40)
+		b := startReceiver(t, fdtest.Arena(t), 40)
 		wantErr(t, rawsig.Kill(b.TID, 40), nil, "kill(child, 40)")
 		_, err := unix.Wait4(b.TID, nil, unix.WALL, nil)
 		wantErr(t, err, unix.ECHILD, "%s: wait4", c.name)
@@ -853,7 +855,7 @@ func queueLimitPerNamespace(t testing.TB) {
 	becomeAnybody(t)
 	behaviour.Namespaces(t, unix.CLONE_NEWUSER)
 	blockAll(t)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	const user, n = 54030, 6
 	receiver := startAs(t, a, user, user, user)
 	inside := startAs(t, a, user, user, user, sys.Call{Name: "unshare(CLONE_NEWUSER)", Nr: unix.SYS_UNSHARE, Args: [6]uintptr{unix.CLONE_NEWUSER}})
@@ -878,7 +880,7 @@ func queueLimitPerNamespace(t testing.TB) {
 // handler ran; others go on, signal(7).
 func stopInterruptsWaits(t testing.TB) {
 	blockAll(t)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		t.Fatal(err)
@@ -927,7 +929,7 @@ func stopInterruptsWaits(t testing.TB) {
 // parentDeathSignal: PR_SET_PDEATHSIG is about the thread that forked, not its process.
 func parentDeathSignal(t testing.TB) {
 	blockAll(t)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	info, result, ready := sys.Place(a, sys.Siginfo{}), sys.Place(a, int32(-1)), a.Word32(0)
 	var b *bare
 	th := child.Go(t, "parent thread", func() error {
@@ -1067,7 +1069,7 @@ func startVictim(t testing.TB, sigs ...unix.Signal) *bare {
 
 func startVictimAfter(t testing.TB, calls []sys.Call, sigs ...unix.Signal) *bare {
 	t.Helper()
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	for _, sig := range sigs {
 		if sig != unix.SIGKILL && sig != unix.SIGSTOP {
 			calls = append(calls, sys.Call{Name: "rt_sigaction()", Nr: unix.SYS_RT_SIGACTION, Args: [6]uintptr{uintptr(sig), ptrTo(sys.Place(a, rawsig.Action{})), 0, 8}})

@@ -1,6 +1,6 @@
 //go:build linux
 
-package eventbench
+package behaviours
 
 import (
 	"fmt"
@@ -16,6 +16,7 @@ import (
 
 	"eventbench/helpers/behaviour"
 	"eventbench/helpers/child"
+	"eventbench/helpers/fdtest"
 	"eventbench/helpers/rawsig"
 	"eventbench/helpers/sys"
 
@@ -115,7 +116,7 @@ func sigactionNumbers(t testing.TB) {
 // sigsetSizes: sets are of 8 bytes; only rt_sigpending gives part of one.
 func sigsetSizes(t testing.TB) {
 	blockAll(t)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	set, old := sys.Place(a, sys.Sigset(0)), sys.Place(a, rawsig.Action{})
 	for _, size := range []uintptr{0, 1, 4, 7, 9, 16, 128, minusOne} {
 		wantErr(t, rawsig.Do(unix.SYS_RT_SIGACTION, 40, 0, ptrTo(old), size), unix.EINVAL, "rt_sigaction with size %d", size)
@@ -174,7 +175,7 @@ func sigactionFlags(t testing.TB) {
 		}
 	}
 
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	within := sys.Place(a, rawsig.Action{Handler: 77})
 	handle(t, 40, rawsig.Handler{Flags: rawsig.SAOnstack | rawsig.SAResethand, Mask: sys.Sigs(41),
 		Calls: []rawsig.Call{{Nr: unix.SYS_RT_SIGACTION, Args: [6]uintptr{40, 0, ptrTo(within), 8}}}})
@@ -283,7 +284,7 @@ func sigprocmaskArguments(t testing.TB) {
 		wantMask(t, fmt.Sprintf("rt_sigprocmask(%d, %#x)", c.how, c.set), c.want)
 	}
 	setMask(t, start)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	set, old := sys.Place(a, sys.Sigs(50)), sys.Place(a, sys.Sigset(0))
 	procmask := func(how int, set, old uintptr) error {
 		return rawsig.Do(unix.SYS_RT_SIGPROCMASK, uintptr(how), set, old, 8)
@@ -545,7 +546,7 @@ func sigsuspendSwapsMask(t testing.TB) {
 // sigtimedwaitTimeout: checked before the signals are; EAGAIN when it is over, and not before.
 func sigtimedwaitTimeout(t testing.TB) {
 	blockAll(t)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	set := sys.Place(a, sys.Sigs(40))
 	wait := func(sec, nsec int64) error {
 		limit := sys.Place(a, unix.Timespec{Sec: sec, Nsec: nsec})
@@ -742,7 +743,7 @@ func sigtimedwaitReleasesOne(t testing.TB) {
 // sigtimedwaitBadPointers: EFAULT; where only the siginfo cannot be written the signal is taken all the same.
 func sigtimedwaitBadPointers(t testing.TB) {
 	blockAll(t)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	set, zero := sys.Place(a, sys.Sigs(40)), sys.Place(a, unix.Timespec{})
 	wait := func(set, info, limit uintptr) error {
 		_, _, errno := unix.Syscall6(unix.SYS_RT_SIGTIMEDWAIT, set, info, limit, 8, 0, 0)
@@ -773,7 +774,7 @@ func restart(t testing.TB) {
 	if mu[1], err = unix.Open(fmt.Sprintf("/proc/self/fd/%d", mu[0]), unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
 		t.Fatal(err)
 	}
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	futex := a.Word32(0)
 	hour := sys.Place(a, unix.Timespec{Sec: 3600})
 	buf := a.Bytes(16)
@@ -808,11 +809,11 @@ func restart(t testing.TB) {
 			return []uintptr{uintptr(w), ptrTo(&buf[0]), 1}, func() { unix.Read(r, fill) }
 		}},
 		{"recvfrom", unix.SYS_RECVFROM, true, func() ([]uintptr, func()) {
-			s := mustSocketpair(t)
+			s := fdtest.Socketpair(t)
 			return []uintptr{uintptr(s[0]), ptrTo(&buf[0]), 1, 0, 0, 0}, func() { unix.Write(s[1], []byte{1}) }
 		}},
 		{"recvfrom with SO_RCVTIMEO", unix.SYS_RECVFROM, false, func() ([]uintptr, func()) {
-			s := mustSocketpair(t)
+			s := fdtest.Socketpair(t)
 			if err := unix.SetsockoptTimeval(s[0], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 3600}); err != nil {
 				t.Fatal(err)
 			}
@@ -976,7 +977,7 @@ func alternateStack(t testing.TB) {
 	debug.SetGCPercent(-1)
 	growStack()
 	setMask(t, rawsig.Blockable&^sys.Sigs(40, 41)) // Go's handlers are at home on their own stack only
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	const size = 64 << 10
 	base := ptrTo(&a.Bytes(size)[0])
 	mine := rawsig.Stack{SP: base, Size: size}
@@ -1067,7 +1068,7 @@ func onstackAfter(s rawsig.Stack) rawsig.Stack {
 // handler, so that it may set another one, and have it again after it.
 func autodisarm(t testing.TB) {
 	setMask(t, rawsig.Blockable&^sys.Sigs(40))
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	const size = 64 << 10
 	mine := rawsig.Stack{SP: ptrTo(&a.Bytes(size)[0]), Flags: rawsig.SSAutodisarm, Size: size}
 	first, err := rawsig.Altstack(&mine)
@@ -1125,7 +1126,7 @@ func minimalStack(t testing.TB) {
 		t.Errorf("AT_MINSIGSTKSZ is %d, less than the smallest frame of %d", least, minSigFrame)
 	}
 	setMask(t, rawsig.Blockable&^sys.Sigs(40))
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	size := uintptr(max(least, minSigStackSize))
 	mine := rawsig.Stack{SP: ptrTo(&a.Bytes(int(size))[0]), Size: size}
 	first, err := rawsig.Altstack(&mine)
@@ -1233,7 +1234,7 @@ func nodeferNests(t testing.TB) {
 // badOldPointers: where the old state cannot be written, the call fails and the new one is set.
 func badOldPointers(t testing.TB) {
 	setMask(t, rawsig.Blockable)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	want := rawsig.Action{Handler: rawsig.Ignore, Flags: rawsig.SARestart}
 	act(t, 40, rawsig.Action{})
 	wantErr(t, rawsig.Do(unix.SYS_RT_SIGACTION, 40, ptrTo(sys.Place(a, want)), badPointer, 8), unix.EFAULT, "rt_sigaction(40, act, bad pointer)")
@@ -1278,7 +1279,7 @@ func waitForNothing(t testing.TB) {
 // alternateStackOfChildren: a forked child has its parent's alternate stack, a new thread has none.
 func alternateStackOfChildren(t testing.TB) {
 	blockAll(t)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	const size = 64 << 10
 	mine := rawsig.Stack{SP: ptrTo(&a.Bytes(size)[0]), Size: size}
 	first, err := rawsig.Altstack(&mine)
@@ -1421,7 +1422,7 @@ func connectTo(t testing.TB, addr []byte) {
 // mustFullSocket returns two connected sockets of which the first can send no more.
 func mustFullSocket(t testing.TB) [2]int {
 	t.Helper()
-	s := mustSocketpair(t)
+	s := fdtest.Socketpair(t)
 	for {
 		if err := unix.Sendto(s[0], make([]byte, 4096), unix.MSG_DONTWAIT, nil); err == unix.EAGAIN {
 			break

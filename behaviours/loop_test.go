@@ -1,6 +1,6 @@
 //go:build linux
 
-package eventbench
+package behaviours
 
 import (
 	"encoding/binary"
@@ -19,6 +19,7 @@ import (
 
 	"eventbench/helpers/behaviour"
 	"eventbench/helpers/child"
+	"eventbench/helpers/fdtest"
 	"eventbench/helpers/rawsig"
 	"eventbench/helpers/sys"
 
@@ -77,8 +78,8 @@ func mustWriteFromHandler(tb testing.TB, sig unix.Signal, fd int) {
 // the handler runs, and the eventfd counts its runs.
 func loopHandlerWrites(t *testing.T) {
 	const sig, n = unix.Signal(40), 100 // a real-time signal: none is merged
-	source := mustEventfd(t, 0)
-	epfd := mustEpoll(t, source)
+	source := fdtest.Eventfd(t, 0)
+	epfd := fdtest.Epoll(t, source)
 	mustWriteFromHandler(t, sig, source)
 	for _, where := range []string{"the loop's thread", "another thread"} {
 		rawsig.Forget()
@@ -153,9 +154,9 @@ func loopHandlerWrites(t *testing.T) {
 func loopAllKinds(t *testing.T) {
 	mustBlock(t, ^sys.Sigset(0))
 	const sig = unix.SIGUSR1
-	event, timer, signals := mustEventfd(t, 0), mustTimerfd(t), mustSignalfd(t, sig)
-	sockets := mustSocketpair(t)
-	r, w := mustPipe(t)
+	event, timer, signals := fdtest.Eventfd(t, 0), fdtest.Timerfd(t), fdtest.Signalfd(t, sig)
+	sockets := fdtest.Socketpair(t)
+	r, w := fdtest.Pipe(t)
 	over := mustFork(t)
 	pidfd, err := unix.PidfdOpen(over.TID, 0)
 	switch err {
@@ -166,7 +167,7 @@ func loopAllKinds(t *testing.T) {
 	}
 	closable(t, pidfd, err)
 
-	mustPost(t, event)
+	fdtest.Post(t, event)
 	mustWrite(t, w, "x")
 	mustWrite(t, sockets[1], "x")
 	mustRaise(t, sig)
@@ -174,10 +175,10 @@ func loopAllKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	kinds := []int{event, timer, signals, pidfd, sockets[0], r}
-	epfd := mustEpoll(t)
+	epfd := fdtest.Epoll(t)
 	for _, fd := range kinds {
 		mustAwait(t, fd)
-		mustAdd(t, epfd, fd, unix.EPOLLIN)
+		fdtest.Add(t, epfd, fd, unix.EPOLLIN)
 	}
 	for _, room := range []int{1, 2, 4} {
 		var got, want []int
@@ -202,12 +203,12 @@ func loopAllKinds(t *testing.T) {
 // number gets at least one of them and all else, and does not stop.
 func loopSignalStorm(t *testing.T) {
 	const sig, last, n = unix.SIGUSR1, unix.SIGUSR2, 5000
-	signals := mustSignalfd(t, sig, last)
+	signals := fdtest.Signalfd(t, sig, last)
 	if err := unix.SetNonblock(signals, true); err != nil {
 		t.Fatal(err)
 	}
-	epfd := mustEpoll(t)
-	mustAdd(t, epfd, signals, unix.EPOLLIN|unix.EPOLLET)
+	epfd := fdtest.Epoll(t)
+	fdtest.Add(t, epfd, signals, unix.EPOLLIN|unix.EPOLLET)
 	loop := startSleep(t, "thread with a loop", func(s *sleeper) (taken int, err error) {
 		var info unix.SignalfdSiginfo
 		buf := unsafe.Slice((*byte)(unsafe.Pointer(&info)), unsafe.Sizeof(info))
@@ -276,12 +277,12 @@ func takeChildSignals(t testing.TB, try func(testing.TB) error) {
 }
 
 func childrenMerge(t testing.TB) error {
-	signals := mustSignalfd(t, unix.SIGCHLD)
+	signals := fdtest.Signalfd(t, unix.SIGCHLD)
 	if err := unix.SetNonblock(signals, true); err != nil {
 		return err
 	}
-	epfd := mustEpoll(t)
-	mustAdd(t, epfd, signals, unix.EPOLLIN)
+	epfd := fdtest.Epoll(t)
+	fdtest.Add(t, epfd, signals, unix.EPOLLIN)
 	if err := checkReady(epfd); err != nil {
 		return fmt.Errorf("before any child ended: %w", err)
 	}
@@ -394,9 +395,9 @@ var loopQueuedSignals = behaviour.Alone(func(t testing.TB) {
 	if err := unix.Setrlimit(unix.RLIMIT_SIGPENDING, &unix.Rlimit{Cur: uint64(limit), Max: rlimit.Max}); err != nil {
 		t.Fatalf("setrlimit: %v", err)
 	}
-	signals := mustSignalfd(t, sig)
-	epfd := mustEpoll(t)
-	mustAdd(t, epfd, signals, unix.EPOLLIN|unix.EPOLLET)
+	signals := fdtest.Signalfd(t, sig)
+	epfd := fdtest.Epoll(t)
+	fdtest.Add(t, epfd, signals, unix.EPOLLIN|unix.EPOLLET)
 	for range 3 {
 		sent := 0
 		for ; sent <= limit; sent++ {
@@ -435,8 +436,8 @@ var loopQueuedSignals = behaviour.Alone(func(t testing.TB) {
 // epoll_pwait(2), which does both in one, it does.
 func loopLostSignal(t *testing.T) {
 	const sig = unix.SIGUSR1
-	epfd := mustEpoll(t, mustEventfd(t, 0))
-	runs := mustHandle(t, sig)
+	epfd := fdtest.Epoll(t, fdtest.Eventfd(t, 0))
+	runs := fdtest.Handle(t, sig)
 	shut, open := ^sys.Sigset(0), ^sys.Sigs(sig)
 	var events [4]unix.EpollEvent
 
@@ -463,8 +464,8 @@ func loopLostSignal(t *testing.T) {
 // the order in which they came.
 func loopTimerAndEvent(t *testing.T) {
 	for _, timerFirst := range []bool{false, true} {
-		event, timer := mustEventfd(t, 0), mustTimerfd(t)
-		epfd := mustEpoll(t, event, timer)
+		event, timer := fdtest.Eventfd(t, 0), fdtest.Timerfd(t)
+		epfd := fdtest.Epoll(t, event, timer)
 		expire := func() {
 			if err := unix.TimerfdSettime(timer, 0, &unix.ItimerSpec{Value: unix.Timespec{Nsec: 1}}, nil); err != nil {
 				t.Fatal(err)
@@ -473,10 +474,10 @@ func loopTimerAndEvent(t *testing.T) {
 		}
 		if timerFirst {
 			expire()
-			mustPost(t, event)
+			fdtest.Post(t, event)
 			wantReady(t, epfd, ready(timer, unix.EPOLLIN), ready(event, unix.EPOLLIN))
 		} else {
-			mustPost(t, event)
+			fdtest.Post(t, event)
 			expire()
 			wantReady(t, epfd, ready(event, unix.EPOLLIN), ready(timer, unix.EPOLLIN))
 		}
@@ -487,9 +488,9 @@ func loopTimerAndEvent(t *testing.T) {
 // not widened by the thread's timer slack, as the wait's own is.
 func loopTimerfdAsTimeout(t *testing.T) {
 	const timeout = 2 * time.Millisecond
-	timer := mustTimerfd(t)
-	epfd := mustEpoll(t, timer)
-	empty := mustEpoll(t)
+	timer := fdtest.Timerfd(t)
+	epfd := fdtest.Epoll(t, timer)
+	empty := fdtest.Epoll(t)
 	byTimerfd := func() error {
 		spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(timeout))}
 		if err := unix.TimerfdSettime(timer, 0, &spec, nil); err != nil {
@@ -514,8 +515,8 @@ func loopTimerfdAsTimeout(t *testing.T) {
 // does; they write back how much of their time is left, which their C library wrappers hide.
 func loopPpollPselect(t *testing.T) {
 	const sig = unix.SIGUSR1
-	source := mustEventfd(t, 0)
-	runs := mustHandle(t, sig)
+	source := fdtest.Eventfd(t, 0)
+	runs := fdtest.Handle(t, sig)
 	shut, open := rawsig.Blockable, rawsig.Blockable&^sys.Sigs(sig)
 	mustBlock(t, shut)
 	type wait func(timeout *unix.Timespec, mask *sys.Sigset) (int, error)
@@ -573,7 +574,7 @@ func loopPpollPselect(t *testing.T) {
 			t.Errorf("%s leaves %+v of time that is over", name, ts)
 		}
 
-		mustPost(t, source)
+		fdtest.Post(t, source)
 		ts = minute
 		n, err = wait(&ts, &shut)
 		check("with an event", n, err, 1, 0)
@@ -595,12 +596,12 @@ func loopPpollPselect(t *testing.T) {
 func loopSameAnswers(t *testing.T) {
 	mustBlock(t, ^sys.Sigset(0))
 	const sig = unix.SIGUSR1
-	posted, full, empty := mustEventfd(t, 0), mustEventfd(t, 0), mustEventfd(t, 0)
-	mustPost(t, posted)
+	posted, full, empty := fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, posted)
 	if _, err := unix.Write(full, binary.NativeEndian.AppendUint64(nil, 1<<64-2)); err != nil {
 		t.Fatal(err)
 	}
-	armed, expired := mustTimerfd(t), mustTimerfd(t)
+	armed, expired := fdtest.Timerfd(t), fdtest.Timerfd(t)
 	if err := unix.TimerfdSettime(armed, 0, &unix.ItimerSpec{Value: unix.Timespec{Sec: 3600}}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -608,20 +609,20 @@ func loopSameAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustAwait(t, expired)
-	pending, quiet := mustSignalfd(t, sig), mustSignalfd(t, unix.SIGUSR2)
+	pending, quiet := fdtest.Signalfd(t, sig), fdtest.Signalfd(t, unix.SIGUSR2)
 	mustRaise(t, sig)
-	r, w := mustPipe(t)
+	r, w := fdtest.Pipe(t)
 	fullReader, fullWriter, _, _ := mustClosablePipe(t)
 	mustFill(t, fullWriter)
 	hungReader, _, _, closeWriter := mustClosablePipe(t)
 	closeWriter()
 	_, brokenWriter, closeReader, _ := mustClosablePipe(t)
 	closeReader()
-	sockets, half := mustSocketpair(t), mustSocketpair(t)
+	sockets, half := fdtest.Socketpair(t), fdtest.Socketpair(t)
 	if err := unix.Shutdown(half[1], unix.SHUT_WR); err != nil {
 		t.Fatal(err)
 	}
-	ended, alive := mustFork(t), mustFork(t, sys.Read("eventfd", mustEventfd(t, 0), &forkWord, 8))
+	ended, alive := mustFork(t), mustFork(t, sys.Read("eventfd", fdtest.Eventfd(t, 0), &forkWord, 8))
 	const in, out, hup, err, rdhup = unix.EPOLLIN, unix.EPOLLOUT, unix.EPOLLHUP, unix.EPOLLERR, unix.EPOLLRDHUP
 	cases := []struct {
 		what string
@@ -635,9 +636,9 @@ func loopSameAnswers(t *testing.T) {
 		{"an expired timerfd", expired, in},
 		{"a signalfd with a signal", pending, in},
 		{"a signalfd without", quiet, 0},
-		{"an epoll instance with an event", mustEpoll(t, posted), in},
-		{"an epoll instance without", mustEpoll(t, empty), 0},
-		{"an epoll instance of one with an event", mustEpoll(t, mustEpoll(t, posted)), in},
+		{"an epoll instance with an event", fdtest.Epoll(t, posted), in},
+		{"an epoll instance without", fdtest.Epoll(t, empty), 0},
+		{"an epoll instance of one with an event", fdtest.Epoll(t, fdtest.Epoll(t, posted)), in},
 		{"the reader of an empty pipe", r, 0},
 		{"its writer", w, out},
 		{"the reader of a full pipe", fullReader, in},
@@ -667,8 +668,8 @@ func loopSameAnswers(t *testing.T) {
 		}
 	}
 	for _, c := range cases {
-		epfd := mustEpoll(t)
-		mustAdd(t, epfd, c.fd, in|out|rdhup|unix.EPOLLPRI)
+		epfd := fdtest.Epoll(t)
+		fdtest.Add(t, epfd, c.fd, in|out|rdhup|unix.EPOLLPRI)
 		var want []readiness
 		if c.want != 0 {
 			want = append(want, ready(c.fd, c.want))
@@ -705,8 +706,8 @@ func loopCompletions(t *testing.T) {
 	file := mustOpen(t, filepath.Join(t.TempDir(), "file"), unix.O_RDWR|unix.O_CREAT)
 	mustWrite(t, file, "content")
 	buf := mustMap(t, 1)
-	source := mustEventfd(t, 0)
-	epfd := mustEpoll(t, source)
+	source := fdtest.Eventfd(t, 0)
+	epfd := fdtest.Epoll(t, source)
 	ctx, noAIO, whyNoAIO := setupAIO(t)
 	if noAIO == "" {
 		aio := &kernelAIO{ctx}
@@ -743,7 +744,7 @@ func loopCompletions(t *testing.T) {
 		wantReady(t, epfd, ready(source, unix.EPOLLIN))
 		mustTake(t, source, 1)
 		// One that is complete later, from where the event happens.
-		r, w := mustPipe(t)
+		r, w := fdtest.Pipe(t)
 		ring.submit(t, uringEntry{opcode: opPollAdd, fd: int32(r), opFlags: unix.POLLIN})
 		s := startWait(t, epfd, 4, -1)
 		mustWrite(t, w, "x")
@@ -767,7 +768,7 @@ func loopCompletions(t *testing.T) {
 func loopAioInterrupted(t *testing.T) {
 	const sig = unix.SIGUSR1
 	aio := &kernelAIO{newAIO(t).ctx}
-	runs := mustHandle(t, sig)
+	runs := fdtest.Handle(t, sig)
 	var event [4]uint64
 	var ran uint64 // by the end of the call, before the thread's mask is what it was before the row
 	wait := func(nr, arg uintptr) *sleeper {
@@ -817,8 +818,8 @@ func loopAioInterrupted(t *testing.T) {
 // of that thread and no other.
 func loopTimerToThread(t *testing.T) {
 	const sig = unix.Signal(40)
-	runs := mustHandle(t, sig)
-	epfd := mustEpoll(t, mustEventfd(t, 0))
+	runs := fdtest.Handle(t, sig)
+	epfd := fdtest.Epoll(t, fdtest.Eventfd(t, 0))
 	wait := func() *sleeper {
 		s := startSleep(t, "thread in epoll_pwait", func(s *sleeper) (int, error) {
 			if _, err := sys.Mask(^sys.Sigs(rouse, sig)); err != nil {
@@ -861,18 +862,18 @@ func loopTimerToThread(t *testing.T) {
 func loopForked(t *testing.T) {
 	mustBlock(t, ^sys.Sigset(0))
 	const sig = unix.SIGUSR1
-	timer, other := mustTimerfd(t), mustEventfd(t, 0)
+	timer, other := fdtest.Timerfd(t), fdtest.Eventfd(t, 0)
 	if err := unix.SetNonblock(timer, true); err != nil {
 		t.Fatal(err)
 	}
-	epfd := mustEpoll(t, timer)
+	epfd := fdtest.Epoll(t, timer)
 	expire := func() {
 		t.Helper()
 		if err := unix.TimerfdSettime(timer, 0, &unix.ItimerSpec{Value: unix.Timespec{Nsec: 1}}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	count := a.Word(0)
 	add := sys.Place(a, unix.EpollEvent{Events: unix.EPOLLOUT, Fd: 77})
 	p := mustForkIn(t, a,
@@ -899,7 +900,7 @@ func loopForked(t *testing.T) {
 	wantReady(t, epfd)
 
 	// The parent's pending signal is nothing to the child, though it has the signalfd.
-	signals := mustSignalfd(t, sig)
+	signals := fdtest.Signalfd(t, sig)
 	if err := unix.SetNonblock(signals, true); err != nil {
 		t.Fatal(err)
 	}
@@ -916,14 +917,14 @@ func loopForked(t *testing.T) {
 // loopExecutedHelper: a program that is executed has no descriptor that is close-on-exec, and what it
 // has keeps the registrations of its parent alive, execve(2), epoll(7).
 func loopExecutedHelper(t *testing.T) {
-	epfd := mustEpoll(t)
+	epfd := fdtest.Epoll(t)
 	kept, keptWriter, closeKept, _ := mustClosablePipe(t)
 	gone, goneWriter, closeGone, _ := mustClosablePipe(t)
-	mustAdd(t, epfd, kept, unix.EPOLLIN)
-	mustAdd(t, epfd, gone, unix.EPOLLIN)
+	fdtest.Add(t, epfd, kept, unix.EPOLLIN)
+	fdtest.Add(t, epfd, gone, unix.EPOLLIN)
 	// Under numbers that the helper does not come to use by itself.
 	var args []string
-	for _, fd := range []int{epfd, gone, mustEventfd(t, 0), mustTimerfd(t), mustSignalfd(t, unix.SIGUSR1)} {
+	for _, fd := range []int{epfd, gone, fdtest.Eventfd(t, 0), fdtest.Timerfd(t), fdtest.Signalfd(t, unix.SIGUSR1)} {
 		high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 100)
 		if err == unix.EINVAL || err == unix.EMFILE {
 			behaviour.Limited(t, "descriptors above 100: %v: raise RLIMIT_NOFILE", err)
@@ -970,11 +971,11 @@ func loopAcrossProcesses(t *testing.T) {
 	const rounds = 5000
 	mustBlock(t, ^sys.Sigs(rouse))
 	for _, mode := range []uint32{0, unix.EPOLLET} {
-		ping, pong := mustEventfd(t, 0), mustEventfd(t, 0)
-		here, there := mustEpoll(t), mustEpoll(t)
-		mustAdd(t, here, pong, unix.EPOLLIN|mode)
-		mustAdd(t, there, ping, unix.EPOLLIN|mode)
-		a := mustArena(t)
+		ping, pong := fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0)
+		here, there := fdtest.Epoll(t), fdtest.Epoll(t)
+		fdtest.Add(t, here, pong, unix.EPOLLIN|mode)
+		fdtest.Add(t, there, ping, unix.EPOLLIN|mode)
+		a := fdtest.Arena(t)
 		got, one := a.Word(0), a.Word(1)
 		calls := []sys.Call{sys.EpollWait(there, sys.EpollEvents(a, 4), -1, 1), sys.EventfdRead(ping, got), sys.EventfdWrite(pong, one)}
 		p := mustForkLoop(t, a, rounds, calls...)
@@ -1006,22 +1007,22 @@ func loopAcrossProcesses(t *testing.T) {
 // loopKilledHolder: the death of a process that has an eventfd is no event of the eventfd, which
 // knows no hang-up; a pipe that only it could write to hangs up.
 func loopKilledHolder(t *testing.T) {
-	source := mustEventfd(t, 0)
+	source := fdtest.Eventfd(t, 0)
 	r, w, _, closeWriter := mustClosablePipe(t)
 	p := child.Start(t, epollHolder, child.Options{Files: []int{source, w}})
 	p.Expect("holding")
 	closeWriter()
-	both, alone := mustEpoll(t), mustEpoll(t)
+	both, alone := fdtest.Epoll(t), fdtest.Epoll(t)
 	const asked = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLPRI
-	mustAdd(t, both, r, asked)
-	mustAdd(t, both, source, asked)
-	mustAdd(t, alone, source, asked)
+	fdtest.Add(t, both, r, asked)
+	fdtest.Add(t, both, source, asked)
+	fdtest.Add(t, alone, source, asked)
 	hungUp, quiet := startWait(t, both, 4, -1), startWait(t, alone, 4, -1)
 	p.Signal(unix.SIGKILL)
 	p.Status()
 	hungUp.want(ready(r, unix.EPOLLHUP))
 	stillAsleep(t, quiet)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	quiet.want(ready(source, unix.EPOLLIN))
 }
 
@@ -1032,16 +1033,16 @@ func loopKilledWaiter(t *testing.T) {
 	mustBlock(t, ^sys.Sigset(0))
 	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLEXCLUSIVE, unix.EPOLLEXCLUSIVE | unix.EPOLLET} {
 		for range 3 {
-			source, epfd := mustEventfd(t, 0), mustEpoll(t)
-			mustAdd(t, epfd, source, unix.EPOLLIN|mode)
+			source, epfd := fdtest.Eventfd(t, 0), fdtest.Epoll(t)
+			fdtest.Add(t, epfd, source, unix.EPOLLIN|mode)
 			survivor := startWait(t, epfd, 4, -1)
-			a := mustArena(t)
+			a := fdtest.Arena(t)
 			victim := mustForkIn(t, a, sys.EpollWait(epfd, sys.EpollEvents(a, 4), -1, 1))
 			victim.awaitBlocked(t, unix.SYS_EPOLL_PWAIT)
 			if err := unix.Kill(victim.TID, unix.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
-			mustPost(t, source) // while it dies
+			fdtest.Post(t, source) // while it dies
 			survivor.want(ready(source, unix.EPOLLIN))
 		}
 	}
@@ -1052,8 +1053,8 @@ func loopKilledWaiter(t *testing.T) {
 // that the handler causes is for the next call.
 func loopHandlerInPwait(t *testing.T) {
 	const sig = unix.SIGUSR1
-	source := mustEventfd(t, 0)
-	epfd := mustEpoll(t, source)
+	source := fdtest.Eventfd(t, 0)
+	epfd := fdtest.Epoll(t, source)
 	mustWriteFromHandler(t, sig, source)
 	open, shut := rawsig.Blockable&^sys.Sigs(rouse, sig), rawsig.Blockable&^sys.Sigs(rouse)
 	var ranBefore int
@@ -1094,9 +1095,9 @@ func loopHandlerInPwait(t *testing.T) {
 func loopWrongProcess(t *testing.T) {
 	// Processes that get no other signals: the Go runtime sends itself some, and each counts.
 	mustBlock(t, ^sys.Sigset(0))
-	signals, epfd := mustSignalfd(t, unix.SIGUSR1), mustEpoll(t)
-	turn, done := mustEventfd(t, unix.EFD_SEMAPHORE), mustEventfd(t, unix.EFD_SEMAPHORE)
-	a := mustArena(t)
+	signals, epfd := fdtest.Signalfd(t, unix.SIGUSR1), fdtest.Epoll(t)
+	turn, done := fdtest.Eventfd(t, unix.EFD_SEMAPHORE), fdtest.Eventfd(t, unix.EFD_SEMAPHORE)
+	a := fdtest.Arena(t)
 	word, one := a.Word(0), a.Word(1)
 	event := sys.Place(a, unix.EpollEvent{Events: unix.EPOLLIN, Fd: 7})
 	next := []sys.Call{sys.EventfdWrite(done, one), sys.EventfdRead(turn, word)}
@@ -1129,7 +1130,7 @@ func loopWrongProcess(t *testing.T) {
 		mustAwait(t, done)
 		mustTake(t, done, 1)
 		meanwhile()
-		mustPost(t, turn)
+		fdtest.Post(t, turn)
 	}
 	owner.want(t)
 }
@@ -1137,7 +1138,7 @@ func loopWrongProcess(t *testing.T) {
 // loopStopped: while a process is stopped timers go on and events come; continued, its loop finds the
 // wait interrupted, and with the next one all that came, signal(7), timerfd_create(2).
 func loopStopped(t *testing.T) {
-	source, timer := mustEventfd(t, 0), mustTimerfd(t)
+	source, timer := fdtest.Eventfd(t, 0), fdtest.Timerfd(t)
 	p := child.Start(t, loopStoppedRole, child.Options{Files: []int{source, timer}})
 	p.Expect("waiting")
 	p.AwaitBlocked(unix.SYS_EPOLL_PWAIT)
@@ -1150,7 +1151,7 @@ func loopStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		mustPost(t, source)
+		fdtest.Post(t, source)
 		time.Sleep(5 * interval)
 	}
 	atLeast := int(time.Since(start)/interval) - 1
@@ -1200,7 +1201,7 @@ type forked struct {
 // mustFork makes a child that makes these calls and exits. The caller must have blocked all signals.
 func mustFork(tb testing.TB, calls ...sys.Call) *forked {
 	tb.Helper()
-	return mustForkIn(tb, mustArena(tb), calls...)
+	return mustForkIn(tb, fdtest.Arena(tb), calls...)
 }
 
 // mustForkIn has the child's table in an arena that the parent shares.

@@ -1,6 +1,6 @@
 //go:build linux
 
-package eventbench
+package behaviours
 
 import (
 	"cmp"
@@ -24,6 +24,8 @@ import (
 
 	"eventbench/helpers/behaviour"
 	"eventbench/helpers/child"
+	"eventbench/helpers/fdtest"
+	"eventbench/helpers/machine"
 	"eventbench/helpers/rawsig"
 	"eventbench/helpers/sys"
 
@@ -174,8 +176,8 @@ func epollCreateSize(t *testing.T) {
 			unix.Close(fd)
 		}
 	}
-	source := mustEventfd(t, 0)
-	mustPost(t, source)
+	source := fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
 	for _, size := range []int{1, 2, math.MaxInt32} {
 		epfd, err := create(size)
 		if err != nil {
@@ -185,8 +187,8 @@ func epollCreateSize(t *testing.T) {
 		defer unix.Close(epfd)
 		// It is no bound on what can be watched either.
 		dup, _ := mustDup(t, source)
-		mustAdd(t, epfd, source, unix.EPOLLIN)
-		mustAdd(t, epfd, dup, unix.EPOLLIN)
+		fdtest.Add(t, epfd, source, unix.EPOLLIN)
+		fdtest.Add(t, epfd, dup, unix.EPOLLIN)
 		wantReady(t, epfd, ready(source, unix.EPOLLIN), ready(dup, unix.EPOLLIN))
 	}
 }
@@ -231,7 +233,7 @@ func epollCloexec(t *testing.T) {
 // epollAtDescriptorLimit: EMFILE at RLIMIT_NOFILE, epoll_create(2), and what was
 // half made is given back.
 var epollAtDescriptorLimit = behaviour.Alone(func(t testing.TB) {
-	last := mustEpoll(t)
+	last := fdtest.Epoll(t)
 	var old unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
 		t.Fatalf("getrlimit: %v", err)
@@ -253,9 +255,9 @@ var epollAtDescriptorLimit = behaviour.Alone(func(t testing.TB) {
 // epollIsNoStream: an epoll instance has no read or write operation, and is
 // open for both.
 func epollIsNoStream(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	for _, size := range []int{0, 8, 4096} {
 		if n, err := unix.Read(epfd, make([]byte, size)); err != unix.EINVAL {
 			t.Errorf("read of %d bytes = %d, %v; want EINVAL", size, n, err)
@@ -273,7 +275,7 @@ func epollIsNoStream(t *testing.T) {
 // epollSeek: from 6.0 on a file without an llseek operation cannot be told from
 // one that ignores it (noop_llseek): 0, where it was ESPIPE.
 func epollSeek(t *testing.T) {
-	epfd := mustEpoll(t)
+	epfd := fdtest.Epoll(t)
 	var want error
 	if !behaviour.Since(6, 0) {
 		want = unix.ESPIPE
@@ -290,7 +292,7 @@ func epollSeek(t *testing.T) {
 
 // epollName: /proc/self/fd shows an instance as anon_inode:[eventpoll], proc_pid_fd(5).
 func epollName(t *testing.T) {
-	got, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", mustEpoll(t)))
+	got, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fdtest.Epoll(t)))
 	if errors.Is(err, os.ErrNotExist) {
 		behaviour.Limited(t, "no /proc: %v", err)
 	}
@@ -301,9 +303,9 @@ func epollName(t *testing.T) {
 
 // epollCtlBadDescriptors: EBADF for an epfd or a target that is not open, epoll_ctl(2).
 func epollCtlBadDescriptors(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	for _, bad := range badDescriptors(t) {
 		for _, op := range epollOps {
 			wantCtl(t, bad, op, source, unix.EBADF)
@@ -316,7 +318,7 @@ func epollCtlBadDescriptors(t *testing.T) {
 
 // epollAddUnpollable: EPERM for a target without a poll operation, epoll_ctl(2).
 func epollAddUnpollable(t *testing.T) {
-	epfd := mustEpoll(t)
+	epfd := fdtest.Epoll(t)
 	for what, fd := range unpollable(t) {
 		if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, 0); err != unix.EPERM {
 			t.Errorf("epoll_ctl(ADD) of %s: %v, want EPERM", what, err)
@@ -328,7 +330,7 @@ func epollAddUnpollable(t *testing.T) {
 // epollChangeUnpollable: the target's kind is checked before whether it is
 // registered, so that DEL and MOD are refused with EPERM too.
 func epollChangeUnpollable(t *testing.T) {
-	epfd := mustEpoll(t)
+	epfd := fdtest.Epoll(t)
 	for what, fd := range unpollable(t) {
 		for _, op := range []int{unix.EPOLL_CTL_DEL, unix.EPOLL_CTL_MOD, 77} {
 			if err := epollCtl(epfd, op, fd, unix.EPOLLIN, 0); err != unix.EPERM {
@@ -341,7 +343,7 @@ func epollChangeUnpollable(t *testing.T) {
 // epollPath: a descriptor opened with O_PATH names a place, not an open file:
 // EBADF, open(2), even where the file behind it could be polled.
 func epollPath(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	path := mustOpen(t, "/", unix.O_PATH)
 	for _, op := range epollOps {
 		wantCtl(t, epfd, op, path, unix.EBADF)
@@ -352,7 +354,7 @@ func epollPath(t *testing.T) {
 // epollOfItself: an instance cannot watch itself, whatever the operation and
 // whichever descriptor it goes by.
 func epollOfItself(t *testing.T) {
-	epfd := mustEpoll(t)
+	epfd := fdtest.Epoll(t)
 	dup, _ := mustDup(t, epfd)
 	for _, op := range epollOps {
 		wantCtl(t, epfd, op, epfd, unix.EINVAL)
@@ -364,11 +366,11 @@ func epollOfItself(t *testing.T) {
 
 // epollCtlOnOther: EINVAL where epfd is open but not an epoll instance, epoll_ctl(2).
 func epollCtlOnOther(t *testing.T) {
-	r, w := mustPipe(t)
-	pair := mustSocketpair(t)
-	source := mustEventfd(t, 0)
+	r, w := fdtest.Pipe(t)
+	pair := fdtest.Socketpair(t)
+	source := fdtest.Eventfd(t, 0)
 	file := mustOpen(t, filepath.Join(t.TempDir(), "file"), unix.O_RDWR|unix.O_CREAT)
-	for _, fd := range []int{r, w, pair[0], mustEventfd(t, 0), file} {
+	for _, fd := range []int{r, w, pair[0], fdtest.Eventfd(t, 0), file} {
 		for _, op := range epollOps {
 			wantCtl(t, fd, op, source, unix.EINVAL)
 		}
@@ -379,10 +381,10 @@ func epollCtlOnOther(t *testing.T) {
 // whether the target is registered or not; it is taken to have an event, so that a
 // null pointer is noticed first.
 func epollUnknownOp(t *testing.T) {
-	epfd, source, other := mustEpoll(t), mustEventfd(t, 0), mustEventfd(t, 0)
-	mustPost(t, source)
-	mustPost(t, other)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	epfd, source, other := fdtest.Epoll(t), fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
+	fdtest.Post(t, other)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	for _, op := range []int{0, 4, -1, math.MaxInt32, math.MinInt32} {
 		for _, fd := range []int{source, other} {
 			wantCtl(t, epfd, op, fd, unix.EINVAL)
@@ -396,8 +398,8 @@ func epollUnknownOp(t *testing.T) {
 
 // epollNullEvent: ADD and MOD need an event, DEL takes none since 2.6.9, epoll_ctl(2) BUGS.
 func epollNullEvent(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
 	bad := badPointers(t, unsafe.Sizeof(unix.EpollEvent{}))
 	for what, p := range bad {
 		if err := epollCtlAt(epfd, unix.EPOLL_CTL_ADD, source, p); err != unix.EFAULT {
@@ -405,7 +407,7 @@ func epollNullEvent(t *testing.T) {
 		}
 	}
 	wantReady(t, epfd)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	for what, p := range bad {
 		if err := epollCtlAt(epfd, unix.EPOLL_CTL_MOD, source, p); err != unix.EFAULT {
 			t.Errorf("epoll_ctl(MOD) with %s: %v, want EFAULT", what, err)
@@ -417,15 +419,15 @@ func epollNullEvent(t *testing.T) {
 			t.Errorf("epoll_ctl(DEL) with %s: %v", what, err)
 		}
 		wantReady(t, epfd)
-		mustAdd(t, epfd, source, unix.EPOLLIN)
+		fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	}
 }
 
 // epollAddTwice: EEXIST, and the first registration stays as it is.
 func epollAddTwice(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	for _, bits := range []uint32{unix.EPOLLIN, unix.EPOLLOUT, unix.EPOLLIN | unix.EPOLLEXCLUSIVE, 0} {
 		if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, source, bits, 77); err != unix.EEXIST {
 			t.Errorf("second epoll_ctl(ADD) with events %#x: %v, want EEXIST", bits, err)
@@ -436,8 +438,8 @@ func epollAddTwice(t *testing.T) {
 
 // epollChangeUnregistered: MOD and DEL of what is not (or no longer) registered: ENOENT.
 func epollChangeUnregistered(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
 	check := func() {
 		t.Helper()
 		wantCtl(t, epfd, unix.EPOLL_CTL_MOD, source, unix.ENOENT)
@@ -445,7 +447,7 @@ func epollChangeUnregistered(t *testing.T) {
 		wantReady(t, epfd)
 	}
 	check()
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	// The same file under another number is another registration.
 	dup, _ := mustDup(t, source)
 	wantCtl(t, epfd, unix.EPOLL_CTL_MOD, dup, unix.ENOENT)
@@ -693,12 +695,12 @@ func epollAtWatchLimit(limit int, creator bool) error {
 // epollDuplicates: the key is descriptor number and open file description, epoll(7)
 // Q&A: a duplicate is another registration with a mask of its own, and both report.
 func epollDuplicates(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	dup, _ := mustDup(t, source)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
-	mustAdd(t, epfd, dup, unix.EPOLLIN|unix.EPOLLOUT)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
+	fdtest.Add(t, epfd, dup, unix.EPOLLIN|unix.EPOLLOUT)
 	wantReady(t, epfd, ready(dup, unix.EPOLLOUT))
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	wantReadyAnyOrder(t, epfd, ready(source, unix.EPOLLIN), ready(dup, unix.EPOLLIN|unix.EPOLLOUT))
 	mustDel(t, epfd, source)
 	wantReady(t, epfd, ready(dup, unix.EPOLLIN|unix.EPOLLOUT))
@@ -711,12 +713,12 @@ func epollDuplicates(t *testing.T) {
 // description lives on, epoll(7) Q&A; the registration then reports for a number that
 // is not open, and cannot be reached by it.
 func epollClosedOriginal(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	original, closeOriginal := mustDup(t, source)
-	mustAdd(t, epfd, original, unix.EPOLLIN)
+	fdtest.Add(t, epfd, original, unix.EPOLLIN)
 	closeOriginal()
 	wantReady(t, epfd)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	wantReady(t, epfd, ready(original, unix.EPOLLIN))
 	wantReady(t, epfd, ready(original, unix.EPOLLIN))
 	wantCtl(t, epfd, unix.EPOLL_CTL_DEL, original, unix.EBADF)
@@ -731,18 +733,18 @@ func epollClosedOriginal(t *testing.T) {
 // a duplicate of the same open file is put there; another file under that number is
 // another key, which does not disturb it.
 func epollStaleNumber(t *testing.T) {
-	epfd, source, other := mustEpoll(t), mustEventfd(t, 0), mustEventfd(t, 0)
+	epfd, source, other := fdtest.Epoll(t), fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0)
 	number, _ := mustDup(t, source)
-	mustAdd(t, epfd, number, unix.EPOLLIN)
+	fdtest.Add(t, epfd, number, unix.EPOLLIN)
 	mustPut(t, other, number)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	wantReady(t, epfd, ready(number, unix.EPOLLIN))
 	wantCtl(t, epfd, unix.EPOLL_CTL_MOD, number, unix.ENOENT)
 	wantCtl(t, epfd, unix.EPOLL_CTL_DEL, number, unix.ENOENT)
 	if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, number, unix.EPOLLIN, 77); err != nil {
 		t.Errorf("epoll_ctl(ADD) of another file under a number in use: %v", err)
 	}
-	mustPost(t, other)
+	fdtest.Post(t, other)
 	wantReadyAnyOrder(t, epfd, ready(number, unix.EPOLLIN), readiness{unix.EPOLLIN, 77})
 	mustPut(t, source, number)
 	wantCtl(t, epfd, unix.EPOLL_CTL_ADD, number, unix.EEXIST)
@@ -753,14 +755,14 @@ func epollStaleNumber(t *testing.T) {
 // epollLastClose: with the last descriptor of the open file description its
 // registrations go, without an event, epoll(7) Q&A; the number is free for another file.
 func epollLastClose(t *testing.T) {
-	epfd, edge := mustEpoll(t), mustEpoll(t)
-	next := mustEventfd(t, 0)
+	epfd, edge := fdtest.Epoll(t), fdtest.Epoll(t)
+	next := fdtest.Eventfd(t, 0)
 	source, err := unix.Eventfd(1, unix.EFD_CLOEXEC)
 	closeSource := closable(t, source, err)
 	dup, closeDup := mustDup(t, source)
 	for _, fd := range []int{source, dup} {
-		mustAdd(t, epfd, fd, unix.EPOLLIN)
-		mustAdd(t, edge, fd, unix.EPOLLIN|unix.EPOLLET)
+		fdtest.Add(t, epfd, fd, unix.EPOLLIN)
+		fdtest.Add(t, edge, fd, unix.EPOLLIN|unix.EPOLLET)
 	}
 	closeSource()
 	wantReadyAnyOrder(t, epfd, ready(source, unix.EPOLLIN), ready(dup, unix.EPOLLIN))
@@ -772,10 +774,10 @@ func epollLastClose(t *testing.T) {
 		closable(t, number, nil)
 		wantCtl(t, epfd, unix.EPOLL_CTL_DEL, number, unix.ENOENT)
 		wantCtl(t, edge, unix.EPOLL_CTL_MOD, number, unix.ENOENT)
-		mustAdd(t, epfd, number, unix.EPOLLIN)
+		fdtest.Add(t, epfd, number, unix.EPOLLIN)
 	}
 	wantReady(t, epfd)
-	mustPost(t, next)
+	fdtest.Post(t, next)
 	wantReadyAnyOrder(t, epfd, ready(source, unix.EPOLLIN), ready(dup, unix.EPOLLIN))
 	wantReady(t, edge)
 }
@@ -783,11 +785,11 @@ func epollLastClose(t *testing.T) {
 // epollChildHoldsTarget: a child's copy of a descriptor keeps the parent's registration
 // alive after the parent has closed its own; it goes with the child, epoll(7) Q&A.
 func epollChildHoldsTarget(t *testing.T) {
-	epfd := mustEpoll(t)
+	epfd := fdtest.Epoll(t)
 	r, w, closeReader, _ := mustClosablePipe(t)
 	p := child.Start(t, epollHolder, child.Options{Files: []int{r}})
 	p.Expect("holding")
-	mustAdd(t, epfd, r, unix.EPOLLIN)
+	fdtest.Add(t, epfd, r, unix.EPOLLIN)
 	closeReader()
 	mustWrite(t, w, "x")
 	wantReady(t, epfd, ready(r, unix.EPOLLIN))
@@ -818,10 +820,10 @@ var epollHolder = child.Register("epoll-holder", func(p *child.Proc) error {
 // epollTargetInFlight: a message that carries a descriptor (SCM_RIGHTS, unix(7)) refers
 // to the open file as well: its registration lives while the message is not received.
 func epollTargetInFlight(t *testing.T) {
-	epfd := mustEpoll(t)
+	epfd := fdtest.Epoll(t)
 	r, w, closeReader, _ := mustClosablePipe(t)
-	mustAdd(t, epfd, r, unix.EPOLLIN)
-	sockets := mustSocketpair(t)
+	fdtest.Add(t, epfd, r, unix.EPOLLIN)
+	sockets := fdtest.Socketpair(t)
 	mustSendFile(t, sockets[0], r)
 	closeReader()
 	wantReady(t, epfd)
@@ -837,15 +839,15 @@ func epollTargetInFlight(t *testing.T) {
 // epollPassed: an epoll instance passed by SCM_RIGHTS reports to its receiver what
 // the sender registered, with the sender's data, though the receiver has none of the targets.
 func epollPassed(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, source, unix.EPOLLIN, 0x1234_5678_9abc_def0); err != nil {
 		t.Fatal(err)
 	}
-	sockets := mustSocketpair(t)
+	sockets := fdtest.Socketpair(t)
 	p := child.Start(t, epollReceiver, child.Options{Files: []int{sockets[1]}, Args: []string{strconv.Itoa(source)}})
 	mustSendFile(t, sockets[0], epfd)
 	p.Expect("received")
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	p.Expect("[IN of 0x123456789abcdef0]")
 	wantReady(t, epfd, readiness{unix.EPOLLIN, 0x1234_5678_9abc_def0})
 	// The receiver adds a target of its own: the set is one and the same.
@@ -950,16 +952,16 @@ var (
 // once, also for a thread that waits, for level and edge.
 func epollAddReady(t *testing.T) {
 	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLONESHOT, unix.EPOLLEXCLUSIVE} {
-		epfd, source := mustEpoll(t), mustEventfd(t, 0)
-		mustPost(t, source)
-		mustAdd(t, epfd, source, unix.EPOLLIN|mode)
+		epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+		fdtest.Post(t, source)
+		fdtest.Add(t, epfd, source, unix.EPOLLIN|mode)
 		wantReady(t, epfd, ready(source, unix.EPOLLIN))
 
-		waited, other := mustEpoll(t), mustEventfd(t, 0)
+		waited, other := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 		w := startWait(t, waited, 4, -1)
-		mustAdd(t, waited, other, unix.EPOLLIN|mode) // not ready: nobody wakes
+		fdtest.Add(t, waited, other, unix.EPOLLIN|mode) // not ready: nobody wakes
 		stillAsleep(t, w)
-		mustAdd(t, waited, source, unix.EPOLLIN|mode)
+		fdtest.Add(t, waited, source, unix.EPOLLIN|mode)
 		w.want(ready(source, unix.EPOLLIN))
 	}
 }
@@ -968,9 +970,9 @@ func epollAddReady(t *testing.T) {
 // available I/O"): a ready edge-triggered target is reported once more with each MOD, also
 // one that changes nothing, and also to a thread that waits.
 func epollModAsksAgain(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
-	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
 	for range 3 {
 		wantReady(t, epfd)
@@ -987,15 +989,15 @@ func epollModAsksAgain(t *testing.T) {
 
 // epollModReplaces: MOD replaces mask and data, both whole, epoll_ctl(2).
 func epollModReplaces(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
 	mod := func(bits uint32, data uint64) {
 		t.Helper()
 		if err := epollCtl(epfd, unix.EPOLL_CTL_MOD, source, bits, data); err != nil {
 			t.Fatalf("epoll_ctl(MOD): %v", err)
 		}
 	}
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	mod(unix.EPOLLOUT, 77)
 	wantReady(t, epfd, readiness{unix.EPOLLOUT, 77})
 	mod(unix.EPOLLOUT, math.MaxUint64) // the data alone
@@ -1015,11 +1017,11 @@ func epollModReplaces(t *testing.T) {
 // epollErrAndHupAlways: ADD and MOD put EPOLLERR and EPOLLHUP into every mask, epoll_ctl(2),
 // the empty one included; proc_pid_fdinfo(5) shows it.
 func epollErrAndHupAlways(t *testing.T) {
-	epfd := mustEpoll(t)
+	epfd := fdtest.Epoll(t)
 	_, errs, closeReader, _ := mustClosablePipe(t)
 	hups, _, _, closeWriter := mustClosablePipe(t)
-	mustAdd(t, epfd, errs, 0)
-	mustAdd(t, epfd, hups, unix.EPOLLIN)
+	fdtest.Add(t, epfd, errs, 0)
+	fdtest.Add(t, epfd, hups, unix.EPOLLIN)
 	mustMod(t, epfd, hups, 0)
 	wantReady(t, epfd)
 	closeReader()
@@ -1038,9 +1040,9 @@ func epollErrAndHupAlways(t *testing.T) {
 func epollAllMasks(t *testing.T) {
 	bits := []uint32{unix.EPOLLIN, unix.EPOLLOUT, unix.EPOLLPRI, unix.EPOLLERR, unix.EPOLLHUP,
 		unix.EPOLLET, unix.EPOLLONESHOT, unix.EPOLLRDHUP}
-	source := mustEventfd(t, 0)
-	mustPost(t, source)
-	added, changed := mustEpoll(t), mustEpoll(t, source)
+	source := fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
+	added, changed := fdtest.Epoll(t), fdtest.Epoll(t, source)
 	for subset := range 1 << len(bits) {
 		var mask uint32
 		for i, b := range bits {
@@ -1048,7 +1050,7 @@ func epollAllMasks(t *testing.T) {
 				mask |= b
 			}
 		}
-		mustAdd(t, added, source, mask)
+		fdtest.Add(t, added, source, mask)
 		mustMod(t, changed, source, mask)
 		for _, epfd := range []int{added, changed} {
 			var first, second []readiness
@@ -1071,8 +1073,8 @@ func epollAllMasks(t *testing.T) {
 // epollUnknownBits: bits of a mask that mean nothing are accepted, alone and all at once,
 // and never reported: there was no check when epoll was made, epoll_ctl(2) BUGS.
 func epollUnknownBits(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
 	var all uint32
 	for bit := range 28 {
 		b := uint32(1) << bit
@@ -1082,13 +1084,13 @@ func epollUnknownBits(t *testing.T) {
 			continue
 		}
 		all |= b
-		mustAdd(t, epfd, source, b)
+		fdtest.Add(t, epfd, source, b)
 		wantReady(t, epfd)
 		mustMod(t, epfd, source, unix.EPOLLIN|b)
 		wantReady(t, epfd, ready(source, unix.EPOLLIN))
 		mustDel(t, epfd, source)
 	}
-	mustAdd(t, epfd, source, unix.EPOLLOUT|all)
+	fdtest.Add(t, epfd, source, unix.EPOLLOUT|all)
 	wantReady(t, epfd, ready(source, unix.EPOLLOUT))
 }
 
@@ -1096,9 +1098,9 @@ func epollUnknownBits(t *testing.T) {
 // and what was asked for and is not there is not.
 func epollOnlyRequestedBits(t *testing.T) {
 	const in, out = unix.EPOLLIN, unix.EPOLLOUT
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
-	mustAdd(t, epfd, source, 0)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
+	fdtest.Add(t, epfd, source, 0)
 	for mask, want := range map[uint32]uint32{
 		in:                   in,
 		out:                  out,
@@ -1116,9 +1118,9 @@ func epollOnlyRequestedBits(t *testing.T) {
 		}
 	}
 	mustDel(t, epfd, source)
-	s := mustSocketpair(t)
+	s := fdtest.Socketpair(t)
 	mustWrite(t, s[1], "x")
-	mustAdd(t, epfd, s[0], 0)
+	fdtest.Add(t, epfd, s[0], 0)
 	for _, mask := range []uint32{in, out, unix.EPOLLRDNORM, unix.EPOLLWRNORM, unix.EPOLLWRBAND,
 		in | unix.EPOLLRDNORM, in | unix.EPOLLRDNORM | out | unix.EPOLLWRNORM | unix.EPOLLWRBAND} {
 		mustMod(t, epfd, s[0], mask)
@@ -1131,8 +1133,8 @@ func epollOnlyRequestedBits(t *testing.T) {
 // CONFIG_PM_SLEEP, which /sys/power/wakeup_count comes with).
 func epollWakeupNeedsCapability(t *testing.T) {
 	const capBlockSuspend = 36
-	source := mustEventfd(t, 0)
-	mustPost(t, source)
+	source := fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
 	// kept has the calling thread ask for the bit and looks whether it is there.
 	kept := func() (bool, error) {
 		epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -1187,19 +1189,19 @@ func epollWakeupNeedsCapability(t *testing.T) {
 // epollCycleOfTwo: two instances cannot watch each other, epoll_ctl(2) ELOOP, whichever
 // of the duplicates is used; what was there before goes on working.
 func epollCycleOfTwo(t *testing.T) {
-	a, b, source := mustEpoll(t), mustEpoll(t), mustEventfd(t, 0)
+	a, b, source := fdtest.Epoll(t), fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	dup, _ := mustDup(t, a)
-	mustAdd(t, b, source, unix.EPOLLIN)
-	mustAdd(t, a, b, unix.EPOLLIN)
+	fdtest.Add(t, b, source, unix.EPOLLIN)
+	fdtest.Add(t, a, b, unix.EPOLLIN)
 	wantCtl(t, b, unix.EPOLL_CTL_ADD, a, unix.ELOOP)
 	wantCtl(t, b, unix.EPOLL_CTL_ADD, dup, unix.ELOOP)
 	wantCtl(t, b, unix.EPOLL_CTL_DEL, a, unix.ENOENT)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	wantReady(t, a, ready(b, unix.EPOLLIN))
 	wantReady(t, b, ready(source, unix.EPOLLIN))
 	// Without the first link the other direction is free.
 	mustDel(t, a, b)
-	mustAdd(t, b, a, unix.EPOLLIN)
+	fdtest.Add(t, b, a, unix.EPOLLIN)
 	wantCtl(t, a, unix.EPOLL_CTL_ADD, b, unix.ELOOP)
 }
 
@@ -1209,25 +1211,25 @@ func epollLongCycles(t *testing.T) {
 		for last := range length {
 			ring := make([]int, length)
 			for i := range ring {
-				ring[i] = mustEpoll(t)
+				ring[i] = fdtest.Epoll(t)
 			}
 			for i := range ring {
 				if i != last {
-					mustAdd(t, ring[i], ring[(i+1)%length], unix.EPOLLIN)
+					fdtest.Add(t, ring[i], ring[(i+1)%length], unix.EPOLLIN)
 				}
 			}
 			wantCtl(t, ring[last], unix.EPOLL_CTL_ADD, ring[(last+1)%length], unix.ELOOP)
 		}
 	}
 	// Two ways to one target are no ring.
-	top, left, right, bottom := mustEpoll(t), mustEpoll(t), mustEpoll(t), mustEpoll(t)
+	top, left, right, bottom := fdtest.Epoll(t), fdtest.Epoll(t), fdtest.Epoll(t), fdtest.Epoll(t)
 	for _, side := range []int{left, right} {
-		mustAdd(t, side, bottom, unix.EPOLLIN)
-		mustAdd(t, top, side, unix.EPOLLIN)
+		fdtest.Add(t, side, bottom, unix.EPOLLIN)
+		fdtest.Add(t, top, side, unix.EPOLLIN)
 	}
-	source := mustEventfd(t, 0)
-	mustAdd(t, bottom, source, unix.EPOLLIN)
-	mustPost(t, source)
+	source := fdtest.Eventfd(t, 0)
+	fdtest.Add(t, bottom, source, unix.EPOLLIN)
+	fdtest.Post(t, source)
 	wantReadyAnyOrder(t, top, ready(left, unix.EPOLLIN), ready(right, unix.EPOLLIN))
 }
 
@@ -1235,20 +1237,20 @@ func epollLongCycles(t *testing.T) {
 // sixth is put on top. Kernels that do not look upwards notice only when they count the ways from the
 // source: EINVAL. The event goes up through all five.
 func epollDepth(t *testing.T) {
-	source := mustEventfd(t, 0)
-	chain := []int{mustEpoll(t, source)}
+	source := fdtest.Eventfd(t, 0)
+	chain := []int{fdtest.Epoll(t, source)}
 	for range 4 {
-		chain = append(chain, mustEpoll(t, chain[len(chain)-1]))
+		chain = append(chain, fdtest.Epoll(t, chain[len(chain)-1]))
 	}
-	sixth := mustEpoll(t)
+	sixth := fdtest.Epoll(t)
 	want := unix.EINVAL
 	if looks, known := epollLooksUpwards(); looks || !known && len(epollChainFromAbove(t, 6)) == 5 {
 		want = unix.ELOOP
 	}
 	wantCtl(t, sixth, unix.EPOLL_CTL_ADD, chain[4], want)
-	mustAdd(t, sixth, chain[3], unix.EPOLLIN) // beside the fifth there is room
+	fdtest.Add(t, sixth, chain[3], unix.EPOLLIN) // beside the fifth there is room
 	w := startWait(t, chain[4], 1, -1)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	w.want(ready(chain[3], unix.EPOLLIN))
 	wantReady(t, sixth, ready(chain[3], unix.EPOLLIN))
 	for i := 4; i > 0; i-- {
@@ -1269,11 +1271,11 @@ func epollDepthFromAbove(t *testing.T) {
 		t.Errorf("%d instances could be put below each other; want 5 on a kernel that looks upwards, any number on others; this one does: %t (known: %t)",
 			n, looks, known)
 	}
-	source := mustEventfd(t, 0)
-	mustPost(t, source)
+	source := fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
 	for i, epfd := range chain {
 		if i < 5 {
-			mustAdd(t, epfd, source, unix.EPOLLIN)
+			fdtest.Add(t, epfd, source, unix.EPOLLIN)
 		} else {
 			wantCtl(t, epfd, unix.EPOLL_CTL_ADD, source, unix.EINVAL)
 		}
@@ -1283,9 +1285,9 @@ func epollDepthFromAbove(t *testing.T) {
 // epollChainFromAbove puts up to n instances below each other, until one is refused.
 func epollChainFromAbove(t *testing.T, n int) (chain []int) {
 	t.Helper()
-	chain = append(chain, mustEpoll(t))
+	chain = append(chain, fdtest.Epoll(t))
 	for len(chain) < n {
-		next := mustEpoll(t)
+		next := fdtest.Epoll(t)
 		err := epollCtl(chain[len(chain)-1], unix.EPOLL_CTL_ADD, next, unix.EPOLLIN, 0)
 		if err == unix.ELOOP {
 			break
@@ -1330,14 +1332,14 @@ func epollLooksUpwards() (looks, known bool) {
 // one reports it with the data it was added with, then it can be asked itself.
 func epollNested(t *testing.T) {
 	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLONESHOT} {
-		outer, inner, source := mustEpoll(t), mustEpoll(t), mustEventfd(t, 0)
-		mustAdd(t, inner, source, unix.EPOLLIN)
+		outer, inner, source := fdtest.Epoll(t), fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+		fdtest.Add(t, inner, source, unix.EPOLLIN)
 		if err := epollCtl(outer, unix.EPOLL_CTL_ADD, inner, unix.EPOLLIN|unix.EPOLLOUT|mode, 77); err != nil {
 			t.Fatal(err)
 		}
 		wantReady(t, outer)
 		w := startWait(t, outer, 4, -1)
-		mustPost(t, source)
+		fdtest.Post(t, source)
 		w.want(readiness{unix.EPOLLIN, 77})
 		wantReady(t, inner, ready(source, unix.EPOLLIN))
 		mustTake(t, source, 1)
@@ -1351,21 +1353,21 @@ func epollNested(t *testing.T) {
 // has if the target is edge-triggered.
 func epollPolled(t *testing.T) {
 	for _, edge := range []bool{false, true} {
-		epfd, source := mustEpoll(t), mustEventfd(t, 0)
+		epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 		mode := uint32(0)
 		if edge {
 			mode = unix.EPOLLET
 		}
-		mustAdd(t, epfd, source, unix.EPOLLIN|mode)
+		fdtest.Add(t, epfd, source, unix.EPOLLIN|mode)
 		wantPolled(t, epfd, 0)
-		mustPost(t, source)
+		fdtest.Post(t, source)
 		for range 3 {
 			wantPolled(t, epfd, unix.POLLIN)
 		}
 		wantReady(t, epfd, ready(source, unix.EPOLLIN))
 		if edge {
 			wantPolled(t, epfd, 0)
-			mustPost(t, source)
+			fdtest.Post(t, source)
 			wantPolled(t, epfd, unix.POLLIN)
 			mustTake(t, source, 2)
 		} else {
@@ -1377,7 +1379,7 @@ func epollPolled(t *testing.T) {
 		wantReady(t, epfd)
 		s := startPoll(t, epfd)
 		stillAsleep(t, s)
-		mustPost(t, source)
+		fdtest.Post(t, source)
 		s.wantPolled()
 	}
 }
@@ -1391,9 +1393,9 @@ func epollNestedTriggers(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("inner=%s/outer=%s", trigger(c.inner), trigger(c.outer)), func(t *testing.T) {
 			make := func() (outer, inner, source int, fromInner, fromSource readiness) {
-				outer, inner, source = mustEpoll(t), mustEpoll(t), mustEventfd(t, 0)
-				mustAdd(t, inner, source, unix.EPOLLIN|c.inner)
-				mustAdd(t, outer, inner, unix.EPOLLIN|c.outer)
+				outer, inner, source = fdtest.Epoll(t), fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+				fdtest.Add(t, inner, source, unix.EPOLLIN|c.inner)
+				fdtest.Add(t, outer, inner, unix.EPOLLIN|c.outer)
 				return outer, inner, source, ready(inner, unix.EPOLLIN), ready(source, unix.EPOLLIN)
 			}
 			// again is what the outer one has to say when nothing new has come.
@@ -1407,7 +1409,7 @@ func epollNestedTriggers(t *testing.T) {
 			}
 
 			outer, inner, source, fromInner, fromSource := make()
-			mustPost(t, source)
+			fdtest.Post(t, source)
 			wantPolled(t, outer, unix.POLLIN)
 			wantPolled(t, outer, unix.POLLIN)
 			wantReady(t, outer, fromInner)
@@ -1418,7 +1420,7 @@ func epollNestedTriggers(t *testing.T) {
 			} else {
 				wantPolled(t, outer, 0)
 			}
-			mustPost(t, source) // a new edge, though the inner one has not been asked
+			fdtest.Post(t, source) // a new edge, though the inner one has not been asked
 			wantReady(t, outer, fromInner)
 			wantReady(t, inner, fromSource)
 			if c.inner == 0 {
@@ -1433,7 +1435,7 @@ func epollNestedTriggers(t *testing.T) {
 			wantReady(t, inner)
 
 			// The inner one is asked first: an edge-triggered one then has nothing left.
-			mustPost(t, source)
+			fdtest.Post(t, source)
 			wantReady(t, inner, fromSource)
 			if c.inner == 0 {
 				wantReady(t, outer, fromInner)
@@ -1444,14 +1446,14 @@ func epollNestedTriggers(t *testing.T) {
 			// Threads: of two in the outer one an edge wakes one, a level both.
 			outer, inner, source, fromInner, fromSource = make()
 			a, b := startWait(t, outer, 4, -1), startWait(t, outer, 4, -1)
-			mustPost(t, source)
+			fdtest.Post(t, source)
 			if c.outer == 0 {
 				a.want(fromInner)
 				b.want(fromInner)
 			} else {
 				first, rest := wantWoken(t, 1, a, b)
 				first[0].want(fromInner)
-				mustPost(t, source)
+				fdtest.Post(t, source)
 				rest[0].want(fromInner)
 			}
 			wantReady(t, inner, fromSource)
@@ -1459,14 +1461,14 @@ func epollNestedTriggers(t *testing.T) {
 			// One polls the outer one.
 			outer, _, source, fromInner, _ = make()
 			polling := startPoll(t, outer)
-			mustPost(t, source)
+			fdtest.Post(t, source)
 			polling.wantPolled()
 			wantReady(t, outer, fromInner)
 
 			// One waits in the inner one.
 			outer, inner, source, fromInner, fromSource = make()
 			in := startWait(t, inner, 4, -1)
-			mustPost(t, source)
+			fdtest.Post(t, source)
 			in.want(fromSource)
 			if c.inner == 0 {
 				wantPolled(t, outer, unix.POLLIN)
@@ -1489,8 +1491,8 @@ func trigger(mode uint32) string {
 // nothing else, epoll_ctl(2) EINVAL; a refused ADD leaves nothing.
 func epollExclusiveBits(t *testing.T) {
 	const good = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLERR | unix.EPOLLHUP | unix.EPOLLWAKEUP | unix.EPOLLET
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
 	for bit := range 32 {
 		b := uint32(1) << bit
 		if b == unix.EPOLLEXCLUSIVE {
@@ -1514,18 +1516,18 @@ func epollExclusiveBits(t *testing.T) {
 			mustDel(t, epfd, source)
 		}
 	}
-	mustAdd(t, epfd, source, unix.EPOLLEXCLUSIVE) // alone it is a mask like 0
+	fdtest.Add(t, epfd, source, unix.EPOLLEXCLUSIVE) // alone it is a mask like 0
 	wantReady(t, epfd)
 }
 
 // epollExclusiveMod: EPOLLEXCLUSIVE is for ADD: MOD with it, and MOD of what was added with
 // it, are refused, epoll_ctl(2) EINVAL, and change nothing. DEL and a new ADD remain.
 func epollExclusiveMod(t *testing.T) {
-	epfd, plain, exclusive := mustEpoll(t), mustEventfd(t, 0), mustEventfd(t, 0)
-	mustPost(t, plain)
-	mustPost(t, exclusive)
-	mustAdd(t, epfd, plain, unix.EPOLLIN)
-	mustAdd(t, epfd, exclusive, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
+	epfd, plain, exclusive := fdtest.Epoll(t), fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, plain)
+	fdtest.Post(t, exclusive)
+	fdtest.Add(t, epfd, plain, unix.EPOLLIN)
+	fdtest.Add(t, epfd, exclusive, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
 	check := func(fd int, bits uint32) {
 		t.Helper()
 		if err := epollCtl(epfd, unix.EPOLL_CTL_MOD, fd, bits, 77); err != unix.EINVAL {
@@ -1538,7 +1540,7 @@ func epollExclusiveMod(t *testing.T) {
 	check(exclusive, unix.EPOLLOUT)
 	check(exclusive, 0)
 	mustDel(t, epfd, exclusive)
-	mustAdd(t, epfd, exclusive, unix.EPOLLOUT)
+	fdtest.Add(t, epfd, exclusive, unix.EPOLLOUT)
 	mustMod(t, epfd, exclusive, unix.EPOLLIN)
 	wantReady(t, epfd, ready(plain, unix.EPOLLIN), ready(exclusive, unix.EPOLLIN))
 	// In an event for DEL, which is not read, the bit does not matter.
@@ -1549,25 +1551,25 @@ func epollExclusiveMod(t *testing.T) {
 
 // epollExclusiveNested: an instance cannot be watched exclusively, epoll_ctl(2) EINVAL.
 func epollExclusiveNested(t *testing.T) {
-	outer, inner := mustEpoll(t), mustEpoll(t)
+	outer, inner := fdtest.Epoll(t), fdtest.Epoll(t)
 	if err := epollCtl(outer, unix.EPOLL_CTL_ADD, inner, unix.EPOLLIN|unix.EPOLLEXCLUSIVE, 0); err != unix.EINVAL {
 		t.Errorf("epoll_ctl(ADD) of an epoll instance with EPOLLEXCLUSIVE: %v, want EINVAL", err)
 	}
-	mustAdd(t, outer, inner, unix.EPOLLIN)
+	fdtest.Add(t, outer, inner, unix.EPOLLIN)
 }
 
 // epollExclusiveWakesOne: of several idle instances that watch a target exclusively one wakes,
 // where epoll_ctl(2) promises "one or more".
 func epollExclusiveWakesOne(t *testing.T) {
 	for _, mode := range []uint32{0, unix.EPOLLET} {
-		source := mustEventfd(t, 0)
+		source := fdtest.Eventfd(t, 0)
 		_, waiting := mustWaiters(t, 4, source, unix.EPOLLIN|unix.EPOLLEXCLUSIVE|mode)
-		mustPost(t, source)
+		fdtest.Post(t, source)
 		woken, asleep := wantWoken(t, 1, waiting...)
 		woken[0].want(ready(source, unix.EPOLLIN))
 		// Each event wakes another while the first ones are busy with theirs.
 		for len(asleep) > 0 {
-			mustPost(t, source)
+			fdtest.Post(t, source)
 			woken, asleep = wantWoken(t, 1, asleep...)
 			woken[0].want(ready(source, unix.EPOLLIN))
 		}
@@ -1577,11 +1579,11 @@ func epollExclusiveWakesOne(t *testing.T) {
 // epollExclusiveMixed: all instances that watch without EPOLLEXCLUSIVE get the event, and
 // at least one of those with it, epoll_ctl(2); the kernel makes it one.
 func epollExclusiveMixed(t *testing.T) {
-	source := mustEventfd(t, 0)
+	source := fdtest.Eventfd(t, 0)
 	_, first := mustWaiters(t, 2, source, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
 	_, plain := mustWaiters(t, 2, source, unix.EPOLLIN)
 	_, last := mustWaiters(t, 2, source, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	for _, s := range plain {
 		s.want(ready(source, unix.EPOLLIN))
 	}
@@ -1593,11 +1595,11 @@ func epollExclusiveMixed(t *testing.T) {
 // Q&A, waiting or not.
 func epollAllInstances(t *testing.T) {
 	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLONESHOT} {
-		source := mustEventfd(t, 0)
+		source := fdtest.Eventfd(t, 0)
 		_, waiting := mustWaiters(t, 4, source, unix.EPOLLIN|mode)
-		idle := mustEpoll(t)
-		mustAdd(t, idle, source, unix.EPOLLIN|mode)
-		mustPost(t, source)
+		idle := fdtest.Epoll(t)
+		fdtest.Add(t, idle, source, unix.EPOLLIN|mode)
+		fdtest.Post(t, source)
 		for _, s := range waiting {
 			s.want(ready(source, unix.EPOLLIN))
 		}
@@ -1609,10 +1611,10 @@ func epollAllInstances(t *testing.T) {
 func epollInputBits(t *testing.T) {
 	for _, how := range []uint32{unix.EPOLLEXCLUSIVE, unix.EPOLLEXCLUSIVE | unix.EPOLLET | unix.EPOLLWAKEUP,
 		unix.EPOLLET, unix.EPOLLONESHOT, unix.EPOLLWAKEUP, unix.EPOLLET | unix.EPOLLONESHOT | unix.EPOLLWAKEUP} {
-		epfd, source := mustEpoll(t), mustEventfd(t, 0)
-		mustAdd(t, epfd, source, unix.EPOLLIN|how)
+		epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+		fdtest.Add(t, epfd, source, unix.EPOLLIN|how)
 		wantReady(t, epfd)
-		mustPost(t, source)
+		fdtest.Post(t, source)
 		wantReady(t, epfd, ready(source, unix.EPOLLIN))
 	}
 }
@@ -1620,9 +1622,9 @@ func epollInputBits(t *testing.T) {
 // epollWaitErrors: EBADF for a descriptor that is not open, EINVAL for one that is no epoll
 // instance or for room for no event, epoll_wait(2).
 func epollWaitErrors(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	events := make([]unix.EpollEvent, 4)
 	check := func(fd, max int, want error) {
 		t.Helper()
@@ -1634,7 +1636,7 @@ func epollWaitErrors(t *testing.T) {
 	for _, bad := range badDescriptors(t) {
 		check(bad, 4, unix.EBADF)
 	}
-	r, _ := mustPipe(t)
+	r, _ := fdtest.Pipe(t)
 	for _, fd := range []int{source, r, mustOpen(t, "/", unix.O_RDONLY)} {
 		check(fd, 4, unix.EINVAL)
 	}
@@ -1651,9 +1653,9 @@ func epollWaitErrors(t *testing.T) {
 // epollMostEvents: room for as many events as fit into INT_MAX bytes may be given, not for
 // one more. The size of an event is 12 bytes on x86-64 (packed) and 16 elsewhere.
 func epollMostEvents(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	var event unix.EpollEvent
 	most := math.MaxInt32 / int(unsafe.Sizeof(event))
 	if n, err := epollPwaitAt(epfd, uintptr(unsafe.Pointer(&event)), most, 0, 0, 0); n != 1 || err != nil {
@@ -1681,7 +1683,7 @@ func epollWaitOrder(t *testing.T) {
 	}
 	// The buffer comes before the kind of the descriptor on all, and after the number.
 	kernel := -uintptr(os.Getpagesize())
-	notEpoll := mustEventfd(t, 0)
+	notEpoll := fdtest.Eventfd(t, 0)
 	if _, err := epollPwaitAt(notEpoll, kernel, 1, 0, 0, 0); err != unix.EFAULT {
 		t.Errorf("epoll_pwait of an eventfd into the kernel: %v, want EFAULT", err)
 	}
@@ -1693,8 +1695,8 @@ func epollWaitOrder(t *testing.T) {
 // epollUnusedBuffer: a buffer that cannot be written is not noticed while there is nothing
 // to write, unless it is not the program's at all.
 func epollUnusedBuffer(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	for what, p := range badPointers(t, unsafe.Sizeof(unix.EpollEvent{})) {
 		var want error
 		if what == kernelPointer {
@@ -1716,16 +1718,16 @@ func epollHalfBuffer(t *testing.T) {
 		t.Fatalf("mprotect: %v", err)
 	}
 	for fit := range 4 {
-		epfd := mustEpoll(t)
+		epfd := fdtest.Epoll(t)
 		var want []readiness
 		for i := range 4 {
-			fd := mustEventfd(t, 0)
-			mustPost(t, fd)
+			fd := fdtest.Eventfd(t, 0)
+			fdtest.Post(t, fd)
 			mode := uint32(unix.EPOLLET)
 			if i%2 == 1 {
 				mode = unix.EPOLLONESHOT
 			}
-			mustAdd(t, epfd, fd, unix.EPOLLIN|mode)
+			fdtest.Add(t, epfd, fd, unix.EPOLLIN|mode)
 			want = append(want, ready(fd, unix.EPOLLIN))
 		}
 		start := page - uintptr(fit)*size
@@ -1749,9 +1751,9 @@ func epollHalfBuffer(t *testing.T) {
 
 // epollTimeoutZero: a timeout of 0 makes the call a question, epoll_wait(2).
 func epollTimeoutZero(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	wantReady(t, epfd)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	start := time.Now()
 	for range 100 {
 		wantReady(t, epfd)
@@ -1759,19 +1761,19 @@ func epollTimeoutZero(t *testing.T) {
 	if took := time.Since(start); took > time.Second {
 		t.Errorf("100 waits with timeout 0 took %v", took)
 	}
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
 }
 
 // epollNegativeTimeouts: epoll_wait(2) says that -1 is for ever; so are all others below 0.
 func epollNegativeTimeouts(t *testing.T) {
 	var sleepers []*sleeper
-	source := mustEventfd(t, 0)
+	source := fdtest.Eventfd(t, 0)
 	for _, timeout := range []int{-1, -2, -1000, math.MinInt32} {
-		sleepers = append(sleepers, startWait(t, mustEpoll(t, source), 4, timeout))
+		sleepers = append(sleepers, startWait(t, fdtest.Epoll(t, source), 4, timeout))
 	}
 	stillAsleep(t, sleepers...)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	for _, s := range sleepers {
 		s.want(ready(source, unix.EPOLLIN))
 	}
@@ -1779,7 +1781,7 @@ func epollNegativeTimeouts(t *testing.T) {
 
 // epollNeverEarly: a wait ends by its timeout no earlier than that, by CLOCK_MONOTONIC, epoll_wait(2).
 func epollNeverEarly(t *testing.T) {
-	epfd := mustEpoll(t, mustEventfd(t, 0))
+	epfd := fdtest.Epoll(t, fdtest.Eventfd(t, 0))
 	for range 3 {
 		for _, ms := range []int{1, 2, 3, 5, 8} {
 			s := startSleep(t, "thread in epoll_pwait", func(s *sleeper) (int, error) {
@@ -1797,7 +1799,7 @@ func epollNeverEarly(t *testing.T) {
 // kernel may end the wait that much later, with other timers. A timerfd is not widened.
 func epollTimerSlack(t *testing.T) {
 	const timeout = time.Millisecond
-	epfd, timer := mustEpoll(t), mustTimerfd(t)
+	epfd, timer := fdtest.Epoll(t), fdtest.Timerfd(t)
 	wait := func() error {
 		var event [1]unix.EpollEvent
 		_, err := epollPwait(epfd, event[:], int(timeout/time.Millisecond))
@@ -1872,20 +1874,20 @@ func wantLater(t *testing.T, wideName string, timeout time.Duration, wide func()
 // that is over when the wait begins ends it: it did neither on some kernels (endless loop of
 // 6.14's release candidates, d9ec73301099).
 func epollHugeTimeouts(t *testing.T) {
-	source := mustEventfd(t, 0)
-	waits := []*sleeper{startWait(t, mustEpoll(t, source), 4, math.MaxInt32)}
+	source := fdtest.Eventfd(t, 0)
+	waits := []*sleeper{startWait(t, fdtest.Epoll(t, source), 4, math.MaxInt32)}
 	if hasPwait2() {
 		for _, timeout := range []unix.Timespec{
 			{Sec: math.MaxInt64, Nsec: 999_999_999}, {Sec: math.MaxInt64 / 2}, {Sec: 9_223_372_036, Nsec: 854_775_807}, {Sec: 1 << 32},
 		} {
-			epfd := mustEpoll(t, source)
+			epfd := fdtest.Epoll(t, source)
 			s := startSleep(t, "thread in epoll_pwait2", func(s *sleeper) (int, error) {
 				return epollPwait2(epfd, s.events[:], &timeout)
 			})
 			s.AwaitBlocked(unix.SYS_EPOLL_PWAIT2)
 			waits = append(waits, s)
 		}
-		epfd := mustEpoll(t)
+		epfd := fdtest.Epoll(t)
 		for _, ns := range []int64{1, 10, 100, 1000} {
 			s := startSleep(t, fmt.Sprintf("thread in epoll_pwait2 for %d ns", ns), func(s *sleeper) (n int, err error) {
 				for range 20 {
@@ -1900,7 +1902,7 @@ func epollHugeTimeouts(t *testing.T) {
 		}
 	}
 	stillAsleep(t, waits...)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	for _, s := range waits {
 		s.want(ready(source, unix.EPOLLIN))
 	}
@@ -1909,7 +1911,7 @@ func epollHugeTimeouts(t *testing.T) {
 // epollEmptySet: an instance that watches nothing can be waited for; what is added meanwhile ends the
 // wait once it is ready, epoll_wait(2) NOTES.
 func epollEmptySet(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	s := startSleep(t, "thread in epoll_pwait for 5 ms", func(s *sleeper) (int, error) {
 		return epollPwait(epfd, s.events[:], 5)
 	})
@@ -1918,9 +1920,9 @@ func epollEmptySet(t *testing.T) {
 		t.Errorf("epoll_pwait of an empty set for 5ms took %v", s.took)
 	}
 	s = startWait(t, epfd, 4, -1)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	stillAsleep(t, s)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	s.want(ready(source, unix.EPOLLIN))
 }
 
@@ -1928,12 +1930,12 @@ func epollEmptySet(t *testing.T) {
 // them; the others come with the next calls, each once where they are edge-triggered.
 func epollAtMost(t *testing.T) {
 	for _, mode := range []uint32{unix.EPOLLET, unix.EPOLLONESHOT} {
-		epfd := mustEpoll(t)
+		epfd := fdtest.Epoll(t)
 		var fds []int
 		for range 7 {
-			fd := mustEventfd(t, 0)
-			mustAdd(t, epfd, fd, unix.EPOLLIN|mode)
-			mustPost(t, fd)
+			fd := fdtest.Eventfd(t, 0)
+			fdtest.Add(t, epfd, fd, unix.EPOLLIN|mode)
+			fdtest.Post(t, fd)
 			fds = append(fds, fd)
 		}
 		var got []int
@@ -1963,10 +1965,10 @@ func epollAtMost(t *testing.T) {
 
 // epollRoundRobin: successive waits with little room go round what is ready, epoll_wait(2) NOTES.
 func epollRoundRobin(t *testing.T) {
-	epfd := mustEpoll(t)
+	epfd := fdtest.Epoll(t)
 	for i := range 5 {
-		fd := mustEventfd(t, 0)
-		mustPost(t, fd)
+		fd := fdtest.Eventfd(t, 0)
+		fdtest.Post(t, fd)
 		if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, uint64(i)); err != nil {
 			t.Fatal(err)
 		}
@@ -1987,28 +1989,28 @@ func epollRoundRobin(t *testing.T) {
 // which they were added; a second event does not move one, becoming ready anew does.
 func epollFirstInFirstOut(t *testing.T) {
 	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLONESHOT} {
-		epfd := mustEpoll(t)
+		epfd := fdtest.Epoll(t)
 		var fds []int
 		for range 4 {
-			fd := mustEventfd(t, 0)
-			mustAdd(t, epfd, fd, unix.EPOLLIN|mode)
+			fd := fdtest.Eventfd(t, 0)
+			fdtest.Add(t, epfd, fd, unix.EPOLLIN|mode)
 			fds = append(fds, fd)
 		}
 		for _, i := range []int{2, 0, 3, 2, 1, 0} {
-			mustPost(t, fds[i])
+			fdtest.Post(t, fds[i])
 		}
 		in := func(i int) readiness { return ready(fds[i], unix.EPOLLIN) }
 		wantReady(t, epfd, in(2), in(0), in(3), in(1))
 	}
 	// What is no longer ready has not kept its place.
-	epfd, a, b := mustEpoll(t), mustEventfd(t, 0), mustEventfd(t, 0)
-	mustAdd(t, epfd, a, unix.EPOLLIN)
-	mustAdd(t, epfd, b, unix.EPOLLIN)
-	mustPost(t, a)
+	epfd, a, b := fdtest.Epoll(t), fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0)
+	fdtest.Add(t, epfd, a, unix.EPOLLIN)
+	fdtest.Add(t, epfd, b, unix.EPOLLIN)
+	fdtest.Post(t, a)
 	mustTake(t, a, 1)
 	wantReady(t, epfd)
-	mustPost(t, b)
-	mustPost(t, a)
+	fdtest.Post(t, b)
+	fdtest.Post(t, a)
 	wantReady(t, epfd, ready(b, unix.EPOLLIN), ready(a, unix.EPOLLIN))
 }
 
@@ -2016,9 +2018,9 @@ func epollFirstInFirstOut(t *testing.T) {
 // true when it is fetched.
 func epollMerged(t *testing.T) {
 	for _, mode := range []uint32{unix.EPOLLET, unix.EPOLLONESHOT} {
-		epfd := mustEpoll(t)
-		pair := mustSocketpair(t)
-		mustAdd(t, epfd, pair[0], unix.EPOLLIN|unix.EPOLLRDHUP|mode)
+		epfd := fdtest.Epoll(t)
+		pair := fdtest.Socketpair(t)
+		fdtest.Add(t, epfd, pair[0], unix.EPOLLIN|unix.EPOLLRDHUP|mode)
 		mustWrite(t, pair[1], "x")
 		mustWrite(t, pair[1], "y")
 		if err := unix.Shutdown(pair[1], unix.SHUT_WR); err != nil {
@@ -2028,10 +2030,10 @@ func epollMerged(t *testing.T) {
 		wantReady(t, epfd)
 	}
 	// What has passed by then is not in it.
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLET)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLET)
 	for range 3 {
-		mustPost(t, source)
+		fdtest.Post(t, source)
 	}
 	mustTake(t, source, 3)
 	wantReady(t, epfd, ready(source, unix.EPOLLOUT))
@@ -2040,8 +2042,8 @@ func epollMerged(t *testing.T) {
 
 // epollDataBits: the 64 bits of data come back as they were given, epoll_wait(2).
 func epollDataBits(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
 	values := []uint64{0, math.MaxUint64, 0x0123_4567_89ab_cdef, math.MaxUint32, math.MaxUint32 << 32}
 	for bit := range 64 {
 		values = append(values, 1<<bit)
@@ -2061,10 +2063,10 @@ func epollDataBits(t *testing.T) {
 
 // epollLevelAndEdge: a level is reported for as long as it lasts, an edge once, epoll(7).
 func epollLevelAndEdge(t *testing.T) {
-	r, w := mustPipe(t)
-	level, edge := mustEpoll(t), mustEpoll(t)
-	mustAdd(t, level, r, unix.EPOLLIN)
-	mustAdd(t, edge, r, unix.EPOLLIN|unix.EPOLLET)
+	r, w := fdtest.Pipe(t)
+	level, edge := fdtest.Epoll(t), fdtest.Epoll(t)
+	fdtest.Add(t, level, r, unix.EPOLLIN)
+	fdtest.Add(t, edge, r, unix.EPOLLIN|unix.EPOLLET)
 	for range 3 {
 		wantReady(t, level)
 		wantReady(t, edge)
@@ -2081,17 +2083,17 @@ func epollLevelAndEdge(t *testing.T) {
 // epollPartialRead: taking a part of what is there is no edge, epoll(7): the pipe of its example, a
 // socket, and an eventfd that counts.
 func epollPartialRead(t *testing.T) {
-	epfd := mustEpoll(t)
-	r, w := mustPipe(t)
-	pair := mustSocketpair(t)
-	counter := mustEventfd(t, unix.EFD_SEMAPHORE)
+	epfd := fdtest.Epoll(t)
+	r, w := fdtest.Pipe(t)
+	pair := fdtest.Socketpair(t)
+	counter := fdtest.Eventfd(t, unix.EFD_SEMAPHORE)
 	for _, fd := range []int{r, pair[0], counter} {
-		mustAdd(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
+		fdtest.Add(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
 	}
 	mustWrite(t, w, strings.Repeat("x", 2048))
 	mustWrite(t, pair[1], "xyz")
-	mustPost(t, counter)
-	mustPost(t, counter)
+	fdtest.Post(t, counter)
+	fdtest.Post(t, counter)
 	wantReady(t, epfd, ready(r, unix.EPOLLIN), ready(pair[0], unix.EPOLLIN), ready(counter, unix.EPOLLIN))
 	mustRead(t, r, strings.Repeat("x", 1024))
 	mustRead(t, pair[0], "x")
@@ -2104,17 +2106,17 @@ func epollPartialRead(t *testing.T) {
 // epollEdgeBeforeDrained: what arrives while there still is something to read is an edge, epoll(7):
 // "multiple events can be generated upon receipt of multiple chunks of data".
 func epollEdgeBeforeDrained(t *testing.T) {
-	epfd := mustEpoll(t)
-	r, w := mustPipe(t)
-	pair := mustSocketpair(t)
-	counter := mustEventfd(t, 0)
+	epfd := fdtest.Epoll(t)
+	r, w := fdtest.Pipe(t)
+	pair := fdtest.Socketpair(t)
+	counter := fdtest.Eventfd(t, 0)
 	for _, fd := range []int{r, pair[0], counter} {
-		mustAdd(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
+		fdtest.Add(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
 	}
 	for range 3 {
 		mustWrite(t, w, "xy")
 		mustWrite(t, pair[1], "xy")
-		mustPost(t, counter)
+		fdtest.Post(t, counter)
 		wantReady(t, epfd, ready(r, unix.EPOLLIN), ready(pair[0], unix.EPOLLIN), ready(counter, unix.EPOLLIN))
 		wantReady(t, epfd)
 	}
@@ -2128,9 +2130,9 @@ func epollEdgeBeforeDrained(t *testing.T) {
 // epollPipeRoom: the edge of a full pipe that can be written again comes when a whole page of it is
 // read, pipe(7): its room is counted in pages, and writers are not woken for less.
 func epollPipeRoom(t *testing.T) {
-	epfd := mustEpoll(t)
+	epfd := fdtest.Epoll(t)
 	r, w, _, _ := mustClosablePipe(t)
-	mustAdd(t, epfd, w, unix.EPOLLOUT|unix.EPOLLET)
+	fdtest.Add(t, epfd, w, unix.EPOLLOUT|unix.EPOLLET)
 	wantReady(t, epfd, ready(w, unix.EPOLLOUT))
 	page := make([]byte, os.Getpagesize())
 	mustFill(t, w)
@@ -2153,20 +2155,20 @@ func epollPipeRoom(t *testing.T) {
 // epollOneshot: EPOLLONESHOT reports one event; then nothing, not even an error or a hang-up, until a
 // MOD arms it again, epoll_ctl(2). The target stays registered.
 func epollOneshot(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLONESHOT)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN|unix.EPOLLONESHOT)
 	for range 3 {
 		wantReady(t, epfd)
-		mustPost(t, source)
+		fdtest.Post(t, source)
 		wantReady(t, epfd, ready(source, unix.EPOLLIN))
 		wantReady(t, epfd)
-		mustPost(t, source)
+		fdtest.Post(t, source)
 		wantReady(t, epfd)
 		wantCtl(t, epfd, unix.EPOLL_CTL_ADD, source, unix.EEXIST)
 		mustTake(t, source, 2)
 		mustMod(t, epfd, source, unix.EPOLLIN|unix.EPOLLONESHOT)
 	}
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
 	mustMod(t, epfd, source, unix.EPOLLIN|unix.EPOLLONESHOT) // is still ready
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
@@ -2176,7 +2178,7 @@ func epollOneshot(t *testing.T) {
 	mustDel(t, epfd, source)
 
 	r, w, _, closeWriter := mustClosablePipe(t)
-	mustAdd(t, epfd, r, unix.EPOLLIN|unix.EPOLLONESHOT)
+	fdtest.Add(t, epfd, r, unix.EPOLLIN|unix.EPOLLONESHOT)
 	mustWrite(t, w, "x")
 	wantReady(t, epfd, ready(r, unix.EPOLLIN))
 	closeWriter()
@@ -2188,21 +2190,21 @@ func epollOneshot(t *testing.T) {
 
 // epollOneshotOneThread: however many threads wait and events come, a one-shot target wakes one.
 func epollOneshotOneThread(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLONESHOT)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN|unix.EPOLLONESHOT)
 	var waiting []*sleeper
 	for range 4 {
 		waiting = append(waiting, startWait(t, epfd, 4, -1))
 	}
 	for range 5 {
-		mustPost(t, source)
+		fdtest.Post(t, source)
 	}
 	woken, asleep := wantWoken(t, 1, waiting...)
 	woken[0].want(ready(source, unix.EPOLLIN))
 	mustMod(t, epfd, source, unix.EPOLLIN|unix.EPOLLONESHOT)
 	woken, asleep = wantWoken(t, 1, asleep...)
 	woken[0].want(ready(source, unix.EPOLLIN))
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	stillAsleep(t, asleep...)
 }
 
@@ -2210,11 +2212,11 @@ func epollOneshotOneThread(t *testing.T) {
 // once and is armed by itself, and under load no event is lost between an arming and the next wait.
 func epollOneshotTwice(t *testing.T) {
 	const shot = unix.EPOLLIN | unix.EPOLLONESHOT
-	source := mustEventfd(t, unix.EFD_SEMAPHORE|unix.EFD_NONBLOCK)
-	a, b := mustEpoll(t), mustEpoll(t)
-	mustAdd(t, a, source, shot)
-	mustAdd(t, b, source, shot)
-	mustPost(t, source)
+	source := fdtest.Eventfd(t, unix.EFD_SEMAPHORE|unix.EFD_NONBLOCK)
+	a, b := fdtest.Epoll(t), fdtest.Epoll(t)
+	fdtest.Add(t, a, source, shot)
+	fdtest.Add(t, b, source, shot)
+	fdtest.Post(t, source)
 	wantReady(t, a, ready(source, unix.EPOLLIN))
 	wantReady(t, a)
 	wantReady(t, b, ready(source, unix.EPOLLIN))
@@ -2250,7 +2252,7 @@ func epollOneshotTwice(t *testing.T) {
 	}
 	first, second := startSleep(t, "first consumer", consume(a)), startSleep(t, "second consumer", consume(b))
 	for range events {
-		mustPost(t, source)
+		fdtest.Post(t, source)
 	}
 	select {
 	case <-all:
@@ -2270,31 +2272,31 @@ func epollOneshotTwice(t *testing.T) {
 // as edge-triggered it is reported once for what is there.
 func epollOneshotEdge(t *testing.T) {
 	const shot = unix.EPOLLIN | unix.EPOLLET | unix.EPOLLONESHOT
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustAdd(t, epfd, source, shot)
-	mustPost(t, source)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Add(t, epfd, source, shot)
+	fdtest.Post(t, source)
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	wantReady(t, epfd)
 	mustTake(t, source, 2)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	wantReady(t, epfd)
 	mustMod(t, epfd, source, shot)
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	wantReady(t, epfd)
 }
 
 // epollEdgeWakesOne: of several threads in one instance an edge wakes one, epoll(7).
 func epollEdgeWakesOne(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
 	var asleep []*sleeper
 	for range 4 {
 		asleep = append(asleep, startWait(t, epfd, 4, -1))
 	}
 	for len(asleep) > 0 {
-		mustPost(t, source)
+		fdtest.Post(t, source)
 		var woken []*sleeper
 		woken, asleep = wantWoken(t, 1, asleep...)
 		woken[0].want(ready(source, unix.EPOLLIN))
@@ -2304,13 +2306,13 @@ func epollEdgeWakesOne(t *testing.T) {
 
 // epollLevelWakesAll: a level that nobody takes away wakes one thread after the other.
 func epollLevelWakesAll(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	var waiting []*sleeper
 	for range 6 {
 		waiting = append(waiting, startWait(t, epfd, 4, -1))
 	}
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	for _, s := range waiting {
 		s.want(ready(source, unix.EPOLLIN))
 	}
@@ -2320,11 +2322,11 @@ func epollLevelWakesAll(t *testing.T) {
 // where there is room for one. Kernels before 5.8 could leave a thread asleep.
 func epollEachItsOwn(t *testing.T) {
 	const n = 10
-	epfd := mustEpoll(t)
+	epfd := fdtest.Epoll(t)
 	var fds []int
 	for range n {
-		fd := mustEventfd(t, 0)
-		mustAdd(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
+		fd := fdtest.Eventfd(t, 0)
+		fdtest.Add(t, epfd, fd, unix.EPOLLIN|unix.EPOLLET)
 		fds = append(fds, fd)
 	}
 	for range 5 {
@@ -2333,7 +2335,7 @@ func epollEachItsOwn(t *testing.T) {
 			waiting = append(waiting, startWait(t, epfd, 1, -1))
 		}
 		for _, fd := range fds {
-			mustPost(t, fd)
+			fdtest.Post(t, fd)
 		}
 		var got []int
 		for i, s := range waiting {
@@ -2354,8 +2356,8 @@ func epollEachItsOwn(t *testing.T) {
 // epollTimeoutRace: an edge that comes just when one thread's timeout ends goes to that thread or to
 // another one that waits, never to none. Kernels before 5.8 and some release candidates of 5.10 lost it.
 func epollTimeoutRace(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
 	for try := range 40 {
 		patient := startWait(t, epfd, 1, -1)
 		hasty := startSleep(t, "thread in epoll_pwait for 1 ms", func(s *sleeper) (int, error) {
@@ -2363,11 +2365,11 @@ func epollTimeoutRace(t *testing.T) {
 		})
 		// From a little before the end to a little after it.
 		time.Sleep(900*time.Microsecond + time.Duration(try)*8*time.Microsecond)
-		mustPost(t, source)
+		fdtest.Post(t, source)
 		hasty.Join()
 		if hasty.n == 1 {
 			hasty.want(ready(source, unix.EPOLLIN))
-			mustPost(t, source)
+			fdtest.Post(t, source)
 		} else {
 			hasty.want()
 		}
@@ -2379,14 +2381,14 @@ func epollTimeoutRace(t *testing.T) {
 // epollInterrupted: a signal that is caught ends the wait with EINTR, epoll_wait(2); the instance
 // is as before.
 func epollInterrupted(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
 	for _, timeout := range []int{-1, 60_000} {
 		s := startWait(t, epfd, 4, timeout)
 		s.rouse()
 		s.wantErr(unix.EINTR)
 	}
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
 }
 
@@ -2407,8 +2409,8 @@ func epollNotRestarted(t *testing.T) {
 			return call(s)
 		}
 	}
-	source := mustEventfd(t, 0)
-	epfd := mustEpoll(t, source)
+	source := fdtest.Eventfd(t, 0)
+	epfd := fdtest.Epoll(t, source)
 	wait := startSleep(t, "thread in epoll_pwait", unblocked(func(s *sleeper) (int, error) {
 		return epollPwait(epfd, s.events[:], -1)
 	}))
@@ -2424,7 +2426,7 @@ func epollNotRestarted(t *testing.T) {
 	}
 	wait.wantErr(unix.EINTR)
 	stillAsleep(t, read)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	read.Join()
 	if read.n != 8 || read.err != nil {
 		t.Errorf("the restarted read = %d, %v; want 8", read.n, read.err)
@@ -2434,7 +2436,7 @@ func epollNotRestarted(t *testing.T) {
 // epollIgnoredSignals: a signal that is ignored, as such or by default, does not end the wait: it
 // is discarded when it is sent, signal(7).
 func epollIgnoredSignals(t *testing.T) {
-	source := mustEventfd(t, 0)
+	source := fdtest.Eventfd(t, 0)
 	p := child.Start(t, epollIgnoring, child.Options{Files: []int{source}})
 	p.Expect("waiting")
 	for _, sig := range []unix.Signal{unix.SIGUSR2, unix.SIGTERM, unix.SIGWINCH, unix.SIGCHLD, unix.SIGURG, unix.SIGCONT} {
@@ -2444,7 +2446,7 @@ func epollIgnoredSignals(t *testing.T) {
 		}
 	}
 	p.AwaitBlocked(unix.SYS_EPOLL_PWAIT)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	p.Expect("[IN of 0x7]")
 	p.Wait()
 }
@@ -2477,8 +2479,8 @@ var epollIgnoring = child.Register("epoll-ignoring", func(p *child.Proc) error {
 // ready it returns 0 though the mask lets a pending signal through, which stays pending.
 func epollQuestionAndSignal(t *testing.T) {
 	const sig = unix.SIGUSR1
-	epfd := mustEpoll(t, mustEventfd(t, 0))
-	runs := mustHandle(t, sig)
+	epfd := fdtest.Epoll(t, fdtest.Eventfd(t, 0))
+	runs := fdtest.Handle(t, sig)
 	mustBlock(t, ^sys.Sigset(0))
 	mustRaise(t, sig)
 	var events [4]unix.EpollEvent
@@ -2496,9 +2498,9 @@ func epollQuestionAndSignal(t *testing.T) {
 // a signal that it blocks comes after the wait, one that it lets through ends it.
 func epollPwaitMask(t *testing.T) {
 	const sig = unix.SIGUSR1
-	source := mustEventfd(t, 0)
-	epfd := mustEpoll(t, source)
-	runs := mustHandle(t, sig)
+	source := fdtest.Eventfd(t, 0)
+	epfd := fdtest.Epoll(t, source)
+	runs := fdtest.Handle(t, sig)
 	open, shut := ^sys.Sigs(rouse, sig), ^sys.Sigs(rouse)
 	var after sys.Sigset
 	wait := func(outside, inside sys.Sigset) *sleeper {
@@ -2534,7 +2536,7 @@ func epollPwaitMask(t *testing.T) {
 	if got := atomic.LoadUint64(runs); got != 0 {
 		t.Errorf("the handler ran %d times while the signal was blocked", got)
 	}
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	s.want(ready(source, unix.EPOLLIN))
 	check(open)
 	mustTake(t, source, 1)
@@ -2550,9 +2552,9 @@ func epollPwaitMask(t *testing.T) {
 // epollPwaitArguments: the size of the mask must be that of the kernel's, 8 bytes; neither it nor
 // the mask is looked at where the mask is null. Both come before the descriptor.
 func epollPwaitArguments(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	var events [4]unix.EpollEvent
 	var mask [32]sys.Sigset
 	old, err := sys.Mask(0)
@@ -2597,8 +2599,8 @@ func epollPwaitArguments(t *testing.T) {
 
 // epollPwait2Timeouts: epoll_pwait2(2) has a timeout in nanoseconds, null for none. It came with 5.11.
 func epollPwait2Timeouts(t *testing.T) {
-	source := mustEventfd(t, 0)
-	epfd := mustEpoll(t, source)
+	source := fdtest.Eventfd(t, 0)
+	epfd := fdtest.Epoll(t, source)
 	if !hasPwait2() {
 		if _, err := epollPwait2(epfd, make([]unix.EpollEvent, 1), &unix.Timespec{}); err != unix.ENOSYS {
 			t.Errorf("epoll_pwait2 before 5.11: %v, want ENOSYS", err)
@@ -2610,7 +2612,7 @@ func epollPwait2Timeouts(t *testing.T) {
 	})
 	s.AwaitBlocked(unix.SYS_EPOLL_PWAIT2)
 	stillAsleep(t, s)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	s.want(ready(source, unix.EPOLLIN))
 	if n, err := epollPwait2(epfd, s.events[:], &unix.Timespec{}); n != 1 || err != nil {
 		t.Errorf("epoll_pwait2 with timeout 0 and an event = %d, %v; want 1", n, err)
@@ -2648,9 +2650,9 @@ func epollPwait2Arguments(t *testing.T) {
 	if !hasPwait2() {
 		behaviour.Absent(t, "epoll_pwait2 came with 5.11")
 	}
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	events := make([]unix.EpollEvent, 4)
 	call := func(fd int, timeout, mask, size uintptr) error {
 		_, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(fd), uintptr(unsafe.Pointer(&events[0])), 4, timeout, mask, size)
@@ -2699,9 +2701,9 @@ func epollPwait2Mask(t *testing.T) {
 		behaviour.Absent(t, "epoll_pwait2 came with 5.11")
 	}
 	const sig = unix.SIGUSR1
-	source := mustEventfd(t, 0)
-	epfd := mustEpoll(t, source)
-	runs := mustHandle(t, sig)
+	source := fdtest.Eventfd(t, 0)
+	epfd := fdtest.Epoll(t, source)
+	runs := fdtest.Handle(t, sig)
 	open, shut := rawsig.Blockable&^sys.Sigs(rouse, sig), rawsig.Blockable&^sys.Sigs(rouse)
 	mem := mustMap(t, 1) // not to move while its addresses are numbers
 	masks := unsafe.Slice((*sys.Sigset)(unsafe.Pointer(&mem[0])), 2)
@@ -2768,7 +2770,7 @@ func epollPwait2Mask(t *testing.T) {
 	if got := atomic.LoadUint64(runs); got != 0 {
 		t.Errorf("the handler ran %d times while the signal was blocked", got)
 	}
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	s.Join()
 	if got := atomic.LoadUint64(runs); s.n != 1 || s.err != nil || got != 1 || *after != open {
 		t.Errorf("epoll_pwait2 = %d, %v; the handler ran %d times, and the mask is %#x after it; want 1, once, %#x", s.n, s.err, got, *after, open)
@@ -2810,8 +2812,8 @@ func epollPwait2KeepsTimeout(t *testing.T) {
 	if !hasPwait2() {
 		behaviour.Absent(t, "epoll_pwait2 came with 5.11")
 	}
-	source := mustEventfd(t, 0)
-	epfd := mustEpoll(t, source)
+	source := fdtest.Eventfd(t, 0)
+	epfd := fdtest.Epoll(t, source)
 	wait := func(timeout unix.Timespec) (*sleeper, *unix.Timespec) {
 		left := timeout
 		return startSleep(t, "thread in epoll_pwait2", func(s *sleeper) (int, error) {
@@ -2833,7 +2835,7 @@ func epollPwait2KeepsTimeout(t *testing.T) {
 	}
 	s, left = wait(long)
 	s.AwaitBlocked(unix.SYS_EPOLL_PWAIT2)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	s.want(ready(source, unix.EPOLLIN))
 	if *left != long {
 		t.Errorf("after an event the timeout is %+v, was %+v", *left, long)
@@ -2847,12 +2849,12 @@ func epollPeerShutdown(t *testing.T) {
 	const asked = unix.EPOLLIN | unix.EPOLLRDHUP
 	check := func(kind string, a, b int) {
 		t.Helper()
-		plain, epfd, edge := mustEpoll(t), mustEpoll(t), mustEpoll(t)
-		mustAdd(t, plain, a, unix.EPOLLIN)
-		mustAdd(t, epfd, a, asked)
-		mustAdd(t, edge, a, asked|unix.EPOLLET)
-		both := mustEpoll(t)
-		mustAdd(t, both, b, asked|unix.EPOLLOUT)
+		plain, epfd, edge := fdtest.Epoll(t), fdtest.Epoll(t), fdtest.Epoll(t)
+		fdtest.Add(t, plain, a, unix.EPOLLIN)
+		fdtest.Add(t, epfd, a, asked)
+		fdtest.Add(t, edge, a, asked|unix.EPOLLET)
+		both := fdtest.Epoll(t)
+		fdtest.Add(t, both, b, asked|unix.EPOLLOUT)
 		wantReady(t, both, ready(b, unix.EPOLLOUT))
 		if err := unix.Shutdown(b, unix.SHUT_WR); err != nil {
 			t.Fatalf("shutdown: %v", err)
@@ -2877,15 +2879,15 @@ func epollPeerShutdown(t *testing.T) {
 			t.Fatalf("with %s sockets", kind)
 		}
 	}
-	sockets := mustSocketpair(t)
+	sockets := fdtest.Socketpair(t)
 	check("unix", sockets[0], sockets[1])
 
 	// A close shuts down both halves at once.
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	closable(t, pair[0], err)
 	closeOther := closable(t, pair[1], err)
-	epfd := mustEpoll(t)
-	mustAdd(t, epfd, pair[0], asked)
+	epfd := fdtest.Epoll(t)
+	fdtest.Add(t, epfd, pair[0], asked)
 	closeOther()
 	wantReady(t, epfd, ready(pair[0], asked|unix.EPOLLHUP))
 
@@ -2915,13 +2917,13 @@ func epollPipeEnds(t *testing.T) {
 		} else if c.fill < 0 {
 			mustFill(t, w)
 		}
-		level, edge := mustEpoll(t), mustEpoll(t)
+		level, edge := fdtest.Epoll(t), fdtest.Epoll(t)
 		end, closeOther := r, closeWriter
 		if c.closeReader {
 			end, closeOther = w, closeReader
 		}
-		mustAdd(t, level, end, asked)
-		mustAdd(t, edge, end, asked|unix.EPOLLET)
+		fdtest.Add(t, level, end, asked)
+		fdtest.Add(t, edge, end, asked|unix.EPOLLET)
 		checkReady(edge) // what is ready before
 		closeOther()
 		for range 2 {
@@ -2945,8 +2947,8 @@ func epollUnconnected(t *testing.T) {
 			behaviour.Absent(t, "socket(%d): %v", family, err)
 		}
 		closable(t, fd, err)
-		epfd := mustEpoll(t)
-		mustAdd(t, epfd, fd, asked)
+		epfd := fdtest.Epoll(t)
+		fdtest.Add(t, epfd, fd, asked)
 		wantReady(t, epfd, ready(fd, unix.EPOLLOUT|unix.EPOLLHUP))
 		if family == unix.AF_INET {
 			// An autobind: no address is in anybody's way.
@@ -3026,17 +3028,17 @@ var epollMountsRole = child.Register("epoll-mounts", func(p *child.Proc) error {
 // epollClosedWhileWaiting: closing the instance's descriptor wakes nobody who waits for it: the
 // call refers to the open file and returns the next event; the number is gone at once.
 func epollClosedWhileWaiting(t *testing.T) {
-	source := mustEventfd(t, 0)
+	source := fdtest.Eventfd(t, 0)
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	closeEpfd := closable(t, epfd, err)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	s := startWait(t, epfd, 4, -1)
 	closeEpfd()
 	if _, err := unix.FcntlInt(uintptr(epfd), unix.F_GETFD, 0); err != unix.EBADF {
 		t.Errorf("F_GETFD of the closed descriptor: %v, want EBADF", err)
 	}
 	stillAsleep(t, s)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	s.want(ready(source, unix.EPOLLIN))
 }
 
@@ -3049,10 +3051,10 @@ func epollNothingLeftToWaitFor(t *testing.T) {
 		"close":        func(_, _ int, closeSource func()) { closeSource() },
 		"an empty MOD": func(epfd, source int, _ func()) { mustMod(t, epfd, source, 0) },
 	} {
-		epfd := mustEpoll(t)
+		epfd := fdtest.Epoll(t)
 		source, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 		closeSource := closable(t, source, err)
-		mustAdd(t, epfd, source, unix.EPOLLIN)
+		fdtest.Add(t, epfd, source, unix.EPOLLIN)
 		s := startWait(t, epfd, 4, timeout)
 		take(epfd, source, closeSource)
 		s.want()
@@ -3086,7 +3088,7 @@ func ioctlAt(fd int, request uint, arg uintptr) error {
 // epollBusyPoll: ioctl_eventpoll(2): what busy polling an instance does can be asked and set from 6.9
 // on; all 0 at first, and what is out of range is refused and changes nothing.
 func epollBusyPoll(t *testing.T) {
-	epfd := mustEpoll(t)
+	epfd := fdtest.Epoll(t)
 	if !behaviour.Since(6, 9) {
 		for _, request := range []uint{epiocGetParams, epiocSetParams} {
 			if err := ioctlAt(epfd, request, uintptr(unsafe.Pointer(&epollParams{}))); err != unix.ENOTTY {
@@ -3152,11 +3154,11 @@ func epollBusyPoll(t *testing.T) {
 	set(epollParams{budget: 65, pad: 1}, unix.EINVAL)
 	set(epollParams{}, nil)
 	// Asking for it changes nothing for targets that are no network devices.
-	source := mustEventfd(t, 0)
+	source := fdtest.Eventfd(t, 0)
 	set(epollParams{usecs: 10, budget: 8, prefer: 1}, nil)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	s := startWait(t, epfd, 4, -1)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	s.want(ready(source, unix.EPOLLIN))
 }
 
@@ -3169,12 +3171,12 @@ func epollUnknownIoctl(t *testing.T) {
 	}
 	var arg epollParams
 	for _, request := range []uint{0x40088a00, 0x40088a03, 0x80088a01, 0x12345678, unix.TCGETS, unix.TIOCINQ} {
-		if err := ioctlAt(mustEpoll(t), request, uintptr(unsafe.Pointer(&arg))); err != want {
+		if err := ioctlAt(fdtest.Epoll(t), request, uintptr(unsafe.Pointer(&arg))); err != want {
 			t.Errorf("ioctl %#x: %v, want %v", request, err, want)
 		}
 	}
-	r, _ := mustPipe(t)
-	for _, fd := range []int{mustEventfd(t, 0), mustTimerfd(t), r, mustSocketpair(t)[0]} {
+	r, _ := fdtest.Pipe(t)
+	for _, fd := range []int{fdtest.Eventfd(t, 0), fdtest.Timerfd(t), r, fdtest.Socketpair(t)[0]} {
 		for _, request := range []uint{epiocGetParams, epiocSetParams} {
 			if err := ioctlAt(fd, request, uintptr(unsafe.Pointer(&arg))); err != unix.ENOTTY {
 				t.Errorf("ioctl %#x of another kind of descriptor: %v, want ENOTTY", request, err)
@@ -3186,7 +3188,7 @@ func epollUnknownIoctl(t *testing.T) {
 // epollFdinfo: proc_pid_fdinfo(5) has a line for each registration: number, mask and data as they
 // were given, and position, inode and device of the file since 4.13.
 func epollFdinfo(t *testing.T) {
-	epfd := mustEpoll(t)
+	epfd := fdtest.Epoll(t)
 	if _, err := os.Stat("/proc/self/mounts"); errors.Is(err, os.ErrNotExist) {
 		behaviour.Limited(t, "no /proc: %v", err)
 	}
@@ -3194,7 +3196,7 @@ func epollFdinfo(t *testing.T) {
 	if _, err := unix.Read(file, make([]byte, 10)); err != nil {
 		t.Fatal(err)
 	}
-	source := mustEventfd(t, 0)
+	source := fdtest.Eventfd(t, 0)
 	dup, _ := mustDup(t, source)
 	want := map[string]bool{}
 	for _, c := range []struct {
@@ -3237,9 +3239,9 @@ func epollFdinfo(t *testing.T) {
 // epollKcmp: kcmp(2) KCMP_EPOLL_TFD compares an open file with the one that an instance has under a
 // number, also under a number that is another file's by now.
 func epollKcmp(t *testing.T) {
-	epfd, source, other := mustEpoll(t), mustEventfd(t, 0), mustEventfd(t, 0)
+	epfd, source, other := fdtest.Epoll(t), fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0)
 	number, _ := mustDup(t, source)
-	mustAdd(t, epfd, number, unix.EPOLLIN)
+	fdtest.Add(t, epfd, number, unix.EPOLLIN)
 	type slot struct{ efd, tfd, toff uint32 }
 	kcmp := func(fd int, s slot) (int, error) {
 		const epollTfd = 7 // KCMP_EPOLL_TFD
@@ -3269,7 +3271,7 @@ func epollKcmp(t *testing.T) {
 	mustPut(t, other, number)
 	same(source, s, true)
 	same(number, s, false)
-	mustAdd(t, epfd, number, unix.EPOLLIN)
+	fdtest.Add(t, epfd, number, unix.EPOLLIN)
 	second := s
 	second.toff = 1
 	of := func(fd int) bool {
@@ -3301,7 +3303,7 @@ func epollKcmp(t *testing.T) {
 func epollUring(t *testing.T) {
 	const opEpollCtl, opEpollWait = 29, 59
 	ring := mustUring(t)
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	event := epollPointer(t, unix.EpollEvent{Events: unix.EPOLLIN, Fd: 77})
 	ctl := func(epfd, op, fd int) int32 {
 		return ring.do(t, uringEntry{opcode: opEpollCtl, fd: int32(epfd), off: uint64(fd), addr: uint64(uintptr(event)), len: uint32(op)})
@@ -3312,7 +3314,7 @@ func epollUring(t *testing.T) {
 			t.Errorf("%s by io_uring = %d, want %d", what, got, want)
 		}
 	}
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	check("epoll_ctl(ADD)", ctl(epfd, unix.EPOLL_CTL_ADD, source), 0)
 	check("epoll_ctl(ADD) again", ctl(epfd, unix.EPOLL_CTL_ADD, source), -int32(unix.EEXIST))
 	wantReady(t, epfd, readiness{unix.EPOLLIN, 77})
@@ -3336,7 +3338,7 @@ func epollUring(t *testing.T) {
 		if n := ring.completed(); n != 0 {
 			t.Errorf("epoll_wait by io_uring is complete with nothing ready")
 		}
-		mustPost(t, source)
+		fdtest.Post(t, source)
 		check("epoll_wait that slept", ring.wait(t), 1)
 		none := wait
 		none.len = 0
@@ -3354,12 +3356,12 @@ func epollUring(t *testing.T) {
 // post, neither stop nor lose an event of a target that stays.
 func epollStorm(t *testing.T) {
 	const rounds = 2000
-	epfd := mustEpoll(t)
-	ping, pong := mustEventfd(t, 0), mustEventfd(t, 0)
-	mustAdd(t, epfd, ping, unix.EPOLLIN|unix.EPOLLET)
+	epfd := fdtest.Epoll(t)
+	ping, pong := fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0)
+	fdtest.Add(t, epfd, ping, unix.EPOLLIN|unix.EPOLLET)
 	noise := make([]int, 8)
 	for i := range noise {
-		noise[i] = mustEventfd(t, unix.EFD_NONBLOCK)
+		noise[i] = fdtest.Eventfd(t, unix.EFD_NONBLOCK)
 	}
 	var over atomic.Bool
 	churn := func(seed int) func(*sleeper) (int, error) {
@@ -3420,7 +3422,7 @@ func epollStorm(t *testing.T) {
 		}
 		return rounds, nil
 	})
-	answered := mustEpoll(t, pong)
+	answered := fdtest.Epoll(t, pong)
 	asking := startSleep(t, "thread that asks", func(s *sleeper) (int, error) {
 		defer over.Store(true)
 		for i := range rounds {
@@ -3449,7 +3451,7 @@ func epollStorm(t *testing.T) {
 		}
 	}
 	wantReady(t, epfd)
-	mustPost(t, ping)
+	fdtest.Post(t, ping)
 	wantReady(t, epfd, ready(ping, unix.EPOLLIN))
 }
 
@@ -3458,10 +3460,10 @@ func epollStorm(t *testing.T) {
 // registration leaves nothing.
 func epollPathLimits(t *testing.T) {
 	for _, c := range []struct{ length, most int }{{5, 10}, {4, 50}, {3, 100}, {2, 500}, {1, 1100}} {
-		source := mustEventfd(t, 0)
+		source := fdtest.Eventfd(t, 0)
 		top := source
 		for range c.length - 1 {
-			top = mustEpoll(t, top)
+			top = fdtest.Epoll(t, top)
 		}
 		var last int
 		for n := 0; ; n++ {
@@ -3487,12 +3489,12 @@ func epollPathLimits(t *testing.T) {
 			wantCtl(t, epfd, unix.EPOLL_CTL_DEL, top, unix.ENOENT)
 			// Where one goes there is room for one.
 			mustDel(t, last, top)
-			mustAdd(t, epfd, top, unix.EPOLLIN)
+			fdtest.Add(t, epfd, top, unix.EPOLLIN)
 			wantCtl(t, last, unix.EPOLL_CTL_ADD, top, unix.EINVAL)
 			last = epfd
 			break
 		}
-		mustPost(t, source)
+		fdtest.Post(t, source)
 		wantReady(t, last, ready(top, unix.EPOLLIN))
 	}
 }
@@ -3505,7 +3507,7 @@ func epollStopped(t *testing.T) {
 		nr   uintptr
 		want string
 	}{{"epoll_pwait", unix.SYS_EPOLL_PWAIT, "0 interrupted system call"}, {"ppoll", unix.SYS_PPOLL, "1 <nil>"}, {"read", unix.SYS_READ, "8 <nil>"}} {
-		source := mustEventfd(t, 0)
+		source := fdtest.Eventfd(t, 0)
 		p := child.Start(t, epollStoppedRole, child.Options{Files: []int{source}, Args: []string{c.call}})
 		p.Expect("waiting")
 		p.AwaitBlocked(c.nr)
@@ -3514,7 +3516,7 @@ func epollStopped(t *testing.T) {
 		p.Signal(unix.SIGCONT)
 		if c.call != "epoll_pwait" {
 			p.AwaitBlocked(c.nr)
-			mustPost(t, source)
+			fdtest.Post(t, source)
 		}
 		p.Expect(c.want)
 		p.Wait()
@@ -3549,14 +3551,14 @@ var epollStoppedRole = child.Register("epoll-stopped", func(p *child.Proc) error
 // epollLastComeFirstWoken: of the threads that wait in an instance the one that came last is woken
 // first; so work stays with those that have it, and the others sleep on.
 func epollLastComeFirstWoken(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
 	var waiting []*sleeper
 	for range 3 {
 		waiting = append(waiting, startWait(t, epfd, 4, -1))
 	}
 	for i := len(waiting) - 1; i >= 0; i-- {
-		mustPost(t, source)
+		fdtest.Post(t, source)
 		waiting[i].want(ready(source, unix.EPOLLIN))
 		if i > 0 {
 			stillAsleep(t, waiting[:i]...)
@@ -3569,19 +3571,19 @@ func epollLastComeFirstWoken(t *testing.T) {
 // to report, though the target is ready and level-triggered. A MOD, which would help, is not allowed.
 func epollExclusivePassedOver(t *testing.T) {
 	const bits = unix.EPOLLIN | unix.EPOLLEXCLUSIVE
-	source := mustEventfd(t, 0)
-	idle, behind := mustEpoll(t), mustEpoll(t)
-	mustAdd(t, idle, source, bits)
+	source := fdtest.Eventfd(t, 0)
+	idle, behind := fdtest.Epoll(t), fdtest.Epoll(t)
+	fdtest.Add(t, idle, source, bits)
 	_, first := mustWaiters(t, 1, source, bits)
-	mustAdd(t, behind, source, bits)
+	fdtest.Add(t, behind, source, bits)
 	_, last := mustWaiters(t, 1, source, bits)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	first[0].want(ready(source, unix.EPOLLIN))
 	stillAsleep(t, last...)
 	wantReady(t, idle, ready(source, unix.EPOLLIN))
 	wantReady(t, behind)
 	// The next event finds nobody waiting before it.
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	last[0].want(ready(source, unix.EPOLLIN))
 	wantReady(t, behind, ready(source, unix.EPOLLIN))
 }
@@ -3590,10 +3592,10 @@ func epollExclusivePassedOver(t *testing.T) {
 // pending that its mask lets through; the signal stays pending and its handler does not run.
 func epollEventBeforeSignal(t *testing.T) {
 	const sig = unix.SIGUSR1
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
-	mustPost(t, source)
-	runs := mustHandle(t, sig)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
+	fdtest.Post(t, source)
+	runs := fdtest.Handle(t, sig)
 	mustBlock(t, ^sys.Sigset(0))
 	mustRaise(t, sig)
 	mask := ^sys.Sigs(sig)
@@ -3619,10 +3621,10 @@ func epollEventBeforeSignal(t *testing.T) {
 // epollOneshotDisabled: a one-shot registration that has reported is there with an empty mask, as
 // fdinfo shows: how it watches is kept, what for is not, not even EPOLLERR and EPOLLHUP.
 func epollOneshotDisabled(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
 	for _, how := range []uint32{unix.EPOLLONESHOT, unix.EPOLLONESHOT | unix.EPOLLET} {
-		mustAdd(t, epfd, source, unix.EPOLLIN|how)
+		fdtest.Add(t, epfd, source, unix.EPOLLIN|how)
 		check := func(when string, want uint32) {
 			t.Helper()
 			if e := mustFdinfo(t, epfd); len(e) != 1 || e[0].events != want || e[0].data != uint64(source) {
@@ -3644,13 +3646,13 @@ func epollOneshotDisabled(t *testing.T) {
 func epollCtlOrder(t *testing.T) {
 	const bad = -1
 	const exclusive = unix.EPOLLIN | unix.EPOLLEXCLUSIVE
-	epfd, inner, source := mustEpoll(t), mustEpoll(t), mustEventfd(t, 0)
+	epfd, inner, source := fdtest.Epoll(t), fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	unpollable := mustOpen(t, "/", unix.O_RDONLY)
-	mustAdd(t, inner, epfd, unix.EPOLLIN)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
-	mustAdd(t, epfd, mustEpoll(t), unix.EPOLLIN)
-	exclusively := mustEventfd(t, 0)
-	mustAdd(t, epfd, exclusively, exclusive)
+	fdtest.Add(t, inner, epfd, unix.EPOLLIN)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
+	fdtest.Add(t, epfd, fdtest.Epoll(t), unix.EPOLLIN)
+	exclusively := fdtest.Eventfd(t, 0)
+	fdtest.Add(t, epfd, exclusively, exclusive)
 	at := func(fd, op, target int, bits uint32) error { return epollCtl(fd, op, target, bits, 0) }
 	null := func(fd, op, target int, _ uint32) error { return epollCtlAt(fd, op, target, 0) }
 	for _, c := range []struct {
@@ -3686,22 +3688,22 @@ func epollCtlOrder(t *testing.T) {
 // epollInnerClosed: an instance that is closed goes from those that watch it, like any target: nothing
 // is reported, nobody wakes, and its number is free.
 func epollInnerClosed(t *testing.T) {
-	outer, source := mustEpoll(t), mustEventfd(t, 0)
-	next := mustEpoll(t, source)
+	outer, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	next := fdtest.Epoll(t, source)
 	for _, mode := range []uint32{0, unix.EPOLLET} {
 		inner, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 		closeInner := closable(t, inner, err)
-		mustAdd(t, inner, source, unix.EPOLLIN)
-		mustAdd(t, outer, inner, unix.EPOLLIN|mode)
+		fdtest.Add(t, inner, source, unix.EPOLLIN)
+		fdtest.Add(t, outer, inner, unix.EPOLLIN|mode)
 		polling, waiting := startPoll(t, outer), startWait(t, outer, 4, -1)
 		closeInner()
 		stillAsleep(t, polling, waiting)
-		mustPost(t, source)
+		fdtest.Post(t, source)
 		stillAsleep(t, polling, waiting)
 		mustPut(t, next, inner)
 		closable(t, inner, nil)
 		wantCtl(t, outer, unix.EPOLL_CTL_DEL, inner, unix.ENOENT)
-		mustAdd(t, outer, inner, unix.EPOLLIN)
+		fdtest.Add(t, outer, inner, unix.EPOLLIN)
 		waiting.want(ready(inner, unix.EPOLLIN))
 		polling.wantPolled()
 		mustDel(t, outer, inner)
@@ -3712,24 +3714,24 @@ func epollInnerClosed(t *testing.T) {
 // epollOuterClosed: closing an instance takes its registrations along, and nothing else: what it
 // watched can be watched by others as before.
 func epollOuterClosed(t *testing.T) {
-	source := mustEventfd(t, 0)
-	inner := mustEpoll(t, source)
+	source := fdtest.Eventfd(t, 0)
+	inner := fdtest.Epoll(t, source)
 	outer, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	closeOuter := closable(t, outer, err)
-	mustAdd(t, outer, inner, unix.EPOLLIN)
-	mustAdd(t, outer, source, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
-	mustPost(t, source)
+	fdtest.Add(t, outer, inner, unix.EPOLLIN)
+	fdtest.Add(t, outer, source, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
+	fdtest.Post(t, source)
 	wantReadyAnyOrder(t, outer, ready(inner, unix.EPOLLIN), ready(source, unix.EPOLLIN))
 	closeOuter()
 	wantReady(t, inner, ready(source, unix.EPOLLIN))
 	// No loop any more, and no place taken up.
-	other := mustEpoll(t)
-	mustAdd(t, inner, other, unix.EPOLLIN)
+	other := fdtest.Epoll(t)
+	fdtest.Add(t, inner, other, unix.EPOLLIN)
 	wantCtl(t, other, unix.EPOLL_CTL_ADD, inner, unix.ELOOP)
 	mustDel(t, inner, other)
 	mustTake(t, source, 1)
 	_, waiting := mustWaiters(t, 1, source, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	waiting[0].want(ready(source, unix.EPOLLIN))
 }
 
@@ -3737,16 +3739,16 @@ func epollOuterClosed(t *testing.T) {
 // registration, at the end of those that are ready.
 func epollDelReady(t *testing.T) {
 	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLONESHOT} {
-		epfd, a, b := mustEpoll(t), mustEventfd(t, 0), mustEventfd(t, 0)
-		mustAdd(t, epfd, a, unix.EPOLLIN|mode)
-		mustAdd(t, epfd, b, unix.EPOLLIN|mode)
-		mustPost(t, a)
-		mustPost(t, b)
+		epfd, a, b := fdtest.Epoll(t), fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0)
+		fdtest.Add(t, epfd, a, unix.EPOLLIN|mode)
+		fdtest.Add(t, epfd, b, unix.EPOLLIN|mode)
+		fdtest.Post(t, a)
+		fdtest.Post(t, b)
 		mustDel(t, epfd, a)
 		if mode == 0 {
 			wantReady(t, epfd, ready(b, unix.EPOLLIN))
 		}
-		mustAdd(t, epfd, a, unix.EPOLLIN|mode)
+		fdtest.Add(t, epfd, a, unix.EPOLLIN|mode)
 		wantReady(t, epfd, ready(b, unix.EPOLLIN), ready(a, unix.EPOLLIN))
 		mustDel(t, epfd, a)
 		mustDel(t, epfd, b)
@@ -3758,11 +3760,11 @@ func epollDelReady(t *testing.T) {
 // epollNestedChanges: what ADD, MOD and DEL change in an inner instance is an event, or the end of
 // one, for the outer one and those who wait in it.
 func epollNestedChanges(t *testing.T) {
-	outer, inner, source := mustEpoll(t), mustEpoll(t), mustEventfd(t, 0)
-	mustAdd(t, outer, inner, unix.EPOLLIN)
-	mustPost(t, source)
+	outer, inner, source := fdtest.Epoll(t), fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Add(t, outer, inner, unix.EPOLLIN)
+	fdtest.Post(t, source)
 	w := startWait(t, outer, 4, -1)
-	mustAdd(t, inner, source, unix.EPOLLOUT|unix.EPOLLONESHOT)
+	fdtest.Add(t, inner, source, unix.EPOLLOUT|unix.EPOLLONESHOT)
 	w.want(ready(inner, unix.EPOLLIN))
 	wantReady(t, inner, ready(source, unix.EPOLLOUT))
 	wantReady(t, outer)
@@ -3783,11 +3785,11 @@ func epollNestedChanges(t *testing.T) {
 // epollMisaligned: the events may be stored at any address.
 func epollMisaligned(t *testing.T) {
 	const size = unsafe.Sizeof(unix.EpollEvent{})
-	epfd, other := mustEpoll(t), mustEpoll(t)
+	epfd, other := fdtest.Epoll(t), fdtest.Epoll(t)
 	var want []readiness
 	for i := range 3 {
-		fd := mustEventfd(t, 0)
-		mustPost(t, fd)
+		fd := fdtest.Eventfd(t, 0)
+		fdtest.Post(t, fd)
 		data := uint64(0x1111_1111_1111_1111) * uint64(i+1)
 		if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, data); err != nil {
 			t.Fatal(err)
@@ -3805,14 +3807,14 @@ func epollMisaligned(t *testing.T) {
 			t.Errorf("epoll_pwait to an address shifted by %d reports %v, want %v", shift, got, want)
 		}
 		// And read from any.
-		fd := mustEventfd(t, 0)
-		mustPost(t, fd)
+		fd := fdtest.Eventfd(t, 0)
+		fdtest.Post(t, fd)
 		for op, e := range map[int]unix.EpollEvent{
 			unix.EPOLL_CTL_ADD: {Events: unix.EPOLLIN, Fd: 0x11223344, Pad: 0x55667788},
 			unix.EPOLL_CTL_MOD: {Events: unix.EPOLLOUT | unix.EPOLLET, Fd: -2, Pad: 0x12345678},
 		} {
 			if op == unix.EPOLL_CTL_MOD {
-				mustAdd(t, other, fd, 0)
+				fdtest.Add(t, other, fd, 0)
 			}
 			copy(buf[shift:], unsafe.Slice((*byte)(unsafe.Pointer(&e)), size))
 			if err := epollCtlAt(other, op, fd, uintptr(unsafe.Pointer(&buf[shift]))); err != nil {
@@ -3829,24 +3831,24 @@ func epollMisaligned(t *testing.T) {
 func epollProcessesShare(t *testing.T) {
 	mustBlock(t, ^sys.Sigset(0))
 	for _, mode := range []uint32{unix.EPOLLET, 0} {
-		epfd, source := mustEpoll(t), mustEventfd(t, 0)
-		mustAdd(t, epfd, source, unix.EPOLLIN|mode)
+		epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+		fdtest.Add(t, epfd, source, unix.EPOLLIN|mode)
 		var children []*forked
 		for range 3 {
-			a := mustArena(t)
+			a := fdtest.Arena(t)
 			p := mustForkIn(t, a, sys.EpollWait(epfd, sys.EpollEvents(a, 4), -1, 1))
 			p.awaitBlocked(t, unix.SYS_EPOLL_PWAIT)
 			children = append(children, p)
 		}
 		if mode == 0 {
-			mustPost(t, source)
+			fdtest.Post(t, source)
 			for _, p := range children {
 				p.want(t)
 			}
 			continue
 		}
 		for left := len(children); left > 0; left-- {
-			mustPost(t, source)
+			fdtest.Post(t, source)
 			gone := func(p *forked) bool { return p.Gone() && p.loop.Ended() }
 			await(t, "an edge wakes a process", func() bool { return slices.ContainsFunc(children, gone) })
 			time.Sleep(grace)
@@ -3860,8 +3862,8 @@ func epollProcessesShare(t *testing.T) {
 
 // epollNonblocking: O_NONBLOCK can be set on an instance, and means nothing to those who wait in it.
 func epollNonblocking(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
 	if err := unix.SetNonblock(epfd, true); err != nil {
 		t.Fatalf("F_SETFL O_NONBLOCK: %v", err)
 	}
@@ -3871,17 +3873,17 @@ func epollNonblocking(t *testing.T) {
 	wantReady(t, epfd)
 	s := startWait(t, epfd, 4, -1)
 	stillAsleep(t, s)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	s.want(ready(source, unix.EPOLLIN))
 }
 
 // epollNoFile: an instance cannot be read at an offset, mapped, truncated, synchronised, spliced or
 // told to signal, each with the error of its own manual page.
 func epollNoFile(t *testing.T) {
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
-	mustAdd(t, epfd, source, unix.EPOLLIN)
-	r, w := mustPipe(t)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN)
+	r, w := fdtest.Pipe(t)
 	mustWrite(t, w, "x")
 	file := mustOpen(t, filepath.Join(t.TempDir(), "file"), unix.O_RDWR|unix.O_CREAT)
 	mustWrite(t, file, "x")
@@ -3922,9 +3924,9 @@ func epollNoFile(t *testing.T) {
 // epollInode: all instances and event descriptors have one anonymous inode: mode 0600 without a type,
 // no size; and its name in /proc cannot be opened.
 func epollInode(t *testing.T) {
-	epfd := mustEpoll(t)
+	epfd := fdtest.Epoll(t)
 	var st, other unix.Stat_t
-	if err := errors.Join(unix.Fstat(epfd, &st), unix.Fstat(mustEventfd(t, 0), &other)); err != nil {
+	if err := errors.Join(unix.Fstat(epfd, &st), unix.Fstat(fdtest.Eventfd(t, 0), &other)); err != nil {
 		t.Fatal(err)
 	}
 	if st.Mode != 0o600 || st.Size != 0 || st.Nlink != 1 || st.Ino != other.Ino || st.Dev != other.Dev {
@@ -3954,8 +3956,8 @@ func epollInode(t *testing.T) {
 func epollAdderGone(t *testing.T) {
 	const sig = unix.SIGUSR1
 	mustBlock(t, ^sys.Sigset(0))
-	epfd, signals := mustEpoll(t), mustSignalfd(t, sig)
-	a := mustArena(t)
+	epfd, signals := fdtest.Epoll(t), fdtest.Signalfd(t, sig)
+	a := fdtest.Arena(t)
 	event := sys.Place(a, unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(signals)})
 	mustForkIn(t, a, sys.EpollCtl(epfd, unix.EPOLL_CTL_ADD, signals, event)).want(t)
 	wantReady(t, epfd)
@@ -3971,7 +3973,7 @@ func epollAdderGone(t *testing.T) {
 	mustRaise(t, sig)
 	wantReady(t, epfd)
 	mustDel(t, epfd, signals)
-	mustAdd(t, epfd, signals, unix.EPOLLIN) // now through this process
+	fdtest.Add(t, epfd, signals, unix.EPOLLIN) // now through this process
 	wantReady(t, epfd, ready(signals, unix.EPOLLIN))
 }
 
@@ -3981,13 +3983,13 @@ func epollAdderGone(t *testing.T) {
 func epollSpuriousWakeups(t *testing.T) {
 	const timeout = 40 * time.Millisecond
 	mustBlock(t, ^sys.Sigset(0))
-	epfd := mustEpoll(t, mustSignalfd(t, unix.SIGUSR1))
+	epfd := fdtest.Epoll(t, fdtest.Signalfd(t, unix.SIGUSR1))
 	s := startWait(t, epfd, 4, int(timeout/time.Millisecond))
 	woken := 0
 	for waiting := true; waiting; woken++ {
 		inner, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 		closeInner := closable(t, inner, err)
-		mustAdd(t, epfd, inner, unix.EPOLLIN)
+		fdtest.Add(t, epfd, inner, unix.EPOLLIN)
 		closeInner()
 		mustRaise(t, unix.SIGUSR2)
 		mustTakeSignal(t, sys.Sigs(unix.SIGUSR2))
@@ -4009,8 +4011,8 @@ func epollSpuriousWakeups(t *testing.T) {
 // epollModIsAtomic: mask and data that are reported belong together, whatever MODs are going on.
 func epollModIsAtomic(t *testing.T) {
 	const rounds = 5000
-	epfd, source := mustEpoll(t), mustEventfd(t, 0)
-	mustPost(t, source)
+	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Post(t, source)
 	pairs := []readiness{{unix.EPOLLIN, 0x1111_1111_1111_1111}, {unix.EPOLLOUT, 0x2222_2222_2222_2222}, {unix.EPOLLIN | unix.EPOLLOUT, 0x3333_3333_3333_3333}}
 	if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, source, pairs[0].bits, pairs[0].data); err != nil {
 		t.Fatal(err)
@@ -4049,18 +4051,18 @@ func epollDuplicateInstance(t *testing.T) {
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	closeEpfd := closable(t, epfd, err)
 	dup, _ := mustDup(t, epfd)
-	outer, source := mustEpoll(t), mustEventfd(t, 0)
-	mustAdd(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
+	outer, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+	fdtest.Add(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
 	wantCtl(t, dup, unix.EPOLL_CTL_ADD, source, unix.EEXIST)
-	mustAdd(t, outer, epfd, unix.EPOLLIN)
-	mustAdd(t, outer, dup, unix.EPOLLIN)
-	mustPost(t, source)
+	fdtest.Add(t, outer, epfd, unix.EPOLLIN)
+	fdtest.Add(t, outer, dup, unix.EPOLLIN)
+	fdtest.Post(t, source)
 	wantReadyAnyOrder(t, outer, ready(epfd, unix.EPOLLIN), ready(dup, unix.EPOLLIN))
 	wantReady(t, dup, ready(source, unix.EPOLLIN))
 	wantReady(t, epfd)
 	wantReady(t, outer)
 	closeEpfd()
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	wantReadyAnyOrder(t, outer, ready(epfd, unix.EPOLLIN), ready(dup, unix.EPOLLIN))
 	wantReady(t, dup, ready(source, unix.EPOLLIN))
 }
@@ -4069,9 +4071,9 @@ func epollDuplicateInstance(t *testing.T) {
 // stays in force. (x/sys uses the one that the architecture has.)
 func epollWaitIsPwait(t *testing.T) {
 	const sig = unix.SIGUSR1
-	source := mustEventfd(t, 0)
-	epfd := mustEpoll(t, source)
-	runs := mustHandle(t, sig)
+	source := fdtest.Eventfd(t, 0)
+	epfd := fdtest.Epoll(t, source)
+	runs := fdtest.Handle(t, sig)
 	var ran uint64
 	s := startSleep(t, "thread in epoll_wait", func(s *sleeper) (int, error) {
 		n, err := unix.EpollWait(epfd, s.events[:], -1)
@@ -4084,7 +4086,7 @@ func epollWaitIsPwait(t *testing.T) {
 		t.Fatal(err)
 	}
 	stillAsleep(t, s)
-	mustPost(t, source)
+	fdtest.Post(t, source)
 	s.want(ready(source, unix.EPOLLIN))
 	if ran != 0 {
 		t.Errorf("the handler of a blocked signal ran %d times", ran)
@@ -4109,10 +4111,10 @@ func epollUrgent(t *testing.T) {
 		if err := unix.SetsockoptInt(a, unix.SOL_SOCKET, unix.SO_OOBINLINE, inline); err != nil {
 			t.Fatal(err)
 		}
-		level, edge, plain := mustEpoll(t), mustEpoll(t), mustEpoll(t)
-		mustAdd(t, level, a, asked)
-		mustAdd(t, edge, a, asked|unix.EPOLLET)
-		mustAdd(t, plain, a, 0)
+		level, edge, plain := fdtest.Epoll(t), fdtest.Epoll(t), fdtest.Epoll(t)
+		fdtest.Add(t, level, a, asked)
+		fdtest.Add(t, edge, a, asked|unix.EPOLLET)
+		fdtest.Add(t, plain, a, 0)
 		wantReady(t, level)
 		if err := unix.Sendto(b, []byte("!"), unix.MSG_OOB, nil); err != nil {
 			t.Fatalf("send with MSG_OOB: %v", err)
@@ -4154,9 +4156,9 @@ func epollConnecting(t *testing.T) {
 		}
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 		closable(t, fd, err)
-		level, edge := mustEpoll(t), mustEpoll(t)
-		mustAdd(t, level, fd, asked)
-		mustAdd(t, edge, fd, asked|unix.EPOLLET)
+		level, edge := fdtest.Epoll(t), fdtest.Epoll(t)
+		fdtest.Add(t, level, fd, asked)
+		fdtest.Add(t, edge, fd, asked|unix.EPOLLET)
 		wantReady(t, edge, ready(fd, unix.EPOLLOUT|unix.EPOLLHUP)) // not connected: EPL-098
 		if err := unix.Connect(fd, addr); err == unix.ENETUNREACH {
 			behaviour.Limited(t, "connect to 127.0.0.1: %v: the loopback interface is down", err)
@@ -4194,9 +4196,9 @@ func epollConnecting(t *testing.T) {
 func epollListener(t *testing.T) {
 	listener, addr, listen := mustTCPAddress(t)
 	listen()
-	level, edge := mustEpoll(t), mustEpoll(t)
-	mustAdd(t, level, listener, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP)
-	mustAdd(t, edge, listener, unix.EPOLLIN|unix.EPOLLET)
+	level, edge := fdtest.Epoll(t), fdtest.Epoll(t)
+	fdtest.Add(t, level, listener, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP)
+	fdtest.Add(t, edge, listener, unix.EPOLLIN|unix.EPOLLET)
 	wantReady(t, level)
 	s := startWait(t, level, 4, -1)
 	stillAsleep(t, s)
@@ -4360,7 +4362,7 @@ func epollPwait2(epfd int, events []unix.EpollEvent, timeout *unix.Timespec) (in
 }
 
 // hasPwait2 reports whether this kernel must have epoll_pwait2(2).
-func hasPwait2() bool { return behaviour.Since(5, 11) || behaviour.GVisor() }
+func hasPwait2() bool { return behaviour.Since(5, 11) || machine.GVisor() }
 
 var epollOps = []int{unix.EPOLL_CTL_ADD, unix.EPOLL_CTL_MOD, unix.EPOLL_CTL_DEL}
 
@@ -4381,18 +4383,6 @@ func wantCtl(tb testing.TB, epfd, op, fd int, want error) {
 	tb.Helper()
 	if err := epollCtl(epfd, op, fd, unix.EPOLLIN, uint64(uint32(fd))); err != want {
 		tb.Errorf("epoll_ctl(%d, %s, %d): %v, want %v", epfd, opName(op), fd, err, want)
-	}
-}
-
-// mustAdd registers fd, with its number as data.
-func mustAdd(tb testing.TB, epfd, fd int, bits uint32) {
-	tb.Helper()
-	err := epollCtl(epfd, unix.EPOLL_CTL_ADD, fd, bits, uint64(fd))
-	if err == unix.ENOSPC {
-		must(tb, "epoll_ctl(ADD)", err) // a limit, and no refusal of this fd or these events
-	}
-	if err != nil {
-		tb.Fatalf("epoll_ctl(ADD) with events %#x: %v", bits, err)
 	}
 }
 
@@ -4430,7 +4420,7 @@ const rouse = unix.SIGSTKFLT
 // At the end of the test the thread is got out of it.
 func startSleep(tb testing.TB, what string, call func(s *sleeper) (int, error)) *sleeper {
 	tb.Helper()
-	mustHandle(tb, rouse)
+	fdtest.Handle(tb, rouse)
 	s := &sleeper{tb: tb}
 	s.Thread = child.Go(tb, what, func() error {
 		old, err := sys.Mask(^sys.Sigs(rouse))
@@ -4561,8 +4551,8 @@ func wantWoken(tb testing.TB, n int, sleepers ...*sleeper) (woken, asleep []*sle
 func mustWaiters(tb testing.TB, n, fd int, bits uint32) (sets []int, waiting []*sleeper) {
 	tb.Helper()
 	for range n {
-		epfd := mustEpoll(tb)
-		mustAdd(tb, epfd, fd, bits)
+		epfd := fdtest.Epoll(tb)
+		fdtest.Add(tb, epfd, fd, bits)
 		sets = append(sets, epfd)
 		waiting = append(waiting, startWait(tb, epfd, 4, -1))
 	}

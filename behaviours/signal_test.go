@@ -1,6 +1,6 @@
 //go:build linux
 
-package eventbench
+package behaviours
 
 import (
 	"fmt"
@@ -15,6 +15,7 @@ import (
 
 	"eventbench/helpers/behaviour"
 	"eventbench/helpers/child"
+	"eventbench/helpers/fdtest"
 	"eventbench/helpers/rawsig"
 	"eventbench/helpers/sys"
 
@@ -22,8 +23,8 @@ import (
 )
 
 // Sending, queueing and choosing signals. Handlers and waits are in
-// signal_handler_behaviour_test.go, processes, exec and pidfds in
-// signal_process_behaviour_test.go, timers in signal_timer_behaviour_test.go.
+// signal_handler_test.go, processes, exec and pidfds in
+// signal_process_test.go, timers in signal_timer_test.go.
 
 func TestSignal(t *testing.T) {
 	rows := maps.Clone(signalRows)
@@ -106,7 +107,7 @@ func zombieTakesSignals(t *testing.T) {
 // caller among them, and nobody else.
 func killReachesOwnGroup(t testing.TB) {
 	blockAll(t)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	var member [2]*receiver
 	for i := range member {
 		member[i] = startReceiver(t, a, unix.SIGUSR1, unix.SIGUSR2)
@@ -131,7 +132,7 @@ func killReachesOwnGroup(t testing.TB) {
 // group is there as long as a member is, be it a zombie.
 func killReachesGroup(t testing.TB) {
 	blockAll(t)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	leader := startReceiver(t, a, unix.SIGUSR1, unix.SIGUSR2)
 	wantErr(t, unix.Setpgid(leader.TID, leader.TID), nil, "setpgid(leader, leader)")
 	member := startReceiver(t, a, unix.SIGUSR1, unix.SIGUSR2)
@@ -157,7 +158,7 @@ func killReachesGroup(t testing.TB) {
 // runs as the first process of a pid namespace, so that "all" are its own children.
 func killReachesAll(t testing.TB) {
 	blockAll(t)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	wantErr(t, rawsig.Kill(-1, unix.SIGUSR1), unix.ESRCH, "kill(-1) by a lonely first process")
 	one := startReceiver(t, a, unix.SIGUSR1, unix.SIGUSR2)
 	two := startReceiver(t, a, unix.SIGUSR1, unix.SIGUSR2)
@@ -234,7 +235,7 @@ func orderOfKillErrors(t testing.TB) {
 func killPermission(t testing.TB) {
 	const r, e, s, other = 54001, 54002, 54003, 54004 // of the target, and nobody's
 	becomeAnybody(t)
-	target := startAs(t, mustArena(t), r, e, s).TID
+	target := startAs(t, fdtest.Arena(t), r, e, s).TID
 	for _, c := range []struct {
 		real, effective int
 		want            error
@@ -257,7 +258,7 @@ func killPermission(t testing.TB) {
 // sender's session, whoever owns it.
 func contWithinSession(t testing.TB) {
 	becomeAnybody(t)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	here := startAs(t, a, 54001, 54001, 54001).TID
 	elsewhere := startAs(t, a, 54001, 54001, 54001,
 		sys.Call{Name: "setsid()", Nr: unix.SYS_SETSID, AnyCount: true, Want: -1}).TID
@@ -368,7 +369,7 @@ func killSender(t testing.TB) {
 	if info.Code != rawsig.SIUser || info.Pid != int32(os.Getpid()) {
 		t.Errorf("kill by another thread: code %d of %d, want SI_USER of process %d", info.Code, info.Pid, os.Getpid())
 	}
-	sender := startBare(t, mustArena(t), sys.Kill(os.Getpid(), 40))
+	sender := startBare(t, fdtest.Arena(t), sys.Kill(os.Getpid(), 40))
 	sender.want(t)
 	wantInfo(t, "kill by a child", mustTakeSignal(t, sys.Sigs(40)), sys.Siginfo{
 		Signo: 40, Code: rawsig.SIUser, Pid: int32(sender.TID), UID: int32(uid)})
@@ -421,7 +422,7 @@ func mainThreadFirst(t testing.TB) {
 // goes to the sender itself only. That is checked before the target is looked for.
 func queueMayNotForge(t testing.TB) {
 	blockAll(t)
-	other := startReceiver(t, mustArena(t), unix.SIGUSR1, unix.SIGUSR2)
+	other := startReceiver(t, fdtest.Arena(t), unix.SIGUSR1, unix.SIGUSR2)
 	gone := zombie(t)
 	reap(t, gone)
 	for _, code := range []int32{rawsig.SIUser, 1, rawsig.SIKernel, math.MaxInt32, rawsig.SITkill} {
@@ -529,7 +530,7 @@ func queueValue(t testing.TB) {
 			}
 		}
 	}
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	sender := startBare(t, a, sys.Sigqueue(os.Getpid(), 40, sys.Place(a, sys.Siginfo{Code: rawsig.SIQueue, Pid: 1, Value: 99})))
 	sender.want(t)
 	if info := mustTakeSignal(t, sys.Sigs(40)); info.Value != 99 || info.Code != rawsig.SIQueue {
@@ -683,7 +684,7 @@ func queueLimit(t testing.TB) {
 func queueLimitIsPerUser(t testing.TB) {
 	becomeAnybody(t)
 	blockAll(t)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	const user, other, n = 54010, 54011, 7
 	one := startAs(t, a, user, user, user)
 	two := startAs(t, a, user, other, other)
@@ -1026,7 +1027,7 @@ func (r *receiver) want(t testing.TB, sig unix.Signal) {
 // zombie forks a child that ends at once, with status 0, and waits for that end.
 func zombie(t testing.TB) int {
 	t.Helper()
-	b := startBare(t, mustArena(t))
+	b := startBare(t, fdtest.Arena(t))
 	b.awaitEnd(t)
 	return b.TID
 }

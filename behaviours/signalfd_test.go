@@ -1,6 +1,6 @@
 //go:build linux
 
-package eventbench
+package behaviours
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 
 	"eventbench/helpers/behaviour"
 	"eventbench/helpers/child"
+	"eventbench/helpers/fdtest"
 	"eventbench/helpers/rawsig"
 	"eventbench/helpers/sys"
 
@@ -127,7 +128,7 @@ func signalfdUnknownFlags(t *testing.T) {
 	blockAll(t)
 	const known = unix.SFD_NONBLOCK | unix.SFD_CLOEXEC
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
-	others := []int{-1, fd, noDescriptor, mustEventfd(t, 0)}
+	others := []int{-1, fd, noDescriptor, fdtest.Eventfd(t, 0)}
 	for bit := range 32 {
 		flag := 1 << bit
 		if flag&known != 0 {
@@ -183,8 +184,8 @@ func signalfdBadDescriptor(t *testing.T) {
 	wantErrno(t, "signalfd4 of a path", err, unix.EBADF)
 	r, w, _, _ := mustClosablePipe(t)
 	event := newEventfd(t, 5, 0)
-	for what, fd := range map[string]int{"an eventfd": event, "a pipe": r, "a pipe's other end": w, "a timerfd": mustTimerfd(t),
-		"an epoll instance": mustEpoll(t), "a socket": mustSocketpair(t)[0], "a memory file": mustMemfd(t)} {
+	for what, fd := range map[string]int{"an eventfd": event, "a pipe": r, "a pipe's other end": w, "a timerfd": fdtest.Timerfd(t),
+		"an epoll instance": fdtest.Epoll(t), "a socket": fdtest.Socketpair(t)[0], "a memory file": mustMemfd(t)} {
 		for _, flags := range []int{0, unix.SFD_NONBLOCK | unix.SFD_CLOEXEC} {
 			_, err := signalfd4(fd, mask, flags)
 			wantErrno(t, "signalfd4 of "+what, err, unix.EINVAL)
@@ -215,7 +216,7 @@ func signalfdNewMask(t *testing.T) {
 // in the mask is woken when it comes into the mask, and by nothing less.
 func signalfdNewMaskWakes(t *testing.T) {
 	fd := newSignalfd(t, 0, 0)
-	epfd := mustEpoll(t, fd)
+	epfd := fdtest.Epoll(t, fd)
 	for what, start := range map[string]func() *sleeper{
 		"read":       func() *sleeper { return startRecords(t, fd, 1).sleeper },
 		"ppoll":      func() *sleeper { return startPoll(t, fd) },
@@ -418,7 +419,7 @@ func signalfdSenders(t testing.TB) {
 		wantRecords(t, "tkill by oneself", fd, from(self, sig, rawsig.SITkill))
 		wantErrno(t, "pidfd_send_signal", rawsig.PidfdSend(mustPidfd(t, self), sig, nil, 0), nil)
 		wantRecords(t, "pidfd_send_signal by oneself", fd, from(self, sig, rawsig.SIUser))
-		a := mustArena(t)
+		a := fdtest.Arena(t)
 		for what, c := range map[string]struct {
 			call sys.Call
 			code int32
@@ -471,7 +472,7 @@ func childRecords(t testing.TB) error {
 		}
 		return want.Utime + want.Stime, nil
 	}
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	ended := mustForkIn(t, a, sys.Call{Name: "exit_group(7)", Nr: unix.SYS_EXIT_GROUP, Args: [6]uintptr{7}})
 	cpu, err := next("exited", ended.TID, unix.WEXITED, rawsig.CldExited, 7)
 	if err != nil {
@@ -570,7 +571,7 @@ func signalfdTimer(t *testing.T) {
 func signalfdAsyncIO(t *testing.T) {
 	blockAll(t)
 	needQueue(t, 1)
-	s := mustSocketpair(t)
+	s := fdtest.Socketpair(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGIO, unix.SIGCHLD, unix.SIGUSR1, 40), unix.SFD_NONBLOCK)
 	const setSig, setOwnEx, ownerTid = 10, 15, 0
 	owner := [2]int32{ownerTid, int32(unix.Gettid())}
@@ -744,8 +745,8 @@ func signalfdPolledPerThread(t testing.TB) {
 	blockAll(t)
 	w := startWorker(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
-	epfd := mustEpoll(t, fd)
-	asleep := []*sleeper{startPoll(t, fd), startWait(t, mustEpoll(t, fd), 1, -1)}
+	epfd := fdtest.Epoll(t, fd)
+	asleep := []*sleeper{startPoll(t, fd), startWait(t, fdtest.Epoll(t, fd), 1, -1)}
 	wantErrno(t, "tgkill", rawsig.Tgkill(os.Getpid(), w.Tid, unix.SIGUSR1), nil)
 	stillAsleep(t, asleep...)
 	wantPolledOnly(t, fd, 0)
@@ -780,7 +781,7 @@ func signalfdForked(t testing.TB) {
 	turn := newEventfd(t, 0, 0)
 	mustRaise(t, unix.SIGUSR1)
 	wantErrno(t, "kill", rawsig.Kill(os.Getpid(), unix.SIGUSR1), nil)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	info := sys.Place(a, record{})
 	c := mustForkIn(t, a, pollCall(a, fd, 0, 0), sys.EventfdWrite(turn, a.Word(1)),
 		pollCall(a, fd, -1, 1), sys.SignalfdRead(fd, info), pollCall(a, fd, 0, 0))
@@ -798,9 +799,9 @@ func signalfdForked(t testing.TB) {
 func signalfdForkedEpoll(t testing.TB) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
-	epfd := mustEpoll(t, fd)
+	epfd := fdtest.Epoll(t, fd)
 	ready, turn := newEventfd(t, 0, 0), newEventfd(t, 0, 0)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	event := sys.Place(a, unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 	wait := func(n int) sys.Call { return sys.EpollWait(epfd, sys.EpollEvents(a, 4), 0, n) }
 	info := sys.Place(a, record{})
@@ -826,7 +827,7 @@ func signalfdForkedEpoll(t testing.TB) {
 func signalfdPassed(t *testing.T) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
-	sockets := mustSocketpair(t)
+	sockets := fdtest.Socketpair(t)
 	mustRaise(t, unix.SIGUSR1)
 	p := child.Start(t, signalfdReceiver, child.Options{Files: []int{sockets[1]}, Block: quiet})
 	mustSendFile(t, sockets[0], fd)
@@ -951,7 +952,7 @@ func signalfdIgnored(t testing.TB) {
 	needQueue(t, 4)
 	w := startWorker(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1, 40), unix.SFD_NONBLOCK)
-	epfd := mustEpoll(t, fd)
+	epfd := fdtest.Epoll(t, fd)
 	for _, sig := range []unix.Signal{unix.SIGUSR1, 40} {
 		wantErrno(t, "kill", rawsig.Kill(os.Getpid(), sig), nil)
 		wantErrno(t, "tgkill", rawsig.Raise(sig), nil)
@@ -1000,14 +1001,14 @@ func signalfdFaults(t *testing.T) {
 		line := p.Line()
 		if line == "no seccomp" {
 			p.Wait()
-			behaviour.Partly(t, "absent", "%s was not checked: %s", sigName(c.sig), line)
+			behaviour.Partly(t, "absent", "%s was not checked: %s", fdtest.SignalName(c.sig), line)
 			continue
 		}
 		if want := fmt.Sprintf("read %d", c.sig); line != want {
 			t.Errorf("sent by tgkill: %q, want %q", line, want)
 		}
 		if s := p.Status(); !s.Signaled() || s.Signal() != c.sig {
-			t.Errorf("%s that the kernel raised: status %#x, want killed by it", sigName(c.sig), s)
+			t.Errorf("%s that the kernel raised: status %#x, want killed by it", fdtest.SignalName(c.sig), s)
 		}
 	}
 }
@@ -1042,7 +1043,7 @@ var signalfdFaulting = child.Register("signalfd-faulting", func(p *child.Proc) e
 	if p.Args[0] == "trap" {
 		<-tid
 		// All that follows is forbidden but for what a message takes.
-		if err := filter(unix.SYS_GETPPID, unix.SECCOMP_RET_TRAP); err != nil {
+		if err := fdtest.Refuse(unix.SYS_GETPPID, unix.SECCOMP_RET_TRAP); err != nil {
 			p.Say("no seccomp")
 			return nil
 		}
@@ -1179,10 +1180,10 @@ func signalfdInterrupted(t *testing.T) {
 // signalfdWakes: a signal to a thread that sleeps in a read, in poll(2) or in epoll_wait(2) ends that, and nobody else's.
 func signalfdWakes(t *testing.T) {
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), 0)
-	epfd := mustEpoll(t, fd)
+	epfd := fdtest.Epoll(t, fd)
 	one, two := startRecords(t, fd, 1), startRecords(t, fd, 1)
 	poll, wait := startPoll(t, fd), startWait(t, epfd, 1, -1)
-	other := []*sleeper{startPoll(t, fd), startWait(t, mustEpoll(t, fd), 1, -1)}
+	other := []*sleeper{startPoll(t, fd), startWait(t, fdtest.Epoll(t, fd), 1, -1)}
 	send := func(s *sleeper) {
 		t.Helper()
 		wantErrno(t, "tgkill", rawsig.Tgkill(unix.Getpid(), s.Tid, unix.SIGUSR1), nil)
@@ -1330,14 +1331,14 @@ func signalfdSharedMask(t *testing.T) {
 	fd, err := signalfd4(-1, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK|unix.SFD_CLOEXEC)
 	closeNow := closable(t, fd, err)
 	dup, _ := mustDup(t, fd)
-	epfd := mustEpoll(t, fd)
+	epfd := fdtest.Epoll(t, fd)
 	mustRaise(t, unix.SIGUSR2)
 	mustSetMask(t, dup, sys.Sigs(unix.SIGUSR2))
 	wantReady(t, epfd, ready(fd, unix.EPOLLIN))
 	wantPolledOnly(t, fd, unix.POLLIN)
 	wantSigs(t, "by the duplicate", dup, unix.SIGUSR2)
 	wantNoRecord(t, "by the original", fd)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	mask := sys.Place(a, sys.Sigs(unix.SIGPWR))
 	startFork(t, a, sys.Call{Name: "signalfd4()", Nr: unix.SYS_SIGNALFD4, Args: [6]uintptr{uintptr(dup), ptrTo(mask), 8}, Want: dup}).wait()
 	mustRaise(t, unix.SIGUSR2)
@@ -1356,7 +1357,7 @@ func signalfdMaskFromAfar(t testing.TB) {
 	wantErrno(t, "tgkill", rawsig.Tgkill(os.Getpid(), r.Tid, unix.SIGUSR2), nil)
 	mustRaise(t, unix.SIGUSR2)
 	stillAsleep(t, r.sleeper)
-	a := mustArena(t)
+	a := fdtest.Arena(t)
 	mask := sys.Place(a, sys.Sigs(unix.SIGUSR2))
 	done, end := newEventfd(t, 0, 0), newEventfd(t, 0, 0)
 	c := startBare(t, a, sys.Call{Name: "signalfd4()", Nr: unix.SYS_SIGNALFD4, Args: [6]uintptr{uintptr(fd), ptrTo(mask), 8}, Want: fd},
@@ -1460,8 +1461,8 @@ func signalfdEdges(t testing.TB) {
 	w := startWorker(t)
 	act(t, unix.SIGWINCH, rawsig.Action{})
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1, 40), unix.SFD_NONBLOCK)
-	level, edge := mustEpoll(t, fd), mustEpoll(t)
-	mustAdd(t, edge, fd, unix.EPOLLIN|unix.EPOLLET)
+	level, edge := fdtest.Epoll(t, fd), fdtest.Epoll(t)
+	fdtest.Add(t, edge, fd, unix.EPOLLIN|unix.EPOLLET)
 	there := ready(fd, unix.EPOLLIN)
 	check := func(what string, err error, isEdge bool) {
 		t.Helper()
@@ -1505,7 +1506,7 @@ func signalfdTakenElsewhere(t testing.TB) {
 	blockAll(t)
 	handle(t, unix.SIGUSR1, rawsig.Handler{Flags: rawsig.SAOnstack})
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
-	epfd := mustEpoll(t, fd)
+	epfd := fdtest.Epoll(t, fd)
 	for what, take := range map[string]func(){
 		"sigtimedwait": func() { mustTakeSignal(t, sys.Sigs(unix.SIGUSR1)) },
 		"the handler": func() {
@@ -1675,7 +1676,7 @@ func signalfdStopSignals(t testing.TB) {
 		act(t, sig, rawsig.Action{}) // the default
 	}
 	fd := newSignalfd(t, sys.Sigs(unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGCONT), unix.SFD_NONBLOCK)
-	epfd := mustEpoll(t, fd)
+	epfd := fdtest.Epoll(t, fd)
 	for _, sig := range stops {
 		wantErrno(t, "kill", rawsig.Kill(os.Getpid(), sig), nil)
 	}
@@ -1874,7 +1875,7 @@ func signalfdClosedUnread(t testing.TB) {
 	handle(t, unix.SIGUSR2, rawsig.Handler{Flags: rawsig.SAOnstack})
 	fd, err := signalfd4(-1, sys.Sigs(unix.SIGUSR1, unix.SIGUSR2), unix.SFD_CLOEXEC)
 	closeNow := closable(t, fd, err)
-	epfd := mustEpoll(t, fd)
+	epfd := fdtest.Epoll(t, fd)
 	wantErrno(t, "kill", rawsig.Kill(os.Getpid(), unix.SIGUSR1), nil)
 	wantErrno(t, "tgkill", rawsig.Raise(unix.SIGUSR2), nil)
 	wantReady(t, epfd, ready(fd, unix.EPOLLIN))
@@ -2102,7 +2103,7 @@ func readRecords(fd, room int) ([]record, error) {
 // promptly makes a call that must not sleep, though it could. If it does it is interrupted, and the row ends.
 func promptly(tb testing.TB, what string, call func()) {
 	tb.Helper()
-	runs := mustHandle(tb, rouse)
+	runs := fdtest.Handle(tb, rouse)
 	old, err := rawsig.Mask(unix.SIG_BLOCK, nil)
 	if err != nil {
 		tb.Fatal(err)

@@ -1,6 +1,6 @@
 //go:build linux
 
-package eventbench
+package behaviours
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 
 	"eventbench/helpers/behaviour"
 	"eventbench/helpers/child"
+	"eventbench/helpers/fdtest"
 	"eventbench/helpers/rawsig"
 	"eventbench/helpers/sys"
 
@@ -92,7 +93,7 @@ func pidfdOpenArguments(t testing.TB) {
 func pidfdNonblock(t testing.TB) {
 	blockAll(t)
 	const pPidfd = unix.P_PIDFD
-	b := startReceiver(t, mustArena(t), 40)
+	b := startReceiver(t, fdtest.Arena(t), 40)
 	blocking := mustPidfd(t, b.TID)
 	nonblocking, err := unix.PidfdOpen(b.TID, pidfdNonblockFlag)
 	closable(t, nonblocking, err)

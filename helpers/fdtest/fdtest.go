@@ -1,0 +1,158 @@
+//go:build linux
+
+// Package fdtest makes what tests and benchmarks of descriptors and signals
+// start from: eventfds, timers, pipes, epoll sets, handlers. What it makes is gone
+// when the test is over. A call that is not available, or that meets a limit,
+// skips the test and says which call that was.
+package fdtest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"testing"
+	"unsafe"
+
+	"eventbench/helpers/peer"
+	"eventbench/helpers/sys"
+
+	"golang.org/x/sys/unix"
+)
+
+// Must ends the test or benchmark if err is not nil: as skipped, with the call
+// and the errno, where the call is not available or meets a limit, and as failed
+// otherwise.
+func Must(tb testing.TB, call string, err error) {
+	tb.Helper()
+	peer.SkipOrFatal(tb, os.NewSyscallError(call, err))
+}
+
+// Eventfd makes an eventfd that is 0.
+func Eventfd(tb testing.TB, flags int) int {
+	tb.Helper()
+	fd, err := unix.Eventfd(0, flags|unix.EFD_CLOEXEC)
+	return closed(tb, "eventfd2", fd, err)
+}
+
+// Post adds 1 to an eventfd, which must have room for it.
+func Post(tb testing.TB, fd int) {
+	tb.Helper()
+	if n, err := unix.Write(fd, binary.NativeEndian.AppendUint64(nil, 1)); n != 8 || err != nil {
+		tb.Fatalf("write of 1 to an eventfd = %d, %v; want 8", n, err)
+	}
+}
+
+// Timerfd makes a monotonic timer that is not armed.
+func Timerfd(tb testing.TB) int {
+	tb.Helper()
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC)
+	return closed(tb, "timerfd_create", fd, err)
+}
+
+// Signalfd makes a signalfd for sigs, which the reader must have blocked.
+func Signalfd(tb testing.TB, sigs ...unix.Signal) int {
+	tb.Helper()
+	var set unix.Sigset_t
+	set.Val[0] = uint64(sys.Sigs(sigs...))
+	fd, err := unix.Signalfd(-1, &set, unix.SFD_CLOEXEC)
+	return closed(tb, "signalfd4", fd, err)
+}
+
+// Epoll makes an epoll instance that waits for each of fds to become readable.
+func Epoll(tb testing.TB, fds ...int) int {
+	tb.Helper()
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	closed(tb, "epoll_create1", epfd, err)
+	for _, fd := range fds {
+		Add(tb, epfd, fd, unix.EPOLLIN)
+	}
+	return epfd
+}
+
+// Add registers fd for the events in bits, with its number as data.
+func Add(tb testing.TB, epfd, fd int, bits uint32) {
+	tb.Helper()
+	err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: bits, Fd: int32(fd)})
+	if err == unix.ENOSPC {
+		Must(tb, "epoll_ctl(ADD)", err) // a limit, and no refusal of this fd or these events
+	}
+	if err != nil {
+		tb.Fatalf("epoll_ctl(ADD) with events %#x: %v", bits, err)
+	}
+}
+
+// Pipe makes a pipe.
+func Pipe(tb testing.TB) (r, w int) {
+	tb.Helper()
+	var fds [2]int
+	err := unix.Pipe2(fds[:], unix.O_CLOEXEC)
+	return closed(tb, "pipe2", fds[0], err), closed(tb, "pipe2", fds[1], err)
+}
+
+// Socketpair makes two connected stream sockets.
+func Socketpair(tb testing.TB) [2]int {
+	tb.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	return [2]int{closed(tb, "socketpair", fds[0], err), closed(tb, "socketpair", fds[1], err)}
+}
+
+// closed returns a new descriptor, which is closed when tb is over.
+func closed(tb testing.TB, call string, fd int, err error) int {
+	tb.Helper()
+	Must(tb, call, err)
+	tb.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+// Arena maps memory that forked children share.
+func Arena(tb testing.TB) *sys.Arena {
+	tb.Helper()
+	a, err := sys.NewArena(2 << 20)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { a.Close() })
+	return a
+}
+
+// Handle installs the counting handler for sig and returns its count.
+func Handle(tb testing.TB, sig unix.Signal) (runs *uint64) {
+	tb.Helper()
+	runs, restore, err := sys.Handle(sig)
+	peer.SkipOrFatal(tb, err)
+	tb.Cleanup(func() {
+		if err := restore(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return runs
+}
+
+// SignalName is SIGUSR1 for 10, and RT40 for a real-time signal.
+func SignalName(sig unix.Signal) string {
+	if name := unix.SignalName(sig); name != "" {
+		return name
+	}
+	return fmt.Sprintf("RT%d", int(sig))
+}
+
+// Refuse has the kernel answer a system call of the calling thread in another
+// way from here on, unix.SECCOMP_RET_ERRNO with an errno for example: a
+// seccomp(2) filter, as container runtimes install them.
+func Refuse(nr, answer uint32) error {
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // seccomp_data.nr
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: nr, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: answer},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl(NO_NEW_PRIVS)", err)
+	}
+	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	_, _, failed := unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)))
+	if failed != 0 {
+		return os.NewSyscallError("prctl(SECCOMP)", failed)
+	}
+	return nil
+}
