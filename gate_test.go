@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"eventbench/helpers/gate"
+	"eventbench/helpers/need"
 )
 
 // The flags of TestGate. Those that go tool gate has too start with "gate.".
@@ -35,7 +36,7 @@ func init() { gateOptions.Flags(flag.CommandLine, "gate.") }
 // whole unless that is allowed. Bad input fails it, and so do results of which nothing can be told at all.
 func TestGate(t *testing.T) {
 	if *gateOld == "" && *gateNew == "" {
-		t.Skip("nothing to compare: go test -run TestGate -old RESULTS -new RESULTS")
+		need.Unasked(t, "go test -run TestGate -old RESULTS -new RESULTS")
 	}
 	if *gateOld == "" || *gateNew == "" {
 		t.Fatalf("want both -old and -new, have -old=%q -new=%q", *gateOld, *gateNew)

@@ -33,7 +33,8 @@ const (
 	InstrClock Clock = "instrs" // a nanosecond for each instruction, see countedProcessor
 )
 
-const kvmDevice = "/dev/kvm"
+// kvmDevice is KVM. A test has another, where there is none.
+var kvmDevice = "/dev/kvm"
 
 // CheckAccel checks the words of the -accel and -clock flags.
 func CheckAccel(accel, clock string) error {

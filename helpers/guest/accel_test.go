@@ -34,10 +34,11 @@ func TestChooseAccel(t *testing.T) {
 }
 
 func TestKVMIsRemembered(t *testing.T) {
-	if err := openKVM(); err != nil {
-		t.Skip(err)
-	}
 	dir := t.TempDir()
+	real := kvmDevice
+	kvmDevice = filepath.Join(dir, "kvm")
+	t.Cleanup(func() { kvmDevice = real })
+	tooltest.MustWrite(t, kvmDevice, "")
 	started := filepath.Join(dir, "started")
 	q := &QEMU{Path: filepath.Join(dir, "qemu")}
 	tooltest.MustWrite(t, q.Path, "#!/bin/sh\necho once >>"+started+"\necho assertion failed >&2\nexit 1\n")

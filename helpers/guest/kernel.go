@@ -37,6 +37,25 @@ func (k *Kernel) Sum() [sha256.Size]byte { return sha256.Sum256(k.image) }
 
 var seriesPattern = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
 
+// CheckKernel says what is wrong with the word of the -kernel flag before
+// anything is looked for or fetched.
+func CheckKernel(arg string) error {
+	switch {
+	case arg == "":
+		return errors.New("no kernel given: -kernel wants a vmlinuz, a .deb or a series such as 6.12 (-list shows which there are)")
+	case seriesPattern.MatchString(arg):
+		return nil
+	}
+	info, err := os.Stat(arg)
+	if err != nil {
+		return fmt.Errorf("kernel: %w (a file, or a series such as 6.12, is wanted)", err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("kernel: %s is not a file", arg)
+	}
+	return nil
+}
+
 // FindKernel finds the kernel that arg means: a file (a vmlinuz or bzImage,
 // or a Debian package that holds one), or a release series such as "6.12",
 // which is Debian's newest cloud kernel of that series. To mean a file whose
@@ -46,18 +65,11 @@ var seriesPattern = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
 // newest there is now. An empty mirror means the mirror of the system's apt
 // sources.
 func FindKernel(ctx context.Context, c *cache.Dir, arg, mirror string, update bool, say progress) (*Kernel, error) {
-	switch {
-	case arg == "":
-		return nil, errors.New("no kernel given: -kernel wants a vmlinuz, a .deb or a series such as 6.12 (-list shows which there are)")
-	case seriesPattern.MatchString(arg):
+	if err := CheckKernel(arg); err != nil {
+		return nil, err
+	}
+	if seriesPattern.MatchString(arg) {
 		return findSeries(ctx, c, arg, mirror, update, say)
-	}
-	info, err := os.Stat(arg)
-	if err != nil {
-		return nil, fmt.Errorf("kernel: %w (a file, or a series such as 6.12, is wanted)", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("kernel: %s is not a file", arg)
 	}
 	image, err := os.ReadFile(arg)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"eventbench/helpers/cache"
+	"eventbench/helpers/need"
 	"eventbench/helpers/tooltest"
 )
 
@@ -79,9 +80,7 @@ func TestFindKernelFile(t *testing.T) {
 }
 
 func TestImageInPackage(t *testing.T) {
-	if _, err := exec.LookPath("dpkg-deb"); err != nil {
-		t.Skip(err)
-	}
+	need.Need(t, need.HasDpkg)
 	dir := t.TempDir()
 	image := fakeKernel("6.12.9-test")
 	check := func(name string, wantErr string) {

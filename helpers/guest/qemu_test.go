@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"eventbench/helpers/need"
 	"eventbench/helpers/tooltest"
 )
 
@@ -101,9 +102,10 @@ func TestChooseCPUs(t *testing.T) {
 // The probe is for KVM; that it ends where instructions are executed is shown
 // on the translator, which works everywhere.
 func TestProbe(t *testing.T) {
+	need.Need(t, need.HasQEMU)
 	q, err := FindQEMU(t.Context(), "")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	if err := probe(t.Context(), q, TCG, "max"); err != nil {
 		t.Error(err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"eventbench/helpers/cache"
+	"eventbench/helpers/need"
 	"eventbench/helpers/tooltest"
 
 	"golang.org/x/sys/unix"
@@ -84,6 +85,7 @@ func TestSeries(t *testing.T) {
 
 // A full disk is told as such, with what to do, and is not taken for an archive that has moved on.
 func TestSeriesFullDisk(t *testing.T) {
+	need.Need(t, need.HasMounts)
 	needApt(t)
 	dir := t.TempDir()
 	full := filepath.Join(dir, "full")
@@ -91,7 +93,7 @@ func TestSeriesFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := unix.Mount("tmpfs", full, "tmpfs", 0, "size=256k"); err != nil {
-		t.Skipf("a small file system cannot be mounted: %v", err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Unmount(full, unix.MNT_DETACH) })
 	image := append(fakeKernel("6.12.9-test"), make([]byte, 1<<20)...)
@@ -149,7 +151,7 @@ func TestSeriesErrors(t *testing.T) {
 
 // A mirror that is not there, with the real lists wanted from it.
 func TestIndexUnreachable(t *testing.T) {
-	needApt(t)
+	need.Need(t, need.HasApt)
 	c := cache.At(t.TempDir())
 	mirror := "file://" + t.TempDir() + "/debian"
 	_, err := FindKernel(t.Context(), c, "6.12", mirror, false, t.Logf)
@@ -198,11 +200,11 @@ func TestCacheUnwritable(t *testing.T) {
 // testMirror is not asked: what the tests fetch is in files.
 const testMirror = "http://mirror.invalid/debian"
 
+// needApt is for tests that make packages and fetch them.
 func needApt(t *testing.T) {
 	t.Helper()
-	if _, err := newApt(t.TempDir(), testMirror); err != nil {
-		t.Skip(err)
-	}
+	need.Need(t, need.HasApt)
+	need.Need(t, need.HasDpkg)
 }
 
 func mustIndex(tb testing.TB, c *cache.Dir, made time.Time, packages ...aptPackage) {

@@ -5,13 +5,13 @@ package kbuild
 import (
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"eventbench/helpers/cache"
+	"eventbench/helpers/need"
 	"eventbench/helpers/progress"
 )
 
@@ -35,9 +35,7 @@ func TestApply(t *testing.T) {
 // What a build changes is as before after it, new files and modes included,
 // also if the build was killed and only the next one puts it back.
 func TestRestore(t *testing.T) {
-	if _, err := exec.LookPath("patch"); err != nil {
-		t.Skip(err)
-	}
+	need.Need(t, need.HasPatch)
 	tree := mustTree(t, map[string]string{"fs/a.c": "int a;\nint b;\n", "scripts/x.sh": "echo x\n", "fs/gone.c": "int c;\n"})
 	if err := os.Chmod(tree.path(sourceDir, "scripts/x.sh"), 0o755); err != nil {
 		t.Fatal(err)
@@ -99,7 +97,7 @@ func TestMisfit(t *testing.T) {
 	check(Variant{Edits: []Edit{good, {"fs/z.c", "int z;", "long z;"}}}, "fs/z.c", "no such file")
 	check(Variant{Edits: []Edit{{"../a.c", "int z;", "long z;"}}}, "../a.c is not in the source")
 	check(Variant{Patch: []byte("not a patch\n")}, "names no files")
-	if _, err := exec.LookPath("patch"); err == nil {
+	if need.Has(t, need.HasPatch) {
 		check(Variant{Edits: []Edit{good}, Patch: []byte("--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1 +1 @@\n-int b;\n+long b;\n")}, "does not fit linux 1.2-3", "fs/a.c")
 	}
 }

@@ -28,6 +28,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"eventbench/helpers/need"
 )
 
 // Bin is the directory of the programs that Main has built: the command under
@@ -79,7 +81,8 @@ func (b Bin) Scripts(t *testing.T) {
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"status": Status},
+		Condition: need.Condition(t),
+		Cmds:      map[string]func(ts *testscript.TestScript, neg bool, args []string){"status": Status},
 	})
 }
 

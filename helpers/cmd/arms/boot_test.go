@@ -9,14 +9,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"eventbench/helpers/need"
 )
 
 // A real kernel is booted, recorded, and judged against its own recording; one
 // that another program made is refused.
 func TestBoot(t *testing.T) {
-	if os.Getenv("EVENTBENCH_REQUIRE_GUEST") == "" {
-		t.Skip("boots guests for a minute: EVENTBENCH_REQUIRE_GUEST=1 runs it")
-	}
+	need.Asked(t, need.HasQEMU, "a minute of boots")
 	dir := t.TempDir()
 	static := filepath.Join(dir, "eventbench.static")
 	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-buildvcs=false", "-o", static, module)

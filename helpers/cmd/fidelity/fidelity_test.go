@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/need"
 	"eventbench/helpers/tooltest"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -53,7 +54,7 @@ func (s suite) Run() int {
 			log.Fatalf("go test -c %s: %v\n%s", pkg, err, out)
 		}
 	}
-	if _, err := exec.LookPath("cc"); err == nil {
+	if need.HasCC.Here() {
 		built.reference = filepath.Join(dir, "reference")
 		cmd := exec.Command("cc", "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers",
 			"-pthread", "-o", built.reference, filepath.Join(built.root, "testdata/reference/reference.c"))
@@ -81,6 +82,7 @@ func TestScript(t *testing.T) {
 			}
 			return nil
 		},
+		Condition: need.Condition(t),
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			// status N command... wants exit status N, or one of N|M.
 			"status": tooltest.Status,
@@ -246,9 +248,7 @@ func TestReferenceFails(t *testing.T) {
 // mustReference returns the C program's path.
 func mustReference(t *testing.T) string {
 	t.Helper()
-	if built.reference == "" {
-		t.Skip("the C side needs cc, which is not here")
-	}
+	need.Need(t, need.HasCC)
 	return built.reference
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"eventbench/helpers/need"
 	"eventbench/helpers/tooltest"
 )
 
@@ -230,43 +231,15 @@ func BenchmarkGetppid(b *testing.B) {
 	}
 }
 
-// needGuest returns the kernel to boot. Without QEMU or a kernel in the cache
-// the test is skipped; with EVENTBENCH_REQUIRE_GUEST set, the kernel is
-// fetched, and it is a failure if that is not possible.
+// needGuest returns the kernel to boot.
 func needGuest(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("boots a kernel")
 	}
+	kernel := need.Kernel(t)
 	t.Parallel()
-	const series = "6.1" // the quickest to boot
-	required := os.Getenv("EVENTBENCH_REQUIRE_GUEST") != ""
-	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
-		if required {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	if required {
-		return series
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		t.Skip(err)
-	}
-	cached, err := filepath.Glob(filepath.Join(dir, "eventbench", "guest", "kernels", "*", "vmlinuz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(cached) == 0 {
-		t.Skipf("no kernel is cached; go tool guest -kernel %s PROGRAM gets one", series)
-	}
-	for _, k := range cached {
-		if strings.Contains(k, "linux-image-"+series+".") {
-			return series
-		}
-	}
-	return cached[0]
+	return kernel
 }
 
 // mustChild waits until the process has a child and returns that.

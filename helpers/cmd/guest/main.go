@@ -196,9 +196,13 @@ func boot(ctx context.Context, s settings, args, environ []string, stdout, stder
 	if err != nil {
 		return guest.Status{}, err
 	}
-	// What is wrong with the program should not wait for a download.
+	// What is wrong with the program or the kernel should wait neither for QEMU
+	// to be installed nor for a download.
 	program, err := guest.LoadProgram(args[0], args[1:], ".")
 	if err != nil {
+		return guest.Status{}, err
+	}
+	if err := guest.CheckKernel(s.kernel); err != nil {
 		return guest.Status{}, err
 	}
 	if m.QEMU, err = guest.FindQEMU(ctx, s.qemu); err != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"eventbench/helpers/gvisor"
+	"eventbench/helpers/need"
 	"eventbench/helpers/tooltest"
 )
 
@@ -98,9 +99,7 @@ func TestStopped(t *testing.T) {
 // what to do.
 func TestOrdinaryUser(t *testing.T) {
 	needRunsc(t)
-	if os.Getuid() != 0 {
-		t.Skip("needs root to become somebody else")
-	}
+	need.Need(t, need.HasRoot) // to become somebody else
 	cache, err := gvisor.UserCache()
 	if err != nil {
 		t.Fatal(err)
@@ -193,26 +192,14 @@ func BenchmarkGetppid(b *testing.B) {
 	}
 }
 
-// needRunsc skips a test where runsc is not built. With EVENTBENCH_REQUIRE_GVISOR set it is built, in
-// a few minutes once, and it is a failure if that is not possible.
+// needRunsc skips a test that has no sandbox to start.
 func needRunsc(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts sandboxes")
 	}
-	cache, err := gvisor.UserCache()
-	if err != nil {
-		t.Skip(err)
-	}
-	if _, ok := cache.Find(); ok {
-		return
-	}
-	if os.Getenv("EVENTBENCH_REQUIRE_GVISOR") == "" {
-		t.Skip("runsc is not built; go tool gvisor -build does that")
-	}
-	if out, err := exec.Command(bin.Path("gvisor"), "-build").CombinedOutput(); err != nil {
-		t.Fatalf("gvisor -build: %v\n%s", err, out)
-	}
+	need.Need(t, need.HasRunsc)
+	need.Need(t, need.HasSandbox)
 }
 
 // mustBeGone waits until no process has the variable in its environment, as all have that

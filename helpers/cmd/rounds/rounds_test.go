@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"eventbench/helpers/need"
 	"eventbench/helpers/tooltest"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -195,9 +196,7 @@ func TestLock(t *testing.T) {
 func TestDisk(t *testing.T) {
 	// A file system of its own, in a mount namespace that ends with the shell.
 	in := func(t *testing.T, options, faults string) *process {
-		if err := exec.Command("unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt").Run(); err != nil {
-			t.Skipf("cannot mount in a user namespace: %v", err)
-		}
+		need.Need(t, need.HasNamespaces)
 		p := prepare(t, []string{"unshare", "-rm", "sh", "-c",
 			`mkdir results && mount -t tmpfs -o ` + options + ` none results && "$@"; s=$?; find results -name "*round-*" -printf "left: %p\\n" >&2; exit $s`, "sh"}, faults)
 		p.start()

@@ -1,0 +1,257 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"eventbench/helpers/need"
+)
+
+// An event is a line of go test -json: go doc test2json.
+type event struct {
+	Action, Package, ImportPath, Test, Output string
+}
+
+// A test is one of a package.
+type test struct{ pkg, name string }
+
+// A report turns events into what go test prints without -json, and counts what
+// was skipped.
+type report struct {
+	w io.Writer
+
+	// What a test has said, until it passes; of those that failed, until their
+	// package ends.
+	said map[test][]string
+	// The tests of a package that have not passed, in the order they started.
+	open map[string][]test
+	// What a package has said beside its tests.
+	own map[string][]string
+
+	tests   int                         // at the top
+	lacks   map[need.Lack]map[test]bool // which could not be tried for want of it
+	rows    map[string]int              // rows skipped, by reason
+	others  map[string]int              // other tests, by reason
+	summary []string                    // what is said of behaviours
+}
+
+func newReport(w io.Writer) *report {
+	return &report{w: w, said: map[test][]string{}, open: map[string][]test{}, own: map[string][]string{},
+		lacks: map[need.Lack]map[test]bool{}, rows: map[string]int{}, others: map[string]int{}}
+}
+
+// read reads all of go test's output.
+func (r *report) read(in io.Reader) error {
+	lines := bufio.NewReader(in)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if len(line) > 0 {
+			if werr := r.line(line); werr != nil {
+				return werr
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (r *report) line(line []byte) error {
+	var e event
+	if line[0] != '{' || json.Unmarshal(line, &e) != nil {
+		// The go command's own words.
+		_, err := r.w.Write(line)
+		return err
+	}
+	return r.event(e)
+}
+
+func (r *report) event(e event) error {
+	t := test{e.Package, e.Test}
+	switch e.Action {
+	case "build-output":
+		return r.print(e.Output)
+	case "run":
+		if !strings.Contains(e.Test, "/") {
+			r.tests++
+		}
+		r.open[e.Package] = append(r.open[e.Package], t)
+	case "output":
+		if e.Test != "" {
+			r.said[t] = append(r.said[t], e.Output)
+			r.note(t, e.Output)
+			return nil
+		}
+		if about, ok := strings.CutPrefix(e.Output, "behaviours: "); ok {
+			r.summary = append(r.summary, strings.TrimSpace(about))
+		}
+		r.own[e.Package] = append(r.own[e.Package], e.Output)
+	case "pass", "skip", "fail":
+		if e.Test == "" {
+			return r.ended(e)
+		}
+		if e.Action == "skip" {
+			r.skipped(t)
+		}
+		if e.Action != "fail" {
+			delete(r.said, t)
+			open := r.open[e.Package]
+			if i := slices.Index(open, t); i >= 0 {
+				r.open[e.Package] = slices.Delete(open, i, i+1)
+			}
+		}
+	}
+	return nil
+}
+
+// ended prints what go test prints of a package at its end: of one that failed
+// all that is to be known of its failures, and otherwise a line.
+func (r *report) ended(e event) error {
+	defer delete(r.own, e.Package)
+	defer delete(r.open, e.Package)
+	own := r.own[e.Package]
+	if e.Action == "fail" {
+		for _, t := range r.open[e.Package] {
+			for _, line := range verdictFirst(r.said[t]) {
+				if err := r.print(line); err != nil {
+					return err
+				}
+			}
+			delete(r.said, t)
+		}
+	} else {
+		own = slices.DeleteFunc(own, func(line string) bool { return !lastLine.MatchString(line) })
+	}
+	return r.print(strings.Join(own, ""))
+}
+
+func (r *report) print(text string) error {
+	_, err := io.WriteString(r.w, text)
+	return err
+}
+
+var (
+	// What go test says of a package that passed.
+	lastLine = regexp.MustCompile(`^(ok  |\?   )\t`)
+	// What -v adds: go test -json has it on.
+	progress = regexp.MustCompile(`^=== (RUN|PAUSE|CONT|NAME|ATTR)\b`)
+	verdict  = regexp.MustCompile(`^ *--- (FAIL|PASS|SKIP): `)
+	// A row of an inventory.
+	row = regexp.MustCompile(`/[A-Z]{3}-[0-9]+$`)
+)
+
+// verdictFirst has the lines of a test in the order of a run without -v: its
+// verdict, then what it said.
+func verdictFirst(lines []string) []string {
+	var first, rest []string
+	for _, line := range lines {
+		switch {
+		case progress.MatchString(line):
+		case verdict.MatchString(line):
+			first = append(first, line)
+		default:
+			rest = append(rest, line)
+		}
+	}
+	return append(first, rest...)
+}
+
+// note counts what a test says that it could not try.
+func (r *report) note(t test, line string) {
+	if lack, ok := need.Parse(line); ok {
+		if r.lacks[lack] == nil {
+			r.lacks[lack] = map[test]bool{}
+		}
+		r.lacks[lack][t] = true
+	}
+}
+
+// skipped counts a test that was skipped for a reason that is not counted yet.
+func (r *report) skipped(t test) {
+	reason := "no reason"
+	for _, line := range r.said[t] {
+		if _, ok := need.Parse(line); ok || need.IsUnasked(line) {
+			return
+		}
+		// Of "    file_test.go:12: reason", which is the last before the verdict.
+		if m := logged.FindStringSubmatch(line); m != nil {
+			reason = m[1]
+		}
+	}
+	if row.MatchString(t.name) {
+		r.rows[reason]++
+	} else {
+		r.others[reason]++
+	}
+}
+
+var logged = regexp.MustCompile(`^ +[\w.-]+\.go:[0-9]+: (.*)\n?$`)
+
+// end prints what was not tried.
+func (r *report) end() {
+	var lines []string
+	byWhat := func(a, b need.Lack) int { return strings.Compare(a.What+a.Lack, b.What+b.Lack) }
+	for _, lack := range slices.SortedFunc(maps.Keys(r.lacks), byWhat) {
+		lines = append(lines, fmt.Sprintf("%s: %s, %s (%s)", lack.What, counted(len(r.lacks[lack]), "test"), lack.Lack, lack.Get))
+	}
+	lines = append(lines, ofReasons("rows", "row", r.rows)...)
+	lines = append(lines, ofReasons("others", "test", r.others)...)
+	tried := counted(r.tests, "test")
+	if len(r.summary) > 0 {
+		tried += ", " + strings.Join(r.summary, ", ")
+	}
+	switch len(lines) {
+	case 0:
+		fmt.Fprintf(r.w, "nothing was left out: %s\n", tried)
+	case 1:
+		fmt.Fprintf(r.w, "not tried here: %s\n", lines[0])
+	default:
+		fmt.Fprintf(r.w, "not tried here, of %s:\n", tried)
+		for _, line := range lines {
+			fmt.Fprintf(r.w, "  %s\n", line)
+		}
+	}
+}
+
+// ofReasons has a line for each reason, the commonest first, or for many of them
+// a line for what they have in common.
+func ofReasons(what, one string, reasons map[string]int) []string {
+	const most = 4
+	keys := slices.SortedFunc(maps.Keys(reasons), func(a, b string) int {
+		if n := reasons[b] - reasons[a]; n != 0 {
+			return n
+		}
+		return strings.Compare(a, b)
+	})
+	var lines []string
+	rest := 0
+	for i, reason := range keys {
+		if i < most-1 || len(keys) == most {
+			lines = append(lines, fmt.Sprintf("%s: %s, %s", what, counted(reasons[reason], one), reason))
+		} else {
+			rest += reasons[reason]
+		}
+	}
+	if rest > 0 {
+		lines = append(lines, fmt.Sprintf("%s: %s, for other reasons (go test -v says which)", what, counted(rest, one)))
+	}
+	return lines
+}
+
+func counted(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}

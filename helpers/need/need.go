@@ -1,0 +1,340 @@
+//go:build linux
+
+// Package need decides what this machine has of what tests need: programs that
+// a bare machine lacks, kernels and sandboxes that are fetched or built first,
+// and permissions that containers do not give.
+//
+// A test that needs one of them says so in its first line, and is skipped where
+// it is missing, for a reason that says what to install:
+//
+//	func TestLoops(t *testing.T) {
+//		need.CC(t)
+//
+// Where only a part of a test needs something, the test asks before that part,
+// and the others are tried all the same:
+//
+//	if need.Has(t, need.HasPatch) {
+//
+// Scripts ask by a condition: [need:cc].
+//
+// Each kind has an environment variable that turns its skips into failures, for
+// CI, where all of them are to be had: EVENTBENCH_REQUIRE_GUEST and the others
+// that [Variables] lists. go tool tests counts what was skipped from what is
+// said here, see [Parse].
+package need
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"eventbench/helpers/cache"
+	"eventbench/helpers/gvisor"
+)
+
+// A Thing is what a test may need and a machine may lack.
+type Thing struct {
+	word    string // in scripts: need:word
+	what    string // what is not tried without it
+	lack    string // what is missing
+	get     string // what to do about it
+	require string // its variable's last word
+	find    func() error
+}
+
+// The things there are. Each is looked for once.
+var (
+	HasQEMU = thing(Thing{"qemu", "guests", "no QEMU 10", "apt install qemu-system-x86", "GUEST", program("qemu-system-x86_64")})
+	// Kernels are fetched by the test that needs one, where they are required.
+	HasKernel = thing(Thing{"kernel", "guests", "no kernel is cached", "make kernels, or go tool guest -kernel 6.1 PROGRAM", "GUEST", cachedKernel})
+	HasDpkg   = thing(Thing{"dpkg", "kernel packages", "no dpkg", "install dpkg", "GUEST", program("dpkg-deb")})
+	HasApt    = thing(Thing{"apt", "kernel packages", "no apt", "Debian's and Ubuntu's: install apt and debian-archive-keyring", "GUEST",
+		all(program("apt-get"), file("/usr/lib/apt/apt-helper"), file("/usr/share/keyrings/debian-archive-keyring.gpg"))})
+	HasRunsc      = thing(Thing{"runsc", "sandboxes", "runsc is not built", "go tool gvisor -build", "GVISOR", builtRunsc})
+	HasSandbox    = thing(Thing{"sandbox", "sandboxes", "neither root nor user namespaces", "run as root, or sysctl user.max_user_namespaces", "GVISOR", sandbox})
+	HasCC         = thing(Thing{"cc", "C references", "no C compiler", "apt install gcc libc6-dev", "CC", compiles})
+	HasPatch      = thing(Thing{"patch", "kernel builds", "no patch", "apt install patch", "PATCH", program("patch")})
+	HasRoot       = thing(Thing{"root", "what root may", "not root", "run as root", "ROOT", root})
+	HasMounts     = thing(Thing{"mounts", "full disks", "no right to mount", "run as root of a machine, or of a container with CAP_SYS_ADMIN", "MOUNTS", mounts})
+	HasNamespaces = thing(Thing{"namespaces", "user namespaces", "no user namespaces",
+		"allow them: sysctl user.max_user_namespaces; there are none in a chroot", "NAMESPACES", userMounts})
+)
+
+// things are all of them, by their words.
+var things = map[string]*Thing{}
+
+func thing(t Thing) *Thing {
+	t.find = sync.OnceValue(t.find)
+	things[t.word] = &t
+	return &t
+}
+
+const variable = "EVENTBENCH_REQUIRE_"
+
+// Variables are the names of the environment variables that make it a failure
+// to lack something.
+func Variables() []string {
+	var names []string
+	for _, t := range things {
+		names = append(names, variable+t.require)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Unknown returns the variables in an environment that look like one of
+// [Variables] and are none.
+func Unknown(environ []string) []string {
+	var unknown []string
+	for _, e := range environ {
+		name, _, _ := strings.Cut(e, "=")
+		if strings.HasPrefix(name, variable) && !slices.Contains(Variables(), name) {
+			unknown = append(unknown, name)
+		}
+	}
+	return unknown
+}
+
+// required reports whether to lack it is a failure.
+func (t *Thing) required() bool { return os.Getenv(variable+t.require) != "" }
+
+// reason is what a test says that lacks it. [Parse] reads it.
+func (t *Thing) reason(err error) string {
+	return fmt.Sprintf("%s%s: %s (%s): %v", mark, t.what, t.lack, t.get, err)
+}
+
+// mark starts what a test says that is not tried.
+const mark = "not tried here: "
+
+var said = regexp.MustCompile(`^(?:.*: )?` + mark + `([^:]+): ([^()]+) \((.+?)\)(?:: |$)`)
+
+// A Lack is what a test said that it could not try.
+type Lack struct{ What, Lack, Get string }
+
+// Parse reads a line of a test's output. It reports false for lines that do not
+// come from this package.
+func Parse(line string) (Lack, bool) {
+	m := said.FindStringSubmatch(strings.TrimSpace(line))
+	if m == nil {
+		return Lack{}, false
+	}
+	return Lack{m[1], m[2], m[3]}, true
+}
+
+// Here reports whether a thing is there, for what is set up before a test.
+func (t *Thing) Here() bool { return t.find() == nil }
+
+// Has reports whether a thing is there, and notes in tb's log where it is not
+// that a part of the test is not tried. Lacking what is required fails the test.
+func Has(tb testing.TB, t *Thing) bool {
+	tb.Helper()
+	err := t.find()
+	switch {
+	case err == nil:
+		return true
+	case t.required():
+		tb.Fatalf("%s%s is set, but %s: %v", variable, t.require, t.lack, err)
+	}
+	tb.Log(t.reason(err))
+	return false
+}
+
+// Need skips a test where a thing is missing. Lacking what is required fails it.
+func Need(tb testing.TB, t *Thing) {
+	tb.Helper()
+	if err := t.find(); err != nil {
+		if t.required() {
+			tb.Fatalf("%s%s is set, but %s: %v", variable, t.require, t.lack, err)
+		}
+		tb.Skip(t.reason(err))
+	}
+}
+
+// Condition is the condition of the scripts of a test: [need:cc] and its like.
+func Condition(tb testing.TB) func(string) (bool, error) {
+	return func(cond string) (bool, error) {
+		word, ok := strings.CutPrefix(cond, "need:")
+		if !ok || things[word] == nil {
+			return false, fmt.Errorf("unknown condition %q", cond)
+		}
+		return Has(tb, things[word]), nil
+	}
+}
+
+// Asked skips a test that takes long unless a thing's variable is set.
+func Asked(tb testing.TB, t *Thing, how string) {
+	tb.Helper()
+	if !t.required() {
+		tb.Skipf("%s%s: %s (%s%s=1)", mark, t.what, how, variable, t.require)
+	}
+	Need(tb, t)
+}
+
+// Unasked skips what is no test unless it is asked for.
+func Unasked(tb testing.TB, how string) {
+	tb.Helper()
+	tb.Skip(unasked + how)
+}
+
+const unasked = "nothing was asked for: "
+
+// IsUnasked reports whether a line of a test's output is of [Unasked].
+func IsUnasked(line string) bool { return strings.Contains(line, ": "+unasked) }
+
+// Kernel returns the kernel to boot, as the -kernel flag takes it, and skips the
+// test where there is none or no QEMU. Where guests are required the kernel is
+// fetched by what boots it.
+func Kernel(tb testing.TB) string {
+	tb.Helper()
+	Need(tb, HasQEMU)
+	const quickest = "6.1"
+	if HasKernel.required() {
+		return quickest
+	}
+	Need(tb, HasKernel)
+	cached := cachedSeries()
+	if slices.Contains(cached, quickest) {
+		return quickest
+	}
+	return cached[0]
+}
+
+// cachedSeries returns the series of the cached kernels, which need no network.
+func cachedSeries() (series []string) {
+	dir, err := cache.User("guest")
+	if err != nil {
+		return nil
+	}
+	images, _ := filepath.Glob(dir.Path("kernels", "*", "vmlinuz"))
+	for _, image := range images {
+		// linux-image-6.12.9-cloud-amd64_6.12.9-1, linux-binary-7.3...
+		if m := packageSeries.FindStringSubmatch(filepath.Base(filepath.Dir(image))); m != nil {
+			series = append(series, m[1])
+		}
+	}
+	return series
+}
+
+var packageSeries = regexp.MustCompile(`^linux-[a-z]+-([0-9]+\.[0-9]+)[.+~-]`)
+
+func cachedKernel() error {
+	if len(cachedSeries()) == 0 {
+		return errors.New("the cache is empty")
+	}
+	return nil
+}
+
+func builtRunsc() error {
+	c, err := gvisor.UserCache()
+	if err != nil {
+		return err
+	}
+	if r, ok := c.Find(); !ok {
+		return fmt.Errorf("no %s", r.Path)
+	}
+	return nil
+}
+
+func all(find ...func() error) func() error {
+	return func() error {
+		for _, f := range find {
+			if err := f(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func program(name string) func() error {
+	return func() error {
+		_, err := exec.LookPath(name)
+		return err
+	}
+}
+
+func file(name string) func() error {
+	return func() error {
+		_, err := os.Stat(name)
+		return err
+	}
+}
+
+// compiles looks for the headers too: a compiler may be there without them.
+func compiles() error {
+	cmd := exec.Command("cc", "-E", "-x", "c", "-")
+	cmd.Stdin = strings.NewReader("#include <stdio.h>\n#include <linux/types.h>\n")
+	out, err := cmd.CombinedOutput()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return fmt.Errorf("cc without the C library's headers: %.200s", out)
+	}
+	return err
+}
+
+func root() error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("user id %d", os.Geteuid())
+	}
+	return nil
+}
+
+// sandbox is for what runsc starts with: root's namespaces, or a user's.
+func sandbox() error {
+	if root() == nil {
+		return nil
+	}
+	return inUserNamespace("true")
+}
+
+// mounts tries one, in a namespace that ends with the thread that made it.
+func mounts() error {
+	tried := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			tried <- os.NewSyscallError("unshare", err)
+			return
+		}
+		err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+		if err == nil {
+			err = unix.Mount("none", os.TempDir(), "tmpfs", 0, "")
+		}
+		tried <- os.NewSyscallError("mount", err)
+	}()
+	return <-tried
+}
+
+// userMounts is what a test does that has the shell mount in a user namespace.
+func userMounts() error {
+	if _, err := exec.LookPath("unshare"); err != nil {
+		return err
+	}
+	return inUserNamespace("mount", "-t", "tmpfs", "none", "/mnt")
+}
+
+// inUserNamespace runs a program in new namespaces, as root of them.
+func inUserNamespace(name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+	}
+	out, err := cmd.CombinedOutput()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return fmt.Errorf("%s: %w: %.200s", name, err, bytes.TrimSpace(out))
+	}
+	return err
+}
