@@ -141,8 +141,8 @@ fidelity: ## the same loops in Go and in C, alternated: what Go adds; KERNEL=6.1
 	exec "$$(go tool -n fidelity)" "$$@"
 
 .PHONY: test
-test: ## the tests, as a user runs them
-	go test ./...
+test: ## the tests, as go test ./... runs them, and what this machine lacks to try all
+	@exec "$$(go tool -n tests)" ./...
 
 .PHONY: check
 check: ## everything CI runs
@@ -155,7 +155,7 @@ check: ## everything CI runs
 	@echo "GOOS=darwin go vet . # must say that this is for Linux"
 	@! out=$$(GOOS=darwin go vet . 2>&1) && echo "$$out" | grep -q Linux || { echo "$$out"; exit 1; }
 	@if command -v shellcheck; then shellcheck .ci/run .ci/qemu .ci/gate; else echo "no shellcheck here: .ci/run not checked"; fi
-	go test -race ./...
+	@exec "$$(go tool -n tests)" -race ./...
 	@echo "make bench, one round"
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT INT TERM && \
 	make --no-print-directory bench RESULTS="$$dir" ROUNDS=1 BENCHTIME=100x BENCH='Eventfd|PipeSelf' && \

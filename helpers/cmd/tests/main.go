@@ -43,7 +43,6 @@ import (
 )
 
 func main() {
-	interrupt.WhenOrphaned()
 	os.Exit(run(interrupt.Context(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -81,7 +80,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		<-p.Done
 		into.Close()
 	}()
-	report := newReport(stdout)
+	report := newReport(stdout, stderr)
 	if err = report.read(events); err != nil {
 		events.CloseWithError(err)
 		p.Kill()
@@ -94,6 +93,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		say("%v", err)
 		return 1
+	}
+	if p.Err != nil {
+		fmt.Fprintln(stdout, "FAIL") // go test's last word, which go test -json leaves out
 	}
 	report.end()
 	exit := new(exec.ExitError)

@@ -23,10 +23,16 @@ type event struct {
 // A test is one of a package.
 type test struct{ pkg, name string }
 
+// parent returns the test that started a subtest.
+func (t test) parent() (test, bool) {
+	i := strings.LastIndexByte(t.name, '/')
+	return test{t.pkg, t.name[:max(i, 0)]}, i > 0
+}
+
 // A report turns events into what go test prints without -json, and counts what
 // was skipped.
 type report struct {
-	w io.Writer
+	w, errs io.Writer
 
 	// What a test has said, until it passes; of those that failed, until their
 	// package ends.
@@ -43,8 +49,8 @@ type report struct {
 	summary []string                    // what is said of behaviours
 }
 
-func newReport(w io.Writer) *report {
-	return &report{w: w, said: map[test][]string{}, open: map[string][]test{}, own: map[string][]string{},
+func newReport(w, errs io.Writer) *report {
+	return &report{w: w, errs: errs, said: map[test][]string{}, open: map[string][]test{}, own: map[string][]string{},
 		lacks: map[need.Lack]map[test]bool{}, rows: map[string]int{}, others: map[string]int{}}
 }
 
@@ -81,7 +87,8 @@ func (r *report) event(e event) error {
 	t := test{e.Package, e.Test}
 	switch e.Action {
 	case "build-output":
-		return r.print(e.Output)
+		_, err := io.WriteString(r.errs, e.Output)
+		return err
 	case "run":
 		if !strings.Contains(e.Test, "/") {
 			r.tests++
@@ -104,13 +111,17 @@ func (r *report) event(e event) error {
 		if e.Action == "skip" {
 			r.skipped(t)
 		}
-		if e.Action != "fail" {
-			delete(r.said, t)
-			open := r.open[e.Package]
-			if i := slices.Index(open, t); i >= 0 {
-				r.open[e.Package] = slices.Delete(open, i, i+1)
+		parent, isSub := t.parent()
+		if e.Action == "fail" && !isSub {
+			return nil // told at the end of its package
+		}
+		if e.Action == "fail" {
+			for _, line := range verdictFirst(r.said[t]) {
+				r.said[parent] = append(r.said[parent], "    "+line)
 			}
 		}
+		delete(r.said, t)
+		r.open[e.Package] = slices.DeleteFunc(r.open[e.Package], func(o test) bool { return o == t })
 	}
 	return nil
 }
@@ -146,7 +157,7 @@ var (
 	lastLine = regexp.MustCompile(`^(ok  |\?   )\t`)
 	// What -v adds: go test -json has it on.
 	progress = regexp.MustCompile(`^=== (RUN|PAUSE|CONT|NAME|ATTR)\b`)
-	verdict  = regexp.MustCompile(`^ *--- (FAIL|PASS|SKIP): `)
+	verdict  = regexp.MustCompile(`^--- (FAIL|PASS|SKIP): `)
 	// A row of an inventory.
 	row = regexp.MustCompile(`/[A-Z]{3}-[0-9]+$`)
 )
