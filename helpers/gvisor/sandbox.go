@@ -13,13 +13,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"eventbench/helpers/machine"
+	"eventbench/helpers/process"
 
 	"golang.org/x/sys/unix"
 )
@@ -129,9 +128,7 @@ func (s *Sandbox) Run(ctx context.Context) (status int, err error) {
 	// Pipes, not the caller's files: gVisor keeps a regular file's offset to
 	// itself, so that others who write to the file would write over its output.
 	cmd.Stdout, cmd.Stderr = struct{ io.Writer }{s.Stdout}, struct{ io.Writer }{s.Stderr}
-	cmd.WaitDelay = time.Second
-	// A group of its own: Ctrl-C on the terminal is for the caller.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: unix.CLONE_NEWNS}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
 	if plan.Rootless {
 		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
@@ -139,34 +136,24 @@ func (s *Sandbox) Run(ctx context.Context) (status int, err error) {
 		cmd.SysProcAttr.Credential = &syscall.Credential{}
 	}
 
-	// The signal of Pdeathsig comes when the thread that started the child ends.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
+	p, err := process.Start(cmd)
+	if err != nil {
 		if plan.Rootless && !errors.Is(err, unix.ENOENT) {
 			err = fmt.Errorf("no user namespace for a sandbox without root: %w\n\t%s", err, userNamespaces)
 		}
 		return 0, err
 	}
 	reportEnd.Close()
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	stop := ctx.Done()
-	var kill <-chan time.Time
 	for {
 		select {
-		case err := <-ended:
-			if ctx.Err() != nil {
-				return 0, context.Cause(ctx)
-			}
-			return outcome(err, report, plan.Rootless)
+		case <-p.Done:
+			return outcome(p.Err, report, plan.Rootless)
 		case <-s.Quit:
-			cmd.Process.Signal(unix.SIGQUIT)
-		case <-stop:
-			stop, kill = nil, time.After(5*time.Second)
-			cmd.Process.Signal(unix.SIGTERM) // it ends the sandbox and waits for that
-		case <-kill:
-			cmd.Process.Kill()
+			p.SignalChild(unix.SIGQUIT)
+		case <-ctx.Done():
+			p.SignalChild(unix.SIGTERM) // it ends the sandbox and waits for that
+			p.Await(process.RunnerGrace)
+			return 0, context.Cause(ctx)
 		}
 	}
 }

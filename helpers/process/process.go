@@ -1,33 +1,57 @@
 //go:build linux
 
-// Package process runs other programs, none of which outlives this one.
+// Package process runs other programs, none of which outlives this one. It is
+// the one owner of how a program is started, how long it may take, what it is
+// told when it is to end, how long it then has, and what of its output is kept.
 package process
 
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"eventbench/helpers/interrupt"
+
+	"golang.org/x/sys/unix"
 )
+
+// Grace is how long a program may take to end after it was asked to.
+const Grace = 2 * time.Second
+
+// RunnerGrace is the same for a program that runs others with this package, and
+// gives them their grace first.
+const RunnerGrace = 5 * Grace
 
 // A Process is a running child that cannot outlive this process.
 type Process struct {
 	Done <-chan struct{} // closed when it has ended
 	Err  error           // of [exec.Cmd.Wait], once Done is closed
 
-	cmd *exec.Cmd
+	cmd   *exec.Cmd
+	mu    sync.Mutex
+	ended bool // its number, and its group's, may be another's from now on
 }
 
 // Start starts cmd, in a process group of its own: Ctrl-C on the terminal is
-// for this process, which then ends its children.
+// for this process, which then ends its children. When the child ends, what is left of
+// its group is killed. What cmd asks of the kernel in its SysProcAttr it gets as well.
 func Start(cmd *exec.Cmd) (*Process, error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.WaitDelay = time.Second // for output that a grandchild keeps open
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
+	// A process outside the group may keep the output open: it is not waited for.
+	cmd.WaitDelay = Grace
 	done := make(chan struct{})
 	p := &Process{cmd: cmd, Done: done}
 	started := make(chan error)
@@ -38,10 +62,17 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err
-		if err == nil {
-			p.Err = cmd.Wait()
-			close(done)
+		if err != nil {
+			return
 		}
+		waitExit(cmd.Process.Pid)
+		// Its leader is a zombie yet, so that the group's number is its own.
+		p.Signal(syscall.SIGKILL)
+		p.mu.Lock()
+		p.ended = true
+		p.mu.Unlock()
+		p.Err = cmd.Wait()
+		close(done)
 	}()
 	if err := <-started; err != nil {
 		return nil, err
@@ -49,36 +80,175 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 	return p, nil
 }
 
+// waitExit waits until the process has ended, and leaves it to be waited for.
+func waitExit(pid int) {
+	for {
+		if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != unix.EINTR {
+			return
+		}
+	}
+}
+
+// Signal sends a signal to the child and those it has started, unless it has
+// ended.
+func (p *Process) Signal(s syscall.Signal) { p.kill(-p.cmd.Process.Pid, s) }
+
+// SignalChild sends a signal to the child alone.
+func (p *Process) SignalChild(s syscall.Signal) { p.kill(p.cmd.Process.Pid, s) }
+
+func (p *Process) kill(pid int, s syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.ended {
+		syscall.Kill(pid, s)
+	}
+}
+
 // Kill ends the child and those it has started, and waits for it.
 func (p *Process) Kill() {
-	select {
-	case <-p.Done: // its number may be another's by now
-	default:
-		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-	}
+	p.Signal(syscall.SIGKILL)
 	<-p.Done
 }
 
-// Run runs cmd to its end, or until ctx ends, whose cause it returns then.
-// Without an environment of its own, cmd gets this process's, and speaks
-// English.
+// Await waits for a child that was told to end, and kills it and those it has
+// started when its grace is over.
+func (p *Process) Await(grace time.Duration) {
+	select {
+	case <-p.Done:
+	case <-time.After(grace):
+		p.Kill()
+	}
+}
+
+// Limits say when a program is ended that does not end by itself. The zero value is
+// for one that may take what time it likes.
+type Limits struct {
+	Time    time.Duration // from its start, unless 0
+	Silence time.Duration // in which it writes nothing, unless 0; writing to an *os.File goes unseen
+	Runner  bool          // it runs others: it is asked to end them, and has RunnerGrace
+}
+
+// A LateError is the error for a program that was ended because of its limits.
+type LateError struct {
+	Limit  time.Duration
+	Silent bool // the limit is that of silence
+}
+
+func (e *LateError) Error() string {
+	if e.Silent {
+		return fmt.Sprintf("printed nothing for %v and was stopped", e.Limit)
+	}
+	return fmt.Sprintf("was not done after %v and was stopped", e.Limit)
+}
+
+// Run runs a tool of the system to its end: see [Limits.Run]. Without an
+// environment of its own, cmd gets this process's, and speaks English.
 func Run(ctx context.Context, cmd *exec.Cmd) error {
 	if cmd.Env == nil {
 		cmd.Env = os.Environ()
 	}
 	cmd.Env = append(cmd.Env, "LC_ALL=C")
+	return Limits{}.Run(ctx, cmd)
+}
+
+// Run runs cmd to its end, or until ctx ends, whose cause it returns then, or
+// until it has reached a limit, which is a [*LateError]. Otherwise the error is
+// that of [exec.Cmd.Run].
+//
+// When ctx ends, all of its group get the signal that ended it, or SIGTERM. At a
+// limit it gets SIGQUIT, at which a Go program prints its goroutines.
+func (l Limits) Run(ctx context.Context, cmd *exec.Cmd) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var heard atomic.Int64 // when
+	hear := func() { heard.Store(time.Now().UnixNano()) }
+	hear()
+	var tick <-chan time.Time
+	if l.Silence > 0 {
+		cmd.Stdout, cmd.Stderr = listen(cmd.Stdout, hear), listen(cmd.Stderr, hear)
+		t := time.NewTicker(min(time.Second, max(l.Silence/2, time.Millisecond)))
+		defer t.Stop()
+		tick = t.C
+	}
+	var end <-chan time.Time
+	if l.Time > 0 {
+		t := time.NewTimer(l.Time)
+		defer t.Stop()
+		end = t.C
+	}
+	grace, quit := Grace, syscall.SIGQUIT
+	if l.Runner {
+		grace, quit = RunnerGrace, syscall.SIGTERM
+	}
 	p, err := Start(cmd)
 	if err != nil {
 		return err
 	}
-	select {
-	case <-p.Done:
-		return p.Err
-	case <-ctx.Done():
-		p.Kill()
-		return context.Cause(ctx)
+	late := func(limit time.Duration, silent bool) error {
+		p.SignalChild(quit) // its goroutines, not its peers', tell the story
+		p.Await(grace)
+		return &LateError{limit, silent}
+	}
+	for {
+		select {
+		case <-p.Done:
+			return p.Err
+		case <-ctx.Done():
+			p.Signal(asked(ctx))
+			p.Await(grace)
+			return context.Cause(ctx)
+		case <-end:
+			return late(l.Time, false)
+		case now := <-tick:
+			if now.Sub(time.Unix(0, heard.Load())) >= l.Silence {
+				return late(l.Silence, true)
+			}
+		}
 	}
 }
+
+// asked is the signal that says to a child what ended ctx.
+func asked(ctx context.Context) syscall.Signal {
+	if stopped := (interrupt.Error{}); errors.As(context.Cause(ctx), &stopped) {
+		return stopped.Signal
+	}
+	return syscall.SIGTERM
+}
+
+// listen passes on what is written to w, and calls hear.
+func listen(w io.Writer, hear func()) io.Writer {
+	if _, file := w.(*os.File); w == nil || file {
+		return w
+	}
+	return listener{w, hear}
+}
+
+type listener struct {
+	w    io.Writer
+	hear func()
+}
+
+func (l listener) Write(p []byte) (int, error) {
+	l.hear()
+	return l.w.Write(p)
+}
+
+// A Buffer keeps what a program writes, up to 64 MiB: what writes more gets a
+// broken pipe.
+type Buffer struct{ buf bytes.Buffer } // not embedded: its ReadFrom has no bound
+
+const maxOutput = 64 << 20
+
+func (b *Buffer) Write(p []byte) (int, error) {
+	if b.buf.Len()+len(p) > maxOutput {
+		return 0, fmt.Errorf("the output is longer than %d MiB", maxOutput>>20)
+	}
+	return b.buf.Write(p)
+}
+
+func (b *Buffer) Bytes() []byte  { return b.buf.Bytes() }
+func (b *Buffer) String() string { return b.buf.String() }
 
 // A Tail keeps the end of what is written to it.
 type Tail struct {

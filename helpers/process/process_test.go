@@ -6,10 +6,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"eventbench/helpers/interrupt"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestTail(t *testing.T) {
@@ -43,5 +50,100 @@ func TestRunStopped(t *testing.T) {
 	}
 	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("took %v", took)
+	}
+}
+
+// What a program leaves behind in its group when it ends is ended as well, and
+// what has left the group does not keep the call waiting.
+func TestRunLeftovers(t *testing.T) {
+	var out Buffer
+	cmd := exec.Command("sh", "-c", "sleep 100 & echo $!; exit 3")
+	cmd.Stdout = &out
+	err := Limits{}.Run(t.Context(), cmd)
+	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 3 {
+		t.Errorf("got %v, want exit status 3", err)
+	}
+	wantGone(t, out.String())
+	out = Buffer{}
+	cmd = exec.Command("sh", "-c", `setsid sleep 100 & while read -r _ _ _ _ group _ </proc/$!/stat && [ $group = $$ ]; do :; done; echo $!`)
+	cmd.Stdout = &out
+	start := time.Now()
+	if err := (Limits{}).Run(t.Context(), cmd); !errors.Is(err, exec.ErrWaitDelay) {
+		t.Errorf("with its output still open: %v, want %v", err, exec.ErrWaitDelay)
+	}
+	if took := time.Since(start); took > 10*Grace {
+		t.Errorf("took %v", took)
+	}
+	var pid int
+	if _, err := fmt.Sscan(out.String(), &pid); err != nil {
+		t.Fatal(err)
+	}
+	unix.Kill(pid, unix.SIGKILL)
+}
+
+func TestLimits(t *testing.T) {
+	check := func(l Limits, script string, want LateError) {
+		t.Helper()
+		var out Buffer
+		cmd := exec.Command("sh", "-c", script)
+		cmd.Stdout = &out
+		err := l.Run(t.Context(), cmd)
+		if late := new(LateError); !errors.As(err, &late) || *late != want {
+			t.Errorf("%+v: got %v, want %v", l, err, &want)
+		}
+		wantGone(t, out.String())
+	}
+	const short = 100 * time.Millisecond
+	check(Limits{Time: short}, "sleep 100 & echo $!; wait", LateError{short, false})
+	check(Limits{Silence: short}, "sleep 100 & echo $!; wait", LateError{short, true})
+	// Asked by a signal that it ignores.
+	check(Limits{Time: short}, "trap '' QUIT; sleep 100 & echo $!; while :; do wait; done", LateError{short, false})
+	// Writing keeps silence from counting.
+	check(Limits{Time: 5 * short, Silence: 4 * short}, "sleep 100 & echo $!; while :; do echo; sleep 0.05; done", LateError{5 * short, false})
+	if err := (Limits{Time: time.Minute, Silence: time.Minute}).Run(t.Context(), exec.Command("true")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBuffer(t *testing.T) {
+	var out Buffer
+	cmd := exec.Command("head", "-c", "1G", "/dev/zero")
+	cmd.Stdout = &out
+	if err := (Limits{}).Run(t.Context(), cmd); err == nil {
+		t.Error("no error for an output of 1 GiB")
+	}
+	if n := len(out.Bytes()); n > maxOutput {
+		t.Errorf("kept %d bytes, want at most %d", n, maxOutput)
+	}
+}
+
+// The signal that stopped this program is the one its child gets.
+func TestRunSignal(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var out Buffer
+	cmd := exec.Command("sh", "-c", "trap 'echo hangup; exit' HUP; echo; while :; do sleep 0.01; done")
+	cmd.Stdout = listen(&out, func() {
+		// It is listening by now.
+		cancel(interrupt.Error{Signal: unix.SIGHUP})
+	})
+	err := Limits{}.Run(ctx, cmd)
+	if stopped := (interrupt.Error{}); !errors.As(err, &stopped) || out.String() != "\nhangup\n" {
+		t.Errorf("got %v with output %q, want that it was stopped and told", err, out.String())
+	}
+}
+
+// wantGone wants the process whose number was printed to be gone, or a zombie
+// that nobody waits for.
+func wantGone(t *testing.T, pid string) {
+	t.Helper()
+	pid, _, _ = strings.Cut(pid, "\n")
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		stat, err := os.ReadFile("/proc/" + pid + "/stat")
+		if err != nil || bytes.Contains(stat, []byte(") Z ")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("process %s still runs: %s", pid, stat)
+		}
 	}
 }

@@ -6,23 +6,20 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"eventbench/helpers/boots"
 	"eventbench/helpers/gate"
-	"eventbench/helpers/interrupt"
+	"eventbench/helpers/process"
 	"eventbench/helpers/results"
 
 	"golang.org/x/sys/unix"
@@ -129,11 +126,8 @@ func (e toolError) Unwrap() error { return e.error }
 // runRounds has rounds 1 to n measured where they are not there, and returns
 // what go tool rounds printed.
 func (h *host) runRounds(ctx context.Context, n int) (string, error) {
-	// It is to end when this thread does, which the Go runtime must not end.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, h.rounds, slices.Concat([]string{"-rounds", strconv.Itoa(n)}, h.args)...)
+	cmd := exec.Command(h.rounds, slices.Concat([]string{"-rounds", strconv.Itoa(n)}, h.args)...)
 	cmd.Stdout = &stdout
 	cmd.Stderr = io.MultiWriter(h.stderr, &stderr)
 	if f, ok := h.stderr.(*os.File); ok {
@@ -141,14 +135,7 @@ func (h *host) runRounds(ctx context.Context, n int) (string, error) {
 			cmd.Stderr = f // for its progress
 		}
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	cmd.Cancel = func() error {
-		var stopped interrupt.Error
-		errors.As(context.Cause(ctx), &stopped)
-		return cmd.Process.Signal(stopped.Signal)
-	}
-	cmd.WaitDelay = 10 * time.Second
-	err := cmd.Run()
+	err := process.Limits{Runner: true}.Run(ctx, cmd)
 	switch {
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)

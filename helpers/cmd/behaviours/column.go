@@ -10,16 +10,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"eventbench/helpers/boots"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/gvisor"
+	"eventbench/helpers/process"
 	"eventbench/helpers/results"
 
 	"golang.org/x/sys/unix"
@@ -273,18 +272,11 @@ func (c *column) runPart(ctx context.Context, p part, inv inventory, binary stri
 
 // start runs a command to its end, or that of ctx. Its status is that of the test binary.
 func (c *column) start(ctx context.Context, argv, env []string) (stdout, stderr []byte, err error) {
-	var out, diag bytes.Buffer
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	var out, diag process.Buffer
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = &out, &diag
 	cmd.Env = append(os.Environ(), env...)
-	// Its group is not the terminal's: Ctrl-C is for this process, which passes it on as what tools clean up at.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	// The signal of PR_SET_PDEATHSIG(2const) comes when the thread that started the child ends.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err = cmd.Run()
+	err = process.Limits{Runner: true}.Run(ctx, cmd)
 	return out.Bytes(), diag.Bytes(), err
 }
 

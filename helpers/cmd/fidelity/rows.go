@@ -25,9 +25,9 @@ func (r row) most(unit string) float64 {
 const null = 1.00
 
 const (
-	same    = "/cpus=same"
-	thread  = "/peer=thread" + same
-	process = "/peer=process" + same
+	same   = "/cpus=same"
+	thread = "/peer=thread" + same
+	peer   = "/peer=process" + same
 )
 
 var rows = []row{
@@ -57,27 +57,27 @@ var rows = []row{
 	{"SignalSelf/sig=rt/via=signalfd", 1.05},
 	{"SignalSelf/sig=rt/via=handler", 1.05},
 	{"EventfdRoundTrip" + thread, 1.10},
-	{"EventfdRoundTrip" + process, 1.05},
+	{"EventfdRoundTrip" + peer, 1.05},
 	{"PipeRoundTrip" + thread, 1.10},
-	{"PipeRoundTrip" + process, 1.05},
+	{"PipeRoundTrip" + peer, 1.05},
 	{"SocketpairRoundTrip" + thread, 1.10},
-	{"SocketpairRoundTrip" + process, 1.05},
+	{"SocketpairRoundTrip" + peer, 1.05},
 	{"FutexRoundTrip" + thread, 1.10},
-	{"FutexRoundTrip" + process, 1.05},
+	{"FutexRoundTrip" + peer, 1.05},
 	{"EpollRoundTrip" + thread, 1.10},
-	{"EpollRoundTrip" + process, 1.05},
+	{"EpollRoundTrip" + peer, 1.05},
 	{"SignalRoundTrip/sig=std/via=sigtimedwait" + thread, 1.10},
-	{"SignalRoundTrip/sig=std/via=sigtimedwait" + process, 1.05},
+	{"SignalRoundTrip/sig=std/via=sigtimedwait" + peer, 1.05},
 	{"SignalRoundTrip/sig=std/via=signalfd" + thread, 1.10},
-	{"SignalRoundTrip/sig=std/via=signalfd" + process, 1.05},
+	{"SignalRoundTrip/sig=std/via=signalfd" + peer, 1.05},
 	{"SignalRoundTrip/sig=std/via=handler" + thread, 1.10},
-	{"SignalRoundTrip/sig=std/via=handler" + process, 1.05},
+	{"SignalRoundTrip/sig=std/via=handler" + peer, 1.05},
 	{"SignalRoundTrip/sig=rt/via=sigtimedwait" + thread, 1.10},
-	{"SignalRoundTrip/sig=rt/via=sigtimedwait" + process, 1.05},
+	{"SignalRoundTrip/sig=rt/via=sigtimedwait" + peer, 1.05},
 	{"SignalRoundTrip/sig=rt/via=signalfd" + thread, 1.10},
-	{"SignalRoundTrip/sig=rt/via=signalfd" + process, 1.05},
+	{"SignalRoundTrip/sig=rt/via=signalfd" + peer, 1.05},
 	{"SignalRoundTrip/sig=rt/via=handler" + thread, 1.10},
-	{"SignalRoundTrip/sig=rt/via=handler" + process, 1.05},
+	{"SignalRoundTrip/sig=rt/via=handler" + peer, 1.05},
 }
 
 func names(rows []row) []string {

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,15 +10,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
+
+	"eventbench/helpers/process"
+	"eventbench/helpers/samples"
 
 	"golang.org/x/perf/benchfmt"
-	"golang.org/x/sys/unix"
 )
 
 // A side is one of the two implementations.
@@ -47,11 +45,11 @@ func build(ctx context.Context, o *options, dir string) (sides [2]side, err erro
 			return sides, fmt.Errorf("-test: %w (go test -c -o eventbench.test makes one)", err)
 		}
 	} else {
-		cmd := command(ctx, "go", "test", "-c", "-o", sides[0].path, ".")
+		cmd := exec.Command("go", "test", "-c", "-o", sides[0].path, ".")
 		cmd.Dir = root
 		// A guest has no C library to load.
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if _, stderr, err := output(cmd); err != nil {
+		if _, stderr, err := output(ctx, process.Limits{}, cmd); err != nil {
 			return sides, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, indent(start(stderr)))
 		}
 	}
@@ -70,8 +68,8 @@ func build(ctx context.Context, o *options, dir string) (sides [2]side, err erro
 	if o.inline {
 		args = append(args, "-DINLINE")
 	}
-	cmd := command(ctx, append(append(cc[:1], args...), filepath.Join(root, "testdata", "reference", "reference.c"))...)
-	if _, stderr, err := output(cmd); err != nil {
+	cmd := exec.Command(cc[0], append(args, filepath.Join(root, "testdata", "reference", "reference.c"))...)
+	if _, stderr, err := output(ctx, process.Limits{}, cmd); err != nil {
 		return sides, fmt.Errorf("%s: %w\n%s\n(headers or static libraries missing? Debian: apt install libc6-dev)", strings.Join(cmd.Args, " "), err, indent(start(stderr)))
 	}
 	return sides, nil
@@ -94,11 +92,7 @@ func moduleRoot(ctx context.Context) (string, error) {
 func goArgs(names []string, n int) []string {
 	var patterns []string
 	for _, name := range names {
-		var levels []string
-		for _, level := range strings.Split("Benchmark"+name, "/") {
-			levels = append(levels, "^"+regexp.QuoteMeta(level)+"$")
-		}
-		patterns = append(patterns, strings.Join(levels, "/"))
+		patterns = append(patterns, samples.Exactly(name))
 	}
 	return []string{"-test.run=^$", "-test.v", "-test.bench=" + strings.Join(patterns, "|"), "-test.benchtime=" + strconv.Itoa(n) + "x"}
 }
@@ -114,15 +108,13 @@ func cArgs(names []string, n int) []string {
 // run has the side run the named loops for a pair and returns what it printed: one
 // result for each name, in order. A loop that the side skipped is nil.
 func (s side) run(ctx context.Context, o *options, names []string, n, pair int) ([]*benchfmt.Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, o.limit)
-	defer cancel()
 	var argv []string
 	for _, word := range o.exec {
 		argv = append(argv, strings.ReplaceAll(word, "{pair}", strconv.Itoa(pair)))
 	}
 	argv = append(append(argv, s.path), s.args(names, n)...)
-	cmd := command(ctx, argv...)
-	stdout, stderr, err := output(cmd)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	stdout, stderr, err := output(ctx, process.Limits{Time: o.limit, Runner: o.exec != nil}, cmd)
 	what := s.impl + " side"
 	if len(names) == 1 {
 		what += " of " + names[0]
@@ -130,10 +122,11 @@ func (s side) run(ctx context.Context, o *options, names []string, n, pair int) 
 	failed := func(err error) error {
 		return fmt.Errorf("%s: %w\n\t%s\n%s", what, err, shorten(strings.Join(cmd.Args, " ")), indent(matter(stdout+stderr)))
 	}
-	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return nil, failed(fmt.Errorf("not done after %v (-limit)", o.limit))
-	case err != nil:
+	if late := (*process.LateError)(nil); errors.As(err, &late) {
+		err = fmt.Errorf("%w (-limit)", err)
+		stderr = "" // its goroutines' stacks
+	}
+	if err != nil {
 		return nil, failed(err)
 	}
 	results, err := parseResults(stdout, names)
@@ -174,30 +167,11 @@ func parseResults(stdout string, names []string) ([]*benchfmt.Result, error) {
 
 var gomaxprocs = regexp.MustCompile(`-\d+$`)
 
-// grace is how long a process may take to end after it was asked to.
-const grace = 2 * time.Second
-
-// command is a process that leads a group of its own, which is asked to end when ctx does.
-func command(ctx context.Context, argv ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGTERM) }
-	cmd.WaitDelay = grace
-	return cmd
-}
-
-// output runs cmd and returns what it printed. No process of its group
-// outlives the call.
-func output(cmd *exec.Cmd) (stdout, stderr string, err error) {
-	// The kernel sends Pdeathsig when the thread that started the child ends.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var out, errs bytes.Buffer
+// output runs a command and returns what it printed.
+func output(ctx context.Context, limits process.Limits, cmd *exec.Cmd) (stdout, stderr string, err error) {
+	var out, errs process.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	err = cmd.Run()
-	if cmd.Process != nil {
-		unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
-	}
+	err = limits.Run(ctx, cmd)
 	return out.String(), errs.String(), err
 }
 

@@ -13,10 +13,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"eventbench/helpers/boots"
+	"eventbench/helpers/process"
 	"eventbench/helpers/results"
 )
 
@@ -135,7 +135,7 @@ func (r *recording) write(g *group, a arm, files []string) error {
 
 // binary has make build one of the test binaries.
 func (r *recording) binary(ctx context.Context, name string) (string, error) {
-	return name, r.run(ctx, nil, exec.CommandContext(ctx, "make", "-s", name))
+	return name, r.run(ctx, nil, exec.Command("make", "-s", name))
 }
 
 // tool runs one of this module's commands.
@@ -144,16 +144,14 @@ func (r *recording) tool(ctx context.Context, stdout io.Writer, args ...string) 
 	if err != nil {
 		return err
 	}
-	return r.run(ctx, stdout, exec.CommandContext(ctx, path, args[1:]...))
+	return r.run(ctx, stdout, exec.Command(path, args[1:]...))
 }
 
 func (r *recording) run(ctx context.Context, stdout io.Writer, cmd *exec.Cmd) error {
 	cmd.Stdout, cmd.Stderr = stdout, r.stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 20 * time.Second
-	if err := cmd.Run(); err != nil {
+	if err := (process.Limits{Runner: true}).Run(ctx, cmd); err != nil {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return err
 		}
 		return fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err)
 	}
