@@ -15,9 +15,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
+	"eventbench/helpers/printable"
 	"eventbench/helpers/results"
 
 	"golang.org/x/perf/benchfmt"
@@ -612,18 +611,5 @@ func cleanLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// clean makes text from a file safe to print: no control characters.
-func clean(s string) string {
-	var b strings.Builder
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		if unicode.IsPrint(r) && (r != utf8.RuneError || n > 1) {
-			b.WriteString(s[:n])
-		} else {
-			q := strconv.QuoteToASCII(s[:n])
-			b.WriteString(q[1 : len(q)-1])
-		}
-		s = s[n:]
-	}
-	return b.String()
-}
+// clean makes text from a file safe to print.
+var clean = printable.Text

@@ -14,13 +14,13 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/printable"
 
 	"golang.org/x/sys/unix"
 )
@@ -275,23 +275,9 @@ func (t *Tail) Lines(n int) []string {
 	defer t.mu.Unlock()
 	var lines []string
 	for line := range bytes.Lines(t.buf) {
-		if s := printable(line); s != "" {
+		if s := printable.Line(string(line)); s != "" {
 			lines = append(lines, s)
 		}
 	}
 	return lines[max(0, len(lines)-n):]
-}
-
-// printable makes of a console's line what a terminal can show without
-// obeying it.
-func printable(line []byte) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t':
-			return ' '
-		case r < ' ' || r == 0x7f:
-			return -1
-		}
-		return r
-	}, string(line)))
 }

@@ -24,8 +24,8 @@ func TestTail(t *testing.T) {
 	for range 100 {
 		tl.Write(bytes.Repeat([]byte("x"), 10_000))
 	}
-	tl.Write([]byte("\n\x1b[31mred\x1b[0m\r\n\n\tlast\n"))
-	if got, want := tl.Lines(2), []string{"[31mred[0m", "last"}; !slices.Equal(got, want) {
+	tl.Write([]byte("\n\x1b[31mred\u009b0m\r\n\n\tlast\n"))
+	if got, want := tl.Lines(2), []string{`\x1b[31mred\u009b0m`, "last"}; !slices.Equal(got, want) {
 		t.Errorf("lines = %q, want %q", got, want)
 	}
 	if len(tl.buf) > 2*TailSize {

@@ -11,14 +11,16 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"eventbench/helpers/printable"
 )
 
 // A Progress says where the work of a tool is: in place on a terminal, and
 // elsewhere with a plain line now and then. Goroutines can share it.
 type Progress struct {
-	w        io.Writer
+	w        io.Writer // of lines that stay
 	tool     string
-	terminal bool
+	terminal *os.File // nil where lines cannot be redrawn
 
 	mu    sync.Mutex
 	shown bool      // a line is on the terminal that the next one replaces
@@ -27,10 +29,11 @@ type Progress struct {
 
 // New returns the progress of go tool name, for w.
 func New(w io.Writer, name string) *Progress {
-	p := &Progress{w: w, tool: "go tool " + name + ": ", last: time.Now()}
-	if f, ok := w.(*os.File); ok {
-		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-		p.terminal = err == nil
+	p := &Progress{w: printable.NewWriter(w), tool: "go tool " + name + ": ", last: time.Now()}
+	if f, ok := printable.Unwrap(w).(*os.File); ok {
+		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
+			p.terminal = f
+		}
 	}
 	return p
 }
@@ -50,8 +53,8 @@ func (p *Progress) Working(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch text := fmt.Sprintf(p.tool+format, args...); {
-	case p.terminal:
-		fmt.Fprintf(p.w, "\r%s\x1b[K", text)
+	case p.terminal != nil:
+		fmt.Fprintf(p.terminal, "\r%s\x1b[K", printable.Text(text))
 		p.shown = true
 	case time.Since(p.last) >= 30*time.Second:
 		fmt.Fprintln(p.w, text)
@@ -68,7 +71,7 @@ func (p *Progress) Clear() {
 
 func (p *Progress) clear() {
 	if p.shown {
-		fmt.Fprint(p.w, "\r\x1b[K")
+		fmt.Fprint(p.terminal, "\r\x1b[K")
 		p.shown = false
 	}
 }

@@ -117,6 +117,7 @@ import (
 	"eventbench/helpers/gate"
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/printable"
 	"eventbench/helpers/results"
 )
 
@@ -177,6 +178,7 @@ func (o *options) check() error {
 type usageError struct{ error }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
 	say := func(format string, args ...any) { fmt.Fprintf(stderr, "arms: "+format+"\n", args...) }
 	kind := ""
 	if len(args) > 0 {

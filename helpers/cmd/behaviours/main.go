@@ -69,6 +69,7 @@ import (
 
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/printable"
 	"eventbench/helpers/results"
 )
 
@@ -97,6 +98,7 @@ const usage = "Usage: go tool behaviours [flags] behaviours.static COLUMN...\n\n
 	"Runs the rows of testdata/behaviours on kernels, under gVisor (gvisor) and here (host).\n\n"
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
 	say := func(format string, args ...any) { fmt.Fprintf(stderr, "behaviours: "+format+"\n", args...) }
 	o, err := parseArgs(args)
 	switch {

@@ -71,6 +71,7 @@ import (
 
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/printable"
 	"eventbench/helpers/results"
 )
 
@@ -162,6 +163,7 @@ func parse(args []string) (*options, error) {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
 	o, err := parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):

@@ -9,29 +9,32 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"eventbench/helpers/printable"
 )
 
 // progress tells how far the measurement is: in place on a terminal, and
 // elsewhere with a line for each pair.
 type progress struct {
 	w        io.Writer
-	terminal bool
-	pair     int // the last that a line was printed for
+	terminal *os.File // nil where lines cannot be redrawn
+	pair     int      // the last that a line was printed for
 }
 
 func newProgress(w io.Writer) *progress {
-	p := &progress{w: w}
-	if f, ok := w.(*os.File); ok {
-		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-		p.terminal = err == nil
+	p := &progress{w: printable.NewWriter(w)}
+	if f, ok := printable.Unwrap(w).(*os.File); ok {
+		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
+			p.terminal = f
+		}
 	}
 	return p
 }
 
 // show says what is being done.
 func (p *progress) show(what string) {
-	if p.terminal {
-		fmt.Fprintf(p.w, "\r%.79s\x1b[K", what)
+	if p.terminal != nil {
+		fmt.Fprintf(p.terminal, "\r%.79s\x1b[K", printable.Text(what))
 		return
 	}
 	fmt.Fprintln(p.w, what)
@@ -39,7 +42,7 @@ func (p *progress) show(what string) {
 
 // step says which row is being measured and how long the rest will take.
 func (p *progress) step(pair, pairs, done, total int, elapsed time.Duration, name string) {
-	if !p.terminal && pair == p.pair {
+	if p.terminal == nil && pair == p.pair {
 		return
 	}
 	p.pair = pair
@@ -48,7 +51,7 @@ func (p *progress) step(pair, pairs, done, total int, elapsed time.Duration, nam
 		left := elapsed * time.Duration(total-done) / time.Duration(done)
 		text += fmt.Sprintf(", about %v left", left.Round(time.Second))
 	}
-	if p.terminal {
+	if p.terminal != nil {
 		text += ": " + name
 	}
 	p.show(text)
@@ -56,8 +59,8 @@ func (p *progress) step(pair, pairs, done, total int, elapsed time.Duration, nam
 
 // clear takes away the line that is drawn in place.
 func (p *progress) clear() {
-	if p.terminal {
-		fmt.Fprint(p.w, "\r\x1b[K")
+	if p.terminal != nil {
+		fmt.Fprint(p.terminal, "\r\x1b[K")
 	}
 }
 

@@ -61,6 +61,7 @@ import (
 
 	"eventbench/helpers/gate"
 	"eventbench/helpers/help"
+	"eventbench/helpers/printable"
 )
 
 func main() {
@@ -75,6 +76,7 @@ Exits 0: pass, 1: a regression, 2: bad input, 3: cannot tell.
 `
 
 func run(args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
 	fs := flag.NewFlagSet("gate", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	var o gate.Options

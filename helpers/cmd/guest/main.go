@@ -71,6 +71,7 @@ import (
 	"eventbench/helpers/guest"
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/printable"
 )
 
 func main() {
@@ -132,7 +133,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	say := func(format string, args ...any) {
 		// Not "guest: ...", which in the output of go test would be a line of
 		// configuration to the readers of the benchmark format.
-		fmt.Fprintf(stderr, "go tool guest: "+format+"\n", args...)
+		fmt.Fprintf(printable.NewWriter(stderr), "go tool guest: "+format+"\n", args...)
 	}
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -168,7 +169,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 func boot(ctx context.Context, s settings, args, environ []string, stdout, stderr io.Writer, say func(string, ...any)) (guest.Status, error) {
 	m := &guest.Machine{Seed: s.seed, Append: s.append, CPUs: s.cpus}
 	if s.console {
-		m.Console = stderr
+		m.Console = printable.NewWriter(stderr)
 	}
 	if runtime.GOARCH != "amd64" {
 		return guest.Status{}, fmt.Errorf("guests are x86-64, and the tool that has to be their init is built for %s: it needs an x86-64 host", runtime.GOARCH)

@@ -48,6 +48,7 @@ import (
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/kbuild"
+	"eventbench/helpers/printable"
 	"eventbench/helpers/progress"
 	"eventbench/helpers/results"
 )
@@ -95,6 +96,7 @@ func newFlags(s *settings) *flag.FlagSet {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
 	p := progress.New(stderr, "kbuild")
 	var s settings
 	flags := newFlags(&s)

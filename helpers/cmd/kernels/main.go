@@ -51,6 +51,7 @@ import (
 	"eventbench/helpers/boots"
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/printable"
 )
 
 func main() {
@@ -67,6 +68,7 @@ type options struct {
 const usage = "Usage: go tool kernels [flags] eventbench.static KERNEL...\n\nRuns benchmarks on many kernels in guests with counted instructions.\n\n"
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
 	opts, err := parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):

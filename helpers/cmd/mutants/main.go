@@ -53,6 +53,7 @@ import (
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/kbuild"
+	"eventbench/helpers/printable"
 	"eventbench/helpers/progress"
 	"eventbench/helpers/results"
 )
@@ -100,6 +101,7 @@ func newFlags(o *options) *flag.FlagSet {
 }
 
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
 	p := progress.New(stderr, "mutants")
 	var o options
 	fs := newFlags(&o)

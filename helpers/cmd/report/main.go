@@ -63,6 +63,7 @@ import (
 	"slices"
 	"strings"
 
+	"eventbench/helpers/printable"
 	"eventbench/helpers/samples"
 
 	"golang.org/x/perf/benchproc"
@@ -88,6 +89,7 @@ func main() {
 var errUsage = errors.New("go tool report -h tells the usage")
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
 	err := report(ctx, args, stdout, stderr)
 	switch {
 	case err == nil:

@@ -80,6 +80,7 @@ import (
 
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/printable"
 	"eventbench/helpers/results"
 )
 
@@ -130,6 +131,7 @@ func (a arm) said(text string) string {
 const usage = "Usage: go tool rounds [flags] eventbench.test\n\nRuns the benchmarks of a compiled test binary in rounds, each a fresh process.\n\n"
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
 	opts, err := parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):

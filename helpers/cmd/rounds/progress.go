@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"eventbench/helpers/printable"
 )
 
 // progress follows a child through its benchmarks and tells the user: in place
@@ -38,8 +40,8 @@ type progress struct {
 }
 
 func newProgress(w io.Writer) *progress {
-	p := &progress{w: w, begun: time.Now()}
-	if f, ok := w.(*os.File); ok {
+	p := &progress{w: printable.NewWriter(w), begun: time.Now()}
+	if f, ok := printable.Unwrap(w).(*os.File); ok {
 		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
 			p.terminal = f
 		}
@@ -141,7 +143,7 @@ func (p *progress) clear() {
 
 func (p *progress) wipe() {
 	if p.shown {
-		fmt.Fprint(p.w, "\r\x1b[K")
+		fmt.Fprint(p.terminal, "\r\x1b[K")
 		p.shown = false
 	}
 }
@@ -150,13 +152,13 @@ func (p *progress) draw(now time.Time) {
 	if p.terminal == nil {
 		return
 	}
-	text := p.text(now)
+	text := printable.Text(p.text(now))
 	width := 80
 	if size, err := unix.IoctlGetWinsize(int(p.terminal.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
 		width = int(size.Col)
 	}
 	// One column less than there are: some terminals wrap at the last.
-	fmt.Fprintf(p.w, "\r%s\x1b[K", text[:min(len(text), width-1)])
+	fmt.Fprintf(p.terminal, "\r%s\x1b[K", text[:min(len(text), width-1)])
 	p.shown = true
 }
 

@@ -49,6 +49,7 @@ import (
 	"eventbench/helpers/gate"
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/printable"
 )
 
 func main() {
@@ -93,6 +94,7 @@ func groupNames() []string {
 }
 
 func mainStatus(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
 	say := func(format string, args ...any) { fmt.Fprintf(stderr, "selftest: "+format+"\n", args...) }
 	var s settings
 	f := newFlags(&s)
