@@ -130,6 +130,7 @@ func eventfdSource(every time.Duration, value int) measure.Maker {
 func signalfdSource(every time.Duration) measure.Maker {
 	const sig, most = unix.Signal(50), 16
 	return func(c *peer.Crew, loops []*peer.Member) measure.Source {
+		mustQueueRoom(c.TB, 1)
 		fd := fdtest.Signalfd(c.TB, sig)
 		fdtest.Must(c.TB, "fcntl", unix.SetNonblock(fd, true))
 		info := sys.Place(c.Arena, sys.Siginfo{Signo: int32(sig), Code: sys.SIQueue})

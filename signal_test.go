@@ -175,19 +175,26 @@ func mustSigqueue(tb testing.TB, pid int, sig unix.Signal) {
 	}
 }
 
-// A class of signals, and which of it benchmarks send: to the peer, from the
-// peer, and as the mark at the end of a stream. The mark has the highest number, so
-// that the kernel delivers it after all others.
+// A class of signals, and which of it benchmarks send: to the peer and from the
+// peer.
 type class struct {
-	name             string
-	ping, pong, mark unix.Signal
-	queued           bool // sent with a value, one by one; else merged while pending
+	name       string
+	ping, pong unix.Signal
+	queued     bool // sent with a value, one by one; else merged while pending
 }
 
 var classes = []class{
-	{"std", unix.SIGUSR1, unix.SIGUSR2, unix.SIGUSR2, false},
-	{"rt", 40, 41, 42, true},
+	{"std", unix.SIGUSR1, unix.SIGUSR2, false},
+	{"rt", 40, 41, true},
 }
+
+// mark follows the last signal of a stream. Of its number none is pending
+// before. A standard signal needs no place in the queue: with the queue full the
+// kernel still sets its bit, and delivers it without a siginfo_t
+// (__send_signal_locked in kernel/signal.c). So RLIMIT_SIGPENDING, whoever has
+// used it up, cannot keep it from a receiver, as it could a real-time signal.
+// It is taken after SIGUSR1, but before real-time signals: lower numbers first.
+const mark = unix.SIGUSR2
 
 // BenchmarkSignalSelf sends a signal to its own thread and receives it.
 func BenchmarkSignalSelf(b *testing.B) {
@@ -231,7 +238,7 @@ func BenchmarkSignalRoundTrip(b *testing.B) {
 func BenchmarkSignalOneWay(b *testing.B) {
 	eachSignal(b, func(b *testing.B, c class, via string) {
 		measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way {
-			w := measure.Way{Receive: c.receive(p.Party, via, c.ping)}
+			w := measure.Way{Receive: c.receive(p.Party, via, c.ping), Refusable: c.queued}
 			p.Start()
 			w.Post = []sys.Call{c.post(p.Arena, unix.Getpid(), p.TID, c.ping)}
 			return w
@@ -240,25 +247,23 @@ func BenchmarkSignalOneWay(b *testing.B) {
 }
 
 // BenchmarkSignalThroughput is the source's stream of signals, with an end that
-// is reached: a mark follows the last one. Standard signals merge while pending:
+// is reached: see mark. Standard signals merge while pending:
 // delivered/op says how many of those sent were seen. Real-time signals queue until
 // RLIMIT_SIGPENDING, then the sender is refused: sent/op.
 func BenchmarkSignalThroughput(b *testing.B) {
 	eachSignal(b, func(b *testing.B, c class, via string) {
 		measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
-			s := c.stream(p.Party, via)
+			s := c.stream(p, via)
 			p.Start()
 			post := c.post(p.Arena, unix.Getpid(), p.TID, c.ping)
 			if c.queued {
 				post.Refused = unix.EAGAIN
 			}
 			s.Send = []sys.Call{post}
-			s.Last = []sys.Call{sys.Insist(p.Arena, sys.Tgkill(unix.Getpid(), p.TID, c.mark))}
-			// Each side counts what it received: the mark is no event.
-			if via != "handler" {
-				s.Told = func() uint64 { return uint64(p.Here.Done) - 1 }
-			}
-			return s
+			last := sys.Tgkill(unix.Getpid(), p.TID, mark)
+			last.Set, last.SetTo = s.over, 1
+			s.Last = []sys.Call{last}
+			return s.Stream
 		})
 	})
 }
@@ -292,45 +297,86 @@ func BenchmarkOSSignalThroughput(b *testing.B) {
 	for _, c := range measure.Shuffled(b, classes...) {
 		b.Run("sig="+c.name, func(b *testing.B) {
 			measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
-				received := mustNotify(p.TB, c.ping, c.mark)
-				var told uint64
-				p.Start()
-				post := sys.Kill(unix.Getpid(), c.ping)
-				if c.queued {
-					post.Refused = unix.EAGAIN // by gVisor, with 32 pending; Linux drops them in silence
-				}
-				return &measure.Stream{
-					Send: []sys.Call{post},
-					Last: []sys.Call{sys.Kill(unix.Getpid(), c.mark)},
-					Take: func() error {
-						for {
-							select {
-							case sig := <-received:
-								if sig == c.mark {
-									return nil
-								}
-								told++
-							case <-time.After(peer.Deadline):
-								return fmt.Errorf("os/signal delivered %d signals, then none for %v", told, peer.Deadline)
-							}
-						}
-					},
-					Told: func() uint64 {
-						// Another thread may have taken the last ones before the mark
-						// and be about to hand them over.
-						for {
-							select {
-							case <-received:
-								told++
-							case <-time.After(time.Millisecond):
-								return take(&told)
-							}
-						}
-					},
-					Lossy: true,
-				}
+				return c.osStream(p, func() {})
 			})
 		})
+	}
+}
+
+// osStream takes signals from a channel of os/signal's until the end is told by a
+// channel of its own. os/signal drops what does not fit a channel, and into
+// that of the stream no mark would fit when the receiver has been kept from it.
+// The other never holds more than the one mark of a stream: kill(2) is never
+// refused for a full queue (SI_USER in __send_signal_locked of
+// kernel/signal.c), and os/signal keeps a bit for each number until it has
+// handed it over. The mark's number is the highest, so that the kernel delivers it
+// after all others. stall is called before each receipt.
+func (c class) osStream(p *peer.Pair, stall func()) *measure.Stream {
+	mark := mark
+	if c.queued {
+		mark = 42
+	}
+	received, end := mustNotify(p.TB, c.ping), mustNotify(p.TB, mark)
+	p.Start()
+	post := sys.Kill(unix.Getpid(), c.ping)
+	if c.queued {
+		post.Refused = unix.EAGAIN // by gVisor, with 32 pending; Linux drops them in silence
+	}
+	var told uint64
+	// quiet counts events until none has come for so long.
+	quiet := func(d time.Duration) {
+		for {
+			select {
+			case <-received:
+				told++
+			case <-time.After(d):
+				return
+			}
+		}
+	}
+	return &measure.Stream{
+		Send: []sys.Call{post},
+		Last: []sys.Call{sys.Kill(unix.Getpid(), mark)},
+		Take: func(check func() error) error {
+			const pace = 200 * time.Millisecond
+			for waited := time.Duration(0); ; {
+				stall()
+				select {
+				case <-received:
+					told++
+					waited = 0
+				case <-end:
+					for range len(received) {
+						<-received
+						told++
+					}
+					return nil
+				case <-time.After(pace):
+					if err := check(); err != nil {
+						return err
+					}
+					if waited += pace; waited >= peer.Deadline {
+						return fmt.Errorf("os/signal delivered %d signals, then none for %v", told, waited)
+					}
+				}
+			}
+		},
+		Told: func() uint64 {
+			// Other threads may have taken the last ones before the mark and be
+			// about to hand them over. The first of all is not lost, however long
+			// its thread has to wait for a CPU.
+			if told == 0 {
+				select {
+				case <-received:
+					told++
+				case <-time.After(peer.Deadline):
+				}
+			}
+			quiet(time.Millisecond)
+			return take(&told)
+		},
+		Lossy: true,
+		Late:  true,
 	}
 }
 
@@ -338,6 +384,9 @@ func BenchmarkOSSignalThroughput(b *testing.B) {
 func eachSignal(b *testing.B, f func(b *testing.B, c class, via string)) {
 	for _, c := range measure.Shuffled(b, classes...) {
 		b.Run("sig="+c.name, func(b *testing.B) {
+			if c.queued {
+				mustQueueRoom(b, 1)
+			}
 			for _, via := range measure.Shuffled(b, "sigtimedwait", "signalfd", "handler") {
 				b.Run("via="+via, func(b *testing.B) { f(b, c, via) })
 			}
@@ -379,33 +428,61 @@ func (c class) receive(p *peer.Party, via string, sig unix.Signal) measure.Side 
 	return s
 }
 
-// stream takes signals until the mark comes.
-func (c class) stream(p *peer.Party, via string) *measure.Stream {
-	s := &measure.Stream{Lossy: !c.queued, Limit: uint64(c.mark)}
+// A signalStream is a stream of signals to a thread.
+type signalStream struct {
+	*measure.Stream
+	over *uint32 // to be set before the mark is sent
+}
+
+// stream takes signals until the mark has come and none is left.
+//
+// Standard signals are taken before the mark, so the mark ends the stream. Of
+// queued ones some may be left when the sender says, by over, that it has sent
+// the mark after all others: by then each of them, and the mark, is pending,
+// and how many there are is the sender's account.
+func (c class) stream(p *peer.Pair, via string) signalStream {
+	over := p.Arena.Word(0)
+	s := &measure.Stream{Lossy: !c.queued}
+	// Each side counts what it received: the mark is no event.
+	s.Told = func() uint64 { return uint64(p.Here.Done) - 1 }
 	switch via {
 	case "sigtimedwait":
 		info := sys.Place(p.Arena, sys.Siginfo{})
-		wait := sys.Sigwait(sys.Place(p.Arena, sys.Sigs(c.ping, c.mark)), info, c.ping)
+		wait := sys.Sigwait(sys.Place(p.Arena, sys.Sigs(c.ping, mark)), info, c.ping)
 		wait.AnyCount = true
 		s.Receive = measure.Side{Calls: []sys.Call{wait}, Sum: &info.Value}
-		s.Until = (*uint64)(unsafe.Pointer(info)) // si_signo, and si_errno, which is 0
+		s.Until, s.Limit = (*uint64)(unsafe.Pointer(info)), uint64(mark) // si_signo, and si_errno, which is 0
 	case "signalfd":
 		info := sys.Place(p.Arena, unix.SignalfdSiginfo{})
 		s.Receive = measure.Side{
-			Calls: []sys.Call{sys.SignalfdRead(fdtest.Signalfd(p.TB, c.ping, c.mark), info)},
+			Calls: []sys.Call{sys.SignalfdRead(fdtest.Signalfd(p.TB, c.ping, mark), info)},
 			Sum:   &info.Ptr,
 		}
-		s.Until = (*uint64)(unsafe.Pointer(info)) // ssi_signo, and ssi_errno, which is 0
+		s.Until, s.Limit = (*uint64)(unsafe.Pointer(info)), uint64(mark) // ssi_signo, and ssi_errno, which is 0
 	case "handler":
 		runs := fdtest.Handle(p.TB, c.ping)
-		s.Receive = measure.Side{Calls: []sys.Call{sys.Sigsuspend(sys.Place(p.Arena, peer.AllBut(c.ping, c.mark)))}}
-		s.Until, s.Limit = fdtest.Handle(p.TB, c.mark), 1
+		s.Receive = measure.Side{Calls: []sys.Call{sys.Sigsuspend(sys.Place(p.Arena, peer.AllBut(c.ping, mark)))}}
+		s.Until, s.Limit = fdtest.Handle(p.TB, mark), 1
 		s.Told = func() uint64 { return take(runs) }
+		s.Rest = func(accepted uint64) error {
+			if *runs >= accepted {
+				return nil
+			}
+			p.Here.Until, p.Here.Limit = runs, accepted
+			return p.Run(1<<62, nil)
+		}
 	}
-	if !c.queued {
-		s.Receive.Sum = nil
+	switch {
+	case !c.queued:
+		s.Receive.Sum, s.Rest = nil, nil
+	case via != "handler":
+		s.Until, s.Limit = over, 1
+		s.Rest = func(accepted uint64) error {
+			p.Here.Until = nil
+			return p.Run(int(accepted)+1-int(p.Here.Done), nil)
+		}
 	}
-	return s
+	return signalStream{s, (*uint32)(unsafe.Pointer(over))} // its low half: both architectures are little-endian
 }
 
 // take empties a count and returns what it was.

@@ -157,7 +157,7 @@ func TestBadSurroundings(t *testing.T) {
 	run("PollGrowth", "descriptors for some", []string{"limit", fmt.Sprint(unix.RLIMIT_NOFILE), "300"},
 		"BenchmarkPollGrowth/registered=1000", "1064 are needed, 300 allowed: raise RLIMIT_NOFILE", "BenchmarkPollGrowth/registered=100\n")
 	run("SignalQueueGrowth/numbers=one", "signals for some", []string{"limit", fmt.Sprint(unix.RLIMIT_SIGPENDING), "5000"},
-		"BenchmarkSignalQueueGrowth/numbers=one/depth=10000", "10000 are needed, 5000 allowed: raise RLIMIT_SIGPENDING",
+		"BenchmarkSignalQueueGrowth/numbers=one/depth=10000", "10008 are needed, 5000 allowed: raise RLIMIT_SIGPENDING",
 		"BenchmarkSignalQueueGrowth/numbers=one/depth=1000\n")
 }
 
@@ -176,6 +176,17 @@ var surroundings = child.Register("surroundings", func(p *child.Proc) error {
 	switch what[0] {
 	case "refuse":
 		err = fdtest.Refuse(number(1), unix.SECCOMP_RET_ERRNO|number(2))
+	case "queue":
+		// Of a user with nothing else queued, so that other processes neither fill
+		// the queue nor free it.
+		if os.Geteuid() == 0 {
+			uid := 60000 + os.Getpid()%5000
+			if err := unix.Setresuid(uid, uid, uid); err != nil {
+				return os.NewSyscallError("setresuid", err)
+			}
+		}
+		limit := unix.Rlimit{Cur: uint64(number(1)), Max: uint64(number(1))}
+		err = unix.Prlimit(0, unix.RLIMIT_SIGPENDING, &limit, nil)
 	case "limit":
 		limit := unix.Rlimit{Cur: uint64(number(2)), Max: uint64(number(2))}
 		err = unix.Prlimit(0, int(number(1)), &limit, nil)

@@ -143,6 +143,7 @@ const burst = 16
 // all. An operation is 16 events.
 func BenchmarkBatchTechnique(b *testing.B) {
 	const sig = unix.Signal(50)
+	mustQueueRoom(b, burst)
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
 		fd := fdtest.Signalfd(p.TB, sig)
 		info := sys.Place(p.Arena, sys.Siginfo{Signo: int32(sig), Code: sys.SIQueue})

@@ -74,7 +74,8 @@ const (
 // queue of signals), or taken by a loop, where several that merged are taken as one. For each event taken,
 // delivered/op is how often a loop took something, wakeups/event how often it waited,
 // spurious/event how often it found nothing, and cpu-ns/op the loops' own CPU time
-// (CLOCK_THREAD_CPUTIME_ID). Where the kernel may refuse, sent/op is the share that it accepted of all that
+// (CLOCK_THREAD_CPUTIME_ID). No end can be lost: a sender tells of its by an eventfd of which
+// this thread reads each count, and all loops of theirs by one that stays readable. Where the kernel may refuse, sent/op is the share that it accepted of all that
 // senders tried to post.
 //
 // Where the load is paced, each source has its latencies, counted from the time at which an event was due,
@@ -198,13 +199,19 @@ func (w *workload) room(sources int) int {
 	return logs + w.Loops*(tables+logs+mostFDs*(16*4+64))
 }
 
-// logRoom is how many notes a log has room for: enough for what a paced source's sender or a loop notes until this
-// thread reads them, every 200 ms if it is given the CPU. Nobody reads those of a full load.
+// logRoom is how many notes a log has room for: twice as many as there are events, so that a thread
+// that comes late to read them finds them all, and for a timer, which goes on for as long as it is not
+// stopped, 30,000 at least. Of more than half a million this thread may come late by as many. Nobody
+// reads those of a full load.
 func (w *workload) logRoom() int {
-	if w.paced {
-		return 1 << 15
+	if !w.paced {
+		return 1
 	}
-	return 1
+	room := 1 << 15
+	for room < 2*w.b.N && room < 1<<20 {
+		room *= 2
+	}
+	return room
 }
 
 func (w *workload) eventfd(flags int) int {
@@ -494,21 +501,11 @@ func (w *workload) posted() (all, refused uint64) {
 	return all, refused
 }
 
-// refusable returns the call of the source's that the kernel may refuse, or nil.
-func (o *origin) refusable() *sys.Call {
-	for i, c := range o.Post {
-		if c.Refused != 0 {
-			return &o.Post[i]
-		}
-	}
-	return nil
-}
-
-// shut is the error of a source that the kernel accepted nothing from: there is nothing to tell of it.
+// shut is the error of a source that the kernel accepted nothing from.
 func (w *workload) shut() error {
 	for _, o := range w.origins {
-		if c := o.refusable(); c != nil && o.sender.Refused == o.posted {
-			return &sys.CallError{Call: *c, Result: -int(c.Refused), N: int(o.posted)}
+		if err := refusedAll(o.Post, o.sender.Loop, o.posted); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -575,7 +572,7 @@ func (w *workload) report() {
 	b.ReportMetric(per(times), "delivered/op")
 	b.ReportMetric(per(waits), "wakeups/event")
 	b.ReportMetric(per(spurious), "spurious/event")
-	if slices.ContainsFunc(w.origins, func(o *origin) bool { return o.refusable() != nil }) {
+	if slices.ContainsFunc(w.origins, func(o *origin) bool { return refusable(o.Post) != nil }) {
 		posted, refused := w.posted()
 		b.ReportMetric(float64(posted-refused)/float64(posted), "sent/op")
 	}

@@ -153,19 +153,31 @@ func RoundTrip(b *testing.B, setup func(p *peer.Pair) (here, there Side), free .
 }
 
 // A Stream is a one-way flow of events from a peer to this thread.
+//
+// Its end cannot be lost, whatever buffer is full and however late this side
+// is. Where events neither merge nor are refused this side counts them, and
+// the kernel keeps each until it is taken. Where they do, the end is not one
+// more event in their queue: the peer's account is in shared memory and
+// complete before Last is run, and Last only wakes this side, by something
+// that needs no room in that queue.
 type Stream struct {
 	// Send posts one event; the peer runs it once for each.
 	Send []sys.Call
-	// Last, if set, is run once after the last event: the mark by which a
-	// receiver that cannot know how many will come sees the end.
+	// Last, if set, is run once after the last event: it wakes a receiver that
+	// cannot know how many events will come. The kernel must not be able to
+	// refuse or drop it.
 	Last []sys.Call
 	// Receive takes one or more events, or waits. Its Sum counts the events taken.
 	Receive Side
 	// Until and Limit, if set, end the receiver instead of a count: see sys.Loop.
 	Until *uint64
 	Limit uint64
-	// Take, if set, receives in place of Receive until the stream ends.
-	Take func() error
+	// Rest, if set, takes what is left when Until holds, of as many events as the
+	// kernel has accepted in all. Nothing is posted any more, so it does not wait.
+	Rest func(accepted uint64) error
+	// Take, if set, receives in place of Receive until the stream ends. While
+	// nothing comes it calls check, whose error says why nothing will.
+	Take func(check func() error) error
 	// Told, if set, says how often this side was told of an event since Told was last called, where that
 	// is not once for each iteration of Receive.
 	Told func() uint64
@@ -174,6 +186,9 @@ type Stream struct {
 	Merges bool
 	// Lossy says that an event is lost if one like it is pending.
 	Lossy bool
+	// Late says of a lossy stream that this side may be told of an event after
+	// the stream has ended, even as if it belonged to the next one.
+	Late bool
 }
 
 // Throughput benchmarks a one-way stream: an operation is one event posted,
@@ -204,15 +219,22 @@ func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *St
 	}
 
 	settle()
-	peer.SkipOrFatal(b, s.prepare(p, warmup)())
+	peer.SkipOrFatal(b, s.prepare(p, rehearsal, warmup)())
 	peer.SkipOrFatal(b, p.Await(rehearsal))
-	if _, err := s.account(p, rehearsal, warmup); err != nil {
+	peer.SkipOrFatal(b, refusedAll(s.Send, rehearsal, warmup))
+	told, err := s.account(p, rehearsal, warmup, 0)
+	if err != nil {
 		b.Errorf("before the measurement: %v", err)
 	}
-	run := s.prepare(p, b.N)
+	var late uint64
+	if s.Late {
+		late = warmup - rehearsal.Refused - told
+	}
+	run := s.prepare(p, p.There, b.N)
 	once(b, func(int, func([]uint64)) error { return run() })
 	peer.SkipOrFatal(b, p.Join())
-	told, err := s.account(p, p.There, uint64(b.N))
+	peer.SkipOrFatal(b, refusedAll(s.Send, p.There, uint64(b.N)))
+	told, err = s.account(p, p.There, uint64(b.N), late)
 	if err != nil {
 		b.Error(err)
 	}
@@ -222,8 +244,8 @@ func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *St
 	}
 }
 
-// prepare empties this side's account for n events, and returns what lets the peer post them and takes them.
-func (s *Stream) prepare(p *peer.Pair, n int) (run func() error) {
+// prepare empties this side's account for n events, and returns what lets the peer post them by l and takes them.
+func (s *Stream) prepare(p *peer.Pair, l *sys.Loop, n int) (run func() error) {
 	p.Here.Reset(0)
 	receipts := n
 	switch {
@@ -236,24 +258,19 @@ func (s *Stream) prepare(p *peer.Pair, n int) (run func() error) {
 	}
 	return func() error {
 		p.Open()
-		if s.Take == nil {
-			return p.Run(receipts, nil)
+		if s.Take != nil {
+			return s.Take(p.Check)
 		}
-		err := s.Take()
-		if err == nil {
-			return nil
+		if err := p.Run(receipts, nil); err != nil || s.Rest == nil {
+			return err
 		}
-		// What stopped the peer is why nothing comes any more.
-		if why := p.Check(); why != nil {
-			return why
-		}
-		return err
+		return s.Rest(uint64(n) - l.Refused)
 	}
 }
 
 // account returns how often this side was told of the n events that the peer posted by l, all of which must
-// be accounted for.
-func (s *Stream) account(p *peer.Pair, l *sys.Loop, n uint64) (told uint64, err error) {
+// be accounted for. As many as late may be told of late, from the stream before.
+func (s *Stream) account(p *peer.Pair, l *sys.Loop, n, late uint64) (told uint64, err error) {
 	posted, refused := uint64(l.Done), l.Refused
 	told = uint64(p.Here.Done)
 	if s.Told != nil {
@@ -266,12 +283,31 @@ func (s *Stream) account(p *peer.Pair, l *sys.Loop, n uint64) (told uint64, err 
 	switch {
 	case posted != n:
 		err = fmt.Errorf("the peer posted %d events of %d", posted, n)
-	case s.Lossy && (taken == 0 || taken > n-refused):
+	case s.Lossy && (taken == 0 || taken > n-refused+late):
 		err = fmt.Errorf("%d posted, %d refused, but %d taken", n, refused, taken)
 	case !s.Lossy && taken+refused != n:
 		err = fmt.Errorf("%d posted, %d refused, %d taken: %d unaccounted for", n, refused, taken, int64(n-refused-taken))
 	}
 	return told, err
+}
+
+// refusable returns the first of calls that the kernel may refuse, or nil.
+func refusable(calls []sys.Call) *sys.Call {
+	for i, c := range calls {
+		if c.Refused != 0 {
+			return &calls[i]
+		}
+	}
+	return nil
+}
+
+// refusedAll is the error of a sender that the kernel accepted none of n events
+// from: there is nothing to tell of them.
+func refusedAll(calls []sys.Call, l *sys.Loop, n uint64) error {
+	if c := refusable(calls); c != nil && l.Refused == n {
+		return &sys.CallError{Call: *c, Result: -int(c.Refused), N: int(n)}
+	}
+	return nil
 }
 
 // Loop benchmarks n runs of what is no table of system calls: Go's own way of doing a thing.

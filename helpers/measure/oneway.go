@@ -22,6 +22,10 @@ import (
 type Way struct {
 	Post    []sys.Call
 	Receive Side // waits for one event and takes it
+	// Refusable says that the kernel refuses an event for which it has no room,
+	// with EAGAIN. On a schedule the sender then posts it again until it is
+	// accepted, as a write to a full pipe waits: no event is lost, only late.
+	Refusable bool
 }
 
 // The turn of a OneWay: whose it is to act.
@@ -128,6 +132,9 @@ func oneWayPaced(b *testing.B, place peer.Placement, setup func(p *peer.Pair, tu
 	restore := withoutSlack()
 	w := setup(p, p.Arena.Word32(TurnReceiver))
 	restore()
+	if w.Refusable {
+		w.Post[0] = sys.Insist(p.Arena, w.Post[0])
+	}
 	due := sys.Place(p.Arena, unix.Timespec{})
 	p.Here.SetCalls(p.Arena, w.Receive.Calls...)
 	p.Here.Sum = w.Receive.Sum

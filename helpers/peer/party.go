@@ -26,11 +26,13 @@ import (
 )
 
 // The two signals that measured threads leave unblocked. Their handlers only
-// count: what matters is the EINTR. They are the last real-time signals, which
-// neither the Go runtime nor a C library uses.
+// count: what matters is the EINTR. Neither the Go runtime nor a C library uses
+// them. Neither can be lost where the queue of signals is full
+// (RLIMIT_SIGPENDING): a timer has a place in it from timer_create(2) on, and a
+// standard signal needs none.
 const (
 	interrupt = unix.Signal(64) // from the timer to the measuring thread
-	stop      = unix.Signal(63) // from the measuring thread to a peer thread
+	stop      = unix.SIGPWR     // from the measuring thread to a peer thread
 )
 
 // Deadline is how long one system call may wait for the other side before

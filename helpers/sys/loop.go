@@ -258,7 +258,10 @@ func (l *Loop) Reset(n int) {
 }
 
 // InterruptBy has a run of the handler whose count is runs end the loop with
-// EINTR, also where EINTR is the result that a call wants ([Sigsuspend]).
+// EINTR, also where EINTR is the result that a call wants ([Sigsuspend]). EINTR
+// without one has a call made again: some return it when the process was stopped
+// and goes on, though no handler ran ("Interruption of system calls and library
+// functions by stop signals" in signal(7): epoll_wait(2) is one).
 func (l *Loop) InterruptBy(runs *uint64) { l.alarm, l.seen = runs, *runs }
 
 // Run runs l on the calling thread until it has done N iterations or Until

@@ -229,11 +229,22 @@ notwait:
 exact:
 	MOVQ ENTRY_refused(R12), DX
 	TESTQ DX, DX
-	JZ   failed
+	JZ   unwanted
 	CMPQ AX, DX
-	JNE  failed
+	JNE  unwanted
 	INCQ LOOP_Refused(BX)
 	JMP  called
+
+unwanted:                       // EINTR without an alarm: the process was stopped and goes on
+	CMPQ AX, $-4
+	JNE  failed
+	MOVQ LOOP_alarm(BX), DX
+	TESTQ DX, DX
+	JZ   failed
+	MOVQ (DX), DX
+	CMPQ DX, LOOP_seen(BX)
+	JE   call
+	JMP  failed
 
 again:                          // the word decides before an alarm does: what came is taken
 	MOVQ ENTRY_while(R12), DX

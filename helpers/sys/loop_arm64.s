@@ -222,13 +222,24 @@ notwait:
 
 exact:
 	MOVD ENTRY_refused(R20), R9
-	CBZ  R9, failed
+	CBZ  R9, unwanted
 	CMP  R9, R0
-	BNE  failed
+	BNE  unwanted
 	MOVD LOOP_Refused(R19), R9
 	ADD  $1, R9
 	MOVD R9, LOOP_Refused(R19)
 	B    called
+
+unwanted:                       // EINTR without an alarm: the process was stopped and goes on
+	CMN  $4, R0
+	BNE  failed
+	MOVD LOOP_alarm(R19), R9
+	CBZ  R9, failed
+	MOVD (R9), R9
+	MOVD LOOP_seen(R19), R10
+	CMP  R9, R10
+	BEQ  call
+	B    failed
 
 again:                          // the word decides before an alarm does: what came is taken
 	MOVD ENTRY_while(R20), R9

@@ -485,6 +485,44 @@ func TestInterruptBy(t *testing.T) {
 	}
 }
 
+// A process that is stopped and goes on makes the call again that returns EINTR for it.
+func TestStopsAreNoInterrupts(t *testing.T) {
+	a := mustArena(t)
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(epfd) })
+	fd := mustEventfd(t)
+	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
+		t.Fatal(err)
+	}
+	l := NewLoop(a, EpollWait(epfd, EpollEvents(a, 1), -1, 1))
+	l.Reset(1)
+	l.InterruptBy(a.Word(0))
+	task := mustStart(t, a, l, NewChild)
+	defer task.Stop(45)
+	for range 20 {
+		for _, sig := range []unix.Signal{unix.SIGSTOP, unix.SIGCONT} {
+			if err := unix.Kill(task.TID, sig); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+	if _, err := unix.Write(fd, []byte{1, 7: 0}); err != nil {
+		t.Fatal(err)
+	}
+	for start := time.Now(); !task.Gone(); time.Sleep(time.Millisecond) {
+		if time.Since(start) > 5*time.Second {
+			t.Fatalf("it waits on: %s", l.Where())
+		}
+	}
+	if !l.Ended() {
+		t.Errorf("ended with %v", l.Err())
+	}
+}
+
 // An event that comes together with the interruption is not lost: the wait is
 // over, and the interruption is for after the iteration. Here they are one
 // signal, so that they always come together.
