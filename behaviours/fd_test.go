@@ -3,23 +3,233 @@
 package behaviours
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
+	"sync"
 	"testing"
-	"time"
 	"unsafe"
 
 	"eventbench/helpers/behaviour"
-	"eventbench/helpers/child"
-	"eventbench/helpers/rawsig"
-	"eventbench/helpers/sys"
 
 	"golang.org/x/sys/unix"
 )
+
+// untouched is what takeCount returns when nothing was stored.
+const untouched = 0x5a5a_5a5a_5a5a_5a5a
+
+// readable asks poll(2) for POLLIN.
+func readable(tb testing.TB, fd int) bool {
+	tb.Helper()
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	if _, err := unix.Ppoll(p, &unix.Timespec{}, nil); err != nil {
+		tb.Fatalf("ppoll: %v", err)
+	}
+	return p[0].Revents&unix.POLLIN != 0
+}
+
+//go:uintptrescapes
+func ioctlAt(fd int, request uint, arg uintptr) error {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), arg); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// badDescriptors are numbers that no descriptor has.
+func badDescriptors(tb testing.TB) []int {
+	tb.Helper()
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	unix.Close(fd)
+	return []int{-1, math.MinInt32, math.MaxInt32, fd}
+}
+
+// badPointers are addresses at which size bytes cannot be read.
+func badPointers(tb testing.TB, size uintptr) map[string]uintptr {
+	tb.Helper()
+	page := uintptr(os.Getpagesize())
+	mem := mustMap(tb, 2)
+	if err := unix.Mprotect(mem[page:], unix.PROT_NONE); err != nil {
+		tb.Fatalf("mprotect: %v", err)
+	}
+	second := uintptr(unsafe.Pointer(&mem[page]))
+	return map[string]uintptr{
+		"a null pointer":                   0,
+		"a pointer to inaccessible memory": second,
+		halfPointer:                        second - size/2,
+		kernelPointer:                      -page,
+	}
+}
+
+const (
+	// halfPointer names an address from which on only half the bytes can be read.
+	halfPointer = "a pointer to half accessible memory"
+	// kernelPointer names an address that no program has.
+	kernelPointer = "a pointer into the kernel"
+)
+
+// mustMap maps pages of memory.
+func mustMap(tb testing.TB, pages int) []byte {
+	tb.Helper()
+	mem, err := unix.Mmap(-1, 0, pages*os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		tb.Fatalf("mmap: %v", err)
+	}
+	tb.Cleanup(func() { unix.Munmap(mem) })
+	return mem
+}
+
+// closable takes a descriptor that was just made and returns what closes it: the test
+// when it is time, or its end.
+func closable(tb testing.TB, fd int, err error) (closeNow func()) {
+	tb.Helper()
+	if errors.Is(err, unix.EMFILE) {
+		behaviour.Limited(tb, "making a descriptor: %v: raise RLIMIT_NOFILE", err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	closeNow = sync.OnceFunc(func() { unix.Close(fd) })
+	tb.Cleanup(closeNow)
+	return closeNow
+}
+
+func mustDup(tb testing.TB, fd int) (dup int, closeNow func()) {
+	tb.Helper()
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	return dup, closable(tb, dup, err)
+}
+
+// mustPut makes number a duplicate of fd, in place of what it was.
+func mustPut(tb testing.TB, fd, number int) {
+	tb.Helper()
+	if err := unix.Dup3(fd, number, unix.O_CLOEXEC); err != nil {
+		tb.Fatalf("dup3(%d, %d): %v", fd, number, err)
+	}
+}
+
+func mustClosablePipe(tb testing.TB) (r, w int, closeReader, closeWriter func()) {
+	tb.Helper()
+	var fds [2]int
+	err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK)
+	return fds[0], fds[1], closable(tb, fds[0], err), closable(tb, fds[1], err)
+}
+
+// mustFill writes pages to a non-blocking pipe until it takes no more.
+func mustFill(tb testing.TB, w int) {
+	tb.Helper()
+	page := make([]byte, os.Getpagesize())
+	for {
+		if _, err := unix.Write(w, page); err == unix.EAGAIN {
+			return
+		} else if err != nil {
+			tb.Fatalf("write: %v", err)
+		}
+	}
+}
+
+func mustOpen(tb testing.TB, name string, flags int) int {
+	tb.Helper()
+	fd, err := unix.Open(name, flags|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		tb.Fatalf("open of %s: %v", name, err)
+	}
+	closable(tb, fd, err)
+	return fd
+}
+
+func mustWrite(tb testing.TB, fd int, text string) {
+	tb.Helper()
+	if n, err := unix.Write(fd, []byte(text)); n != len(text) || err != nil {
+		tb.Fatalf("write of %d bytes = %d, %v", len(text), n, err)
+	}
+}
+
+func mustRead(tb testing.TB, fd int, want string) {
+	tb.Helper()
+	buf := make([]byte, len(want))
+	if n, err := unix.Read(fd, buf); err != nil || string(buf[:n]) != want {
+		tb.Fatalf("read of %d bytes = %d, %v", len(want), n, err)
+	}
+}
+
+// mustTake reads an eventfd whose counter must be this.
+func mustTake(tb testing.TB, fd int, want uint64) {
+	tb.Helper()
+	var buf [8]byte
+	if n, err := unix.Read(fd, buf[:]); err != nil || binary.NativeEndian.Uint64(buf[:]) != want {
+		tb.Fatalf("read of eventfd = %d, %v with %d; want %d", n, err, binary.NativeEndian.Uint64(buf[:]), want)
+	}
+}
+
+// mustSendFile sends a descriptor over a unix(7) socket: SCM_RIGHTS.
+func mustSendFile(tb testing.TB, socket, fd int) {
+	tb.Helper()
+	if err := unix.Sendmsg(socket, []byte{0}, unix.UnixRights(fd), nil, 0); err != nil {
+		tb.Fatalf("sendmsg with SCM_RIGHTS: %v", err)
+	}
+}
+
+func receiveFile(socket int) (int, error) {
+	oob := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(socket, make([]byte, 1), oob, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return -1, fmt.Errorf("recvmsg: %w", err)
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:n])
+	if err != nil || len(messages) != 1 {
+		return -1, fmt.Errorf("recvmsg: %d control messages, %v; want 1", len(messages), err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		return -1, err
+	}
+	return fds[0], nil
+}
+
+const minusOne = ^uintptr(0)
+
+// badPointer points where nothing is mapped for programs.
+const badPointer = 16
+
+// ptrTo is the address of something in an arena or a package variable, as an argument.
+func ptrTo[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }
+
+func wantErr(t testing.TB, got, want error, format string, args ...any) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %v, want %v", fmt.Sprintf(format, args...), errName(got), errName(want))
+	}
+}
+
+func errName(err error) string {
+	if errno, ok := err.(unix.Errno); ok {
+		if name := unix.ErrnoName(errno); name != "" {
+			return name
+		}
+	}
+	if err == nil {
+		return "success"
+	}
+	return err.Error()
+}
+
+func mustMemfd(t testing.TB) int {
+	t.Helper()
+	fd, err := unix.MemfdCreate("row", unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
 
 // What rows of eventfd, signalfd and timerfd are written in. All three are files without
 // a name on one inode that all such files share (fs/anon_inodes.c), and refuse the same things.
@@ -329,57 +539,6 @@ func wantOwnershipKept(tb testing.TB, fd int) {
 	asNobody(tb, func() error { return check("an ordinary user", unix.EPERM) })
 }
 
-// isSharedInodesOwner reports whether the thread owns the inode that these files share, or has
-// the capability that makes up for not owning it.
-func isSharedInodesOwner(tb testing.TB, capability int) bool {
-	tb.Helper()
-	var st unix.Stat_t
-	if err := unix.Fstat(newEventfd(tb, 0, unix.EFD_CLOEXEC), &st); err != nil {
-		tb.Fatal(err)
-	}
-	// A user namespace may have the first one's root, or show him as nobody.
-	const nobody = 65534
-	return st.Uid == uint32(os.Geteuid()) && st.Uid != nobody || hasCapability(tb, capability)
-}
-
-// hasCapability reports whether the thread has a capability that counts for what is root's, capabilities(7).
-func hasCapability(tb testing.TB, capability int) bool {
-	tb.Helper()
-	caps, err := capabilities()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return caps.effective()>>capability&1 != 0 && inFirstUserNamespace()
-}
-
-// fetchFromChild gives a child a descriptor and gets it back by pidfd_getfd(2).
-func fetchFromChild(tb testing.TB, fd int) int {
-	tb.Helper()
-	p := child.Start(tb, eventfdHolder, child.Options{Files: []int{fd}})
-	p.Expect("holding")
-	pidfd, err := unix.PidfdOpen(p.Pid, 0)
-	closable(tb, pidfd, err)
-	got, err := unix.PidfdGetfd(pidfd, child.FirstFile, 0)
-	if err == unix.EPERM {
-		behaviour.Unprivileged(tb, "pidfd_getfd of a child: %v", err)
-	}
-	closable(tb, got, err)
-	return got
-}
-
-// asNobody runs f on a thread that has no privileges, of one that has.
-func asNobody(tb testing.TB, f func() error) {
-	tb.Helper()
-	child.Go(tb, "thread of an ordinary user", func() error {
-		// The call itself: Go's is for all threads.
-		const nobody = 65534
-		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, nobody, nobody, nobody); errno != 0 {
-			return fmt.Errorf("setresuid: %w", errno)
-		}
-		return f()
-	}).Join()
-}
-
 // wantENFILE checks that a call that makes a descriptor fails at fs.file-max, time and again, but for who has CAP_SYS_ADMIN, and
 // works again with room. The limit is everyone's: it is lowered where the machine is there for the test alone.
 func wantENFILE(tb testing.TB, create func() (int, error)) {
@@ -470,106 +629,4 @@ func fdinfoLines(tb testing.TB, fd int) map[string]string {
 		lines[key] = value
 	}
 	return lines
-}
-
-// restarting is the signal that catchRestarting has a handler for: one that nobody uses, and a standard
-// one, which needs no room in a queue.
-const restarting = unix.SIGPWR
-
-// catchRestarting installs a handler after which system calls are restarted (SA_RESTART).
-// startSleep's other signal, rouse, ends them.
-func catchRestarting(tb testing.TB) {
-	tb.Helper()
-	restore, err := rawsig.Handle(restarting, rawsig.Handler{Flags: rawsig.SARestart | rawsig.SAOnstack})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { restore() })
-	rawsig.Forget()
-}
-
-// startRestartable has a thread sleep in the call nr, open to rouse and restarting.
-func startRestartable(tb testing.TB, nr uintptr, call func() (int, error)) *sleeper {
-	tb.Helper()
-	s := startSleep(tb, "thread with a handler", func(*sleeper) (int, error) {
-		if _, err := sys.Mask(^sys.Sigs(rouse, restarting)); err != nil {
-			return 0, err
-		}
-		return call()
-	})
-	s.AwaitBlocked(nr)
-	return s
-}
-
-// restartRead has the handler run n times on a sleeping thread, which then is asleep again.
-func restartRead(tb testing.TB, s *sleeper, n int) {
-	tb.Helper()
-	for range n {
-		ran := rawsig.Ran(restarting)
-		err := unix.Tgkill(unix.Getpid(), s.Tid, restarting)
-		if err == unix.EAGAIN {
-			behaviour.Limited(tb, "tgkill: %v: raise RLIMIT_SIGPENDING", err)
-		}
-		if err != nil {
-			tb.Fatal(err)
-		}
-		await(tb, "the handler has run", func() bool { return rawsig.Ran(restarting) > ran })
-	}
-	stillAsleep(tb, s)
-}
-
-// await waits for something to come true.
-func await(tb testing.TB, what string, is func() bool) {
-	tb.Helper()
-	for deadline := time.Now().Add(child.Patience); !is(); time.Sleep(50 * time.Microsecond) {
-		if time.Now().After(deadline) {
-			tb.Fatalf("not within %v: %s", child.Patience, what)
-		}
-	}
-}
-
-// A forkedTask is a child made by fork(2) alone: unlike one that has executed a program
-// it has its parent's epoll instances as they are, and unlike Go it knows what it does.
-type forkedTask struct {
-	tb   testing.TB
-	task *sys.Task
-	loop *sys.Loop
-}
-
-// startFork forks a child that makes the calls, with all signals blocked, and ends. It
-// is killed at the end of the test.
-func startFork(tb testing.TB, a *sys.Arena, calls ...sys.Call) *forkedTask {
-	tb.Helper()
-	loop := sys.NewLoop(a, slices.Concat([]sys.Call{sys.DieWithParent()}, calls)...)
-	loop.Reset(1)
-	old, err := sys.Mask(rawsig.All)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	task, err := sys.NewChild(a, loop)
-	if _, err := sys.Mask(old); err != nil {
-		tb.Fatal(err)
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := task.Stop(0); err != nil {
-			tb.Error(err)
-		}
-	})
-	return &forkedTask{tb, task, loop}
-}
-
-// wait waits for the child to have made its calls, with the results they want.
-func (f *forkedTask) wait() {
-	f.tb.Helper()
-	for deadline := time.Now().Add(child.Patience); !f.task.Gone(); time.Sleep(50 * time.Microsecond) {
-		if time.Now().After(deadline) {
-			f.tb.Fatalf("the forked child still runs after %v, in %s", child.Patience, f.loop.Where())
-		}
-	}
-	if !f.loop.Ended() {
-		f.tb.Fatalf("%v: %v", f.task, f.loop.Err())
-	}
 }

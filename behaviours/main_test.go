@@ -2,9 +2,9 @@
 
 // Package behaviours has what Linux promises of eventfd, epoll, signals, signalfd,
 // timerfd and the loops over them, a test for each row of testdata/behaviours.
-// A row runs by its id:
+// Files have a topic each, and a row its id above its test. By that it runs, too:
 //
-//	go test ./behaviours -run EPL-019
+//	go test ./behaviours -run EPL-nnn
 package behaviours
 
 import (

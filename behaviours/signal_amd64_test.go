@@ -20,7 +20,7 @@ const (
 // minsigstkszSince is the first kernel with AT_MINSIGSTKSZ on this architecture.
 var minsigstkszSince = [2]int{5, 14}
 
-// kernelFaultFirst: a fault's signal is delivered before one of a lower number that
+// kernelFaultFirst (SIG-33): a fault's signal is delivered before one of a lower number that
 // became deliverable at the same moment. That moment is the return from a handler
 // with a context that cannot be restored: the kernel sets the mask from it first.
 func kernelFaultFirst(t testing.TB) {

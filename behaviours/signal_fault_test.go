@@ -9,19 +9,57 @@ import (
 	"unsafe"
 
 	"eventbench/helpers/behaviour"
+	"eventbench/helpers/child"
 	"eventbench/helpers/rawsig"
 	"eventbench/helpers/sys"
 
 	"golang.org/x/sys/unix"
 )
 
-// What the kernel says of a fault: further rows of TestSignal.
+// Signals that the kernel raises for a fault.
 
-var signalFaultRows = map[string]func(*testing.T){
-	"SIG-119": behaviour.Alone(faultIsRepaired, quiet...),
+// faultCannotBeBlocked (SIG-60): a signal that the kernel raises for a fault kills the
+// process if it is blocked or ignored; the same signal sent does not.
+func faultCannotBeBlocked(t *testing.T) {
+	for _, how := range []string{"block", "ignore", "ignore and block"} {
+		p := child.Start(t, faulting, child.Options{Args: []string{how}})
+		p.Expect("survived SIGSEGV sent to itself")
+		if s := p.Status(); !s.Signaled() || s.Signal() != unix.SIGSEGV {
+			t.Errorf("%s: status %#x, want killed by SIGSEGV", how, s)
+		}
+	}
 }
 
-// faultIsRepaired: a fault's siginfo has the address that was accessed, to the byte, and why it could not be: SEGV_ACCERR where there
+var faulting = child.Register("faulting", func(p *child.Proc) error {
+	unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
+	how := p.Args[0]
+	mask := sys.Sigset(0)
+	if how != "block" {
+		if err := child.Ignore(unix.SIGSEGV); err != nil {
+			return err
+		}
+	}
+	if how != "ignore" {
+		mask = sys.Sigs(unix.SIGSEGV)
+	}
+	if _, err := rawsig.Mask(unix.SIG_SETMASK, &mask); err != nil {
+		return err
+	}
+	if err := rawsig.Raise(unix.SIGSEGV); err != nil {
+		return err
+	}
+	if how == "block" {
+		rawsig.Take(mask) // else it would be delivered in the fault's place
+	}
+	p.Say("survived SIGSEGV sent to itself")
+	page, err := unix.Mmap(-1, 0, 4096, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("read %d from a page without access", page[0])
+})
+
+// faultIsRepaired (SIG-119): a fault's siginfo has the address that was accessed, to the byte, and why it could not be: SEGV_ACCERR where there
 // is memory that may not be accessed so, SEGV_MAPERR where there is none, BUS_ADRERR where a file has ended. When the handler
 // has put that right, the instruction is made again and does what it was to do: the handler runs once.
 func faultIsRepaired(t testing.TB) {
@@ -126,3 +164,8 @@ func loadByte(at uintptr) byte { return **(**byte)(unsafe.Pointer(&at)) }
 //go:norace
 //go:nocheckptr
 func storeByte(at uintptr, v byte) { **(**byte)(unsafe.Pointer(&at)) = v }
+
+var signalFaultRows = map[string]func(*testing.T){
+	"SIG-60":  faultCannotBeBlocked,
+	"SIG-119": behaviour.Alone(faultIsRepaired, quiet...),
+}

@@ -3,7 +3,6 @@
 package behaviours
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -21,109 +20,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Signals of job control, with a terminal and without: further rows of TestSignal.
+// Signals of a terminal.
 
-var signalTerminalRows = map[string]func(*testing.T){
-	"SIG-120": groupBecomesOrphaned,
-	"SIG-121": terminalSignals,
-}
-
-// groupBecomesOrphaned: when the end of a process leaves a process group without a parent elsewhere in its session, and a member of
-// the group is stopped, all its members get SIGHUP and SIGCONT, setpgid(2), credentials(7); if none is stopped they get nothing.
-func groupBecomesOrphaned(t *testing.T) {
-	for how, want := range map[string]sys.Sigset{"stopped": sys.Sigs(unix.SIGHUP, unix.SIGCONT), "running": 0} {
-		var tell, turn [2]int
-		for _, pipe := range []*[2]int{&tell, &turn} {
-			err := unix.Pipe2(pipe[:], unix.O_CLOEXEC)
-			closable(t, pipe[0], err)
-			closable(t, pipe[1], err)
-		}
-		p := child.Start(t, parentOfGroup, child.Options{Args: []string{how}, Files: []int{tell[1], turn[0]}, Block: quiet, Attr: &syscall.SysProcAttr{Setsid: true}})
-		var pids [2]int
-		if _, err := fmt.Sscan(p.Line(), &pids[0], &pids[1]); err != nil {
-			t.Fatal(err)
-		}
-		over := false
-		for _, pid := range pids {
-			t.Cleanup(func() {
-				if !over {
-					unix.Kill(pid, unix.SIGKILL)
-				}
-			})
-		}
-		if how == "stopped" {
-			child.AwaitState(t, pids[0], pids[0], "T")
-		}
-		p.Say("end")
-		p.Wait()
-		if how == "running" {
-			time.Sleep(grace)
-		}
-		for range pids {
-			mustWrite(t, turn[1], "12345678")
-		}
-		for range pids {
-			mustAwait(t, tell[0])
-			var buf [8]byte
-			if n, err := unix.Read(tell[0], buf[:]); n != 8 || err != nil {
-				t.Fatalf("read of what is pending = %d, %v; want 8", n, err)
-			}
-			if got := sys.Sigset(binary.NativeEndian.Uint64(buf[:])) &^ sys.Sigs(unix.SIGCHLD); got != want {
-				t.Errorf("in a group that became orphaned, the first of it %s, a member has %#x pending, want %#x", how, got, want)
-			}
-		}
-		over = true
-	}
-}
-
-// parentOfGroup is the only parent of a group in its session. The second of the group stops the first, or both run on; each then waits
-// for its turn and tells what is pending.
-var parentOfGroup = child.Register("parent-of-group", func(p *child.Proc) error {
-	const tell, turn = child.FirstFile, child.FirstFile + 1
-	all := rawsig.Blockable
-	if _, err := rawsig.Mask(unix.SIG_SETMASK, &all); err != nil {
-		return err
-	}
-	a, err := sys.NewArena(256 << 10)
-	if err != nil {
-		return err
-	}
-	var pids [2]int
-	ready := a.Word32(0)
-	for i := range pids {
-		pending, word := sys.Place(a, sys.Sigset(0)), a.Word(0)
-		calls := []sys.Call{{Name: "setpgid()", Nr: unix.SYS_SETPGID, Args: [6]uintptr{0, uintptr(pids[0])}}}
-		// What the parent has is not to be held open by them.
-		for fd := range uintptr(3) {
-			calls = append(calls, sys.Call{Name: "close()", Nr: unix.SYS_CLOSE, Args: [6]uintptr{fd}})
-		}
-		calls = append(calls, sys.FutexSet(ready, uint32(i+1)))
-		if i == 1 && p.Args[0] == "stopped" {
-			// It stops the first, and nobody else: the rest of the group runs.
-			calls = append(calls, sys.Kill(pids[0], unix.SIGSTOP))
-		}
-		calls = append(calls, sys.Read("pipe", turn, word, 8),
-			sys.Call{Name: "rt_sigpending()", Nr: unix.SYS_RT_SIGPENDING, Args: [6]uintptr{ptrTo(pending), 8}},
-			sys.Write("pipe", tell, pending, 8))
-		l := sys.NewLoop(a, calls...)
-		l.Reset(1)
-		task, err := sys.NewChild(a, l)
-		if err != nil {
-			return err
-		}
-		pids[i] = task.TID
-		for end := time.Now().Add(child.Patience / 2); *ready != uint32(i+1); time.Sleep(100 * time.Microsecond) {
-			if l.Failed() || time.Now().After(end) {
-				return fmt.Errorf("member %d of the group: %w", i, l.Err())
-			}
-		}
-	}
-	p.Say("%d %d", pids[0], pids[1])
-	_, err = p.Hear()
-	return err
-})
-
-// terminalSignals: what a terminal does to the process groups of its session, termios(3), tty_ioctl(4): ^C is SIGINT to the foreground
+// terminalSignals (SIG-121): what a terminal does to the process groups of its session, termios(3), tty_ioctl(4): ^C is SIGINT to the foreground
 // group alone, and a new window size SIGWINCH, the same again nothing; reading it from the background is SIGTTIN, which
 // stops, and EIO for who blocks or ignores that, and in an orphaned group.
 func terminalSignals(t *testing.T) {
@@ -365,4 +264,8 @@ func openTerminal() (master, slave int, err error) {
 		return -1, -1, fmt.Errorf("TIOCGPTPEER: %w", err)
 	}
 	return master, slave, nil
+}
+
+var signalTerminalRows = map[string]func(*testing.T){
+	"SIG-121": terminalSignals,
 }

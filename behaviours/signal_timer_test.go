@@ -22,21 +22,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// POSIX timers: further rows of TestSignal.
+// POSIX timers: timer_create(2), timer_settime(2).
 
-var signalTimerRows = map[string]func(*testing.T){
-	"SIG-78":  behaviour.Alone(timerSignals, quiet...),
-	"SIG-79":  behaviour.Alone(timerPrefersRunning, quiet...),
-	"SIG-80":  behaviour.Alone(timerOfIgnored, quiet...),
-	"SIG-81":  behaviour.Alone(timerWithdraws, quiet...),
-	"SIG-111": behaviour.Alone(timerErrors, quiet...),
-	"SIG-112": behaviour.Alone(timerOfEndedThread, quiet...),
-	"SIG-113": behaviour.Alone(timersNotForked, quiet...),
-	"SIG-114": timersOverExec,
-	"SIG-115": behaviour.Alone(timerAbsolute, quiet...),
-}
-
-// timerSignals: a timer has one signal, which says how many expiries have passed since, goes to the process or to the
+// timerSignals (SIG-78): a timer has one signal, which says how many expiries have passed since, goes to the process or to the
 // thread of SIGEV_THREAD_ID, and carries the timer's value; without a sigevent it is SIGALRM with the timer's id.
 func timerSignals(t testing.TB) {
 	const sig = unix.Signal(41)
@@ -89,7 +77,7 @@ func timerSignals(t testing.TB) {
 	}
 }
 
-// timerPrefersRunning: since 6.4 a timer's signal to the process goes to the thread that runs when the timer expires, if that
+// timerPrefersRunning (SIG-79): since 6.4 a timer's signal to the process goes to the thread that runs when the timer expires, if that
 // belongs to the process and does not block it; before, to the first thread if that does not, as all signals. The timer of
 // the process's own CPU time expires while a thread of it runs.
 func timerPrefersRunning(t testing.TB) {
@@ -129,7 +117,7 @@ func timerPrefersRunning(t testing.TB) {
 	}
 }
 
-// timerOfIgnored: a timer whose signal is ignored goes on: when the signal no longer is, expiries that passed are counted. Since
+// timerOfIgnored (SIG-80): a timer whose signal is ignored goes on: when the signal no longer is, expiries that passed are counted. Since
 // 6.13 it comes as soon as that; before, with the next expiry. The signal of one without an interval is lost.
 func timerOfIgnored(t testing.TB) {
 	const sig = unix.Signal(41)
@@ -175,7 +163,7 @@ func timerOfIgnored(t testing.TB) {
 	wantNone(t, sys.Sigs(sig))
 }
 
-// timerWithdraws: since 6.13 a signal that is pending when its timer is set anew, stopped or deleted does not come any more;
+// timerWithdraws (SIG-81): since 6.13 a signal that is pending when its timer is set anew, stopped or deleted does not come any more;
 // before, it did.
 func timerWithdraws(t testing.TB) {
 	const sig, soon = unix.Signal(41), time.Millisecond
@@ -203,7 +191,7 @@ func timerWithdraws(t testing.TB) {
 	}
 }
 
-// timersNotForked: a forked child has none of its parent's POSIX timers, under their ids or otherwise, and no interval timers,
+// timersNotForked (SIG-113): a forked child has none of its parent's POSIX timers, under their ids or otherwise, and no interval timers,
 // timer_create(2), getitimer(2); what the parent's send does not come to the child.
 func timersNotForked(t testing.TB) {
 	const sig = unix.Signal(41)
@@ -270,7 +258,7 @@ func timersNotForked(t testing.TB) {
 	}
 }
 
-// timersOverExec: execve deletes POSIX timers, and what they have sent and nobody has taken, and keeps interval timers, execve(2);
+// timersOverExec (SIG-114): execve deletes POSIX timers, and what they have sent and nobody has taken, and keeps interval timers, execve(2);
 // other signals stay pending.
 func timersOverExec(t *testing.T) {
 	child.Start(t, timersBeforeExec, child.Options{Block: quiet}).Wait()
@@ -340,7 +328,7 @@ var (
 	})
 )
 
-// timerAbsolute: with TIMER_ABSTIME timer_settime(2) takes a time of the timer's clock: a timer does not expire before it; one
+// timerAbsolute (SIG-115): with TIMER_ABSTIME timer_settime(2) takes a time of the timer's clock: a timer does not expire before it; one
 // whose time has passed expires at once, and its signal has all the periods since; the old value is what was left.
 func timerAbsolute(t testing.TB) {
 	const sig, absolute = unix.Signal(41), 1 // TIMER_ABSTIME
@@ -415,7 +403,7 @@ func timerAbsolute(t testing.TB) {
 	wantPending(t, 0)
 }
 
-// timerErrors: what timers refuse: a sigevent or specification that cannot be read is EFAULT before all else; an unknown
+// timerErrors (SIG-111): what timers refuse: a sigevent or specification that cannot be read is EFAULT before all else; an unknown
 // clock, way of notification, signal, thread or timer, and a time that is none, EINVAL; and nothing is changed by it.
 func timerErrors(t testing.TB) {
 	blockAll(t)
@@ -476,7 +464,7 @@ func timerErrors(t testing.TB) {
 	wantPending(t, 0)
 }
 
-// timerOfEndedThread: the signal of a timer whose thread has ended goes to nobody; the timer is there all the same.
+// timerOfEndedThread (SIG-112): the signal of a timer whose thread has ended goes to nobody; the timer is there all the same.
 func timerOfEndedThread(t testing.TB) {
 	const sig, interval = unix.Signal(41), time.Millisecond
 	blockAll(t)
@@ -504,24 +492,14 @@ func timerOfEndedThread(t testing.TB) {
 	wantErr(t, timer.Delete(), unix.EINVAL, "timer_delete of a deleted timer")
 }
 
-// mustPosixTimer makes a POSIX timer and deletes it at the end of the test.
-func mustPosixTimer(tb testing.TB, clock int, event *rawsig.Event) rawsig.Timer {
-	tb.Helper()
-	timer, err := rawsig.NewTimer(clock, event)
-	if err == unix.EAGAIN {
-		behaviour.Limited(tb, "timer_create: %v: raise RLIMIT_SIGPENDING (ulimit -i)", err)
-	}
-	if err != nil {
-		tb.Fatalf("timer_create: %v", err)
-	}
-	tb.Cleanup(func() { timer.Delete() })
-	return timer
-}
-
-// mustSetTimer arms a POSIX timer; a value of 0 stops it.
-func mustSetTimer(tb testing.TB, timer rawsig.Timer, value, interval time.Duration) {
-	tb.Helper()
-	if _, err := timer.Set(value, interval); err != nil {
-		tb.Fatalf("timer_settime: %v", err)
-	}
+var signalTimerRows = map[string]func(*testing.T){
+	"SIG-78":  behaviour.Alone(timerSignals, quiet...),
+	"SIG-79":  behaviour.Alone(timerPrefersRunning, quiet...),
+	"SIG-80":  behaviour.Alone(timerOfIgnored, quiet...),
+	"SIG-81":  behaviour.Alone(timerWithdraws, quiet...),
+	"SIG-111": behaviour.Alone(timerErrors, quiet...),
+	"SIG-112": behaviour.Alone(timerOfEndedThread, quiet...),
+	"SIG-113": behaviour.Alone(timersNotForked, quiet...),
+	"SIG-114": timersOverExec,
+	"SIG-115": behaviour.Alone(timerAbsolute, quiet...),
 }

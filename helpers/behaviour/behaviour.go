@@ -52,14 +52,24 @@ func init() {
 	runtime.LockOSThread()
 }
 
-// Run runs the rows of a mechanism as subtests, in the order of their ids.
-// It fails when a row of the inventory has no test or a test no row.
+// Run runs the rows of a mechanism, which stand in one table or several, as
+// subtests, in the order of their ids. It fails when a row of the inventory has
+// no test or two, or a test no row.
 //
 // A row runs locked to a thread that ends with it, so that it may leave the
 // thread's mask, affinity or credentials as they come. What belongs to the process
 // must be as before: handlers, limits, pending signals. A row that hangs is interrupted.
-func Run(t *testing.T, mechanism string, rows map[string]func(*testing.T)) {
+func Run(t *testing.T, mechanism string, tables ...map[string]func(*testing.T)) {
 	t.Helper()
+	rows := map[string]func(*testing.T){}
+	for _, table := range tables {
+		for id, row := range table {
+			if rows[id] != nil {
+				t.Errorf("%s has two tests", id)
+			}
+			rows[id] = row
+		}
+	}
 	inventory, err := load(mechanism)
 	if err != nil {
 		t.Fatal(err)
