@@ -3,6 +3,7 @@
 package eventbench
 
 import (
+	"runtime"
 	"testing"
 
 	"eventbench/helpers/fdtest"
@@ -235,4 +236,10 @@ func BenchmarkHarnessStamp(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
 		return measure.Side{Calls: []sys.Call{sys.Stamp(p.Arena.Words(1024))}}
 	})
+}
+
+func init() {
+	// Benchmarks use up their threads. The first thread must not be among them:
+	// signals to the process go to it before all others.
+	runtime.LockOSThread()
 }

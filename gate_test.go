@@ -1,6 +1,6 @@
 //go:build linux
 
-package eventbench
+package eventbench_test
 
 import (
 	"errors"

@@ -324,30 +324,13 @@ func newEventfds(b *testing.B) *eventfds {
 func (e *eventfds) first(tb testing.TB, n int) []int {
 	tb.Helper()
 	const spare = 64
-	mustAllow(tb, unix.RLIMIT_NOFILE, "RLIMIT_NOFILE (ulimit -n)", max(n, len(e.fds))+spare)
+	fdtest.Allow(tb, unix.RLIMIT_NOFILE, "RLIMIT_NOFILE (ulimit -n)", max(n, len(e.fds))+spare)
 	for len(e.fds) < n {
 		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 		fdtest.Must(tb, "eventfd2", err)
 		e.fds = append(e.fds, fd)
 	}
 	return e.fds[:n]
-}
-
-// mustAllow raises a soft limit to the hard one until tb is over if it is below n, and skips tb if that is
-// not enough. Only the benchmark that needs it has the higher one: select's users
-// are among those who rely on a low RLIMIT_NOFILE.
-func mustAllow(tb testing.TB, resource int, name string, n int) {
-	tb.Helper()
-	var limit unix.Rlimit
-	fdtest.Must(tb, "getrlimit", unix.Getrlimit(resource, &limit))
-	if limit.Cur >= uint64(n) {
-		return
-	}
-	if limit.Max < uint64(n) {
-		tb.Skipf("limit reached: %d are needed, %d allowed: raise %s", n, limit.Max, name)
-	}
-	fdtest.Must(tb, "setrlimit", unix.Setrlimit(resource, &unix.Rlimit{Cur: limit.Max, Max: limit.Max}))
-	tb.Cleanup(func() { unix.Setrlimit(resource, &limit) })
 }
 
 // mustQueueRoom skips tb unless n signals can be queued, and some to spare: the
@@ -357,7 +340,7 @@ func mustAllow(tb testing.TB, resource int, name string, n int) {
 func mustQueueRoom(tb testing.TB, n int) {
 	tb.Helper()
 	const spare = 8
-	mustAllow(tb, unix.RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING (ulimit -i)", n+spare)
+	fdtest.Allow(tb, unix.RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING (ulimit -i)", n+spare)
 	status, err := os.ReadFile("/proc/self/status")
 	fdtest.Must(tb, "open", err)
 	_, line, ok := strings.Cut(string(status), "\nSigQ:")

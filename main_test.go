@@ -1,13 +1,12 @@
 //go:build linux
 
-package eventbench
+package eventbench_test
 
 import (
 	"flag"
 	"fmt"
 	"os"
 	"regexp"
-	"runtime"
 	"testing"
 
 	"eventbench/helpers/child"
@@ -33,12 +32,6 @@ func TestMain(m *testing.M) {
 // row is in patterns that ask for a row of testdata/behaviours, or for all rows of
 // a mechanism.
 var row = regexp.MustCompile(`\b[A-Z]{3}-[0-9]|\bTest(Epoll|Eventfd|Loop|Signal|Signalfd|Timerfd)\)?\$|\bTest(Epoll|Signalfd|Timerfd)\b`)
-
-func init() {
-	// Benchmarks use up their threads. The first thread must not be among them:
-	// signals to the process go to it before all others.
-	runtime.LockOSThread()
-}
 
 // describe prints what the results are measured on and the units they are
 // in, as the benchmark format has it, if benchmarks are to run.

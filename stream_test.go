@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"eventbench/helpers/child"
+	"eventbench/helpers/fdtest"
 	"eventbench/helpers/peer"
 	"eventbench/helpers/sys"
 
@@ -71,7 +72,7 @@ func TestStreamsStopped(t *testing.T) {
 	check := func(name, bench, benchtime string, stopped func(pid int) (pids []int)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cmd := self(t, nil, "-test.bench="+bench, "-test.benchtime="+benchtime, "-test.run=^$", "-test.v")
+			cmd := fdtest.Self(t, nil, "-test.bench="+bench, "-test.benchtime="+benchtime, "-test.run=^$", "-test.v")
 			var out bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &out
 			if err := cmd.Start(); err != nil {
@@ -112,7 +113,7 @@ func TestFewQueuedSignals(t *testing.T) {
 	for _, limit := range []int{0, 1, 8, 9, 12} {
 		t.Run(fmt.Sprintf("RLIMIT_SIGPENDING=%d", limit), func(t *testing.T) {
 			t.Parallel()
-			p := child.Start(t, surroundings, child.Options{
+			p := child.Start(t, fdtest.Surroundings, child.Options{
 				Args: []string{"queue", fmt.Sprint(limit), "--", "-test.run=^$", "-test.v", "-test.benchtime=500x",
 					"-test.bench=Signal(RoundTrip|Throughput|OneWay)$|LoopPost$//via=signalfd|EventfdThroughput$"},
 				Deadline: time.Minute,

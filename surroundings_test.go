@@ -1,14 +1,10 @@
 //go:build linux
 
-package eventbench
+package eventbench_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"math"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -28,7 +24,7 @@ import (
 // by the configuration it was measured under, each unit is declared, and no
 // other line can be taken for configuration.
 func TestOutputIsBenchmarkFormat(t *testing.T) {
-	mustAllow(t, unix.RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING (ulimit -i)", 8) // deadlines are timers that each hold a place
+	fdtest.Allow(t, unix.RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING (ulimit -i)", 8) // deadlines are timers that each hold a place
 	// The larger sizes differ from the small ones in nothing but time.
 	const manyOf = `Growth/=\d{3}|Growth//=\d{3}|ThroughputGrowth/=(2|4|8|16)$|ThroughputGrowth//=(4|8|16)$|Wake/=(2|4|8|16|64)$`
 	// Counting takes thousands of single operations of each: a few benchmarks will do.
@@ -85,7 +81,7 @@ func TestOutputIsBenchmarkFormat(t *testing.T) {
 
 // A clock that nobody knows is an error, not a wall clock.
 func TestBadClock(t *testing.T) {
-	cmd := self(t, []string{"EVENTBENCH_CLOCK=sundial"}, "-test.bench=NullGetppid", "-test.run=^$")
+	cmd := fdtest.Self(t, []string{"EVENTBENCH_CLOCK=sundial"}, "-test.bench=NullGetppid", "-test.run=^$")
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), `EVENTBENCH_CLOCK="sundial"`) {
 		t.Errorf("ran with %v:\n%s\nwant an error that names EVENTBENCH_CLOCK", err, out)
@@ -95,7 +91,7 @@ func TestBadClock(t *testing.T) {
 // In bad surroundings the benchmarks that cannot run are skipped, with the
 // call and errno or the limit; all others run; nothing hangs or shows a figure it did not measure.
 func TestBadSurroundings(t *testing.T) {
-	mustAllow(t, unix.RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING (ulimit -i)", 8)
+	fdtest.Allow(t, unix.RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING (ulimit -i)", 8)
 	run := func(bench, name string, do []string, skipped, reason, runs string) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -109,7 +105,7 @@ func TestBadSurroundings(t *testing.T) {
 					t.Skipf("limit reached: %d to try with, %d allowed", limit, have.Max)
 				}
 			}
-			p := child.Start(t, surroundings, child.Options{
+			p := child.Start(t, fdtest.Surroundings, child.Options{
 				Args:     append(do, "--", "-test.bench="+bench, "-test.benchtime=1x", "-test.run=^$", "-test.v"),
 				Deadline: time.Minute,
 			})
@@ -161,68 +157,10 @@ func TestBadSurroundings(t *testing.T) {
 		"BenchmarkSignalQueueGrowth/numbers=one/depth=1000\n")
 }
 
-// surroundings worsens its own surroundings as its first arguments say, and
-// becomes the test binary with those after "--".
-var surroundings = child.Register("surroundings", func(p *child.Proc) error {
-	split := slices.Index(p.Args, "--")
-	what, rest := p.Args[:split], p.Args[split+1:]
-	number := func(i int) (n uint32) {
-		fmt.Sscan(what[i], &n)
-		return n
-	}
-	// Descriptors that whoever runs the tests has left open would count.
-	unix.CloseRange(child.FirstFile, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
-	var err error
-	switch what[0] {
-	case "refuse":
-		err = fdtest.Refuse(number(1), unix.SECCOMP_RET_ERRNO|number(2))
-	case "queue":
-		// Of a user with nothing else queued, so that other processes neither fill
-		// the queue nor free it.
-		if os.Geteuid() == 0 {
-			uid := 60000 + os.Getpid()%5000
-			if err := unix.Setresuid(uid, uid, uid); err != nil {
-				return os.NewSyscallError("setresuid", err)
-			}
-		}
-		limit := unix.Rlimit{Cur: uint64(number(1)), Max: uint64(number(1))}
-		err = unix.Prlimit(0, unix.RLIMIT_SIGPENDING, &limit, nil)
-	case "limit":
-		limit := unix.Rlimit{Cur: uint64(number(2)), Max: uint64(number(2))}
-		err = unix.Prlimit(0, int(number(1)), &limit, nil)
-	case "one-cpu":
-		var all, one unix.CPUSet
-		if err = unix.SchedGetaffinity(0, &all); err == nil {
-			for cpu := range 1024 {
-				if all.IsSet(cpu) {
-					one.Set(cpu)
-					break
-				}
-			}
-			err = unix.SchedSetaffinity(0, &one)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return unix.Exec("/proc/self/exe", append([]string{os.Args[0]}, rest...), os.Environ())
-})
-
-// self is the test binary with more environment and other arguments; it is
-// killed with the test.
-func self(t *testing.T, env []string, args ...string) *exec.Cmd {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", args...)
-	cmd.Env = append(os.Environ(), env...)
-	return cmd
-}
-
 // runSelf returns what the test binary prints to stdout; it must succeed.
 func runSelf(t *testing.T, env []string, args ...string) []byte {
 	t.Helper()
-	cmd := self(t, env, args...)
+	cmd := fdtest.Self(t, env, args...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

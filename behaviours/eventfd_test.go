@@ -83,7 +83,7 @@ var eventfdReader = child.Register("eventfd-reader", func(*child.Proc) error {
 	return err
 })
 
-// What the rows above are written in.
+// What rows are written in.
 
 // newEventfd makes an eventfd with just these flags, and takes the counter to count.
 func newEventfd(tb testing.TB, initval uint64, flags int) int {

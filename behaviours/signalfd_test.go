@@ -55,7 +55,7 @@ func stopReader(t *testing.T, p *child.Process) {
 	wantWaited(t, p.Pid, unix.WSTOPPED, rawsig.CldStopped, unix.SIGSTOP)
 }
 
-// What the rows above are written in.
+// What rows are written in.
 
 // A record is what a read returns for each signal.
 type record = unix.SignalfdSiginfo

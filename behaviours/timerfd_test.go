@@ -40,7 +40,7 @@ var timerfdClockNames = map[int]string{
 	unix.CLOCK_REALTIME: "REALTIME", unix.CLOCK_MONOTONIC: "MONOTONIC", unix.CLOCK_BOOTTIME: "BOOTTIME",
 }
 
-// What the rows above are written in.
+// What rows are written in.
 
 // absCancel is what makes timerfd_settime(2) tell of steps of the clock.
 const absCancel = unix.TFD_TIMER_ABSTIME | unix.TFD_TIMER_CANCEL_ON_SET

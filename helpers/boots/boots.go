@@ -28,6 +28,7 @@ import (
 	"syscall"
 	"time"
 
+	"eventbench/helpers/files"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/results"
 
@@ -149,7 +150,7 @@ func Open(ctx context.Context, s Settings, kernels []string, say func(format str
 		return nil, nil, err
 	}
 	set = &Set{Settings: s, Dir: filepath.Join(s.Results, "kernels", build[:10], s.name()), build: build}
-	if err := results.MakeDir(set.Dir); err != nil {
+	if err := files.MakeDir(set.Dir); err != nil {
 		return nil, nil, err
 	}
 	cache, err := guest.UserCache()
@@ -182,7 +183,7 @@ func Open(ctx context.Context, s Settings, kernels []string, say func(format str
 
 // Label is what a kernel is called for short.
 func Label(kernel string) string {
-	return results.FileName(strings.TrimSuffix(filepath.Base(kernel), ".deb"))
+	return files.Name(strings.TrimSuffix(filepath.Base(kernel), ".deb"))
 }
 
 // name is the settings' directory.
@@ -197,7 +198,7 @@ func (s *Settings) name() string {
 	}
 	name := fmt.Sprintf("%s-%s-count%d", pattern, s.Benchtime, s.Count)
 	if s.Guest != "" {
-		name += "-" + results.FileName(s.Guest)
+		name += "-" + files.Name(s.Guest)
 	}
 	return name
 }
@@ -336,7 +337,7 @@ func (s *Set) make1(ctx context.Context, b Boot) (first time.Duration, rss int64
 		return 0, 0, context.Cause(ctx)
 	}
 	log := strings.TrimSuffix(b.File(), results.Ext) + ".log"
-	if werr := results.Write(log, out); werr != nil {
+	if werr := files.Write(log, out); werr != nil {
 		return 0, 0, werr
 	}
 	if err != nil {
@@ -352,7 +353,7 @@ func (s *Set) make1(ctx context.Context, b Boot) (first time.Duration, rss int64
 		return 0, 0, err
 	}
 	how := fmt.Sprintf("benchtime: %s\ncount: %d\n", s.Benchtime, s.Count)
-	return first, rss, results.Write(b.File(), append([]byte(how), text...))
+	return first, rss, files.Write(b.File(), append([]byte(how), text...))
 }
 
 // runGuest runs go tool guest and returns all that it printed: the program's

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"unsafe"
 
 	"eventbench/helpers/peer"
 	"eventbench/helpers/sys"
@@ -134,25 +133,4 @@ func SignalName(sig unix.Signal) string {
 		return name
 	}
 	return fmt.Sprintf("RT%d", int(sig))
-}
-
-// Refuse has the kernel answer a system call of the calling thread in another
-// way from here on, unix.SECCOMP_RET_ERRNO with an errno for example: a
-// seccomp(2) filter, as container runtimes install them.
-func Refuse(nr, answer uint32) error {
-	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // seccomp_data.nr
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: nr, Jf: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: answer},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
-	}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return os.NewSyscallError("prctl(NO_NEW_PRIVS)", err)
-	}
-	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	_, _, failed := unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)))
-	if failed != 0 {
-		return os.NewSyscallError("prctl(SECCOMP)", failed)
-	}
-	return nil
 }

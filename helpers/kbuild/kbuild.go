@@ -39,9 +39,9 @@ import (
 	"time"
 
 	"eventbench/helpers/cache"
+	"eventbench/helpers/files"
 	"eventbench/helpers/process"
 	"eventbench/helpers/progress"
-	"eventbench/helpers/results"
 )
 
 // Config is the configuration of the kernels: the options that are set. All
@@ -121,7 +121,7 @@ func (t *Tree) Build(ctx context.Context, v Variant, to string) error {
 	if err == nil {
 		var image []byte
 		if image, err = os.ReadFile(t.path(buildDir, imagePath)); err == nil {
-			err = results.Write(to, image)
+			err = files.Write(to, image)
 		}
 	}
 	return errors.Join(err, t.restore())

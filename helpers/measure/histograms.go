@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"eventbench/helpers/files"
 	"eventbench/helpers/latency"
-	"eventbench/helpers/results"
 )
 
 var histograms = flag.String("histograms", "", "write the latencies of each benchmark that has any to a file in `directory`, in HdrHistogram's log format")
@@ -25,7 +25,7 @@ func OpenHistograms() error {
 	if *histograms == "" {
 		return nil
 	}
-	if err := results.MakeDir(*histograms); err != nil {
+	if err := files.MakeDir(*histograms); err != nil {
 		return fmt.Errorf("-histograms=%s: %w", *histograms, err)
 	}
 	return nil
@@ -63,7 +63,7 @@ func keep(b *testing.B, began time.Time, h *latency.Histogram, scale float64, un
 	l.intervals = append(l.intervals, latency.Interval{Tag: tag, Start: began, End: time.Now(), Histogram: h, Scale: scale})
 	data, err := latency.Log([]string{"benchmark: " + name, "unit: " + unit}, l.intervals)
 	if err == nil {
-		err = results.Write(histogramFile(b), data)
+		err = files.Write(histogramFile(b), data)
 	}
 	if err != nil {
 		b.Fatalf("-histograms=%s: %v", *histograms, err)
@@ -87,5 +87,5 @@ func forgetFailed(b *testing.B) {
 }
 
 func histogramFile(b *testing.B) string {
-	return filepath.Join(*histograms, results.FileName(strings.TrimPrefix(b.Name(), "Benchmark"))+".hlog")
+	return filepath.Join(*histograms, files.Name(strings.TrimPrefix(b.Name(), "Benchmark"))+".hlog")
 }

@@ -11,18 +11,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"eventbench/helpers/files"
 )
-
-// odd is what does not go into a file's name: among others =, which benchstat
-// takes for the end of a label.
-var odd = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
-
-// FileName returns s with what does not go into a file's name replaced.
-func FileName(s string) string { return odd.ReplaceAllString(s, "_") }
 
 // PatternName returns a file's name for the set of benchmarks that match the
 // pattern: "all" for all of them, else the pattern as far as it can be one,
@@ -31,7 +25,7 @@ func PatternName(pattern string) string {
 	if pattern == "." {
 		return "all"
 	}
-	name := FileName(pattern)
+	name := files.Name(pattern)
 	if name != pattern || name == "all" || len(name) > 60 || name[0] == '.' {
 		sum := sha256.Sum256([]byte(pattern))
 		name = fmt.Sprintf("%.60s-%x", strings.Trim(name, "_."), sum[:3])
@@ -77,20 +71,6 @@ func HashCommand(argv []string) (string, error) {
 		fmt.Fprintf(h, "%q\n", word)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// MakeDir makes the directory and finds out that files can be written there,
-// now rather than when the first round has been measured.
-func MakeDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return fmt.Errorf("no place for results: %w", err)
-	}
-	trial := filepath.Join(dir, "trial")
-	// As much as a round of a thousand benchmarks takes.
-	if err := Write(trial, make([]byte, 256<<10)); err != nil {
-		return fmt.Errorf("no place for results: %w", err)
-	}
-	return os.Remove(trial)
 }
 
 // Lock keeps other runs from measuring on this machine, into the same results,

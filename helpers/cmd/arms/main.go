@@ -114,11 +114,11 @@ import (
 	"strings"
 
 	"eventbench/helpers/boots"
+	"eventbench/helpers/files"
 	"eventbench/helpers/gate"
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/printable"
-	"eventbench/helpers/results"
 )
 
 func main() {
@@ -220,7 +220,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if o.markdown != "" {
 		// Before hours of measuring; and so that a run that is stopped leaves no verdict of an earlier one.
-		if err := results.Write(o.markdown, []byte("### Benchmarks: no verdict\n\nThe run that was to give one has not come to its end.\n")); err != nil {
+		if err := files.Write(o.markdown, []byte("### Benchmarks: no verdict\n\nThe run that was to give one has not come to its end.\n")); err != nil {
 			say("-markdown: %v", err)
 			return gate.Unreadable.ExitCode()
 		}
@@ -384,7 +384,7 @@ func write(o options, r *gate.Report, outcome gate.Outcome, status int, problem 
 		if err := to(&b, "markdown"); err != nil {
 			return err
 		}
-		err = errors.Join(err, results.Write(o.markdown, b.Bytes()))
+		err = errors.Join(err, files.Write(o.markdown, b.Bytes()))
 	}
 	return err
 }

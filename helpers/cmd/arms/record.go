@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"eventbench/helpers/boots"
+	"eventbench/helpers/files"
 	"eventbench/helpers/gate"
 	"eventbench/helpers/results"
 )
@@ -72,7 +73,7 @@ func (r *recording) record(ctx context.Context, operands []string, say func(stri
 			}
 			samples = append(samples, text)
 		}
-		if err := results.Write(filepath.Join(r.out, k.Label+results.Ext), baseline(k.Label, samples)); err != nil {
+		if err := files.Write(filepath.Join(r.out, k.Label+results.Ext), baseline(k.Label, samples)); err != nil {
 			return err
 		}
 	}

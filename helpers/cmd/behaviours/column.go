@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"eventbench/helpers/boots"
+	"eventbench/helpers/files"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/gvisor"
 	"eventbench/helpers/process"
@@ -61,7 +62,7 @@ func runColumns(ctx context.Context, o options, inv inventory, wanted []string, 
 		pattern = "."
 	}
 	dir := filepath.Join(o.results, "behaviours", build[:10], results.PatternName(pattern))
-	if err := results.MakeDir(dir); err != nil {
+	if err := files.MakeDir(dir); err != nil {
 		return nil, err
 	}
 	unlock, err := results.Lock(dir)
@@ -131,7 +132,7 @@ func findColumn(ctx context.Context, arg, dir string, timeout time.Duration, say
 		if err := unix.Uname(&u); err != nil {
 			return nil, err
 		}
-		known = results.FileName(unix.ByteSliceToString(u.Release[:]))
+		known = files.Name(unix.ByteSliceToString(u.Release[:]))
 	case "gvisor":
 		tool, err := results.Tool(ctx, "gvisor")
 		if err != nil {
@@ -190,13 +191,13 @@ func (c *column) run(ctx context.Context, inv inventory, binary string, wanted [
 		}
 		whole = whole && ok
 	}
-	if err := results.Write(c.file+".log", log.Bytes()); err != nil {
+	if err := files.Write(c.file+".log", log.Bytes()); err != nil {
 		return err
 	}
 	if !whole {
 		return nil
 	}
-	return results.Write(c.file+".txt", all.Bytes())
+	return files.Write(c.file+".txt", all.Bytes())
 }
 
 // A part is rows that run together.

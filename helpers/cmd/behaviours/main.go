@@ -67,10 +67,10 @@ import (
 	"strings"
 	"time"
 
+	"eventbench/helpers/files"
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/printable"
-	"eventbench/helpers/results"
 )
 
 func main() {
@@ -123,7 +123,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func do(ctx context.Context, o options, stdout io.Writer, say func(string, ...any)) error {
 	if o.output != "" {
-		if err := results.Writable(o.output); err != nil {
+		if err := files.Writable(o.output); err != nil {
 			return fmt.Errorf("-o: %w", err)
 		}
 	}
@@ -157,7 +157,7 @@ func do(ctx context.Context, o options, stdout io.Writer, say func(string, ...an
 		(&table{inv: inv, rows: wanted, columns: columns, markdown: o.format == "markdown"}).print(&text)
 	}
 	if o.output != "" {
-		err = results.Write(o.output, []byte(text.String()))
+		err = files.Write(o.output, []byte(text.String()))
 	} else {
 		_, err = io.WriteString(stdout, text.String())
 	}

@@ -69,10 +69,10 @@ import (
 	"strings"
 	"time"
 
+	"eventbench/helpers/files"
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/printable"
-	"eventbench/helpers/results"
 )
 
 func main() {
@@ -202,7 +202,7 @@ func compare(ctx context.Context, o *options, stdout io.Writer, p *progress) err
 	if o.out != "" {
 		place = filepath.Dir(o.out)
 	}
-	if err := results.MakeDir(place); err != nil {
+	if err := files.MakeDir(place); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "fidelity-")

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/perf/benchfmt"
 	"golang.org/x/perf/benchmath"
 
+	"eventbench/helpers/files"
 	"eventbench/helpers/results"
 )
 
@@ -230,7 +231,7 @@ func (m *measurement) write(dir string) (path string, err error) {
 	if path == "" {
 		config := benchfmt.Result{Config: m.config}
 		name := config.GetConfig("kernel-release") + "-" + config.GetConfig("clock") + "-" + m.c()
-		path = filepath.Join(dir, results.FileName(name)+results.Ext)
+		path = filepath.Join(dir, files.Name(name)+results.Ext)
 	}
 	var text bytes.Buffer
 	w := benchfmt.NewWriter(&text)
@@ -240,7 +241,7 @@ func (m *measurement) write(dir string) (path string, err error) {
 		}
 	}
 	text.WriteString("PASS\n")
-	return path, results.Write(path, text.Bytes())
+	return path, files.Write(path, text.Bytes())
 }
 
 // table prints the rows and returns the names of those that are over.

@@ -45,12 +45,12 @@ import (
 	"strings"
 	"time"
 
+	"eventbench/helpers/files"
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/kbuild"
 	"eventbench/helpers/printable"
 	"eventbench/helpers/progress"
-	"eventbench/helpers/results"
 )
 
 func main() {
@@ -111,7 +111,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case s.out == "":
 		err = errors.New("no -o: want the file to write the kernel to")
 	default: // not after minutes
-		if err = results.Writable(s.out); err != nil {
+		if err = files.Writable(s.out); err != nil {
 			err = fmt.Errorf("-o: %w", err)
 		}
 	}

@@ -49,6 +49,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"eventbench/helpers/files"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
@@ -122,7 +123,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		if only, err = regexp.Compile(o.run); err != nil {
 			err = fmt.Errorf("-run: %w", err)
 		} else if o.table != "" {
-			if err = results.Writable(o.table); err != nil {
+			if err = files.Writable(o.table); err != nil {
 				err = fmt.Errorf("-o: %w", err)
 			}
 		}
@@ -184,7 +185,7 @@ func find(ctx context.Context, o options, only *regexp.Regexp, stdout io.Writer,
 		return false, err
 	}
 	if o.table != "" {
-		if err = results.Write(o.table, text); err != nil {
+		if err = files.Write(o.table, text); err != nil {
 			return false, err
 		}
 	}

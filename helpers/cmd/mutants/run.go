@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"eventbench/helpers/behaviour"
+	"eventbench/helpers/files"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/kbuild"
 	"eventbench/helpers/progress"
@@ -83,12 +84,12 @@ func (r *run) write(o outcome) error {
 	if err != nil {
 		return err
 	}
-	return results.Write(r.file(o.Name), append(data, '\n'))
+	return files.Write(r.file(o.Name), append(data, '\n'))
 }
 
 // all finds out about all mutants that nothing is known of yet.
 func (r *run) all(ctx context.Context) error {
-	if err := results.MakeDir(filepath.Join(r.results, "mutants")); err != nil {
+	if err := files.MakeDir(filepath.Join(r.results, "mutants")); err != nil {
 		return err
 	}
 	unlock, err := results.Lock(filepath.Join(r.results, "mutants"))

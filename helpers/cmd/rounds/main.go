@@ -78,10 +78,10 @@ import (
 	"strings"
 	"time"
 
+	"eventbench/helpers/files"
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/printable"
-	"eventbench/helpers/results"
 )
 
 func main() {
@@ -175,7 +175,7 @@ func newFlags(opts *options) *flag.FlagSet {
 	fs.StringVar(&opts.results, "results", opts.results, "keep the results under `directory`")
 	fs.Func("arm", "run the binary by `NAME=COMMAND`, one of several ways to compare; NAME= runs it by itself,\nand where there is no binary a command ends in one", func(s string) error {
 		name, command, ok := strings.Cut(s, "=")
-		if !ok || name == "" || name != results.FileName(name) {
+		if !ok || name == "" || name != files.Name(name) {
 			return errors.New("want NAME=COMMAND, with a name of letters, digits, '.', '_' and '-'")
 		}
 		if slices.ContainsFunc(opts.arms, func(a arm) bool { return a.name == name }) {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"eventbench/helpers/files"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/results"
 )
@@ -37,7 +38,7 @@ func measure(ctx context.Context, opts options, p *progress) (dirs []string, err
 		return nil, err
 	}
 	host = filepath.Join(opts.results, host)
-	if err := results.MakeDir(host); err != nil {
+	if err := files.MakeDir(host); err != nil {
 		return nil, err
 	}
 	unlock, err := results.Lock(host)
@@ -68,7 +69,7 @@ func measure(ctx context.Context, opts options, p *progress) (dirs []string, err
 		if err != nil {
 			return nil, err
 		}
-		if err := results.MakeDir(s.dir); err != nil {
+		if err := files.MakeDir(s.dir); err != nil {
 			return nil, err
 		}
 		sets = append(sets, s)
@@ -285,7 +286,7 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, p *progress
 			return err
 		}
 	}
-	if err := results.Write(path, data); err != nil {
+	if err := files.Write(path, data); err != nil {
 		return err
 	}
 	if out.stderr.Len() > 0 {
@@ -305,7 +306,7 @@ func explain(err error, out *output, path, header string) error {
 	}
 	err = fmt.Errorf("%w\n\tall it printed: %s", err, path)
 	all := slices.Concat([]byte(header), out.stdout.Bytes(), []byte("\n# standard error:\n"), out.stderr.Bytes())
-	return errors.Join(err, results.Write(path, all))
+	return errors.Join(err, files.Write(path, all))
 }
 
 // check is the judgement on a round's file.

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"eventbench/helpers/files"
 	"eventbench/helpers/results"
 
 	"golang.org/x/sys/unix"
@@ -123,7 +124,7 @@ func hostDir() (string, error) {
 		return "", fmt.Errorf("uname: %w", err)
 	}
 	name := unix.ByteSliceToString(u.Nodename[:]) + "-" + unix.ByteSliceToString(u.Release[:])
-	return results.FileName(name), nil
+	return files.Name(name), nil
 }
 
 // A set is a directory of rounds that are alike.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"eventbench/helpers/boots"
+	"eventbench/helpers/files"
 	"eventbench/helpers/process"
 	"eventbench/helpers/results"
 )
@@ -123,14 +124,14 @@ func (r *recording) processes(ctx context.Context, g *group) error {
 	return nil
 }
 
-func (r *recording) write(g *group, a arm, files []string) error {
+func (r *recording) write(g *group, a arm, list []string) error {
 	var text strings.Builder
-	if err := compact(&text, files); err != nil {
+	if err := compact(&text, list); err != nil {
 		return err
 	}
 	path := filepath.Join(r.dir, filepath.FromSlash(g.file(a.name)))
-	r.say("%s: %d samples", path, len(files))
-	return results.Write(path, []byte(text.String()))
+	r.say("%s: %d samples", path, len(list))
+	return files.Write(path, []byte(text.String()))
 }
 
 // binary has make build one of the test binaries.

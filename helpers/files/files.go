@@ -1,0 +1,85 @@
+//go:build linux
+
+// Package files writes files whole or not at all, and names them after anything.
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+// odd is what does not go into a file's name: among others =, which benchstat
+// takes for the end of a label.
+var odd = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// Name returns s with what does not go into a file's name replaced.
+func Name(s string) string { return odd.ReplaceAllString(s, "_") }
+
+// MakeDir makes the directory and finds out that files can be written there,
+// now rather than when the first round has been measured.
+func MakeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return fmt.Errorf("no place for results: %w", err)
+	}
+	trial := filepath.Join(dir, "trial")
+	// As much as a round of a thousand benchmarks takes.
+	if err := Write(trial, make([]byte, 256<<10)); err != nil {
+		return fmt.Errorf("no place for results: %w", err)
+	}
+	return os.Remove(trial)
+}
+
+// Write writes data to the file at path: whole or not at all, also when the
+// machine stops half-way. What was there is replaced. The caller sees to it
+// that nobody else writes path at the same time; for that the temporary name
+// is always the same, so that the next writer clears what a killed one left.
+func Write(path string, data []byte) error {
+	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
+	err := writeSynced(temp, data)
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		os.Remove(temp)
+		return about(path, err)
+	}
+	return nil
+}
+
+// about says of path what err says of the file that stands in for it until it is whole.
+func about(path string, err error) error {
+	var file *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &file):
+		return &fs.PathError{Op: file.Op, Path: path, Err: file.Err}
+	case errors.As(err, &link):
+		return &fs.PathError{Op: link.Op, Path: path, Err: link.Err}
+	}
+	return err
+}
+
+// Writable says why a file could not be written at path, before hours are spent on what is to be in it.
+func Writable(path string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
+	if err == nil {
+		return errors.Join(f.Close(), os.Remove(f.Name()))
+	}
+	return about(path, err)
+}
+
+func writeSynced(path string, data []byte) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
