@@ -423,6 +423,9 @@ func (b Boot) reduce(out []byte, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(f.Results) == 0 {
+		return nil, fmt.Errorf("%s: %w: every benchmark was skipped", path, results.ErrNone)
+	}
 	if now := f.Results[0].GetConfig("kernel-image"); now != b.image {
 		return nil, fmt.Errorf("%s was replaced since this run began: it was %s and is %s", b.Arg, b.image, now)
 	}

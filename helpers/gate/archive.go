@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"eventbench/helpers/results"
 )
 
 // An Archive holds recorded results of several arms, to draw verdicts from as
@@ -40,9 +42,12 @@ func (a *Archive) Read(name string, r io.Reader) (*Arm, error) {
 	s := newSide(name, name)
 	a.gate.read(s, r, name)
 	if len(s.samples) == 0 {
-		a.gate.add("%s: no samples", name)
+		a.gate.Add("%s: no samples", name)
 	}
-	if err := a.gate.err(); err != nil {
+	for _, f := range s.failures {
+		a.gate.Add("%v: what is recorded must be whole", f.String())
+	}
+	if err := a.gate.Err(); err != nil {
 		return nil, err
 	}
 	return &Arm{Name: name, side: s}, nil
@@ -66,7 +71,7 @@ func (a *Arm) Round(sample int) (n int, ok bool) {
 // say: a benchmark's value in a unit, that of benchunit's that it tidies to (sec/op for ns/op). An
 // error is an *InputError.
 func (a *Archive) Judge(old, new []Draw, alpha float64, rounds bool, plant func(benchmark, unit string, value float64) float64) (*Report, error) {
-	a.gate.problems, a.gate.Alpha = problems{}, alpha
+	a.gate.Problems, a.gate.Alpha = results.Problems{}, alpha
 	o, n := a.gate.draw("old", old, rounds, nil), a.gate.draw("new", new, rounds, plant)
 	return a.gate.judge(o, n)
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"eventbench/helpers/results"
 )
 
 // Explain writes every step of the verdicts on the benchmark called name, in
@@ -15,8 +17,13 @@ import (
 func (r *Report) Explain(w io.Writer, name string) error {
 	name = strings.TrimPrefix(name, "Benchmark")
 	var b strings.Builder
+	for _, f := range r.Failures {
+		if clean(f.Name) == name || results.Stem(clean(f.Name)) == name {
+			fmt.Fprintf(&b, "%s: %s: %s\n", clean(f.Name), f.label(), f.text())
+		}
+	}
 	for _, c := range r.Comparisons {
-		if clean(c.Name) != name && procs.ReplaceAllString(clean(c.Name), "") != name {
+		if clean(c.Name) != name && results.Stem(clean(c.Name)) != name {
 			continue
 		}
 		if b.Len() > 0 {

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"eventbench/helpers/results"
 )
 
 // Flags defines the options as flags of fs, their names starting with prefix.
@@ -20,7 +22,7 @@ func (o *Options) Flags(fs *flag.FlagSet, prefix string) {
 		}
 		return checkAlpha(o.Alpha)
 	})
-	fs.Func(prefix+"allow", "configuration `keys` in which results may differ, with commas between: "+strings.Join(comparableKeys[1:], " "), func(s string) error {
+	fs.Func(prefix+"allow", "configuration `keys` in which results may differ, with commas between: "+strings.Join(results.Allowable(), " "), func(s string) error {
 		for _, key := range strings.Split(s, ",") {
 			if err := checkAllowed(key); err != nil {
 				return err
@@ -37,6 +39,7 @@ func (o *Options) Flags(fs *flag.FlagSet, prefix string) {
 	}
 	fs.Func(prefix+"allow-missing", "what `regexp` matches in 'Name unit' may be missing from new, or from some samples", pattern(&o.AllowMissing))
 	fs.Func(prefix+"allow-equal", "times of what `regexp` matches in 'Name unit' may be equal in all samples", pattern(&o.AllowEqual))
+	fs.BoolVar(&o.DistrustCollapse, prefix+"distrust-collapse", false, "take what costs a tenth of before or less for broken, not for improved: cannot tell")
 	fs.BoolVar(&o.AllowCannotTell, prefix+"allow-cannot-tell", false, "pass what the gate cannot tell")
 }
 
@@ -60,6 +63,7 @@ func (o *Options) args() string {
 	add("allow", strings.Join(o.Allow, ","), "")
 	pattern("allow-missing", o.AllowMissing)
 	pattern("allow-equal", o.AllowEqual)
+	add("distrust-collapse", fmt.Sprint(o.DistrustCollapse), "false")
 	add("allow-cannot-tell", fmt.Sprint(o.AllowCannotTell), "false")
 	return b.String()
 }

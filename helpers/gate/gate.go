@@ -48,12 +48,24 @@
 // The direction is what the unit's metadata says (Unit X better=lower); a unit
 // without one informs only.
 //
+// What costs a tenth of before or less has more likely stopped doing its work:
+// the gate says so, and with DistrustCollapse cannot tell.
+//
+// # Benchmarks that fail
+//
+// A benchmark that fails has no figure there, and that is a finding of its own.
+// It fails in new and not in old, be it that old does not have it: a
+// regression. It fails in both: cannot tell, since nothing says whether new is
+// worse. It failed in old only: said, and no more than that. The others are
+// judged as if it were not there; one that fails in some samples is compared by
+// those in which it does not, besides.
+//
 // # Failing closed
 //
 // Whatever makes a verdict unsound is bad input and never a pass: a benchmark
 // or a unit gone, results measured with different clocks or on different
-// machines, failed runs, files given twice, values that are not numbers. What
-// is meant to differ is allowed by name.
+// machines, runs that broke off, files given twice, values that are not
+// numbers. What is meant to differ is allowed by name.
 package gate
 
 import (
@@ -81,6 +93,9 @@ type Options struct {
 	AllowMissing    *regexp.Regexp // "Name unit" of what may be missing from new or from some samples
 	AllowEqual      *regexp.Regexp // "Name unit" of times that may be equal in all samples
 	AllowCannotTell bool           // the gate passes what it cannot tell
+	// DistrustCollapse makes a cost of a tenth of before or less, which would
+	// be an improvement, one of which the gate cannot tell.
+	DistrustCollapse bool
 }
 
 // An Outcome is the verdict on the whole.
@@ -114,6 +129,7 @@ type Report struct {
 	OldSamples  []*Sample
 	NewSamples  []*Sample
 	Alpha       float64
+	Failures    []*Failing    // worst first
 	Comparisons []*Comparison // worst first
 	Notes       []string      // what a reader of the verdicts should know
 
@@ -166,18 +182,18 @@ func (o Options) gate() (*gate, error) {
 	o.SampleKey = cmp.Or(o.SampleKey, "sample")
 	o.Filter = cmp.Or(o.Filter, "*")
 	o.Alpha = cmp.Or(o.Alpha, DefaultAlpha)
-	var ps problems
+	var ps results.Problems
 	if err := checkAlpha(o.Alpha); err != nil {
-		ps.add("alpha %v: %v", o.Alpha, err)
+		ps.Add("alpha %v: %v", o.Alpha, err)
 	}
 	filter, err := benchproc.NewFilter(o.Filter)
 	if err != nil {
-		ps.add("filter %q: %v", o.Filter, err)
+		ps.Add("filter %q: %v", o.Filter, err)
 	}
 	allow := make(map[string]bool)
 	for _, key := range o.Allow {
 		if err := checkAllowed(key); err != nil {
-			ps.add("%v", err)
+			ps.Add("%v", err)
 		}
 		allow[key] = true
 	}
@@ -185,13 +201,13 @@ func (o Options) gate() (*gate, error) {
 	var ie *InputError
 	if errors.As(err, &ie) {
 		for _, p := range ie.Problems {
-			ps.add("%s", p)
+			ps.Add("%s", p)
 		}
 	}
-	if err := ps.err(); err != nil {
+	if err := ps.Err(); err != nil {
 		return nil, err
 	}
-	return &gate{Options: o, rules: rules, loader: &loader{filter: filter, sampleKey: o.SampleKey, allow: allow}}, nil
+	return &gate{Options: o, rules: rules, loader: &loader{Reader: results.Reader{Filter: filter}, sampleKey: o.SampleKey, allow: allow}}, nil
 }
 
 // DefaultAlpha is the probability of a false alarm in the whole family, in
@@ -208,7 +224,7 @@ func checkAlpha(alpha float64) error {
 // checkAllowed says what is wrong with allowing a key to differ.
 func checkAllowed(key string) error {
 	switch {
-	case key == "clock":
+	case key == results.Clock:
 		return errors.New("results of different clocks cannot be allowed: seconds and instructions cannot be compared")
 	case !slices.Contains(comparableKeys, key):
 		return fmt.Errorf("no such key is checked: %q (those that are: %s)", key, strings.Join(comparableKeys, ", "))
@@ -219,23 +235,37 @@ func checkAllowed(key string) error {
 // judge compares two sides that have been read.
 func (g *gate) judge(old, new *side) (*Report, error) {
 	g.check(old, new)
-	if err := g.err(); err != nil {
+	if err := g.Err(); err != nil {
 		return nil, err
 	}
 	r := &Report{Old: old.arg, New: new.arg, OldSamples: old.samples, NewSamples: new.samples, Alpha: g.Alpha, args: g.args()}
+	r.Failures = g.failing(old, new)
 	g.match(r, old, new)
-	if err := g.err(); err != nil {
+	if err := g.Err(); err != nil {
 		return nil, err
 	}
-	r.packages = slices.ContainsFunc(r.Comparisons, func(c *Comparison) bool { return c.Pkg != r.Comparisons[0].Pkg })
+	pkgs := make(map[string]bool)
+	for _, c := range r.Comparisons {
+		pkgs[c.Pkg] = true
+	}
+	for _, f := range r.Failures {
+		pkgs[f.Pkg] = true
+	}
+	r.packages = len(pkgs) > 1
 	g.decideAll(r)
 	r.Outcome = Pass
-	for _, c := range r.Comparisons {
-		if c.fails() {
+	judge := func(worse, open bool) {
+		if worse {
 			r.Outcome = Fail
-		} else if c.blocks() && !g.AllowCannotTell && r.Outcome == Pass {
+		} else if open && !g.AllowCannotTell && r.Outcome == Pass {
 			r.Outcome = Undecided
 		}
+	}
+	for _, f := range r.Failures {
+		judge(f.worse(), f.both())
+	}
+	for _, c := range r.Comparisons {
+		judge(c.fails(), c.blocks())
 	}
 	g.note(r, old, new)
 	return r, nil
@@ -252,9 +282,9 @@ func (g *gate) match(r *Report, old, new *side) {
 	for _, ob := range old.sorted() {
 		nb := new.benches[ob.key()]
 		if nb == nil {
-			if !g.mayMiss(ob.name, "") {
-				g.add("Benchmark%s is in %s and not in %s%s; if that is meant: -allow-missing %s",
-					ob.name, old.arg, new.arg, new.otherProcs(ob), missingPattern(ob.name, ""))
+			if !g.mayMiss(ob.name, "") && new.failed(ob, nil) == nil {
+				g.Add("Benchmark%s is in %s and not in %s%s%s; if that is meant: -allow-missing %s",
+					ob.name, old.arg, new.arg, new.otherProcs(ob), new.skipped(ob), missingPattern(ob.name, ""))
 			}
 			continue
 		}
@@ -263,13 +293,13 @@ func (g *gate) match(r *Report, old, new *side) {
 			unit := written(os)
 			if ns == nil {
 				if !g.informs(ob, os.unit) && !g.mayMiss(ob.name, unit) {
-					g.add("Benchmark%s reports %s in %s and not in %s; if that is meant: -allow-missing %s",
+					g.Add("Benchmark%s reports %s in %s and not in %s; if that is meant: -allow-missing %s",
 						ob.name, unit, old.arg, new.arg, missingPattern(ob.name, unit))
 				}
 				continue
 			}
 			c := &Comparison{Pkg: ob.pkg, Name: ob.name, Unit: written(ns), old: os, new: ns}
-			units := g.reader.Units()
+			units := g.Units()
 			c.lowest = results.Lowest(units, os.unit.Unit)
 			c.oldSamples, c.oldValues = g.values(old, ob, os, c)
 			c.newSamples, c.newValues = g.values(new, nb, ns, c)
@@ -288,14 +318,16 @@ func (g *gate) match(r *Report, old, new *side) {
 			r.Comparisons = append(r.Comparisons, c)
 		}
 	}
-	if len(g.list) > 0 {
+	if g.Len() > 0 {
 		return
 	}
 	switch {
+	case slices.ContainsFunc(r.Failures, func(f *Failing) bool { return f.New > 0 }):
+		// That alone is no pass.
 	case len(r.Comparisons) == 0:
-		g.add("%s and %s have no benchmark in common", old.arg, new.arg)
+		g.Add("%s and %s have no benchmark in common", old.arg, new.arg)
 	case !slices.ContainsFunc(r.Comparisons, func(c *Comparison) bool { return c.Gates }):
-		g.add("nothing here can fail the gate: of %d comparisons none has both a direction (Unit X better=lower) and a rule that says gate", len(r.Comparisons))
+		g.Add("nothing here can fail the gate: of %d comparisons none has both a direction (Unit X better=lower) and a rule that says gate", len(r.Comparisons))
 	}
 }
 
@@ -326,16 +358,13 @@ func (s *side) sorted() []*bench {
 // otherProcs returns a hint where the side has the benchmark under another
 // -cpu.
 func (s *side) otherProcs(b *bench) string {
-	stem := func(name string) string { return procs.ReplaceAllString(name, "") }
 	for _, o := range s.sorted() {
-		if o.pkg == b.pkg && o.name != b.name && stem(o.name) == stem(b.name) {
+		if o.pkg == b.pkg && o.name != b.name && results.Stem(o.name) == results.Stem(b.name) {
 			return fmt.Sprintf(", which has Benchmark%s (was GOMAXPROCS another? -allow gomaxprocs compares them)", o.name)
 		}
 	}
 	return ""
 }
-
-var procs = regexp.MustCompile(`-[0-9]+$`)
 
 func missingPattern(name, unit string) string {
 	pattern := "^" + regexp.QuoteMeta(name)
@@ -363,7 +392,7 @@ func (g *gate) values(s *side, b *bench, sr *series, c *Comparison) (samples []*
 	var missing *Sample
 	for i, sample := range s.samples {
 		if i >= len(sr.lines) || len(sr.lines[i]) == 0 {
-			if s.expects(sample, b.pkg) {
+			if s.expects(sample, b.pkg) && s.failed(b, sample) == nil {
 				missing = cmp.Or(missing, sample)
 			}
 			continue
@@ -373,8 +402,8 @@ func (g *gate) values(s *side, b *bench, sr *series, c *Comparison) (samples []*
 	}
 	// What only informs may depend on how much was measured, as a far percentile does.
 	if missing != nil && !g.informs(b, sr.unit) && !g.mayMiss(b.name, c.Unit) {
-		g.add("Benchmark%s has %s in %d samples of %s and not in %s: did that run fail? If it may be missing: -allow-missing %s",
-			b.name, c.Unit, len(samples), s.label, missing.Name, missingPattern(b.name, c.Unit))
+		g.Add("Benchmark%s has %s in %d samples of %s and not in %s%s: did that run fail? If it may be missing: -allow-missing %s",
+			b.name, c.Unit, len(samples), s.label, missing.Name, s.skipped(b), missingPattern(b.name, c.Unit))
 	}
 	return samples, values
 }
@@ -404,7 +433,7 @@ func median(values []float64) float64 {
 func (g *gate) informs(b *bench, unit benchfmt.Value) bool {
 	for _, r := range g.rules {
 		if r.matches(b.rep, unit) {
-			return !r.gate
+			return !r.gates(b)
 		}
 	}
 	return false
@@ -416,7 +445,7 @@ func (g *gate) rule(c *Comparison, ob, nb *bench) {
 		if r.matches(ob.rep, c.old.unit) || r.matches(nb.rep, c.new.unit) {
 			r.used = true
 			c.Threshold, c.Rule, c.RulePos = r.threshold, r.text, r.pos
-			c.Gates = r.gate && c.Better != ""
+			c.Gates = r.gates(ob, nb) && c.Better != ""
 			return
 		}
 	}
@@ -434,7 +463,7 @@ func (g *gate) checkEqual(c *Comparison) {
 	}{{"old", c.oldValues}, {"new", c.newValues}} {
 		v := side.values
 		if len(v) >= exactSamples && slices.Min(v) == slices.Max(v) {
-			g.add("Benchmark%s: all %d samples of %s give %s %s; measured times vary, so this is no measurement. If it is: -allow-equal %s",
+			g.Add("Benchmark%s: all %d samples of %s give %s %s; measured times vary, so this is no measurement. If it is: -allow-equal %s",
 				c.Name, len(v), side.label, number(v[0]), c.Unit, missingPattern(c.Name, ""))
 		}
 	}

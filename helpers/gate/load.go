@@ -1,14 +1,12 @@
 package gate
 
 import (
-	"bufio"
 	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,66 +18,21 @@ import (
 	"eventbench/helpers/results"
 
 	"golang.org/x/perf/benchfmt"
-	"golang.org/x/perf/benchproc"
-	"golang.org/x/perf/benchunit"
 )
 
 // comparableKeys are the configuration keys across which results must not be
 // compared, or pooled, unless the user says so.
-var comparableKeys = []string{
-	"clock", "accelerator", "qemu", "cpu-model", "gomaxprocs", "sandbox",
-	"goos", "goarch", "cpu", "cpus", "cpu-quota", "memory", "cross", "smt", "governor", "virt",
-	// How it was measured: which harness, and with go tool kernels and arms the
-	// number of operations in a loop and of lines in a boot.
-	"harness", "benchtime", "count",
-}
-
-// sideKeys may differ between old and new, being what is compared, but within
-// a side a second value means that files were mixed up.
-var sideKeys = []string{"kernel", "kernel-release", "preemption", "mitigations", "goversion", "cmdline", "kernel-image"}
+var comparableKeys = results.KeysOf(results.MustAgree)
 
 // An InputError reports input from which no verdict can be drawn: all that was
 // found wrong with it.
-type InputError struct {
-	Problems []string
-}
+type InputError = results.InputError
 
-func (e *InputError) Error() string { return strings.Join(e.Problems, "\n") }
-
-// problems collects what is wrong, up to a number that a reader will still
-// read.
-type problems struct {
-	list    []string
-	dropped int
-}
-
-func (p *problems) add(format string, args ...any) {
-	const most = 20
-	if len(p.list) == most {
-		p.dropped++
-		return
-	}
-	for i, a := range args {
-		switch a := a.(type) {
-		case string:
-			args[i] = clean(a)
-		case error:
-			args[i] = cleanLines(a.Error())
-		}
-	}
-	p.list = append(p.list, fmt.Sprintf(format, args...))
-}
-
-func (p *problems) err() error {
-	if len(p.list) == 0 {
-		return nil
-	}
-	if p.dropped > 0 {
-		p.list = append(p.list, fmt.Sprintf("and %d more like these", p.dropped))
-		p.dropped = 0
-	}
-	return &InputError{Problems: p.list}
-}
+// Limits within which benchmark runs lie by far: see those of results.
+const (
+	maxBenchmarks = 50_000
+	maxSamples    = 1000 // a side
+)
 
 // A Sample is what one process, or one boot of a guest, measured.
 type Sample struct {
@@ -101,13 +54,14 @@ type Round struct {
 // A side is one of the two things compared: all its samples, and what they say
 // of each benchmark.
 type side struct {
-	label   string // old or new
-	arg     string
-	files   []file
-	samples []*Sample
-	benches map[string]*bench
-	config  map[string]*configKey
-	values  int
+	label    string // old or new
+	arg      string
+	files    []file
+	samples  []*Sample
+	failures []*failure
+	benches  map[string]*bench
+	config   map[string]*configKey
+	values   int
 }
 
 type file struct {
@@ -156,10 +110,7 @@ func (c *configKey) add(value []byte, where func() string) {
 
 // A loader reads the results of both sides.
 type loader struct {
-	problems
-	buffer    *bufio.Reader
-	reader    benchfmt.Reader // one for all files: it checks that they agree on the units
-	filter    *benchproc.Filter
+	results.Reader
 	sampleKey string
 	allow     map[string]bool
 }
@@ -186,7 +137,7 @@ func (l *loader) expand(s *side, arg string) []string {
 	var paths []string
 	for _, name := range names {
 		if name == "" {
-			l.add("%s: an empty file name in %q", s.label, arg)
+			l.Add("%s: an empty file name in %q", s.label, arg)
 			continue
 		}
 		if _, err := os.Stat(name); err != nil {
@@ -197,7 +148,7 @@ func (l *loader) expand(s *side, arg string) []string {
 		}
 		found, err := results.Find(name)
 		if err != nil {
-			l.add("%s: %v", s.label, err)
+			l.Add("%s: %v", s.label, err)
 		}
 		paths = append(paths, found...)
 	}
@@ -207,13 +158,13 @@ func (l *loader) expand(s *side, arg string) []string {
 func (l *loader) loadFile(s *side, path string) {
 	f, err := os.Open(path)
 	if err != nil {
-		l.add("%s: %v", s.label, err)
+		l.Add("%s: %v", s.label, err)
 		return
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		l.add("%s: %v", s.label, err)
+		l.Add("%s: %v", s.label, err)
 		return
 	}
 	sum := sha256.New()
@@ -223,159 +174,80 @@ func (l *loader) loadFile(s *side, path string) {
 
 // read adds the results in r to the side.
 func (l *loader) read(s *side, r io.Reader, path string) {
-	before := len(l.list) + l.dropped
-	if l.buffer == nil {
-		l.buffer = bufio.NewReaderSize(nil, maxLine)
-	}
-	l.buffer.Reset(r)
-	lines := &lineReader{r: l.buffer}
-	l.reader.Reset(lines, path, ".file", path)
-	fr := fileReading{loader: l, side: s, path: path, lines: lines, samples: make(map[string]int), occurrence: make(map[string]int)}
-	for l.reader.Scan() {
-		switch rec := l.reader.Result().(type) {
-		case *benchfmt.SyntaxError:
-			if lines.failLine == lines.line {
-				continue // "BenchmarkX --- FAIL: BenchmarkX": the run says it better
-			}
-			l.add("%v", rec)
-		case *benchfmt.UnitMetadata:
-			l.checkUnit(rec)
-		case *benchfmt.Result:
-			if err := fr.result(rec); err != nil {
-				l.add("%s:%d: %v", path, lines.line, err)
-				return
-			}
+	l.Reset(r, path)
+	fr := fileReading{loader: l, side: s, path: path, samples: make(map[string]int), occurrence: make(map[string]int)}
+	for l.Scan() {
+		if err := fr.result(l.Result(), l.Failure()); err != nil {
+			l.Stop(err)
 		}
 	}
-	if lines.err != nil && lines.err != io.EOF {
-		l.add("%s:%d: %v", path, lines.line, pathless(lines.err))
-		return
-	}
-	if err := l.reader.Err(); err != nil {
-		l.add("%v", err)
-		return
-	}
-	if lines.failLine > 0 {
-		l.add("%s:%d: this run failed: %q", path, lines.failLine, lines.failure)
-	}
-	switch {
-	case len(l.list)+l.dropped > before:
-	case lines.results > 0 && !lines.passed && fr.clock:
-		// eventbench's own results always end so.
-		l.add("%s: truncated: no PASS after the last result", path)
-	case lines.results > 0:
-	case lines.line == 0:
-		l.add("%s: the file is empty", path)
-	case lines.json:
-		l.add("%s: no benchmark results: this looks like the output of go test -json; run go test without -json", path)
-	default:
-		l.add("%s: no benchmark results in its %d lines", path, lines.line)
-	}
-}
-
-// pathless drops the path from an error that names one: the caller does.
-func pathless(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
-}
-
-func (l *loader) checkUnit(u *benchfmt.UnitMetadata) {
-	file, line := u.Pos()
-	switch {
-	case u.Key == "better" && u.Value != "lower" && u.Value != "higher":
-		l.add("%s:%d: Unit %s better=%s: want lower or higher", file, line, u.OrigUnit, u.Value)
-	case u.Key == "assume" && u.Value != "exact" && u.Value != "nothing":
-		l.add("%s:%d: Unit %s assume=%s: want exact or nothing", file, line, u.OrigUnit, u.Value)
-	case u.Key == "lines" && u.Value != "lowest" && u.Value != "median":
-		l.add("%s:%d: Unit %s lines=%s: want lowest or median", file, line, u.OrigUnit, u.Value)
-	}
+	s.failures = slices.DeleteFunc(s.failures, func(f *failure) bool {
+		return f.Path == path && !slices.Contains(l.Failures(), f.Failure)
+	})
 }
 
 // A fileReading is the state of reading one file.
 type fileReading struct {
 	*loader
-	side  *side
-	path  string
-	lines *lineReader
+	side *side
+	path string
 
 	samples    map[string]int // index in side.samples by process and sample key
 	occurrence map[string]int // by package: how many processes of it began
 	processes  int            // as of the last result
-	passes     int            // likewise
+	trailers   int            // likewise
 	key        []byte
 	sample     int // of the last result
 	started    bool
 	clock      bool // a result says which clock it is by
 }
 
-// result adds one benchmark line. An error ends the reading of the file.
-func (f *fileReading) result(res *benchfmt.Result) error {
+// A failure is one of a benchmark in a sample.
+type failure struct {
+	*results.Failure
+	pkg    string
+	sample *Sample
+	res    *benchfmt.Result // its configuration
+}
+
+// result adds one benchmark line, or a failure. An error ends the reading of the
+// file.
+func (f *fileReading) result(res *benchfmt.Result, failed *results.Failure) error {
 	s := f.side
-	match, err := f.filter.Match(res)
-	if err != nil || !match.Any() {
-		return err
-	}
-	if !f.started || f.lines.config {
+	if f.Reconfigured() || !f.started {
 		if err := f.configure(res); err != nil {
 			return err
 		}
-		f.started, f.lines.config = true, false
+		f.started = true
+	}
+	f.trailers = f.Trailers()
+	sample := s.samples[f.sample]
+	if failed != nil {
+		pkg := res.GetConfig("pkg")
+		sample.pkgs[pkg] = true
+		s.failures = append(s.failures, &failure{failed, pkg, sample, res.Clone()})
+		return nil
 	}
 	b, err := f.bench(res)
 	if err != nil {
 		return err
 	}
-	f.passes = f.lines.passes
-	sample := s.samples[f.sample]
 	sample.pkgs[b.pkg] = true
 	b.lines = grow(b.lines, f.sample)
 	b.lines[f.sample]++
 	sample.most = max(sample.most, b.lines[f.sample])
-	for i, v := range res.Values {
-		if !match.Test(i) {
-			continue
-		}
-		// The unit of a zero value is left as written.
-		if _, unit := benchunit.Tidy(1, v.Unit); unit != v.Unit {
-			v.OrigUnit, v.Unit = v.Unit, unit
-		}
-		if math.IsNaN(v.Value) || math.IsInf(v.Value, 0) {
-			f.add("%s:%d: %s: the value of %s is %v: the benchmark divided by zero?", f.path, f.lines.line, res.Name, cmp.Or(v.OrigUnit, v.Unit), v.Value)
-			continue
-		}
-		if why := impossible(v); why != "" {
-			f.add("%s:%d: %s: %v %s: %s", f.path, f.lines.line, res.Name, v.Value, cmp.Or(v.OrigUnit, v.Unit), why)
-			continue
-		}
+	for _, v := range res.Values {
 		sr := b.unit(v)
 		if sr == nil {
-			return fmt.Errorf("more than %d units of one benchmark", maxUnits)
+			return fmt.Errorf("more than %d units of one benchmark", results.MaxUnits)
 		}
 		sr.lines = grow(sr.lines, f.sample)
-		if len(sr.lines[f.sample]) >= b.lines[f.sample] {
-			f.add("%s:%d: %s: two values of %s on one line", f.path, f.lines.line, res.Name, cmp.Or(v.OrigUnit, v.Unit))
-			continue
-		}
 		sr.lines[f.sample] = append(sr.lines[f.sample], v.Value)
-		if s.values++; s.values > maxValues {
-			return fmt.Errorf("more than %d measurements in %s: these are no results of benchmark runs", maxValues, s.label)
+		if s.values++; s.values > results.MaxValues {
+			return fmt.Errorf("more than %d measurements in %s: these are no results of benchmark runs", results.MaxValues, s.label)
 		}
 	}
 	return nil
-}
-
-// impossible says why a value cannot have been measured; it is empty if it can.
-func impossible(v benchfmt.Value) string {
-	switch {
-	case slices.Contains([]string{"sec/op", "instrs/op", "mean-instrs/op"}, v.Unit) && v.Value <= 0:
-		return "no operation costs nothing, or less: did the clock stand still?"
-	case (strings.Contains(v.Unit, "-latency-") || v.Unit == "B/op" || v.Unit == "allocs/op") && v.Value < 0:
-		return "nothing takes less than nothing: what subtracted that?"
-	}
-	return ""
 }
 
 func grow[T any](s []T, i int) []T {
@@ -404,9 +276,6 @@ func (f *fileReading) bench(res *benchfmt.Result) (*bench, error) {
 		if len(name) == 0 {
 			return nil, errors.New("a benchmark without a name")
 		}
-		if len(name) > maxName {
-			return nil, fmt.Errorf("a benchmark's name of %d bytes: this is no benchmark result", len(name))
-		}
 		if len(f.side.benches) == maxBenchmarks {
 			return nil, fmt.Errorf("more than %d benchmarks in %s", maxBenchmarks, f.side.label)
 		}
@@ -426,7 +295,7 @@ func (b *bench) unit(v benchfmt.Value) *series {
 			return s
 		}
 	}
-	if len(b.series) == maxUnits {
+	if len(b.series) == results.MaxUnits {
 		return nil
 	}
 	s := &series{unit: benchfmt.Value{Unit: v.Unit, OrigUnit: v.OrigUnit}}
@@ -438,14 +307,11 @@ func (b *bench) unit(v benchfmt.Value) *series {
 // which sample the result belongs to, and what it was measured on.
 func (f *fileReading) configure(res *benchfmt.Result) error {
 	s := f.side
-	if len(res.Config) > maxConfigKeys {
-		return fmt.Errorf("more than %d configuration keys", maxConfigKeys)
-	}
 	pkg := res.GetConfig("pkg")
-	if f.occurrence[pkg] == 0 || f.lines.processes > f.processes {
+	if f.occurrence[pkg] == 0 || f.Processes() > f.processes {
 		f.occurrence[pkg]++
 	}
-	f.processes = f.lines.processes
+	f.processes = f.Processes()
 
 	id := ""
 	if v := res.GetConfig(f.sampleKey); v != "" {
@@ -458,7 +324,7 @@ func (f *fileReading) configure(res *benchfmt.Result) error {
 		if len(s.samples) == maxSamples {
 			return fmt.Errorf("more than %d samples in %s", maxSamples, s.label)
 		}
-		if f.clock && f.lines.passes == f.passes {
+		if f.clock && f.Trailers() == f.trailers {
 			// eventbench's own results, see read.
 			return fmt.Errorf("truncated: no PASS between the results of %s and of %s%s", s.samples[f.sample].Name, f.path, id)
 		}
@@ -472,10 +338,10 @@ func (f *fileReading) configure(res *benchfmt.Result) error {
 	f.sample = i
 
 	f.clock = f.clock || res.GetConfig("clock") != ""
-	where := func() string { return fmt.Sprintf("%s:%d", f.path, f.lines.line) }
+	where := func() string { return fmt.Sprintf("%s:%d", f.path, f.Line()) }
 	for _, key := range comparableKeys {
 		value := res.GetConfig(key)
-		if key == "clock" {
+		if key == results.Clock {
 			value = cmp.Or(value, "wall") // what Go's own benchmarks go by
 		}
 		s.configKey(key).add([]byte(value), where)
@@ -526,13 +392,13 @@ func roundOf(config, path string) *Round {
 // judged later.
 func (l *loader) check(old, new *side) {
 	for _, s := range []*side{old, new} {
-		if len(s.samples) == 0 && len(l.list) == 0 {
-			l.add("%s: no benchmark in %s matches the filter", s.label, s.arg)
+		if len(s.samples) == 0 && l.Len() == 0 {
+			l.Add("%s: no benchmark in %s matches the filter", s.label, s.arg)
 		}
 		l.checkFiles(s)
-		for _, key := range sideKeys {
+		for _, key := range results.KeysOf(results.MayDiffer) {
 			if c := s.config[key]; c != nil && len(c.values) > 1 {
-				l.add("%s mixes results of different %s: %q in %s, %q in %s", s.label, key, c.values[0], c.where[0], c.values[1], c.where[1])
+				l.Add("%s mixes results of different %s: %q in %s, %q in %s", s.label, key, c.values[0], c.where[0], c.values[1], c.where[1])
 			}
 		}
 		seeds := make(map[string]string)
@@ -541,7 +407,7 @@ func (l *loader) check(old, new *side) {
 				continue
 			}
 			if first, ok := seeds[sample.seed]; ok {
-				l.add("%s: %s and %s have one seed, %s: with counted instructions the second boot only repeats the first; boot with another seed", s.label, first, sample.Name, sample.seed)
+				l.Add("%s: %s and %s have one seed, %s: with counted instructions the second boot only repeats the first; boot with another seed", s.label, first, sample.Name, sample.seed)
 			}
 			seeds[sample.seed] = sample.Name
 		}
@@ -562,10 +428,10 @@ func (l *loader) check(old, new *side) {
 				continue
 			}
 			hint := fmt.Sprintf("; if that is meant: -allow %s", key)
-			if key == "clock" {
+			if key == results.Clock {
 				hint = ": seconds and instructions cannot be compared"
 			}
-			l.add("results differ in %s: %s in %s, %s in %s%s", key, orNone(values[0]), where[0], orNone(values[i]), where[i], hint)
+			l.Add("results differ in %s: %s in %s, %s in %s%s", key, orNone(values[0]), where[0], orNone(values[i]), where[i], hint)
 			break
 		}
 	}
@@ -573,9 +439,9 @@ func (l *loader) check(old, new *side) {
 		for _, n := range new.files {
 			switch {
 			case os.SameFile(o.info, n.info):
-				l.add("%s and %s, old and new, are one file", o.path, n.path)
+				l.Add("%s and %s, old and new, are one file", o.path, n.path)
 			case o.sum == n.sum && !slices.Contains(new.configKey("clock").values, "instrs"):
-				l.add("%s and %s, old and new, hold the same bytes: wall-clock results never repeat to the digit", o.path, n.path)
+				l.Add("%s and %s, old and new, hold the same bytes: wall-clock results never repeat to the digit", o.path, n.path)
 			}
 		}
 	}
@@ -586,9 +452,9 @@ func (l *loader) checkFiles(s *side) {
 	for i, a := range s.files {
 		for _, b := range s.files[:i] {
 			if os.SameFile(a.info, b.info) {
-				l.add("%s: %s and %s are one file", s.label, b.path, a.path)
+				l.Add("%s: %s and %s are one file", s.label, b.path, a.path)
 			} else if a.sum == b.sum {
-				l.add("%s: %s and %s hold the same bytes: a copy is no further sample", s.label, b.path, a.path)
+				l.Add("%s: %s and %s hold the same bytes: a copy is no further sample", s.label, b.path, a.path)
 			}
 		}
 	}
@@ -599,16 +465,6 @@ func orNone(s string) string {
 		return "none"
 	}
 	return strconv.Quote(s)
-}
-
-// cleanLines is clean for messages of several lines.
-func cleanLines(s string) string {
-	lines := strings.Split(s, "\n")
-	for i, line := range lines {
-		indented := strings.TrimLeft(line, "\t")
-		lines[i] = line[:len(line)-len(indented)] + clean(indented)
-	}
-	return strings.Join(lines, "\n")
 }
 
 // clean makes text from a file safe to print.

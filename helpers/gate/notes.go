@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"eventbench/helpers/results"
 )
 
 // note collects what a reader of the verdicts should know about the input.
@@ -13,7 +15,7 @@ func (g *gate) note(r *Report, old, new *side) {
 
 	for _, key := range slices.Sorted(maps.Keys(old.config)) {
 		o, n := old.config[key], new.config[key]
-		if n == nil || len(o.values) != 1 || len(n.values) != 1 || o.values[0]+n.values[0] == "" || slices.Contains(perSampleKeys, key) {
+		if n == nil || len(o.values) != 1 || len(n.values) != 1 || o.values[0]+n.values[0] == "" || ownValues(key) {
 			continue
 		}
 		r.settings = append(r.settings, setting{key, o.values[0], n.values[0]})
@@ -32,7 +34,7 @@ func (g *gate) note(r *Report, old, new *side) {
 	for _, s := range []*side{old, new} {
 		for _, key := range slices.Sorted(maps.Keys(s.config)) {
 			c := s.config[key]
-			if len(c.values) > 1 && !slices.Contains(perSampleKeys, key) && key != g.SampleKey && !slices.Contains(comparableKeys, key) {
+			if len(c.values) > 1 && !ownValues(key) && key != g.SampleKey && !slices.Contains(comparableKeys, key) {
 				note("the samples of %s differ in %s: %q in %s, %q in %s", s.label, key, c.values[0], c.where[0], c.values[1], c.where[1])
 			}
 		}
@@ -74,12 +76,16 @@ func (g *gate) note(r *Report, old, new *side) {
 	}
 }
 
-// beyond returns the benchmarks that the side has and the other has not, and the units of those that both have.
+// beyond returns the benchmarks that the side has and the other has not, for
+// another reason than that they failed there, and the units of those that both
+// have.
 func (s *side) beyond(other *side) (names []string) {
 	for _, b := range s.sorted() {
 		ob := other.benches[b.key()]
 		if ob == nil {
-			names = append(names, b.name)
+			if other.failed(b, nil) == nil {
+				names = append(names, b.name)
+			}
 			continue
 		}
 		for _, sr := range b.series {
@@ -91,8 +97,11 @@ func (s *side) beyond(other *side) (names []string) {
 	return names
 }
 
-// perSampleKeys are expected to differ from sample to sample.
-var perSampleKeys = []string{"seed", "round", "pkg", "sample"}
+// ownValues reports whether a key is expected to differ from sample to sample.
+func ownValues(key string) bool {
+	role := results.RoleOf(key)
+	return role == results.Orders || role == results.Ignored
+}
 
 // abbreviate lists names, but not hundreds of them.
 func abbreviate(names []string) string {

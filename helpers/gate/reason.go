@@ -23,6 +23,9 @@ func (c *Comparison) reason(worse, better bool) string {
 		} else {
 			fmt.Fprintf(&b, "; %s, %s samples", c.significance(), n)
 		}
+		if c.Collapsed {
+			b.WriteString("; a tenth of before or less: has it stopped doing its work?")
+		}
 	case NoChange:
 		switch {
 		case c.Method == "exact" && c.Ratio == 1:
@@ -33,6 +36,10 @@ func (c *Comparison) reason(worse, better bool) string {
 			fmt.Fprintf(&b, "%s, within the threshold of %s; %s samples", c.Change(), limit, n)
 		}
 	case CannotTell:
+		if c.Collapsed {
+			fmt.Fprintf(&b, "%s, %s samples: a tenth of before or less; it has more likely stopped doing its work than become so much faster, and no number of samples would tell", c.Change(), n)
+			break
+		}
 		switch {
 		case c.Method == "exact":
 			fmt.Fprintf(&b, "%s in %s samples that agree, too few to take an exact metric at its word", c.Change(), n)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
+
+	"eventbench/helpers/results"
 )
 
 // count returns how many comparisons f holds for.
@@ -43,9 +45,39 @@ func (r *Report) Summary() string {
 		}
 	}
 	gated := r.count(func(c *Comparison) bool { return c.Gates })
-	s := fmt.Sprintf("%s: of %d gated comparisons %s", r.Outcome, gated, strings.Join(parts, ", "))
+	s := fmt.Sprintf("%s: %s", r.Outcome, r.failing())
+	if len(r.Comparisons) == 0 {
+		return s + "nothing to compare"
+	}
+	s += fmt.Sprintf("of %d gated comparisons %s", gated, cmp.Or(strings.Join(parts, ", "), "none"))
 	if informing := len(r.Comparisons) - gated; informing > 0 {
 		s += fmt.Sprintf("; %d inform only", informing)
+	}
+	if n := r.count(func(c *Comparison) bool { return c.Collapsed }); n > 0 {
+		s += fmt.Sprintf("; %d at a tenth of before or less: have they stopped doing their work?", n)
+	}
+	return s
+}
+
+// failing says how many benchmarks fail, before all else.
+func (r *Report) failing() string {
+	var s string
+	for _, kind := range []struct {
+		where string
+		is    func(*Failing) bool
+	}{{"in new", (*Failing).worse}, {"in both", (*Failing).both}} {
+		n := 0
+		for _, f := range r.Failures {
+			if kind.is(f) {
+				n++
+			}
+		}
+		switch {
+		case n == 1:
+			s += "1 benchmark fails " + kind.where + "; "
+		case n > 1:
+			s += fmt.Sprintf("%d benchmarks fail %s; ", n, kind.where)
+		}
 	}
 	return s
 }
@@ -73,19 +105,27 @@ func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", r.Summary())
 	b.WriteString(r.versus("%s: %s → %s\n"))
+	for i, f := range r.Failures {
+		if i == 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "%s: %s: %s\n", f.label(), r.name(f.Pkg, f.Name), f.text())
+	}
 	if findings := r.findings(); len(findings) > 0 {
 		b.WriteByte('\n')
 		for _, c := range findings {
-			fmt.Fprintf(&b, "%s: %s %s: %s\n", c.label(), r.name(c), clean(c.Unit), c.Reason)
+			fmt.Fprintf(&b, "%s: %s %s: %s\n", c.label(), r.name(c.Pkg, c.Name), clean(c.Unit), c.Reason)
 		}
 	}
-	b.WriteByte('\n')
-	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, strings.Join(columns, "\t"))
-	for _, c := range r.Comparisons {
-		fmt.Fprintln(tw, strings.Join(r.row(c), "\t"))
+	if len(r.Comparisons) > 0 {
+		b.WriteByte('\n')
+		tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(tw, strings.Join(columns, "\t"))
+		for _, c := range r.Comparisons {
+			fmt.Fprintln(tw, strings.Join(r.row(c), "\t"))
+		}
+		tw.Flush()
 	}
-	tw.Flush()
 	for _, n := range r.Notes {
 		fmt.Fprintf(&b, "\nnote: %s\n", n)
 	}
@@ -155,57 +195,60 @@ func (r *Report) row(c *Comparison) []string {
 	if c.Method == "Wilcoxon signed-rank" {
 		n = fmt.Sprintf("%d rounds", c.Old.N)
 	}
-	return []string{c.label(), r.name(c), clean(c.Unit), c.value(c.Old.Median), c.value(c.New.Median), c.Change(), p, n, percent(c.Threshold)}
+	return []string{c.label(), r.name(c.Pkg, c.Name), clean(c.Unit), c.value(c.Old.Median), c.value(c.New.Median), c.Change(), p, n, percent(c.Threshold)}
 }
 
 // name returns the benchmark's name, with its package's where that is not the
 // same for all.
-func (r *Report) name(c *Comparison) string {
+func (r *Report) name(pkg, benchmark string) string {
 	if r.packages {
-		return clean(c.Pkg + "." + c.Name)
+		return clean(pkg + "." + benchmark)
 	}
-	return clean(c.Name)
+	return clean(benchmark)
 }
 
 // Reproduce returns what to do about the worst finding, as lines for a shell: see how the verdict
 // came about, and measure that benchmark again. It is empty where nothing
 // failed and nothing was left open.
 func (r *Report) Reproduce() string {
+	if len(r.Failures) > 0 && r.Failures[0].New > 0 {
+		f := r.Failures[0]
+		return r.again(f.Pkg, f.Name)
+	}
+	if len(r.Comparisons) == 0 {
+		return ""
+	}
 	c := r.Comparisons[0]
 	if !c.fails() && !c.blocks() {
 		return ""
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "go tool gate -explain %s%s %s %s\n", shellQuote(c.Name), r.args, shellQuote(r.Old), shellQuote(r.New))
+	return b.String() + r.again(c.Pkg, c.Name)
+}
+
+// again returns how to measure a benchmark again.
+func (r *Report) again(pkg, name string) string {
 	if slices.ContainsFunc(r.NewSamples, func(s *Sample) bool { return s.clock == "instrs" }) {
-		fmt.Fprintf(&b, "go tool arms kernels -bench %s eventbench.static OLD NEW  # the two kernels: a series, such as 6.12, or an image\n", shellQuote(benchPattern(c.Name)))
-	} else {
-		fmt.Fprintf(&b, "go test -run '^$' -bench %s%s %s  # on old and on new\n", shellQuote(benchPattern(c.Name)), procsFlag(c.Name), shellQuote(cmp.Or(c.Pkg, ".")))
+		return fmt.Sprintf("go tool arms kernels -bench %s eventbench.static OLD NEW  # the two kernels: a series, such as 6.12, or an image\n", shellQuote(results.Pattern(name)))
 	}
-	return b.String()
+	return fmt.Sprintf("go test -run '^$' -bench %s%s %s  # on old and on new\n", shellQuote(results.Pattern(name)), procsFlag(name), shellQuote(cmp.Or(pkg, ".")))
 }
 
 // closer says what Reproduce is for.
 func (r *Report) closer() string {
+	if len(r.Failures) > 0 && r.Failures[0].New > 0 {
+		return "To see the first of them fail"
+	}
 	if r.Comparisons[0].fails() {
 		return "To reproduce the worst finding"
 	}
 	return "To look closer at what could not be told"
 }
 
-// benchPattern returns the pattern for -bench that matches just the one
-// benchmark.
-func benchPattern(name string) string {
-	parts := strings.Split("Benchmark"+procs.ReplaceAllString(clean(name), ""), "/")
-	for i, p := range parts {
-		parts[i] = "^" + regexp.QuoteMeta(p) + "$"
-	}
-	return strings.Join(parts, "/")
-}
-
 func procsFlag(name string) string {
-	if m := procs.FindString(name); m != "" {
-		return " -cpu " + m[1:]
+	if stem := results.Stem(name); stem != name {
+		return " -cpu " + name[len(stem)+1:]
 	}
 	return ""
 }
@@ -230,12 +273,24 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	room := maxMarkdown - utf8.RuneCountInString(head.String()) - utf8.RuneCountInString(tail.String())
 	var list, table strings.Builder
 	left := 0
+	for _, f := range r.Failures {
+		bold := ""
+		if f.New > 0 {
+			bold = "**"
+		}
+		line := fmt.Sprintf("- %s%s%s: %s: %s\n", bold, f.label(), bold, code(r.name(f.Pkg, f.Name)), markdown(f.text()))
+		if room -= utf8.RuneCountInString(line); room < 0 {
+			left++
+			continue
+		}
+		list.WriteString(line)
+	}
 	for _, c := range r.findings() {
 		bold := ""
 		if c.fails() || c.blocks() {
 			bold = "**"
 		}
-		line := fmt.Sprintf("- %s%s%s: %s %s: %s\n", bold, c.label(), bold, code(r.name(c)), code(c.Unit), markdown(c.Reason))
+		line := fmt.Sprintf("- %s%s%s: %s %s: %s\n", bold, c.label(), bold, code(r.name(c.Pkg, c.Name)), code(c.Unit), markdown(c.Reason))
 		if room -= utf8.RuneCountInString(line); room < 0 {
 			left++
 			continue
@@ -298,6 +353,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Verdict   Verdict  `json:"verdict"`
 		Gates     bool     `json:"gates"`
 		Excluded  bool     `json:"regression_excluded"`
+		Collapsed bool     `json:"collapsed,omitempty"`
 		Package   string   `json:"package,omitempty"`
 		Benchmark string   `json:"benchmark"`
 		Unit      string   `json:"unit"`
@@ -328,6 +384,14 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 	side := func(s Summary, values []float64) summary {
 		return summary{finite(s.Median), finite(s.Lo), finite(s.Hi), values}
 	}
+	type failure struct {
+		Package   string `json:"package,omitempty"`
+		Benchmark string `json:"benchmark"`
+		Old       int    `json:"old"`
+		New       int    `json:"new"`
+		Reason    string `json:"reason"`
+		Where     string `json:"where"`
+	}
 	type config struct {
 		Old string `json:"old"`
 		New string `json:"new"`
@@ -347,6 +411,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Old         []string          `json:"old"`
 		New         []string          `json:"new"`
 		Config      map[string]config `json:"config"`
+		Failures    []failure         `json:"failures,omitempty"`
 		Comparisons []comparison      `json:"comparisons"`
 		Notes       []string          `json:"notes"`
 		Reproduce   string            `json:"reproduce,omitempty"`
@@ -358,9 +423,12 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 	for _, s := range r.settings {
 		doc.Config[s.key] = config{s.old, s.new}
 	}
+	for _, f := range r.Failures {
+		doc.Failures = append(doc.Failures, failure{f.Pkg, f.Name, f.Old, f.New, f.Reason, f.Where})
+	}
 	for _, c := range r.Comparisons {
 		doc.Comparisons = append(doc.Comparisons, comparison{
-			Verdict: c.Verdict, Gates: c.Gates, Excluded: c.Safe, Package: c.Pkg, Benchmark: c.Name, Unit: c.Unit, Better: c.Better,
+			Verdict: c.Verdict, Gates: c.Gates, Excluded: c.Safe, Collapsed: c.Collapsed, Package: c.Pkg, Benchmark: c.Name, Unit: c.Unit, Better: c.Better,
 			Old: side(c.Old, c.oldValues), New: side(c.New, c.newValues),
 			Ratio: finite(c.Ratio), Low: finite(c.Lo), High: finite(c.Hi), Level: c.Level,
 			Method: c.Method, P: c.P, Adjusted: c.Adjusted, Family: c.Family,

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+
+	"eventbench/helpers/results"
 
 	"golang.org/x/perf/benchfmt"
 	"golang.org/x/perf/benchproc"
@@ -31,6 +34,7 @@ type rule struct {
 	unit      *regexp.Regexp
 	threshold float64 // 0.05 is 5 %
 	gate      bool
+	alone     bool              // gate where the benchmark has no cost of an operation
 	filter    *benchproc.Filter // nil: all results
 	used      bool
 }
@@ -39,22 +43,22 @@ type rule struct {
 // the default ones.
 func readThresholds(path string) ([]*rule, error) {
 	var rules []*rule
-	var problems problems
+	var problems results.Problems
 	if path != "" {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return nil, &InputError{Problems: []string{err.Error()}}
 		}
 		rules = parseThresholds(path, string(text), &problems)
-		if len(rules) == 0 && len(problems.list) == 0 {
-			problems.add("%s: no rule in this file", path)
+		if len(rules) == 0 && problems.Len() == 0 {
+			problems.Add("%s: no rule in this file", path)
 		}
 	}
 	rules = append(rules, parseThresholds(builtIn, DefaultThresholds, &problems)...)
-	return rules, problems.err()
+	return rules, problems.Err()
 }
 
-func parseThresholds(name, text string, problems *problems) []*rule {
+func parseThresholds(name, text string, problems *results.Problems) []*rule {
 	var rules []*rule
 	for i, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
@@ -63,7 +67,7 @@ func parseThresholds(name, text string, problems *problems) []*rule {
 		}
 		r, err := parseRule(line)
 		if err != nil {
-			problems.add("%s:%d: %v", name, i+1, err)
+			problems.Add("%s:%d: %v", name, i+1, err)
 			continue
 		}
 		r.pos = fmt.Sprintf("%s:%d", name, i+1)
@@ -101,9 +105,11 @@ func parseRule(line string) (*rule, error) {
 	switch fields[2] {
 	case "gate":
 		r.gate = true
+	case "alone":
+		r.alone = true
 	case "inform":
 	default:
-		return nil, fmt.Errorf("action %q: want gate or inform", fields[2])
+		return nil, fmt.Errorf("action %q: want gate, alone or inform", fields[2])
 	}
 	if expr != "" {
 		if r.filter, err = benchproc.NewFilter(expr); err != nil {
@@ -124,4 +130,18 @@ func (r *rule) matches(res *benchfmt.Result, v benchfmt.Value) bool {
 	res.Values = append(res.Values[:0], v)
 	m, err := r.filter.Match(res)
 	return err == nil && m.Any()
+}
+
+// gates reports whether a regression that the rule is for fails the gate, in a
+// unit that both benchmarks report, or one.
+func (r *rule) gates(benches ...*bench) bool {
+	return r.gate || r.alone && !slices.ContainsFunc(benches, (*bench).costs)
+}
+
+// costs reports whether the benchmark says what an operation costs: its time or
+// its instructions.
+func (b *bench) costs() bool {
+	return slices.ContainsFunc(b.series, func(s *series) bool {
+		return slices.Contains([]string{"sec/op", "instrs/op", "mean-instrs/op"}, s.unit.Unit)
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 
 	"golang.org/x/perf/benchmath"
 )
@@ -32,6 +33,10 @@ const maxNeed = 1000
 // power is the probability with which the number of samples a verdict asks
 // for will tell, were the change and the spread just what they seem.
 const power = 0.8
+
+// collapse is the share of its old cost at which a benchmark is no longer
+// believed to do the same work.
+const collapse = 0.1
 
 // A Verdict is what the gate says of one benchmark in one unit.
 type Verdict string
@@ -69,10 +74,13 @@ type Comparison struct {
 	Gates     bool    // a regression fails the gate
 
 	Verdict Verdict
-	Safe    bool   // cannot tell, but a regression beyond the threshold is excluded
-	Need    int    // samples a side that would tell; 0 if that is not the question, or beyond all measure
-	AtLeast bool   // Need is a lower bound: nothing shows the spread yet
-	Reason  string // one sentence
+	// Collapsed says that the new cost is a tenth of the old or less, beyond
+	// doubt: the benchmark has more likely stopped doing its work.
+	Collapsed bool
+	Safe      bool   // cannot tell, but a regression beyond the threshold is excluded
+	Need      int    // samples a side that would tell; 0 if that is not the question, or beyond all measure
+	AtLeast   bool   // Need is a lower bound: nothing shows the spread yet
+	Reason    string // one sentence
 
 	old, new   *series
 	oldSamples []*Sample
@@ -140,7 +148,7 @@ func (g *gate) decideAll(r *Report) {
 		}
 	}
 	for _, c := range r.Comparisons {
-		c.decide(g.Alpha)
+		c.decide(g.Alpha, g.DistrustCollapse)
 	}
 	slices.SortStableFunc(r.Comparisons, func(a, b *Comparison) int {
 		return cmp.Or(cmp.Compare(a.severity(), b.severity()), cmp.Compare(b.harm(), a.harm()))
@@ -277,7 +285,7 @@ func ratio(shift, base float64) float64 {
 }
 
 // decide gives the verdict from what was measured.
-func (c *Comparison) decide(alpha float64) {
+func (c *Comparison) decide(alpha float64, distrust bool) {
 	enough := true
 	if c.Method == "exact" {
 		enough = min(c.Old.N, c.New.N) >= exactSamples
@@ -305,7 +313,17 @@ func (c *Comparison) decide(alpha float64) {
 		c.Safe = enough && cost.hi <= limit
 		c.need(cost, alpha)
 	}
+	if c.Collapsed = c.Verdict == Improvement && cost.est <= collapse && c.costs(); c.Collapsed && distrust {
+		c.Verdict = CannotTell
+	}
 	c.Reason = c.reason(worse, better)
+}
+
+// costs reports whether the unit is a cost of the operation itself, or a rate,
+// and not of what it allocates, which a good change can make nothing.
+func (c *Comparison) costs() bool {
+	unit := c.old.unit.Unit
+	return strings.Contains(unit, "sec") || strings.Contains(unit, "instrs") || strings.HasSuffix(unit, "/s")
 }
 
 // need estimates how many samples a side would tell.

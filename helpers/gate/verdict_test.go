@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"eventbench/helpers/results"
 )
 
 // TestVerdicts gives the gate samples for which the right verdict can be seen.
@@ -121,9 +123,9 @@ func TestThresholds(t *testing.T) {
 	// check parses a file of rules and wants a problem, or none.
 	check := func(text, want string) {
 		t.Helper()
-		var ps problems
+		var ps results.Problems
 		parseThresholds("rules", text, &ps)
-		if got := strings.Join(ps.list, "\n"); !regexp.MustCompile("^" + want + "$").MatchString(got) {
+		if got := strings.Join(ps.List, "\n"); !regexp.MustCompile("^" + want + "$").MatchString(got) {
 			t.Errorf("%q: got problems %q, want %q", text, got, want)
 		}
 	}
@@ -133,7 +135,7 @@ func TestThresholds(t *testing.T) {
 	check("\nns/op 5 gate", `rules:2: threshold "5": want a percentage such as 0.5%`)
 	check("ns/op -5% gate", `rules:1: threshold "-5%": .*`)
 	check("ns/op NaN% gate", `rules:1: threshold "NaN%": .*`)
-	check("ns/op 5% fail", `rules:1: action "fail": want gate or inform`)
+	check("ns/op 5% fail", `rules:1: action "fail": want gate, alone or inform`)
 	check("ns/op 5% gate (a:b", `rules:1: filter "\(a:b": (?s:.*)`)
 	check("ns/op 5% fail\nns/op gate 5%", `rules:1: action.*\nrules:2: threshold.*`)
 
@@ -167,7 +169,7 @@ func TestThresholds(t *testing.T) {
 	builtin("", "BenchmarkEventfdRoundTrip/peer=thread/cpus=cross 1 $ mean-instrs/op", "mean-instrs/op 5% gate /cpus:(cross OR free)")
 	builtin("", "BenchmarkX 1 $ p50-latency-instrs", "*-latency-instrs 5% inform")
 	builtin("", "BenchmarkX 1 $ p99.9-latency-ns", "*-latency-* 25% inform")
-	builtin("", "BenchmarkX 1 $ MB/s", "*/s 5% inform")
+	builtin("", "BenchmarkX 1 $ MB/s", "*/s 5% alone")
 	builtin("", "BenchmarkX 1 $ delivered/op", "delivered/op 10% inform")
 	builtin("", "BenchmarkX 1 $ sent/op", "* 10% gate")
 }

@@ -1,11 +1,13 @@
 package results
 
 import (
-	"bytes"
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+
+	"eventbench/helpers/printable"
 
 	"golang.org/x/perf/benchfmt"
 )
@@ -22,6 +24,30 @@ type Failure struct {
 	Name    string // without the prefix Benchmark and the number of processors
 	Skipped bool   // it did not fail but was left out
 	Message string // its lines without the blanks before them; may be empty
+	Path    string // the file that says so
+	Line    int    // its first line there
+}
+
+// String says in one line what happened: where, which benchmark, and the first
+// line of the reason.
+func (f *Failure) String() string {
+	what := "failed"
+	if f.Skipped {
+		what = "was skipped"
+	}
+	return printable.Text(fmt.Sprintf("%s:%d: Benchmark%s %s: ", f.Path, f.Line, f.Name, what)) + f.Reason()
+}
+
+// Reason is the first line of the message.
+func (f *Failure) Reason() string {
+	reason, _, _ := strings.Cut(f.Message, "\n")
+	return printable.Text(cmp.Or(reason, "it did not say why"))
+}
+
+// Of reports whether a benchmark has no result because of the failure: it is
+// the one that failed, or one below it.
+func (f *Failure) Of(name string) bool {
+	return f.Name == name || f.Name == Stem(name) || strings.HasPrefix(name, f.Name+"/")
 }
 
 func (f *Failure) failed() bool { return !f.Skipped }
@@ -43,21 +69,52 @@ func (f *Failure) Record() string {
 // logIndent begins the lines of a record after its first.
 const logIndent = "    "
 
-// recordLine is the first line of a record. A benchmark that fails after its first
-// iteration has its name on the same line before it.
-var recordLine = regexp.MustCompile(`^(?:Benchmark\S*[ \t]+)?--- (FAIL|SKIP): Benchmark(\S*)$`)
-
-// failureOf returns the failure whose record the line begins.
-func failureOf(line string) (f *Failure, ok bool) {
-	p := recordLine.FindStringSubmatch(line)
-	if p == nil {
-		return nil, false
-	}
-	return &Failure{Name: p[2], Skipped: p[1] == "SKIP"}, true
-}
-
 // processors is what testing puts after a name where GOMAXPROCS is not 1.
 var processors = regexp.MustCompile(`-[0-9]+$`)
+
+// Stem returns a benchmark's name without it.
+func Stem(name string) string { return processors.ReplaceAllString(name, "") }
+
+// NameOf returns a function that says which benchmark each of the failures is
+// of. One that failed early is named without the number of processors that it
+// has where it failed late.
+func NameOf(failures []*Failure) func(*Failure) string {
+	names := make(map[string]bool)
+	for _, f := range failures {
+		names[f.Name] = true
+	}
+	return func(f *Failure) string {
+		if stem := Stem(f.Name); names[stem] {
+			return stem
+		}
+		return f.Name
+	}
+}
+
+// causes leaves out the failures that only repeat others: a benchmark whose
+// sub-benchmark failed fails too, and has nothing to say of it.
+func causes(failures []*Failure) []*Failure {
+	below := make(map[string]bool) // that have a failed benchmark below them
+	for _, f := range failures {
+		for i, c := range f.Name {
+			if c == '/' && f.failed() {
+				below[f.Name[:i]] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(failures), func(f *Failure) bool {
+		return f.failed() && f.Message == "" && below[f.Name]
+	})
+}
+
+// Pattern returns the pattern for -bench that matches just the one benchmark.
+func Pattern(name string) string {
+	parts := strings.Split("Benchmark"+Stem(printable.Text(name)), "/")
+	for i, p := range parts {
+		parts[i] = "^" + regexp.QuoteMeta(p) + "$"
+	}
+	return strings.Join(parts, "/")
+}
 
 // Processors returns the ending that says how many processors the results of
 // f were measured with, such as -2: testing gives it to results and not to all
@@ -75,24 +132,21 @@ func (f *File) Processors() string {
 }
 
 // named gives each failure its name without the number of processors, and one
-// record. The failure of one with sub-benchmarks that says nothing is that of a
-// sub-benchmark, which has a record.
+// record.
 func (f *File) named() {
 	ending := f.Processors()
+	failed := make(map[string]bool)
 	var all []*Failure
-	for _, m := range f.Failures {
+	for _, m := range causes(f.Failures) {
 		m.Name = strings.TrimSuffix(m.Name, ending)
-		below := func(o *Failure) bool { return o.failed() && strings.HasPrefix(o.Name, m.Name+"/") }
-		same := func(o *Failure) bool { return o.Name == m.Name }
-		if slices.ContainsFunc(all, same) || m.Message == "" && slices.ContainsFunc(all, below) {
-			continue
+		if _, again := failed[m.Name]; !again {
+			failed[m.Name] = m.failed()
+			all = append(all, m)
 		}
-		all = append(all, m)
 	}
 	f.Failures = all
 	// With -count some of its measurements may have succeeded.
 	f.Results = slices.DeleteFunc(f.Results, func(r *benchfmt.Result) bool {
-		name := string(bytes.TrimSuffix(r.Name.Full(), []byte(ending)))
-		return slices.ContainsFunc(all, func(m *Failure) bool { return m.failed() && m.Name == name })
+		return failed[strings.TrimSuffix(r.Name.String(), ending)]
 	})
 }

@@ -1,21 +1,23 @@
 // Package results reads, finds and writes files in the Go benchmark format,
-// and refuses those that are not fit to be compared.
+// refuses those that are not fit to be compared, and knows what two of them
+// must agree on.
 //
 // benchfmt, on which it is built, skips what it does not understand, and
 // benchstat exits 0 whatever happens. That is right for looking at numbers and
 // wrong for believing them: here a file is read whole or is an error that
 // names the file and, where there is one, the line.
+//
+// A benchmark that failed costs itself: the file that says so by name is whole,
+// and reading it gives the results and the failures.
 package results
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,8 +32,8 @@ type File struct {
 	Path     string
 	Comments []string // lines that begin with '#', as they stand
 	Results  []*benchfmt.Result
+	Failures []*Failure // benchmarks that failed or were left out, but for those that only repeat others
 	Units    benchfmt.UnitMetadataMap
-	Failures []*Failure // benchmarks that have no result here, in the order in which that was said
 }
 
 // Read reads the file at path; see [Parse] for what it refuses.
@@ -58,132 +60,41 @@ func Lowest(units benchfmt.UnitMetadataMap, unit string) bool {
 }
 
 // ErrNone is the error for what is well-formed but has no benchmark in it.
-var ErrNone = errors.New("no benchmark results in it")
+var ErrNone = errors.New("no benchmark results")
 
-// Parse reads r to its end; path is for messages. It is an error if r is
-// empty, holds no benchmark result, has a line that is no benchmark format or
-// a value that is no number, or stops in the middle. A benchmark that failed
-// costs itself only: it is in Failures.
+// Parse reads r to its end; path is for messages. An error is an *InputError
+// with all that makes r no whole sample: it is empty, or no benchmark format,
+// has a value that was not measured, or breaks off.
 //
-// A last line without its newline is always a file cut short. A file that
-// eventbench itself wrote (it has a clock: line) must also say PASS or FAIL after
-// its last result, as testing does when all benchmarks have run: without that, a
-// file cut between two lines would look like one with fewer benchmarks.
+// A benchmark that failed costs itself only: it is in Failures. A last line without its newline is always a file cut short. A file that eventbench
+// itself wrote (it has a clock: line) must also say PASS after its last result,
+// as testing does when all benchmarks have run, or FAIL: without that, a file
+// cut between two lines would look like one with fewer benchmarks.
 func Parse(r io.Reader, path string) (*File, error) {
+	var reader Reader
+	reader.Reset(r, path)
 	file := &File{Path: path}
-	lines := lineScanner{file: file, records: make(map[int]bool)}
-	reader := benchfmt.NewReader(io.TeeReader(r, &lines), path)
-	var syntax error
+	values := 0
 	for reader.Scan() {
-		switch rec := reader.Result().(type) {
-		case *benchfmt.Result:
-			for _, v := range rec.Values {
-				if syntax == nil && (math.IsNaN(v.Value) || math.IsInf(v.Value, 0)) {
-					_, line := rec.Pos()
-					syntax = fmt.Errorf("%s:%d: %s: the value of %s is %v: the benchmark divided by zero?", path, line, rec.Name, cmp.Or(v.OrigUnit, v.Unit), v.Value)
-				}
-			}
-			file.Results = append(file.Results, rec.Clone())
-		case *benchfmt.SyntaxError:
-			if _, line := rec.Pos(); syntax == nil && !lines.records[line] {
-				syntax = rec
-			}
+		if reader.Failure() != nil {
+			continue
+		}
+		res := reader.Result().Clone()
+		file.Results = append(file.Results, res)
+		if values += len(res.Values); values > MaxValues {
+			reader.Stop(fmt.Errorf("more than %d measurements: these are no results of benchmark runs", MaxValues))
 		}
 	}
-	file.Units = reader.Units()
-	file.named()
-
-	err := reader.Err()
-	switch {
-	case err != nil: // names path and line
-	case lines.size == 0:
-		err = fmt.Errorf("%s: the file is empty", path)
-	case lines.failure != "":
-		err = fmt.Errorf("%s:%d: not a complete run: %s", path, lines.failureLine, lines.failure)
-	case len(lines.line) > 0 && (syntax != nil || len(file.Results) > 0):
-		err = fmt.Errorf("%s:%d: truncated: the last line is not complete", path, lines.n+1)
-	case syntax != nil:
-		err = syntax
-	case len(file.Results) == 0:
-		err = fmt.Errorf("%s: %w (want the output of go test -bench)", path, ErrNone)
-	case !lines.passed && file.Results[0].GetConfig("clock") != "":
-		err = fmt.Errorf("%s: truncated: neither PASS nor FAIL after the last result (line %d)", path, lines.n)
-	}
-	if err != nil {
+	if err := reader.Err(); err != nil {
 		return nil, err
 	}
+	file.Comments, file.Failures, file.Units = reader.Comments(), reader.lines.failures, reader.Units()
+	file.named()
+	if len(file.Results) == 0 {
+		reader.addNone("%s: no benchmark results: all failed or were skipped", path)
+		return nil, reader.Err()
+	}
 	return file, nil
-}
-
-// lineScanner sees what benchfmt.Reader passes over: comments, verdicts, and
-// whether the last line came to its end.
-type lineScanner struct {
-	file        *File
-	size        int
-	n           int          // complete lines so far
-	line        []byte       // the line that is not complete yet, its first maxLine bytes
-	passed      bool         // PASS, or FAIL that something explains, was seen after the last result
-	records     map[int]bool // lines that begin the record of a failure
-	logging     bool         // lines belong to the last of these
-	failure     string       // the first line that tells of a failure
-	failureLine int
-}
-
-// maxLine bounds what is kept of one line. benchfmt gives up at 64 KiB.
-const maxLine = 64 << 10
-
-func (s *lineScanner) Write(p []byte) (int, error) {
-	s.size += len(p)
-	rest := p
-	for {
-		line, after, complete := bytes.Cut(rest, []byte("\n"))
-		if room := maxLine - len(s.line); len(line) > room {
-			line = line[:room]
-		}
-		s.line = append(s.line, line...)
-		if !complete {
-			return len(p), nil
-		}
-		s.n++
-		s.see(strings.TrimRight(string(s.line), "\r"))
-		s.line = s.line[:0]
-		rest = after
-	}
-}
-
-func (s *lineScanner) see(line string) {
-	if f, ok := failureOf(line); ok {
-		s.file.Failures = append(s.file.Failures, f)
-		s.records[s.n], s.logging = true, true
-		return
-	}
-	if text, ok := strings.CutPrefix(line, logIndent); ok && s.logging {
-		last := s.file.Failures[len(s.file.Failures)-1]
-		last.Message = strings.TrimPrefix(last.Message+"\n"+text, "\n")
-		return
-	}
-	s.logging = false
-	switch {
-	case strings.HasPrefix(line, "#"):
-		s.file.Comments = append(s.file.Comments, line)
-	case line == "PASS", line == "FAIL" && slices.ContainsFunc(s.file.Failures, (*Failure).failed):
-		s.passed = true
-	case strings.HasPrefix(line, "FAIL\t") && s.passed: // go test's word for the package
-	case strings.HasPrefix(line, "Benchmark"):
-		s.passed = false
-	case s.failure == "" && Failed(line):
-		s.failure, s.failureLine = strings.TrimSpace(line), s.n
-	}
-}
-
-// Failed reports whether line is testing's or the runtime's word that a run
-// failed. When a benchmark fails after its first iteration, testing has
-// already written its name on the same line.
-func Failed(line string) bool {
-	return line == "FAIL" || strings.HasPrefix(line, "FAIL\t") || strings.HasPrefix(line, "panic: ") ||
-		strings.HasPrefix(line, "fatal error: ") || strings.HasPrefix(line, "SIGQUIT: ") ||
-		strings.HasPrefix(line, "--- FAIL: ") ||
-		strings.HasPrefix(line, "Benchmark") && strings.Contains(line, "--- FAIL: ")
 }
 
 // Names returns the full name of every result in order, as often as it

@@ -88,33 +88,36 @@ func TestParseRefuses(t *testing.T) {
 	}
 	lines := strings.SplitAfter(whole, "\n")
 	t.Run("empty", func(t *testing.T) { check(t, "", "old.txt: the file is empty") })
-	t.Run("blank", func(t *testing.T) { check(t, "\n", "old.txt: no benchmark results in it") })
-	t.Run("text", func(t *testing.T) { check(t, "Dear reader,\nhello\n", "old.txt: no benchmark results in it") })
-	t.Run("binary", func(t *testing.T) { check(t, "\x7fELF\x00\x01", "old.txt: no benchmark results in it") })
+	t.Run("blank", func(t *testing.T) { check(t, "\n", "old.txt: no benchmark results in its 1 lines") })
+	t.Run("text", func(t *testing.T) { check(t, "Dear reader,\nhello\n", "old.txt: no benchmark results in its 2 lines") })
+	t.Run("binary", func(t *testing.T) { check(t, "\x7fELF\x00\x01\n", "old.txt:1: a zero byte") })
 	t.Run("no unit", func(t *testing.T) { check(t, "BenchmarkA 1 2\n", "old.txt:1: missing units") })
 	t.Run("no number", func(t *testing.T) {
 		check(t, "BenchmarkA 1 2 ns/op\nBenchmarkB x 2 ns/op\n", "old.txt:2: parsing iteration count")
 	})
 	t.Run("failed for no reason", func(t *testing.T) {
-		check(t, "BenchmarkA 1 2 ns/op\nFAIL\n", "old.txt:2: not a complete run: FAIL")
-		check(t, "BenchmarkA 1 2 ns/op\n--- SKIP: BenchmarkB\nFAIL\n", "old.txt:3: not a complete run: FAIL")
+		check(t, "BenchmarkA 1 2 ns/op\nFAIL\n", `old.txt:2: this run failed: "FAIL", and nothing says which benchmark did`)
+		check(t, "BenchmarkA 1 2 ns/op\n--- SKIP: BenchmarkB\nFAIL\n", `old.txt:3: this run failed: "FAIL"`)
 	})
 	t.Run("all failed", func(t *testing.T) {
-		check(t, "--- FAIL: BenchmarkB\n    b_test.go:1: 5 sent, 4 received\nFAIL\n", "old.txt: no benchmark results in it")
+		check(t, "--- FAIL: BenchmarkB\n    b_test.go:1: 5 sent, 4 received\nFAIL\n", "old.txt: no benchmark results: all failed or were skipped")
+	})
+	t.Run("a failed test", func(t *testing.T) {
+		check(t, "BenchmarkA 1 2 ns/op\n--- FAIL: TestB (0.00s)\nFAIL\n", `old.txt:2: this run failed: "--- FAIL: TestB (0.00s)"`)
 	})
 	t.Run("panicked", func(t *testing.T) {
-		check(t, "BenchmarkA 1 2 ns/op\nBenchmarkB-2 \tpanic: no\n", "old.txt:2: ")
-		check(t, "BenchmarkA 1 2 ns/op\npanic: no\n", "old.txt:2: not a complete run: panic: no")
+		check(t, "BenchmarkA 1 2 ns/op\nBenchmarkB-2 \tpanic: no\n", `old.txt:2: this run failed: "panic: no", in BenchmarkB-2`)
+		check(t, "BenchmarkA 1 2 ns/op\npanic: no\n", `old.txt:2: this run failed: "panic: no"`)
 	})
 	t.Run("long line", func(t *testing.T) {
-		check(t, "BenchmarkA 1 2 ns/op\nBenchmark"+strings.Repeat("B", 1<<17)+" 1 2 ns/op\n", "old.txt:1: bufio.Scanner: token too long")
+		check(t, "BenchmarkA 1 2 ns/op\nBenchmark"+strings.Repeat("B", 1<<17)+" 1 2 ns/op\n", "old.txt:2: a line longer than 65536 bytes")
 	})
 	t.Run("units in conflict", func(t *testing.T) {
 		check(t, "Unit x better=lower\nUnit x better=higher\nBenchmarkA 1 2 x\n", "old.txt:2: metadata better of unit x already set")
 	})
 	t.Run("cut between lines", func(t *testing.T) {
-		check(t, strings.Join(lines[:len(lines)-2], ""), "old.txt: truncated: neither PASS nor FAIL after the last result (line 7)")
-		check(t, whole+"BenchmarkZ 1 2 ns/op\n", "old.txt: truncated: neither PASS nor FAIL")
+		check(t, strings.Join(lines[:len(lines)-2], ""), "old.txt:7: truncated: neither PASS nor FAIL after the last result")
+		check(t, whole+"BenchmarkZ 1 2 ns/op\n", "old.txt:9: truncated: neither PASS nor FAIL")
 	})
 	t.Run("not eventbench's", func(t *testing.T) {
 		mustParse(t, "BenchmarkA 1 2 ns/op\n") // others write no clock, and need no PASS
@@ -139,10 +142,10 @@ exit status 1
 FAIL	eventbench	0.5s
 `)
 	want := []*results.Failure{
-		{Name: "B/peer=thread", Message: "b_test.go:1: 5 sent, 4 received\n    among them the first"},
-		{Name: "C", Message: "c_test.go:7: closed"},
-		{Name: "D", Skipped: true, Message: "d_test.go:1: eventfd2: function not implemented"},
-		{Name: "E"},
+		{Name: "B/peer=thread", Message: "b_test.go:1: 5 sent, 4 received\n    among them the first", Path: "in.txt", Line: 8},
+		{Name: "C", Message: "c_test.go:7: closed", Path: "in.txt", Line: 12},
+		{Name: "D", Skipped: true, Message: "d_test.go:1: eventfd2: function not implemented", Path: "in.txt", Line: 15},
+		{Name: "E", Path: "in.txt", Line: 17},
 	}
 	if !reflect.DeepEqual(f.Failures, want) {
 		t.Errorf("failures: %+v, want %+v", f.Failures, want)

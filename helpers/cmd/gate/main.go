@@ -42,13 +42,19 @@
 // # What the gate refuses
 //
 // A benchmark or unit that is in OLD and not in NEW, or not in every sample, unless a rule says of the
-// unit that it informs; results that differ in a key on which figures depend (clock, accelerator,
-// qemu, cpu-model, gomaxprocs, sandbox, goos, goarch, cpu, cpus, cpu-quota, memory,
-// cross, smt, governor, virt, harness, benchtime, count); samples of one side that differ in their kernel,
-// its image or the Go version; runs that failed; files that are truncated, not text, or given
+// unit that it informs; results that differ in where or how they were measured (-h lists the keys); samples of one
+// side that differ in their kernel, its image or the Go version; runs that broke off; files that are not text, or given
 // twice; values that are no numbers, costs of nothing or less; times that do not vary; and comparisons of
 // which none can fail. -allow, -allow-missing and -allow-equal say what is
 // meant to be so.
+//
+// # Benchmarks that fail
+//
+// A benchmark that fails in NEW and not in OLD is a regression, whether or not OLD has it. One that fails in both is
+// one of which the gate cannot tell. The verdicts on all others are given. To leave it out: -filter.
+//
+// What costs a tenth of before or less is an improvement that is hard to believe, and the gate says so; with
+// -distrust-collapse it cannot tell.
 package main
 
 import (

@@ -14,6 +14,7 @@ import (
 
 	"eventbench/helpers/boots"
 	"eventbench/helpers/results"
+	"eventbench/helpers/samples"
 
 	"golang.org/x/perf/benchfmt"
 )
@@ -60,6 +61,13 @@ func summarize(ctx context.Context, kernels []*boots.Kernel, stdout io.Writer) e
 		}
 		columns = append(columns, c)
 	}
+	var all []*results.File
+	for _, c := range columns {
+		all = append(all, c.boots...)
+	}
+	if err := results.Agree(all, nil); err != nil {
+		return fmt.Errorf("%w\n\tremove the files of one kind and their boots will be made again", err)
+	}
 	exact := exactIn(columns)
 	if err := tables(ctx, columns, exact, stdout); err != nil {
 		return err
@@ -67,6 +75,24 @@ func summarize(ctx context.Context, kernels []*boots.Kernel, stdout io.Writer) e
 	spread(columns, stdout)
 	for i := 1; i < len(columns); i++ {
 		changes(columns[i-1], columns[i], stdout)
+	}
+	return failures(columns, stdout)
+}
+
+// failures prints which benchmarks failed, after all figures that there are,
+// and is an error if there is any.
+func failures(columns []*column, stdout io.Writer) error {
+	failed := 0
+	for _, c := range columns {
+		var out bytes.Buffer
+		n := samples.PrintFailures(&out, c.boots)
+		if n > 0 {
+			fmt.Fprintf(stdout, "\n%s: %s", c.label, &out)
+		}
+		failed += n
+	}
+	if failed > 0 {
+		return fmt.Errorf("%s failed, and so lack figures: see above", samples.Counted(failed, "benchmark"))
 	}
 	return nil
 }
@@ -87,7 +113,7 @@ func exactIn(columns []*column) map[string]bool {
 	return exact
 }
 
-// tableKeys are the configuration in which results must agree to stand in one table.
+// tableKeys are the configuration that is shown above a table.
 var tableKeys = []string{"accelerator", "qemu", "cpu-model", "clock"}
 
 // tables prints benchstat's tables with a column a kernel, latencies left out.

@@ -13,14 +13,7 @@ import (
 	"strings"
 
 	"eventbench/helpers/results"
-
-	"golang.org/x/perf/benchfmt"
 )
-
-// guarded are the configuration keys in which figures that stand side by side
-// must agree: what counts time, and what decides how much of it a kernel's
-// path takes without being the kernel. clock comes first: no flag lifts it.
-var guarded = []string{"clock", "accelerator", "qemu", "cpu-model", "gomaxprocs", "sandbox"}
 
 // An input is one column of a table: samples of one thing.
 type input struct {
@@ -136,9 +129,21 @@ func distinct(inputs []*input) error {
 
 // reconcile looks at the configuration of all files. It returns the keys that
 // benchstat must ignore so that the inputs meet in one table, and a line for
-// each such key with its values, input by input. It is an error when a guarded
-// key differs that is not in across.
+// each such key with its values, input by input. It is an error when a key
+// differs that must agree and is not in across.
 func reconcile(inputs []*input, across []string) (ignore, differences []string, err error) {
+	var all []*results.File
+	for _, in := range inputs {
+		all = append(all, in.files...)
+	}
+	err = results.Agree(all, across)
+	if ie := (*results.Incomparable)(nil); errors.As(err, &ie) && !slices.Contains(ie.Keys, results.Clock) {
+		keys := strings.Join(ie.Keys, ",")
+		err = fmt.Errorf("%w\n\tif that is the difference to look at: -across %s, with make ACROSS=%s", err, keys, keys)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
 	keys := make(map[string]bool)
 	for _, in := range inputs {
 		for _, f := range in.files {
@@ -147,35 +152,26 @@ func reconcile(inputs []*input, across []string) (ignore, differences []string, 
 			}
 		}
 	}
-	// Part of a benchmark's name, as it were.
-	delete(keys, "pkg")
-	for _, key := range guarded {
-		delete(keys, key)
-	}
-	for _, key := range slices.Concat(guarded, slices.Sorted(maps.Keys(keys))) {
-		first := values(inputs[0].files[0], key)
+	must := results.KeysOf(results.MustAgree)
+	maps.DeleteFunc(keys, func(key string, _ bool) bool {
+		return results.RoleOf(key) == results.Ignored || slices.Contains(must, key)
+	})
+	for _, key := range slices.Concat(must, slices.Sorted(maps.Keys(keys))) {
+		first := inputs[0].files[0].Values(key)
 		alike := true
 		perInput := make([]map[string]bool, len(inputs))
 		for i, in := range inputs {
 			perInput[i] = make(map[string]bool)
 			for _, f := range in.files {
-				v := values(f, key)
+				v := f.Values(key)
 				perInput[i][strings.Join(v, ", ")] = true
 				if slices.Equal(v, first) {
 					continue
 				}
 				alike = false
-				if slices.Contains(guarded, key) && !slices.Contains(across, key) {
-					hint := ""
-					if key != "clock" {
-						hint = fmt.Sprintf("\n\tif that is the difference to look at: -across %s, with make ACROSS=%s", key, key)
-					}
-					return nil, nil, fmt.Errorf("not comparable: %s is %s in %s and %s in %s%s",
-						key, shown(first), inputs[0].files[0].Path, shown(v), f.Path, hint)
-				}
 				if both := max(len(v), len(first)); both > 1 {
 					return nil, nil, fmt.Errorf("several runs in one file: %s is %s in %s and %s in %s: split it, a file a run",
-						key, shown(first), inputs[0].files[0].Path, shown(v), f.Path)
+						key, results.Shown(first), inputs[0].files[0].Path, results.Shown(v), f.Path)
 				}
 			}
 		}
@@ -183,7 +179,7 @@ func reconcile(inputs []*input, across []string) (ignore, differences []string, 
 			continue
 		}
 		ignore = append(ignore, key)
-		if key == "round" || key == "sample" {
+		if results.RoleOf(key) == results.Orders {
 			continue // every sample has its own
 		}
 		if key == "gomaxprocs" {
@@ -191,46 +187,11 @@ func reconcile(inputs []*input, across []string) (ignore, differences []string, 
 		}
 		var sides []string
 		for _, vs := range perInput {
-			sides = append(sides, shown(slices.Sorted(maps.Keys(vs))))
+			sides = append(sides, results.Shown(slices.Sorted(maps.Keys(vs))))
 		}
 		differences = append(differences, "differs: "+key+": "+strings.Join(sides, " | "))
 	}
 	return ignore, differences, nil
-}
-
-// values returns what f says of key, sorted. GOMAXPROCS is also in the names of
-// benchmarks, where a file of plain go test has it only.
-func values(f *results.File, key string) []string {
-	if v := f.Config()[key]; v != nil || key != "gomaxprocs" {
-		return v
-	}
-	seen := make(map[string]bool)
-	for _, r := range f.Results {
-		seen[procs(r.Name)] = true
-	}
-	return slices.Sorted(maps.Keys(seen))
-}
-
-// procs returns the GOMAXPROCS that testing put at the end of a benchmark's
-// name; it leaves out a 1.
-func procs(name benchfmt.Name) string {
-	if _, parts := name.Parts(); len(parts) > 0 {
-		if n, ok := bytes.CutPrefix(parts[len(parts)-1], []byte("-")); ok {
-			return string(n)
-		}
-	}
-	return "1"
-}
-
-func shown(values []string) string {
-	if len(values) == 0 || len(values) == 1 && values[0] == "" {
-		return "(not said)"
-	}
-	const most = 3
-	if n := len(values); n > most {
-		return fmt.Sprintf("%s … (%d values)", strings.Join(values[:most], ", "), n)
-	}
-	return strings.Join(values, ", ")
 }
 
 // common refuses inputs that have no benchmark in common, and says which
@@ -244,7 +205,7 @@ func common(inputs []*input, ignore []string, stderr io.Writer) error {
 			for _, r := range f.Results {
 				name := string(r.Name.Full())
 				if slices.Contains(ignore, "/gomaxprocs") {
-					name = strings.TrimSuffix(name, "-"+procs(r.Name))
+					name = strings.TrimSuffix(name, "-"+results.Procs(r.Name))
 				}
 				if !has[i][name] {
 					has[i][name] = true
@@ -281,7 +242,7 @@ func labels(inputs []*input) []string {
 	for _, in := range inputs {
 		seen := make(map[string]bool)
 		for _, f := range in.files {
-			seen[strings.Join(values(f, "kernel-release"), " ")] = true
+			seen[strings.Join(f.Values("kernel-release"), " ")] = true
 		}
 		kernels = append(kernels, strings.Join(slices.Sorted(maps.Keys(seen)), " "))
 		names = append(names, filepath.Base(in.arg))

@@ -41,12 +41,11 @@
 //
 // # What is refused
 //
-// A file that cannot be read, is empty, truncated, not benchmark format, or of
-// a run in which a benchmark failed. And figures that must not stand side by
-// side: those that differ in clock, accelerator, qemu, cpu-model, gomaxprocs or
-// sandbox. Except for clock, whose units have nothing in common, -across (a
-// comma-separated list) allows a difference that is the very thing to be
-// looked at, such as sandbox.
+// A file that cannot be read, is empty, not benchmark format, or breaks off.
+// And figures that must not stand side by side: those that differ in where or
+// how they were measured, by the table of keys in package results. Except for
+// clock, whose units have nothing in common, -across (a comma-separated list)
+// allows a difference that is the very thing to be looked at, such as sandbox.
 //
 // The exit status is 0 if the table was printed, 1 if not, 2 for wrong usage.
 package main
@@ -64,6 +63,7 @@ import (
 	"strings"
 
 	"eventbench/helpers/printable"
+	"eventbench/helpers/results"
 	"eventbench/helpers/samples"
 
 	"golang.org/x/perf/benchproc"
@@ -77,7 +77,7 @@ const usage = `Usage:
 	go tool report growth RESULTS...                  what grows, and how
 
 Each argument is a file in the Go benchmark format or a directory of them (*.txt).
--across lets the figures differ in keys of accelerator, qemu, cpu-model, gomaxprocs, sandbox.
+-across lets the figures differ in keys in which they must agree otherwise, such as sandbox or cpu.
 -filter shows other topologies than peer=process on one CPU, such as '/peer:thread', or '*'.
 `
 
@@ -162,9 +162,15 @@ func report(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	}
 	switch verb {
 	case "headline":
-		return headline(ctx, inputs[0], filter, stdout)
+		if err := headline(ctx, inputs[0], filter, stdout); err != nil {
+			return err
+		}
+		return failures(inputs, stdout)
 	case "growth":
-		return growth(inputs, stdout)
+		if err := growth(inputs, stdout); err != nil {
+			return err
+		}
+		return failures(inputs, stdout)
 	}
 	if err := compare(ctx, inputs, across, stdout, stderr); err != nil {
 		return err
@@ -202,16 +208,15 @@ func failures(inputs []*input, stdout io.Writer) error {
 	return nil
 }
 
-// parseAcross parses a comma-separated list of guarded keys.
+// parseAcross parses a comma-separated list of keys that must agree otherwise.
 func parseAcross(list string) ([]string, error) {
 	if list == "" {
 		return nil, nil
 	}
 	keys := strings.Split(list, ",")
 	for _, key := range keys {
-		// guarded[0] is clock: no flag lifts it.
-		if !slices.Contains(guarded[1:], key) {
-			return nil, fmt.Errorf("want keys of %s", strings.Join(guarded[1:], ", "))
+		if known := results.Allowable(); !slices.Contains(known, key) {
+			return nil, fmt.Errorf("want keys of %s", strings.Join(known, ", "))
 		}
 	}
 	return keys, nil

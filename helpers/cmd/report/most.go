@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"eventbench/helpers/results"
+
 	"golang.org/x/perf/benchunit"
 )
 
@@ -55,7 +57,7 @@ func valuesOf(in *input) map[figure][]float64 {
 	for _, f := range in.files {
 		for _, r := range f.Results {
 			if len(r.Values) > 0 {
-				name := strings.TrimSuffix(r.Name.String(), "-"+procs(r.Name))
+				name := strings.TrimSuffix(r.Name.String(), "-"+results.Procs(r.Name))
 				key := figure{name, r.Values[0].Unit}
 				values[key] = append(values[key], r.Values[0].Value)
 			}

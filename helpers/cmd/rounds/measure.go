@@ -175,6 +175,9 @@ func look(ctx context.Context, opts options, a arm, settings, dir string, p *pro
 		p.say("rounds: %s: %s", a.said("skipped "+name), skipped[name])
 	}
 	f, err := results.Parse(&out.stdout, "a run of each benchmark once")
+	if err == nil && len(f.Results) == 0 {
+		err = results.ErrNone // all were skipped
+	}
 	switch {
 	case err == nil:
 		return surveyOf(f, settings), nil
