@@ -20,16 +20,14 @@ FILTER    ?=
 BINARY    ?=
 HISTOGRAMS ?=
 FRESH     ?=
+SOAK      ?= 30m
 MAX       ?=
-# The long families: what the names of their benchmarks say, and nothing else
-# does. bench leaves them out, bench-full does not.
-LONG      ?= Growth|OneWay|Lateness|Wake|Technique|^BenchmarkLoop
 
 # A variable is data, whoever sets it. Recipes find these in their environment,
 # just as the user wrote them: the $, quotes and blanks of a pattern are neither
 # make's nor the shell's business. What the command line sets make would expand
 # for the environment, whatever it is called.
-override GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS KERNEL BOOTS LONG BINARY HISTOGRAMS FRESH MAX
+override GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS KERNEL BOOTS BINARY HISTOGRAMS FRESH MAX SOAK
 override v :=
 $(foreach v,$(.VARIABLES),$(if $(filter command override,$(origin $v)),$(eval override $v := $$(value $v))))
 $(foreach v,$(GIVEN),$(eval override $v := $$(value $v)))
@@ -52,6 +50,8 @@ help: ## list the targets
 	@echo "    narrow or widen bench: make bench BENCH='Eventfd|Pipe' ROUNDS=20"
 	@echo "  HISTOGRAMS=1"
 	@echo "    keep the latencies beside each round, for HdrHistogram's tools"
+	@echo "  SOAK=30m"
+	@echo "    soak for another time"
 	@echo "  MAX=n"
 	@echo "    let gate-kernels and gate-arms measure at most n samples a side (18 boots, 89 rounds)"
 
@@ -61,14 +61,16 @@ eventbench.test:
 	@go test -c -buildvcs=false -o eventbench.test .
 
 .PHONY: bench bench-full
-bench: export SKIP := $(value LONG)
-bench-full: export SKIP :=
 bench: ## measure this kernel, but for what takes long; print all figures
 bench-full: ## the same with tails, growth, wake-ups, lateness, loops and techniques
 bench bench-full: eventbench.test
-	@exec "$$(go tool -n rounds)" -bench="$$BENCH" -skip="$$SKIP" -rounds="$$ROUNDS" -benchtime="$$BENCHTIME" \
+	@exec "$$(go tool -n rounds)" $(if $(filter bench-full,$@),-long) -bench="$$BENCH" -rounds="$$ROUNDS" -benchtime="$$BENCHTIME" \
 		-count="$$COUNT" -seed="$$SEED" $${HISTOGRAMS:+-histograms} -results="$$RESULTS" -- eventbench.test
 	@exec "$$(go tool -n report)" summary -- "$$RESULTS/latest"
+
+.PHONY: soak
+soak: eventbench.test ## does one ever fail? all benchmarks in short rounds, beside busy processes and on one CPU, for SOAK
+	@exec "$$(go tool -n soak)" -time="$$SOAK" -bench="$$BENCH" -- eventbench.test
 
 .PHONY: headline
 headline: ## eventfd against the others: of the last bench or OF=directory; FILTER='/peer:thread'
@@ -98,13 +100,12 @@ kernels: eventbench.static ## what it costs on other KERNELS: counted instructio
 
 # Tests need testdata, which the sandbox finds where go test runs the binary.
 .PHONY: gvisor
-gvisor: export SKIP := $(value LONG)
 gvisor: eventbench.static behaviours.static ## what it costs under gVisor: its tests, then ROUNDS of both in turn, and what costs most more
 	@go tool gvisor -build >/dev/null
 	@for tests in behaviours.static eventbench.static; do \
 		"$$(go tool -n gvisor)" $$tests || echo "gvisor: tests of $$tests fail there: see above" >&2; \
 	done
-	@dirs=$$("$$(go tool -n rounds)" -arm host= -arm 'gvisor=go tool gvisor' -bench="$$BENCH" -skip="$$SKIP" -rounds="$$ROUNDS" \
+	@dirs=$$("$$(go tool -n rounds)" -arm host= -arm 'gvisor=go tool gvisor' -bench="$$BENCH" -rounds="$$ROUNDS" \
 		-benchtime="$$BENCHTIME" -count="$$COUNT" -seed="$$SEED" -results="$$RESULTS" -- eventbench.static) && \
 	set -f && IFS=$$(printf '\n\t') && "$$(go tool -n report)" compare -across sandbox -most 15 -- $$dirs
 

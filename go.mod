@@ -33,6 +33,7 @@ tool (
 	eventbench/helpers/cmd/rounds
 	eventbench/helpers/cmd/seccomp
 	eventbench/helpers/cmd/selftest
+	eventbench/helpers/cmd/soak
 	eventbench/helpers/cmd/tests
 	golang.org/x/perf/cmd/benchstat
 	honnef.co/go/tools/cmd/staticcheck

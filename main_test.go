@@ -5,14 +5,20 @@ package eventbench_test
 import (
 	"flag"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"eventbench/helpers/child"
 	"eventbench/helpers/leak"
 	"eventbench/helpers/machine"
 	"eventbench/helpers/measure"
+	"eventbench/helpers/mechanisms"
+	"eventbench/helpers/samples"
 )
 
 func TestMain(m *testing.M) {
@@ -22,6 +28,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "eventbench: what kernels promise is tested in ./behaviours: go test ./behaviours -run '%s'\n", run)
 		os.Exit(2)
 	}
+	preset(os.Stderr)
 	if err := describe(); err != nil {
 		fmt.Fprintln(os.Stderr, "eventbench:", err)
 		os.Exit(2)
@@ -33,11 +40,76 @@ func TestMain(m *testing.M) {
 // a mechanism.
 var row = regexp.MustCompile(`\b[A-Z]{3}-[0-9]|\bTest(Epoll|Eventfd|Loop|Signal|Signalfd|Timerfd)\)?\$|\bTest(Epoll|Signalfd|Timerfd)\b`)
 
+var all = flag.Bool("long", false, "run the benchmarks that take long, too, whatever -bench names")
+
+// preset has benchmarks measured for 100 ms each, unless -benchtime says
+// otherwise, and leaves out those that take long unless -bench names them, so
+// that a run of all of them, ten times over, takes ten minutes and not hours.
+func preset(stderr io.Writer) {
+	bench := flag.Lookup("test.bench").Value.String()
+	if !benches() {
+		return
+	}
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.benchtime" })
+	if !given {
+		flag.Set("test.benchtime", "100ms")
+	}
+	if *all {
+		return
+	}
+	left := mechanisms.LeftOut(bench, matched(bench, benchmarks()))
+	if len(left) == 0 {
+		return
+	}
+	fmt.Fprintf(stderr, "eventbench: left out %s that take long, as %s: name them in -bench, or run all with -long\n",
+		samples.Counted(len(left), "benchmark"), strings.TrimPrefix(left[0], "Benchmark"))
+	// Whole benchmarks first: of alternatives testing takes the first that matches so far.
+	skip := "^(" + strings.Join(left, "|") + ")$"
+	if given := flag.Lookup("test.skip").Value.String(); given != "" {
+		skip += "|" + given
+	}
+	flag.Set("test.skip", skip)
+}
+
+// benches reports whether benchmarks are to run.
+func benches() bool {
+	return flag.Lookup("test.bench").Value.String() != "" && flag.Lookup("test.list").Value.String() == ""
+}
+
+// benchmarks are the names of all benchmarks here: package testing does not
+// tell them.
+func benchmarks() (names []string) {
+	files, _ := fs.Glob(sources, "*_test.go")
+	for _, file := range files {
+		text, _ := fs.ReadFile(sources, file) // it is embedded
+		for _, m := range declaration.FindAllSubmatch(text, -1) {
+			names = append(names, string(m[1]))
+		}
+	}
+	return names
+}
+
+var declaration = regexp.MustCompile(`(?m)^func (Benchmark\w+)\(`)
+
+// matched are those of the names that testing runs for the pattern, at the top
+// level.
+func matched(pattern string, names []string) (some []string) {
+	for _, name := range names {
+		if slices.ContainsFunc(samples.Alternatives(pattern), func(alternative string) bool {
+			ok, err := regexp.MatchString(samples.Levels(alternative)[0], name)
+			return ok && err == nil // testing ends for a pattern that is none
+		}) {
+			some = append(some, name)
+		}
+	}
+	return some
+}
+
 // describe prints what the results are measured on and the units they are
 // in, as the benchmark format has it, if benchmarks are to run.
 func describe() error {
-	listing := flag.Lookup("test.list").Value.String() != ""
-	if flag.Lookup("test.bench").Value.String() == "" || listing {
+	if !benches() {
 		return nil
 	}
 	if err := measure.OpenHistograms(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -377,6 +378,44 @@ func (c class) osStream(p *peer.Pair, stall func()) *measure.Stream {
 		},
 		Lossy: true,
 		Late:  true,
+	}
+}
+
+// A receiver from os/signal that gets no CPU until the sender has posted its
+// whole stream sees the end, though its channel has been full for long.
+func TestOSSignalStalled(t *testing.T) {
+	for _, c := range classes {
+		t.Run("sig="+c.name, func(t *testing.T) {
+			// Slowly enough for os/signal to hand over nearly each.
+			const sent, room = 3000, 1024
+			p := peer.NewPair(t, peer.Placement{Kind: peer.Process, Here: peer.AnyCPU, There: peer.AnyCPU})
+			var once sync.Once
+			var stalled error
+			s := c.osStream(p, func() {
+				once.Do(func() {
+					stalled = p.Await(p.There)
+					time.Sleep(50 * time.Millisecond)
+				})
+			})
+			rest := sys.Place(p.Arena, unix.NsecToTimespec(int64(50*time.Microsecond)))
+			p.There.SetCalls(p.Arena, append(s.Send, sys.Nanosleep(unix.CLOCK_MONOTONIC, 0, rest))...)
+			p.There.Reset(sent)
+			p.Last(s.Last...)
+			p.Open()
+			if err := errors.Join(s.Take(p.Check), stalled); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Join(); err != nil {
+				t.Fatal(err)
+			}
+			told := s.Told()
+			if told == 0 || told > sent {
+				t.Errorf("told of %d signals of %d", told, sent)
+			}
+			if told != room {
+				t.Logf("told of %d signals of %d: the channel has room for %d", told, sent, room)
+			}
+		})
 	}
 }
 

@@ -1,10 +1,9 @@
 //go:build linux
 
-package eventbench
+package eventbench_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,14 +11,11 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"eventbench/helpers/child"
 	"eventbench/helpers/fdtest"
-	"eventbench/helpers/peer"
-	"eventbench/helpers/sys"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,44 +23,6 @@ import (
 // How streams end where the receiver is late, the queue is full or the sender
 // is gone: with a right account or a reason, and never by waiting for a mark
 // that was lost.
-
-// A receiver from os/signal that gets no CPU until the sender has posted its
-// whole stream sees the end, though its channel has been full for long.
-func TestOSSignalStalled(t *testing.T) {
-	for _, c := range classes {
-		t.Run("sig="+c.name, func(t *testing.T) {
-			// Slowly enough for os/signal to hand over nearly each.
-			const sent, room = 3000, 1024
-			p := peer.NewPair(t, peer.Placement{Kind: peer.Process, Here: peer.AnyCPU, There: peer.AnyCPU})
-			var once sync.Once
-			var stalled error
-			s := c.osStream(p, func() {
-				once.Do(func() {
-					stalled = p.Await(p.There)
-					time.Sleep(50 * time.Millisecond)
-				})
-			})
-			rest := sys.Place(p.Arena, unix.NsecToTimespec(int64(50*time.Microsecond)))
-			p.There.SetCalls(p.Arena, append(s.Send, sys.Nanosleep(unix.CLOCK_MONOTONIC, 0, rest))...)
-			p.There.Reset(sent)
-			p.Last(s.Last...)
-			p.Open()
-			if err := errors.Join(s.Take(p.Check), stalled); err != nil {
-				t.Fatal(err)
-			}
-			if err := p.Join(); err != nil {
-				t.Fatal(err)
-			}
-			told := s.Told()
-			if told == 0 || told > sent {
-				t.Errorf("told of %d signals of %d", told, sent)
-			}
-			if told != room {
-				t.Logf("told of %d signals of %d: the channel has room for %d", told, sent, room)
-			}
-		})
-	}
-}
 
 // Whoever is stopped again and again, all of this process or the process that
 // sends, streams end and their accounts balance.

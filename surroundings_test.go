@@ -31,7 +31,7 @@ func TestOutputIsBenchmarkFormat(t *testing.T) {
 	for clock, bench := range map[string]string{"wall": ".", "instrs": "Self|Create|EpollWait$|EventfdRoundTrip$|EventfdThroughput$"} {
 		t.Run("clock="+clock, func(t *testing.T) {
 			out := runSelf(t, []string{"EVENTBENCH_CLOCK=" + clock, "EVENTBENCH_CONFIG=seed: 7"},
-				"-test.bench="+bench, "-test.skip="+manyOf, "-test.benchtime=1x", "-test.run=^$")
+				"-test.bench="+bench, "-test.skip="+manyOf, "-test.benchtime=1x", "-test.run=^$", "-long")
 			units := map[string]bool{"sec/op": clock == "wall"} // declared by benchfmt, which reads ns as sec
 			keys := []string{"goos", "goarch", "pkg", "cpu", "seed", "kernel", "kernel-release", "preemption", "mitigations",
 				"mitigations-param", "virt", "container", "cpus", "cpu-quota", "cross", "clocksource", "governor", "smt",
@@ -77,6 +77,37 @@ func TestOutputIsBenchmarkFormat(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a user gets who says no more than -bench: short benchmarks, and a word
+// about the others.
+func TestPreset(t *testing.T) {
+	if got, want := strings.Join(benchmarks(), "\n")+"\n", string(runSelf(t, nil, "-test.list=^Benchmark")); got != want {
+		t.Errorf("benchmarks:\n%swant those that testing knows:\n%s", got, want)
+	}
+	check := func(args, runs, leavesOut, says string) {
+		t.Helper()
+		cmd := fdtest.Self(t, nil, append(strings.Fields(args), "-test.run=^$")...)
+		var stdout, stderr strings.Builder
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		if err := cmd.Run(); err != nil {
+			t.Fatalf("%s: %v\n%s", args, err, stderr.String())
+		}
+		out := stdout.String()
+		if !strings.Contains(out, "\n"+runs) || leavesOut != "" && strings.Contains(out, leavesOut) {
+			t.Errorf("%s: want %s and not %q:\n%s", args, runs, leavesOut, out)
+		}
+		if said := stderr.String(); said != says {
+			t.Errorf("%s: stderr is %q, want %q", args, said, says)
+		}
+	}
+	const some = "eventbench: left out 1 benchmark that take long, as NanosleepLateness: name them in -bench, or run all with -long\n"
+	check("-test.bench=NanosleepLateness|NullGetppid -test.benchtime=1x", "BenchmarkNanosleepLateness/", "", "")
+	check("-test.bench=Nanosleep -test.benchtime=1x", "BenchmarkNanosleepExpire", "Lateness/", some)
+	check("-test.bench=Nanosleep -test.benchtime=1x -test.skip=Null", "BenchmarkNanosleepExpire", "Lateness/", some)
+	check("-test.bench=Nanosleep -test.benchtime=1x -test.skip=Expire/Null|Wake$", "BenchmarkNanosleepExpire", "Lateness/", some)
+	check("-test.bench=Nanosleep -test.benchtime=1x -long", "BenchmarkNanosleepLateness/", "", "")
+	check("-test.bench=^BenchmarkSlack -test.benchtime=1x", "BenchmarkSlackTechnique/", "", "")
 }
 
 // A clock that nobody knows is an error, not a wall clock.

@@ -22,7 +22,7 @@
 //
 // BUILD is the test binary's content: the start of its SHA-256. SETTINGS are
 // the pattern, the time for each benchmark, count and seed unless they are 1,
-// and what is skipped: all-200ms, EventfdSelf-1s-count3, all-150ms-skipGrowth.
+// and what is skipped: all-200ms, EventfdSelf-1s-count3, all-150ms-long.
 // Rounds in one directory are alike in all of it and form one set. A set whose machine configuration or list of
 // benchmarks differs from what there is now (another GOMAXPROCS, a governor, a
 // limit that makes benchmarks skip) is left alone, and the new rounds go to
@@ -93,6 +93,7 @@ func main() {
 type options struct {
 	bench     string
 	skip      string
+	long      bool
 	benchtime string
 	count     int
 	seed      int64
@@ -158,6 +159,7 @@ func newFlags(opts *options) *flag.FlagSet {
 	fs.Usage = func() {}
 	fs.StringVar(&opts.bench, "bench", opts.bench, "run the benchmarks that match `regexp`, as in go test")
 	fs.StringVar(&opts.skip, "skip", "", "leave out the benchmarks that match `regexp`, as go test -skip does")
+	fs.BoolVar(&opts.long, "long", false, "run the benchmarks that take long, too, which eventbench leaves out unless -bench names them")
 	fs.Func("benchtime", "measure each for a `time`, or a number of iterations (1000x) (default 200ms)", func(s string) error {
 		opts.benchtime = s
 		return checkBenchtime(s)

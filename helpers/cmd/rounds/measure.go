@@ -135,10 +135,13 @@ func (s *set) within(n int) int {
 
 // benchArgs are the flags of one run of the test binary's benchmarks. -test.v is
 // there to know which benchmark it is at, and why one skips.
-func benchArgs(bench, skip, benchtime string, more ...string) []string {
+func (o options) benchArgs(bench, benchtime string, more ...string) []string {
 	args := []string{"-test.run=^$", "-test.v", "-test.bench=" + bench, "-test.benchtime=" + benchtime}
-	if skip != "" {
-		args = append(args, "-test.skip="+skip)
+	if o.skip != "" {
+		args = append(args, "-test.skip="+o.skip)
+	}
+	if o.long {
+		args = append(args, "-long")
 	}
 	return append(args, more...)
 }
@@ -159,7 +162,7 @@ func quiet(out []byte) []byte {
 // The output of one that is stuck is kept in dir.
 func look(ctx context.Context, opts options, a arm, settings, dir string, p *progress) (survey, error) {
 	p.begin(a.said("looking what there is"), 0, 0)
-	out, err := runChild(ctx, a.argv(opts.binary, benchArgs(opts.bench, opts.skip, "1x")...), opts.limit, p)
+	out, err := runChild(ctx, a.argv(opts.binary, opts.benchArgs(opts.bench, "1x")...), opts.limit, p)
 	if errors.As(err, new(interrupt.Error)) {
 		return survey{}, err
 	}
@@ -191,14 +194,14 @@ func look(ctx context.Context, opts options, a arm, settings, dir string, p *pro
 		return survey{}, err
 	}
 	return survey{}, fmt.Errorf("-bench=%s%s: no benchmark matches (mind that their names begin with Benchmark%s); there are:\n\t%s",
-		opts.bench, opts.skipping(), map[bool]string{true: ", and what -skip leaves out"}[opts.skip != ""], strings.Join(known, "\n\t"))
+		opts.bench, opts.narrowing(), map[bool]string{true: ", and what -skip leaves out"}[opts.skip != ""], strings.Join(known, "\n\t"))
 }
 
 // list returns the names of the benchmarks that opts.bench could mean: all at
 // the top level, or if it names one of those, what is below.
 func list(ctx context.Context, opts options, a arm, p *progress) ([]string, error) {
 	if top, _, below := strings.Cut(opts.bench, "/"); below {
-		out, err := runChild(ctx, a.argv(opts.binary, benchArgs(top, opts.skip, "1x")...), opts.limit, p)
+		out, err := runChild(ctx, a.argv(opts.binary, opts.benchArgs(top, "1x")...), opts.limit, p)
 		if err != nil {
 			return nil, fmt.Errorf("-bench=%s: running each benchmark of %s once: %w\n%s", opts.bench, top, err, out.excerpt())
 		}
@@ -239,7 +242,7 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, p *progress
 	} else if now != s.arm.build {
 		return fmt.Errorf("%s was replaced by another build since this run began", strings.Join(command, " "))
 	}
-	args := benchArgs(opts.bench, opts.skip, opts.benchtime,
+	args := opts.benchArgs(opts.bench, opts.benchtime,
 		fmt.Sprintf("-test.count=%d", opts.count), fmt.Sprintf("-test.shuffle=%d", opts.seed+int64(n)))
 	path := filepath.Join(s.dir, roundFile(n))
 	base := strings.TrimSuffix(path, results.Ext)

@@ -262,6 +262,7 @@ func TestSettingsDir(t *testing.T) {
 	check(options{bench: "all", benchtime: "200ms", count: 1, seed: 1}, `all-[0-9a-f]{6}-200ms`)
 	check(options{bench: "Eventfd", benchtime: "10x", count: 3, seed: -4}, `Eventfd-10x-count3-seed-4`)
 	check(options{bench: "Pipe", skip: "Growth", benchtime: "10x", count: 1, seed: 2}, `Pipe-10x-seed2-skipGrowth`)
+	check(options{bench: ".", long: true, benchtime: "10x", count: 1, seed: 1}, `all-10x-long`)
 	check(options{bench: ".", skip: "A|B", benchtime: "10x", count: 1, seed: 1}, `all-10x-skipA_B-[0-9a-f]{6}`)
 	check(options{bench: "^A$/peer=a b", benchtime: "1s", count: 1, seed: 1}, `A_peer_a_b-[0-9a-f]{6}-1s`)
 	check(options{bench: "../..", benchtime: "1s", count: 1, seed: 1}, `-[0-9a-f]{6}-1s`)

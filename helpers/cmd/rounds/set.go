@@ -84,7 +84,7 @@ func settingsOf(f *results.File) string {
 // settings states all that makes rounds comparable and is not in the
 // configuration lines.
 func (o options) settings(a arm) string {
-	s := fmt.Sprintf("-bench=%q%s -benchtime=%s -count=%d -seed=%d sha256=%s", o.bench, o.skipping(), o.benchtime, o.count, o.seed, a.build)
+	s := fmt.Sprintf("-bench=%q%s -benchtime=%s -count=%d -seed=%d sha256=%s", o.bench, o.narrowing(), o.benchtime, o.count, o.seed, a.build)
 	if len(a.command) > 0 {
 		s += fmt.Sprintf(" -arm=%q", a.command)
 	}
@@ -103,18 +103,24 @@ func (o options) settingsDir(a arm) string {
 	if o.skip != "" {
 		name += "-skip" + results.PatternName(o.skip)
 	}
+	if o.long {
+		name += "-long"
+	}
 	if a.name != "" {
 		name += "-" + a.name
 	}
 	return name
 }
 
-// skipping is -skip as messages and settings show it, and nothing if nothing is skipped.
-func (o options) skipping() string {
-	if o.skip == "" {
-		return ""
+// narrowing is -skip and -long as messages and settings show them.
+func (o options) narrowing() (s string) {
+	if o.skip != "" {
+		s = fmt.Sprintf(" -skip=%q", o.skip)
 	}
-	return fmt.Sprintf(" -skip=%q", o.skip)
+	if o.long {
+		s += " -long"
+	}
+	return s
 }
 
 // hostDir names the machine and its kernel.

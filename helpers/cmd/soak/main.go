@@ -1,0 +1,224 @@
+//go:build linux
+
+// Soak runs every benchmark again and again, to see whether one ever fails.
+//
+// Usage:
+//
+//	go tool soak [flags] eventbench.test
+//
+// A round is one process that runs all benchmarks for 20 ms each, in an order
+// drawn from its seed. Rounds take turns: alone, beside busy processes, on one
+// CPU, and both. Nothing is tried twice: what failed once has failed.
+//
+// Each failure is printed when its round is over, with what the benchmark said
+// and the command of that round, whose seed repeats the order. A process that
+// ends before its benchmarks do, or prints nothing for two minutes, is a
+// failure of the benchmark that it was at. Ctrl-C ends the round in hand and
+// prints the counts so far.
+//
+// # Exit status
+//
+// 0 if none failed; 1 if one did, or nothing could be run; 2 for wrong usage;
+// 128 and the signal's number for a signal.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"eventbench/helpers/help"
+	"eventbench/helpers/interrupt"
+	"eventbench/helpers/machine"
+	"eventbench/helpers/printable"
+	"eventbench/helpers/process"
+)
+
+func main() { os.Exit(command(interrupt.Context(), os.Args[1:], os.Stdout, os.Stderr)) }
+
+const usage = `usage: go tool soak [flags] eventbench.test
+
+Soak runs every benchmark again and again, to see whether one ever fails. The
+manual is go doc eventbench/helpers/cmd/soak. The flags are:
+
+`
+
+// options are what the user asks for.
+type options struct {
+	time      time.Duration
+	bench     string
+	benchtime string
+	busy      int
+	seed      int64
+	limit     time.Duration
+	binary    string
+}
+
+func newFlags(o *options) *flag.FlagSet {
+	fs := flag.NewFlagSet("soak", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.DurationVar(&o.time, "time", 30*time.Minute, "begin rounds for so long, but one in any case")
+	fs.StringVar(&o.bench, "bench", ".", "only benchmarks that match `regexp`")
+	fs.StringVar(&o.benchtime, "benchtime", "20ms", "measure each for `time`, or so many operations: 100x")
+	fs.IntVar(&o.busy, "busy", runtime.NumCPU()+1, "how many busy processes there are in every other round")
+	fs.Int64Var(&o.seed, "seed", time.Now().Unix()%1_000_000, "shuffle the first round by `seed`, the next by the number after it")
+	fs.DurationVar(&o.limit, "limit", 2*time.Minute, "end a process that prints nothing for so long")
+	return fs
+}
+
+func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
+	var o options
+	fs := newFlags(&o)
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return help.Print(stdout, usage, fs)
+	}
+	switch {
+	case err != nil:
+	case fs.NArg() != 1:
+		err = errors.New("want one argument, a test binary (make eventbench.test)")
+	case o.time <= 0:
+		err = fmt.Errorf("-time=%v: want more than 0", o.time)
+	case o.limit <= 0:
+		err = fmt.Errorf("-limit=%v: want more than 0", o.limit)
+	case o.busy < 0:
+		err = fmt.Errorf("-busy=%d: want 0 or more", o.busy)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "soak: %v\nsoak: -h lists the flags\n", err)
+		return 2
+	}
+	s := &soak{options: o, out: stdout, progress: stderr}
+	if s.binary, err = filepath.Abs(fs.Arg(0)); err == nil {
+		err = s.run(ctx)
+	}
+	if s.total != (tally{}) {
+		s.total.print(stdout, s.rounds)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "soak:", err)
+		return interrupt.Status(err, 1)
+	}
+	if s.total.failed > 0 {
+		return 1
+	}
+	return 0
+}
+
+// A soak is what is run, and what came of it.
+type soak struct {
+	options
+	out, progress io.Writer
+	taskset       string // or "", where it is not installed
+	cpu           int    // the one for rounds on one CPU
+	rounds        int
+	total         tally
+}
+
+// run makes rounds until the time is over.
+func (s *soak) run(ctx context.Context) error {
+	cpus, err := machine.Allowed()
+	if err != nil {
+		return err
+	}
+	s.cpu = cpus[0]
+	if s.taskset, err = exec.LookPath("taskset"); err != nil {
+		fmt.Fprintln(s.progress, "soak: no rounds on one CPU: there is no taskset (apt install util-linux)")
+	}
+	for start := time.Now(); ; {
+		s.rounds++
+		if err := s.round(ctx, s.rounds-1); err != nil {
+			return err
+		}
+		if time.Since(start) >= s.time {
+			return nil
+		}
+	}
+}
+
+// round runs all benchmarks once, in surroundings that the number decides.
+func (s *soak) round(ctx context.Context, number int) error {
+	seed := s.seed + int64(number)
+	argv := []string{s.binary, "-test.run=^$", "-test.v", "-test.timeout=0", "-long", "-test.bench=" + s.bench,
+		"-test.benchtime=" + s.benchtime, "-test.shuffle=" + strconv.FormatInt(seed, 10)}
+	var where []string
+	if number%4 >= 2 && s.taskset != "" {
+		where = append(where, "on one CPU")
+		argv = append([]string{s.taskset, "-c", strconv.Itoa(s.cpu)}, argv...)
+	}
+	if number%2 == 1 && s.busy > 0 {
+		where = append(where, fmt.Sprintf("beside %d busy processes", s.busy))
+		for range s.busy {
+			p, err := process.Start(exec.Command("sh", "-c", "while :; do :; done"))
+			if err != nil {
+				return err
+			}
+			defer p.Kill()
+		}
+	}
+	if where == nil {
+		where = append(where, "alone")
+	}
+
+	fmt.Fprintf(s.progress, "soak: round %d %s, seed %d\n", number+1, strings.Join(where, ", "), seed)
+	var r reader
+	var stderr process.Tail
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = &r, &stderr
+	start := time.Now()
+	err := process.Limits{Silence: s.limit}.Run(ctx, cmd)
+	if ctx.Err() != nil {
+		s.total.add(r.tally)
+		return context.Cause(ctx)
+	}
+	if exited := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exited) && !isLate(err) {
+		return err
+	}
+	if err == nil && r.runs+r.skipped == 0 {
+		return fmt.Errorf("%s: no benchmark matches -bench=%s", s.binary, s.bench)
+	}
+	failures := r.failures()
+	if err != nil && len(failures) == 0 {
+		failures = append(failures, failure{r.current, fmt.Sprintf("%v\n%s", err, strings.Join(stderr.Lines(30), "\n"))})
+	}
+	r.failed = len(failures)
+	r.runs += r.failed
+	for _, f := range failures {
+		fmt.Fprintf(s.out, "%s failed %s:\n", f.name, strings.Join(where, ", "))
+		for line := range strings.Lines(f.message) {
+			fmt.Fprintf(s.out, "    %s\n", strings.TrimSpace(line))
+		}
+		fmt.Fprintf(s.out, "  the same order: %s\n", quoted(argv))
+	}
+	s.total.add(r.tally)
+	fmt.Fprintf(s.progress, "soak: round %d: %d runs, %d failed, %d skipped in %v\n",
+		number+1, r.runs, r.failed, r.skipped, time.Since(start).Round(time.Second))
+	return nil
+}
+
+func isLate(err error) bool {
+	late := (*process.LateError)(nil)
+	return errors.As(err, &late)
+}
+
+// quoted is argv for a shell: in it only patterns have characters that mean something there.
+func quoted(argv []string) string {
+	var words []string
+	for _, arg := range argv {
+		if name, pattern, ok := strings.Cut(arg, "="); ok && strings.ContainsAny(pattern, "^$|()[]*?. '") {
+			arg = name + "='" + strings.ReplaceAll(pattern, "'", `'\''`) + "'"
+		}
+		words = append(words, arg)
+	}
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,113 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// A tally counts what benchmarks came to.
+type tally struct {
+	runs, failed, skipped int
+	longest               time.Duration
+	longestName           string
+}
+
+func (t *tally) add(o tally) {
+	t.runs += o.runs
+	t.failed += o.failed
+	t.skipped += o.skipped
+	if o.longest > t.longest {
+		t.longest, t.longestName = o.longest, o.longestName
+	}
+}
+
+func (t *tally) print(w io.Writer, rounds int) {
+	fmt.Fprintf(w, "benchmark runs: %d in %d rounds\nfailed:         %d\nskipped:        %d\n", t.runs, rounds, t.failed, t.skipped)
+	if t.longestName != "" {
+		fmt.Fprintf(w, "longest:        %v, %s\n", t.longest.Round(time.Millisecond), t.longestName)
+	}
+}
+
+// A reader reads what a test binary prints with -test.v while it runs: a line
+// when a benchmark begins, with its name alone; one with its result, or what it
+// says and then that it failed or was skipped. Those that it is a part of
+// begin before, and fail after it.
+type reader struct {
+	tally
+	current string    // the last that began
+	began   time.Time // when it did
+	said    strings.Builder
+	part    []byte // a line that has not ended
+	reports []failure
+}
+
+// A failure is a benchmark and what it said.
+type failure struct{ name, message string }
+
+var (
+	beginning = regexp.MustCompile(`^Benchmark\S+$`)
+	result    = regexp.MustCompile(`^(Benchmark\S+)\s+\d+\s`)
+	ending    = regexp.MustCompile(`^--- (FAIL|SKIP|BENCH): (Benchmark\S+)`)
+	procs     = regexp.MustCompile(`-\d+$`) // GOMAXPROCS, after the name
+)
+
+// maxLine bounds a line of which nothing is known.
+const maxLine = 1 << 20
+
+func (r *reader) Write(p []byte) (int, error) {
+	n := len(p)
+	for {
+		line, rest, ok := bytes.Cut(p, []byte("\n"))
+		if len(r.part)+len(line) > maxLine {
+			return 0, fmt.Errorf("a line of more than %d bytes", maxLine)
+		}
+		r.part = append(r.part, line...)
+		if !ok {
+			return n, nil
+		}
+		r.line(string(r.part))
+		r.part, p = r.part[:0], rest
+	}
+}
+
+func (r *reader) line(line string) {
+	end := ending.FindStringSubmatch(line)
+	switch {
+	case beginning.MatchString(line):
+		r.current, r.began = line, time.Now()
+		r.said.Reset()
+	case result.MatchString(line):
+		r.runs++
+		if took := time.Since(r.began); took > r.longest {
+			r.longest, r.longestName = took, r.current
+		}
+		r.said.Reset()
+	case end == nil:
+		if r.said.Len() < maxLine {
+			r.said.WriteString(line + "\n")
+		}
+	case end[1] == "SKIP":
+		r.skipped++
+		r.said.Reset()
+	case end[1] == "FAIL":
+		r.reports = append(r.reports, failure{procs.ReplaceAllString(end[2], ""), r.said.String()})
+		r.said.Reset()
+	}
+}
+
+// failures are those of benchmarks that have no parts which failed.
+func (r *reader) failures() (leaves []failure) {
+	for i, f := range r.reports {
+		if i > 0 && strings.HasPrefix(r.reports[i-1].name, f.name+"/") {
+			continue
+		}
+		leaves = append(leaves, f)
+	}
+	return leaves
+}
