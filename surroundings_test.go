@@ -176,14 +176,14 @@ func TestBadSurroundings(t *testing.T) {
 		"BenchmarkSignalfdCreate", "signalfd4(): function not implemented (ENOSYS)", "BenchmarkSignalSelf/sig=rt/via=sigtimedwait")
 	check("few descriptors", []string{"limit", fmt.Sprint(unix.RLIMIT_NOFILE), "8"},
 		"BenchmarkPipeRoundTrip/peer=thread/cpus=same", "raise RLIMIT_NOFILE", "BenchmarkEventfdSelf")
-	check("no queued signals", []string{"limit", fmt.Sprint(unix.RLIMIT_SIGPENDING), "0"},
+	check("no queued signals", []string{"queue", "0"},
 		"BenchmarkNullGetppid", "raise RLIMIT_SIGPENDING", "BenchmarkOSSignalSelf/sig=std")
 	check("one CPU", []string{"one-cpu"},
 		"BenchmarkPipeRoundTrip/peer=process/cpus=cross", "one CPU is allowed", "BenchmarkPipeRoundTrip/peer=process/cpus=same")
 	// Of a family, the sizes that a limit allows run.
 	run("PollGrowth", "descriptors for some", []string{"limit", fmt.Sprint(unix.RLIMIT_NOFILE), "300"},
 		"BenchmarkPollGrowth/registered=1000", "1064 are needed, 300 allowed: raise RLIMIT_NOFILE", "BenchmarkPollGrowth/registered=100\n")
-	run("SignalQueueGrowth/numbers=one", "signals for some", []string{"limit", fmt.Sprint(unix.RLIMIT_SIGPENDING), "5000"},
+	run("SignalQueueGrowth/numbers=one", "signals for some", []string{"queue", "5000"},
 		"BenchmarkSignalQueueGrowth/numbers=one/depth=10000", "10008 are needed, 5000 allowed: raise RLIMIT_SIGPENDING",
 		"BenchmarkSignalQueueGrowth/numbers=one/depth=1000\n")
 }

@@ -577,7 +577,7 @@ func (w *workload) report() {
 		b.ReportMetric(float64(posted-refused)/float64(posted), "sent/op")
 	}
 	if !Counted() {
-		b.ReportMetric(per(uint64(w.cpu)), "cpu-ns/op")
+		reportTime(b, per(uint64(w.cpu)), "cpu-ns/op")
 	}
 	if !w.paced {
 		return

@@ -442,8 +442,18 @@ func reportPercentiles(b *testing.B, of []percentile, h *latency.Histogram, scal
 	b.Helper()
 	for _, p := range of {
 		if h.Count() >= p.least {
-			b.ReportMetric(float64(p.of(h))*scale, fmt.Sprintf(format, p.name))
+			reportTime(b, float64(p.of(h))*scale, fmt.Sprintf(format, p.name))
 		}
+	}
+}
+
+// reportTime reports a time, unless it is less than the clocks can tell: of 0
+// package benchfmt keeps the unit as it is written, where it reads all others'
+// ns as seconds, and benchstat would have it in a table of its own.
+func reportTime(b *testing.B, value float64, unit string) {
+	b.Helper()
+	if value != 0 {
+		b.ReportMetric(value, unit)
 	}
 }
 

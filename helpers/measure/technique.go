@@ -80,7 +80,7 @@ func work(b *testing.B, p *peer.Pair, at peer.Placement, w Work) {
 	before := processTime()
 	timed(b, w.recorded(p.Party, run), true)
 	if used := processTime() - before; !Counted() {
-		b.ReportMetric(float64(used)/float64(b.N), "cpu-ns/op")
+		reportTime(b, float64(used)/float64(b.N), "cpu-ns/op")
 	}
 	if err := working(); err != nil {
 		b.Error(err)
