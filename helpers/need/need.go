@@ -177,7 +177,7 @@ func Condition(tb testing.TB) func(string) (bool, error) {
 func Asked(tb testing.TB, t *Thing, how string) {
 	tb.Helper()
 	if !t.required() {
-		tb.Skip(fmt.Sprintf("%s%s: %s (%s%s=1)", mark, t.what, how, variable, t.require))
+		tb.Skipf("%s%s: %s (%s%s=1)", mark, t.what, how, variable, t.require)
 	}
 	Need(tb, t)
 }

@@ -4,6 +4,7 @@ package need
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,6 +40,7 @@ func (r *recorder) Skip(a ...any) {
 	r.skip = a[0].(string)
 	panic(r)
 }
+func (r *recorder) Skipf(format string, a ...any) { r.Skip(fmt.Sprintf(format, a...)) }
 func (r *recorder) Fatalf(format string, a ...any) {
 	r.fatal = format
 	panic(r)
