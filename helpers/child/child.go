@@ -75,9 +75,11 @@ func init() {
 // Main runs the role that the environment names, if any, and then exits: with
 // status 0 if it returned nil, else with 1 and the error on stderr. It is the
 // first thing TestMain does, before flags are parsed or anything is printed.
+// Without a role it sees to it that no signal is blocked.
 func Main() {
 	name := os.Getenv(roleVar)
 	if name == "" {
+		unblock()
 		return
 	}
 	r := roles[name]
@@ -87,11 +89,28 @@ func Main() {
 	}
 	// A grandchild that execs something else must not be taken for a role.
 	os.Unsetenv(roleVar)
+	// Not that of whoever runs the tests, which might take from the owner what a
+	// file needs.
+	unix.Umask(0o022)
 	if err := r.run(&Proc{Args: os.Args[1:], in: bufio.NewReader(os.Stdin)}); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n", err)
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+// unblock starts the test binary again with no signal blocked, if whoever
+// started it has some blocked: the Go runtime gives that mask to each thread that
+// it starts, and signals that end a wait at its deadline would not arrive.
+func unblock() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var none, blocked unix.Sigset_t
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &none, &blocked); err != nil || blocked == none {
+		return
+	}
+	// Without /proc it has to go on as it is.
+	unix.Exec(self, os.Args, os.Environ())
 }
 
 // A Proc is a child process as its role sees it. The role runs on the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -67,6 +68,10 @@ var (
 			return err
 		}
 		p.Say("%#x", set.Val[0])
+		return nil
+	})
+	umask = Register("umask", func(p *Proc) error {
+		p.Say("%03o", unix.Umask(0))
 		return nil
 	})
 	forker = Register("forker", func(p *Proc) error {
@@ -139,6 +144,43 @@ func TestBlock(t *testing.T) {
 	p.Wait()
 	p = Start(t, mask, Options{})
 	p.Expect("0x0")
+	p.Wait()
+}
+
+// Whatever blocks signals and starts the tests, they have none blocked, and their
+// children none but those that the options name.
+func TestInheritedMask(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if os.Getenv("EVENTBENCH_INHERITED") != "" {
+		var set unix.Sigset_t
+		if err := unix.PthreadSigmask(unix.SIG_BLOCK, nil, &set); err != nil || set != (unix.Sigset_t{}) {
+			t.Errorf("blocked: %#x, %v", set.Val[0], err)
+		}
+		return
+	}
+	var all, old unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^uint64(0)
+	}
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &old); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
+	p := Start(t, mask, Options{})
+	p.Expect("0x0")
+	p.Wait()
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestInheritedMask$")
+	cmd.Env = append(os.Environ(), "EVENTBENCH_INHERITED=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestInheritedUmask(t *testing.T) {
+	defer unix.Umask(unix.Umask(0o777))
+	p := Start(t, umask, Options{})
+	p.Expect("022")
 	p.Wait()
 }
 

@@ -34,7 +34,7 @@ type Options struct {
 	Args  []string      // what the role finds in Proc.Args
 	Env   []string      // "key=value", added to the parent's environment
 	Files []int         // descriptors, numbered from FirstFile in the child; they stay the caller's
-	Block []unix.Signal // signals blocked in every thread of the child, from its first instruction
+	Block []unix.Signal // signals blocked in every thread of the child, and no others, from its first instruction
 
 	// Deadline is the time after which the child is killed; 0 is Patience.
 	Deadline time.Duration
@@ -175,14 +175,12 @@ func (p *Process) start(r *Role, o Options, files []uintptr) error {
 	env = append(env, roleVar+"="+r.name, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	var err error
 	onSpawner(func() {
-		var old unix.Sigset_t
-		if len(o.Block) > 0 {
-			set := sigset(o.Block)
-			if err = unix.PthreadSigmask(unix.SIG_BLOCK, &set, &old); err != nil {
-				return
-			}
-			defer unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
+		// Not what whoever runs the tests has blocked.
+		set, old := sigset(o.Block), unix.Sigset_t{}
+		if err = unix.PthreadSigmask(unix.SIG_SETMASK, &set, &old); err != nil {
+			return
 		}
+		defer unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
 		p.Pid, _, err = syscall.StartProcess(self, append([]string{os.Args[0]}, o.Args...),
 			&syscall.ProcAttr{Env: env, Files: files, Sys: &attr})
 	})

@@ -43,6 +43,13 @@ var leaks = map[string]struct {
 	}, "descriptor 0: anon_inode:[eventfd]"},
 	"child":  {func() { start("sleep", "100") }, "(sleep)"},
 	"zombie": {func() { start("true") }, "(true) in state Z"},
+	// One without an init, as a container's first process is, has others' orphans.
+	"orphan": {func() {
+		unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+		if err := exec.Command("sh", "-c", "sleep 0.1 &").Run(); err != nil {
+			panic(err)
+		}
+	}, ""},
 	"goroutine": {func() {
 		ready := make(chan struct{})
 		go leftReading(ready)
