@@ -25,6 +25,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -104,9 +105,28 @@ func Run(t *testing.T, mechanism string, tables ...map[string]func(*testing.T)) 
 				// With fewer those that queue are refused, and others come without their values.
 				NeedPending(t, 8)
 			}
+			if by := tracer(); by != 0 && slices.Contains(disturbed, id) {
+				Limited(t, "process %d traces this one, and its stops disturb the row: run it without", by)
+			}
 			rows[id](t)
 		})
 	}
+}
+
+// disturbed are rows that a tracer disturbs.
+var disturbed []string
+
+// Disturb says which rows a tracer disturbs: they are skipped in a process that
+// is traced.
+func Disturb(rows ...string) { disturbed = append(disturbed, rows...) }
+
+// tracer returns the process that traces this one, 0 if there is none: TracerPid
+// of proc_pid_status(5).
+func tracer() (pid int) {
+	text, _ := os.ReadFile("/proc/self/status")
+	_, rest, _ := strings.Cut(string(text), "\nTracerPid:")
+	fmt.Sscan(rest, &pid)
+	return pid
 }
 
 // NeedPending skips a row that has so many of this user's signals pending at once, where
