@@ -172,6 +172,12 @@ func TestBadSurroundings(t *testing.T) {
 		"BenchmarkTimerfdSelf", "timerfd_create: function not implemented", "BenchmarkPipeSelf")
 	check("socketpair forbidden", []string{"refuse", fmt.Sprint(unix.SYS_SOCKETPAIR), fmt.Sprint(int(unix.EPERM))},
 		"BenchmarkSocketpairCreate", "socketpair(): operation not permitted (EPERM)", "BenchmarkTimerfdCreate")
+	// EPERM is -1, as no other errno is.
+	for call, nr := range map[string]int{"signalfd4": unix.SYS_SIGNALFD4, "timerfd_create": unix.SYS_TIMERFD_CREATE, "pipe2": unix.SYS_PIPE2} {
+		bench := map[string]string{"signalfd4": "BenchmarkSignalfdCreate", "timerfd_create": "BenchmarkTimerfdCreate", "pipe2": "BenchmarkPipeCreate"}[call]
+		check(call+" forbidden", []string{"refuse", fmt.Sprint(nr), fmt.Sprint(int(unix.EPERM))},
+			bench, call+"(): operation not permitted (EPERM)", "BenchmarkSocketpairCreate")
+	}
 	check("no signalfd", []string{"refuse", fmt.Sprint(unix.SYS_SIGNALFD4), fmt.Sprint(int(unix.ENOSYS))},
 		"BenchmarkSignalfdCreate", "signalfd4(): function not implemented (ENOSYS)", "BenchmarkSignalSelf/sig=rt/via=sigtimedwait")
 	check("few descriptors", []string{"limit", fmt.Sprint(unix.RLIMIT_NOFILE), "8"},

@@ -443,7 +443,7 @@ func parentDeathSignal(t testing.TB) {
 		b = startBare(t, a,
 			sys.Call{Name: "prctl(PDEATHSIG)", Nr: unix.SYS_PRCTL, Args: [6]uintptr{unix.PR_SET_PDEATHSIG, 40}},
 			sys.FutexSet(ready, 1),
-			sys.Call{Name: "rt_sigtimedwait()", Nr: unix.SYS_RT_SIGTIMEDWAIT, AnyCount: true, Want: -1,
+			sys.Call{Name: "rt_sigtimedwait()", Nr: unix.SYS_RT_SIGTIMEDWAIT, AnyCount: true,
 				Args: [6]uintptr{ptrTo(sys.Place(a, sys.Sigs(40))), ptrTo(info), 0, 8}, Save: result})
 		eventually(t, "the child has asked for a signal", func() bool { return atomic.LoadUint32(ready) == 1 })
 		return nil

@@ -120,7 +120,7 @@ var terminalLeader = child.Register("terminal-leader", func(p *child.Proc) (err 
 		var calls []sys.Call
 		for j := range infos[i] {
 			infos[i][j] = sys.Place(a, sys.Siginfo{})
-			calls = append(calls, sys.Call{Name: "rt_sigtimedwait()", Nr: unix.SYS_RT_SIGTIMEDWAIT, AnyCount: true, Want: -1,
+			calls = append(calls, sys.Call{Name: "rt_sigtimedwait()", Nr: unix.SYS_RT_SIGTIMEDWAIT, AnyCount: true,
 				Args: [6]uintptr{ptrTo(sys.Place(a, taken)), ptrTo(infos[i][j]), 0, 8}})
 		}
 		group := 0

@@ -11,7 +11,7 @@ import (
 // EpollCreate is epoll_create1(2); the descriptor goes to *fd.
 func EpollCreate(flags int, fd *int32) Call {
 	return Call{Name: "epoll_create1()", Nr: unix.SYS_EPOLL_CREATE1, Args: [6]uintptr{uintptr(flags)},
-		AnyCount: true, Want: -1, Save: fd}
+		AnyCount: true, Want: noResult, Save: fd}
 }
 
 // EpollCtl is epoll_ctl(2); op is unix.EPOLL_CTL_ADD, _MOD or _DEL.
@@ -30,7 +30,7 @@ func EpollWait(epfd int, events []unix.EpollEvent, timeout, n int) Call {
 
 // EpollWaitSome is EpollWait for any number of ready descriptors, which goes to *n.
 func EpollWaitSome(epfd int, events []unix.EpollEvent, timeout int, n *int32) Call {
-	c := EpollWait(epfd, events, timeout, -1)
+	c := EpollWait(epfd, events, timeout, noResult)
 	c.AnyCount, c.Save = true, n
 	return c
 }

@@ -7,7 +7,7 @@ import "golang.org/x/sys/unix"
 // EventfdCreate is eventfd2(2) with counter 0; the descriptor goes to *fd.
 func EventfdCreate(flags int, fd *int32) Call {
 	return Call{Name: "eventfd2()", Nr: unix.SYS_EVENTFD2, Args: [6]uintptr{0, uintptr(flags)},
-		AnyCount: true, Want: -1, Save: fd}
+		AnyCount: true, Want: noResult, Save: fd}
 }
 
 // EventfdWrite adds *value to the counter: write(2) of 8 bytes, see eventfd(2).

@@ -19,7 +19,7 @@ func FutexSet(word *uint32, v uint32) Call {
 // FutexWake wakes one waiter, or none if none waits.
 func FutexWake(word *uint32) Call {
 	c := futexWake(word, 1)
-	c.AnyCount, c.Want = true, -1
+	c.AnyCount, c.Want = true, noResult
 	return c
 }
 

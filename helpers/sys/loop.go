@@ -17,6 +17,7 @@ package sys
 
 import (
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -59,6 +60,11 @@ type Call struct {
 	While   *uint32
 	WhileIs uint32
 }
+
+// noResult is the Want of a call that has AnyCount and always takes the same path
+// through the executor, whatever comes back: no call returns it. An errno will not
+// do: -1 is EPERM, which would then be a success.
+const noResult = math.MinInt
 
 // own is what the executor does by itself, between system calls.
 type own uintptr
@@ -241,6 +247,9 @@ func (l *Loop) SetCalls(a *Arena, calls ...Call) {
 		}
 		e.flags = uintptr(c.own)
 		if c.AnyCount {
+			if c.Want < 0 && c.Want > -4096 {
+				panic(fmt.Sprintf("%s with any result and %v as a success", c.Name, unix.Errno(-c.Want)))
+			}
 			e.flags |= 1
 		}
 		entries[i] = e

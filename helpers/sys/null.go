@@ -7,7 +7,7 @@ import "golang.org/x/sys/unix"
 // Getppid is the cheapest system call that does something: getppid(2). What it
 // costs is what any call costs before it does anything.
 func Getppid() Call {
-	return Call{Name: "getppid()", Nr: unix.SYS_GETPPID, AnyCount: true, Want: -1}
+	return Call{Name: "getppid()", Nr: unix.SYS_GETPPID, AnyCount: true, Want: noResult}
 }
 
 // NoSuchCall is a call number that no kernel has: entry and exit alone.

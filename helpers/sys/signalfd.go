@@ -14,7 +14,7 @@ const SignalfdInfoSize = int(unsafe.Sizeof(unix.SignalfdSiginfo{}))
 // SignalfdCreate is signalfd4(2) with a new descriptor; it goes to *fd.
 func SignalfdCreate(mask *Sigset, flags int, fd *int32) Call {
 	return Call{Name: "signalfd4()", Nr: unix.SYS_SIGNALFD4,
-		Args: [6]uintptr{^uintptr(0), ptr(mask), sigsetSize, uintptr(flags)}, AnyCount: true, Want: -1, Save: fd}
+		Args: [6]uintptr{^uintptr(0), ptr(mask), sigsetSize, uintptr(flags)}, AnyCount: true, Want: noResult, Save: fd}
 }
 
 // SignalfdRead takes one signal.

@@ -7,7 +7,7 @@ import "golang.org/x/sys/unix"
 // TimerfdCreate is timerfd_create(2); the descriptor goes to *fd.
 func TimerfdCreate(clock, flags int, fd *int32) Call {
 	return Call{Name: "timerfd_create()", Nr: unix.SYS_TIMERFD_CREATE,
-		Args: [6]uintptr{uintptr(clock), uintptr(flags)}, AnyCount: true, Want: -1, Save: fd}
+		Args: [6]uintptr{uintptr(clock), uintptr(flags)}, AnyCount: true, Want: noResult, Save: fd}
 }
 
 // TimerfdSettime arms the timer anew: timerfd_settime(2).

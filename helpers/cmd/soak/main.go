@@ -189,7 +189,11 @@ func (s *soak) round(ctx context.Context, number int) error {
 	}
 	failures := r.failures()
 	if err != nil && len(failures) == 0 {
-		failures = append(failures, failure{r.current, fmt.Sprintf("%v\n%s", err, strings.Join(stderr.Lines(30), "\n"))})
+		said := err.Error()
+		if !isLate(err) { // what it then says is where all its goroutines were
+			said += "\n" + strings.Join(stderr.Lines(30), "\n")
+		}
+		failures = append(failures, failure{r.current, said})
 	}
 	r.failed = len(failures)
 	r.runs += r.failed
