@@ -24,6 +24,8 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("Unit \x1b[2J better=lower\nBenchmarkX\x9b 1 0 \x1b[2J\n"), []byte("BenchmarkX\x9b 1 6 \x1b[2J\n"), "*")
 	f.Add([]byte("clock: instrs\nseed: 1\nBenchmarkX-2 1 0 ns/op -3 x\n"), []byte("goos: linux\nBenchmarkX-2 1 1e300 ns/op 1e-300 x\n"), "-a:b")
 	f.Add([]byte("0"), []byte("0"), "0")
+	f.Add([]byte("BenchmarkX-2 1 5 ns/op\n--- FAIL: BenchmarkY\n    \x1b[2J\nFAIL\n"), []byte("BenchmarkX-2 \t--- FAIL: BenchmarkX-2\nFAIL\n"), ".unit:ns/op")
+	f.Add([]byte("BenchmarkX\nBenchmarkX-2 \t 1\t 5 ns/op\nBenchmarkY\n--- SKIP: BenchmarkY\nPASS\n"), []byte(`{"Action":"output","Output":"BenchmarkX 1 1 ns/op\n"}`+"\n"), "*")
 	paths, err := filepath.Glob("testdata/*/*.txt")
 	if err != nil || len(paths) == 0 {
 		f.Fatalf("fixtures: got %v and error %v, want some", paths, err)
@@ -55,7 +57,11 @@ func FuzzRead(f *testing.F) {
 func checkReport(t *testing.T, r *Report) {
 	t.Helper()
 	if len(r.Comparisons) == 0 {
-		t.Fatal("a report without a comparison")
+		if len(r.Failures) == 0 || r.Outcome == Pass {
+			t.Fatalf("%s, and neither a comparison nor a failure", r.Outcome)
+		}
+		checkFormats(t, r)
+		return
 	}
 	for _, c := range r.Comparisons {
 		if !(c.Lo <= c.Ratio && c.Ratio <= c.Hi) {

@@ -71,7 +71,8 @@ type lineReader struct {
 	owner    *Failure
 	owned    bool // lines with blanks before them belong to owner, nil or not
 	message  []string
-	noResult bool // the last line that began with Benchmark was neither a result nor a name
+	status   *name // the last line that says how a process ended
+	noResult bool  // the last line that began with Benchmark was neither a result nor a name
 }
 
 // A process is what has been seen of the output of one.
@@ -168,7 +169,7 @@ func (l *lineReader) nextRaw() ([]byte, error) {
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
 		return nil, fmt.Errorf("a line longer than %d bytes: this is no file of benchmark results", maxLine)
-	case err == io.EOF && foreign(append(l.head, line...)) != "":
+	case err == io.EOF && l.events == 0 && l.json == nil && foreign(append(l.head, line...)) != "":
 		return nil, errors.New("these are no benchmark results: " + foreign(append(l.head, line...)))
 	case err == io.EOF:
 		return nil, errors.New("the last line has no end: the file is truncated (if it is not, end it with a newline)")
@@ -217,6 +218,8 @@ func (l *lineReader) see(line []byte) error {
 		// go test's last word on a program that has named its failures.
 	case died(string(text)):
 		return l.died(string(text))
+	case bytes.HasPrefix(text, []byte("exit status ")), bytes.HasPrefix(text, []byte("signal: ")):
+		l.status = &name{string(text), l.line, false}
 	case len(text) > 0 && text[0] == '#':
 		if len(l.comments) < maxComments {
 			l.comments = append(l.comments, string(text))
@@ -245,6 +248,9 @@ func died(text string) bool {
 }
 
 func (l *lineReader) died(text string) error {
+	if l.status != nil && l.status.line == l.line-1 {
+		text = l.status.text // go test says it above FAIL
+	}
 	if l.at != nil {
 		return l.broken(l.line, "this run failed: %q, in Benchmark%s", text, l.at.text)
 	}

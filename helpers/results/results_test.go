@@ -171,6 +171,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(whole)
 	f.Add("BenchmarkA 1 2 ns/op\n")
 	f.Add("BenchmarkA-2 \t--- FAIL: x\nFAIL\n")
+	f.Add("BenchmarkA\nBenchmarkA-2 \t 1\t 5 ns/op\n    log\n--- FAIL: BenchmarkB/x\n    log\n--- FAIL: BenchmarkB\nFAIL\n")
+	f.Add(`{"Action":"output","Output":"BenchmarkA 1 1 "}` + "\n" + `{"Action":"output","Output":"ns/op\n"}` + "\n")
 	f.Fuzz(func(t *testing.T, in string) {
 		file, err := results.Parse(strings.NewReader(in), "in.txt")
 		if err == nil && len(file.Results) == 0 {
