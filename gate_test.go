@@ -17,7 +17,7 @@ import (
 	"eventbench/helpers/need"
 )
 
-// The flags of TestGate. Those that go tool gate has too start with "gate.".
+// The flags of TestGate. Those that go tool eventbench gate has too start with "gate.".
 var (
 	gateOld     = flag.String("old", "", "TestGate: the `results` to compare with: a file, a directory or a list")
 	gateNew     = flag.String("new", "", "TestGate: the `results` to judge")
@@ -26,7 +26,7 @@ var (
 
 func init() { gateOptions.Flags(flag.CommandLine, "gate.") }
 
-// TestGate is the verdict of go tool gate as tests, so that whatever shows test
+// TestGate is the verdict of go tool eventbench gate as tests, so that whatever shows test
 // results shows which benchmark became worse and why:
 //
 //	go test -run TestGate -old results/old -new results/new
@@ -107,7 +107,7 @@ func TestVerdictsAsTests(t *testing.T) {
 	check(false, `^ +--- FAIL: TestGate/EventfdSelf-2/ns/op`, "-old="+runs+"files/old", "-new="+runs+"files/slow")
 	check(false, `regression: \+70\.92% \[\+50\.00%, \+104\.93%\], beyond the threshold of 5%`, "-old="+runs+"files/old", "-new="+runs+"files/slow")
 	check(false, `cannot tell: .*of 5% or beyond; 8\+8 samples(?s:.*)\n +--- SKIP: TestGate/Null-2/ns/op`, "-old="+runs+"files/old", "-new="+runs+"files/slow")
-	check(false, `to reproduce the worst finding:\n +go tool gate -explain EventfdSelf-2 `, "-old="+runs+"files/old", "-new="+runs+"files/slow")
+	check(false, `to reproduce the worst finding:\n +go tool eventbench gate -explain EventfdSelf-2 `, "-old="+runs+"files/old", "-new="+runs+"files/slow")
 	check(true, `^ +--- PASS: TestGate/EventfdSelf-2/ns/op.*`, "-old="+runs+"files/slow", "-new="+runs+"files/old")
 	few := []string{"-old=" + runs + "files/old/r1.txt," + runs + "files/old/r2.txt", "-new=" + runs + "files/old/r3.txt," + runs + "files/old/r4.txt"}
 	check(false, `nothing can be told of any benchmark: cannot tell`, few...)

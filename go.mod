@@ -5,8 +5,10 @@ go 1.26.0
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/rogpeppe/go-internal v1.16.0
+	github.com/urfave/cli/v3 v3.14.0
 	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da
 	golang.org/x/sys v0.49.0
+	golang.org/x/term v0.47.0
 	golang.org/x/tools v0.51.0
 )
 
@@ -22,16 +24,13 @@ require (
 tool (
 	eventbench/helpers/cmd/arms
 	eventbench/helpers/cmd/behaviours
+	eventbench/helpers/cmd/eventbench
 	eventbench/helpers/cmd/fidelity
-	eventbench/helpers/cmd/gate
-	eventbench/helpers/cmd/guest
 	eventbench/helpers/cmd/gvisor
-	eventbench/helpers/cmd/kbuild
 	eventbench/helpers/cmd/kernels
 	eventbench/helpers/cmd/mutants
 	eventbench/helpers/cmd/report
 	eventbench/helpers/cmd/rounds
-	eventbench/helpers/cmd/seccomp
 	eventbench/helpers/cmd/selftest
 	eventbench/helpers/cmd/soak
 	eventbench/helpers/cmd/tests

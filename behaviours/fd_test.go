@@ -544,7 +544,7 @@ func wantOwnershipKept(tb testing.TB, fd int) {
 func wantENFILE(tb testing.TB, create func() (int, error)) {
 	tb.Helper()
 	if os.Getenv(guestVar) == "" {
-		behaviour.Unprivileged(tb, "fs.file-max is not this test's to lower: run it in a guest (go tool guest)")
+		behaviour.Unprivileged(tb, "fs.file-max is not this test's to lower: run it in a guest (go tool eventbench guest)")
 	}
 	const sysctl = "/proc/sys/fs/file-max"
 	was, err := os.ReadFile(sysctl)

@@ -189,7 +189,7 @@ func becomeLonely() bool {
 	return os.Geteuid() == 0 && setresuid(nobodyElse, nobodyElse, nobodyElse) == nil
 }
 
-// guestVar is the environment variable that says that the machine is there for the test alone: go tool guest sets it.
+// guestVar is the environment variable that says that the machine is there for the test alone: go tool eventbench guest sets it.
 const guestVar = "EVENTBENCH_GUEST"
 
 // A forked is a child made by fork(2) alone: a copy of this process in which nothing runs but a table

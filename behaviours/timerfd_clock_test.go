@@ -335,7 +335,7 @@ func timerfdSuspend(t *testing.T) {
 	// Not in every guest: one that counts instructions stands still while it sleeps, and an emulated machine under
 	// load may miss its alarm.
 	if os.Getenv("EVENTBENCH_SUSPEND") == "" {
-		behaviour.Unprivileged(t, "a machine may not wake up again: EVENTBENCH_SUSPEND=1 allows it (go tool guest -clock wall)")
+		behaviour.Unprivileged(t, "a machine may not wake up again: EVENTBENCH_SUSPEND=1 allows it (go tool eventbench guest -clock wall)")
 	}
 	const state, alarm = "/sys/power/state", "/sys/class/rtc/rtc0/wakealarm"
 	states, err := os.ReadFile(state)
@@ -607,7 +607,7 @@ type ownClock struct {
 func mustOwnClock(tb testing.TB) *ownClock {
 	tb.Helper()
 	if os.Getenv(guestVar) == "" {
-		behaviour.Unprivileged(tb, "the machine's clock is not this test's to set: run it in a guest (go tool guest)")
+		behaviour.Unprivileged(tb, "the machine's clock is not this test's to set: run it in a guest (go tool eventbench guest)")
 	}
 	c := &ownClock{tb: tb}
 	c.difference = clockTime(tb, unix.CLOCK_REALTIME) - clockTime(tb, unix.CLOCK_MONOTONIC)

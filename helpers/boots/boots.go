@@ -65,7 +65,7 @@ type Settings struct {
 	Bench     string // as -test.bench
 	Benchtime string // operations in a loop, such as 100x
 	Count     int    // measurements of each benchmark in a boot, of which the median counts
-	Guest     string // more flags for go tool guest
+	Guest     string // more flags for go tool eventbench guest
 	Timeout   time.Duration
 	Jobs      int // guests at a time
 	Results   string
@@ -78,7 +78,7 @@ func (s *Settings) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&s.Benchtime, "benchtime", s.Benchtime, "operations in a loop: `N`x")
 	fs.IntVar(&s.Count, "count", s.Count, "measure each benchmark `n` times in a boot and keep the median")
 	fs.IntVar(&s.Jobs, "jobs", runtime.NumCPU(), "run `n` guests at a time")
-	fs.StringVar(&s.Guest, "guest", "", "flags for go tool guest, separated by `blanks`")
+	fs.StringVar(&s.Guest, "guest", "", "flags for go tool eventbench guest, separated by `blanks`")
 	fs.DurationVar(&s.Timeout, "timeout", 5*time.Minute, "give up on a boot after this `time`")
 	fs.StringVar(&s.Results, "results", "results", "keep results under `dir`")
 }
@@ -123,7 +123,7 @@ type Set struct {
 	Kernels []*Kernel
 
 	build string // the binary's SHA-256
-	guest string // the path of go tool guest
+	guest string // the path of go tool eventbench
 }
 
 // Open finds the kernels and the directories that their boots belong to,
@@ -242,7 +242,7 @@ func (s *Set) Missing(first, last int) ([]Boot, error) {
 	return todo, nil
 }
 
-// noStatus is the exit status by which go tool guest says that there is none
+// noStatus is the exit status by which go tool eventbench guest says that there is none
 // of the program's.
 const noStatus = 125
 
@@ -256,7 +256,7 @@ func (s *Set) Make(ctx context.Context, todo []Boot, keepOn bool, say func(forma
 	}
 	var err error
 	if s.guest == "" {
-		if s.guest, err = results.Tool(ctx, "guest"); err != nil {
+		if s.guest, err = results.Tool(ctx, "eventbench"); err != nil {
 			return err
 		}
 	}
@@ -328,7 +328,7 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds())
 // make1 makes one boot's file. It returns after what time the guest printed its
 // first result and how much memory it took at most, in bytes.
 func (s *Set) make1(ctx context.Context, b Boot) (first time.Duration, rss int64, err error) {
-	args := []string{"-kernel", b.Arg, "-seed", strconv.Itoa(b.Seed), "-accel", "tcg", "-clock", "instrs", "-timeout", s.Timeout.String()}
+	args := []string{"guest", "-kernel", b.Arg, "-seed", strconv.Itoa(b.Seed), "-accel", "tcg", "-clock", "instrs", "-timeout", s.Timeout.String()}
 	args = append(args, strings.Fields(s.Guest)...)
 	args = append(args, s.Binary, "-test.run=^$", "-test.bench="+s.Bench, "-test.benchtime="+s.Benchtime,
 		"-test.count="+strconv.Itoa(s.Count), "-test.shuffle="+strconv.Itoa(b.Seed))
@@ -356,7 +356,7 @@ func (s *Set) make1(ctx context.Context, b Boot) (first time.Duration, rss int64
 	return first, rss, files.Write(b.File(), append([]byte(how), text...))
 }
 
-// runGuest runs go tool guest and returns all that it printed: the program's
+// runGuest runs go tool eventbench guest and returns all that it printed: the program's
 // standard output, or with an error its standard error as well. The guest's
 // process group dies with ctx, and by the kernel with this process.
 func runGuest(ctx context.Context, guest string, args []string) (out []byte, first time.Duration, rss int64, err error) {

@@ -223,7 +223,7 @@ func (r *Report) Reproduce() string {
 		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "go tool gate -explain %s%s %s %s\n", shellQuote(c.Name), r.args, shellQuote(r.Old), shellQuote(r.New))
+	fmt.Fprintf(&b, "go tool eventbench gate -explain %s%s %s %s\n", shellQuote(c.Name), r.args, shellQuote(r.Old), shellQuote(r.New))
 	return b.String() + r.again(c.Pkg, c.Name)
 }
 

@@ -6,7 +6,7 @@
 //
 // The source is fetched once, by apt with a private state (signatures checked,
 // nothing installed), unpacked into the user's cache, and configured with
-// [Config]: what go tool guest and the tests of this module need, and little
+// [Config]: what go tool eventbench guest and the tests of this module need, and little
 // else. Building that takes minutes, once. After it a kernel with a line
 // changed takes as long as compiling that file and linking:
 //

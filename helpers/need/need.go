@@ -58,7 +58,7 @@ type Thing struct {
 var (
 	HasQEMU = thing(Thing{"qemu", "guests", "no QEMU 10", "apt install qemu-system-x86", "GUEST", program("qemu-system-x86_64")})
 	// Kernels are fetched by the test that needs one, where they are required.
-	HasKernel = thing(Thing{"kernel", "guests", "no kernel is cached", "make kernels, or go tool guest -kernel 6.1 PROGRAM", "GUEST", cachedKernel})
+	HasKernel = thing(Thing{"kernel", "guests", "no kernel is cached", "make kernels, or go tool eventbench guest -kernel 6.1 PROGRAM", "GUEST", cachedKernel})
 	HasDpkg   = thing(Thing{"dpkg", "kernel packages", "no dpkg", "install dpkg", "GUEST", program("dpkg-deb")})
 	HasApt    = thing(Thing{"apt", "kernel packages", "no apt", "Debian's and Ubuntu's: install apt and debian-archive-keyring", "GUEST",
 		all(program("apt-get"), file("/usr/lib/apt/apt-helper"), file("/usr/share/keyrings/debian-archive-keyring.gpg"))})

@@ -1,5 +1,3 @@
-//go:build linux
-
 // Package progress tells the user of a tool how far its work is.
 package progress
 
@@ -10,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"eventbench/helpers/printable"
 )
@@ -27,11 +25,11 @@ type Progress struct {
 	last  time.Time // the last plain line
 }
 
-// New returns the progress of go tool name, for w.
+// New returns the progress of a tool, for w.
 func New(w io.Writer, name string) *Progress {
-	p := &Progress{w: printable.NewWriter(w), tool: "go tool " + name + ": ", last: time.Now()}
+	p := &Progress{w: printable.NewWriter(w), tool: name + ": ", last: time.Now()}
 	if f, ok := printable.Unwrap(w).(*os.File); ok {
-		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
+		if term.IsTerminal(int(f.Fd())) {
 			p.terminal = f
 		}
 	}

@@ -10,7 +10,7 @@
 //	func TestErrors(t *testing.T) { bin.Scripts(t) }
 //
 //	func TestRun(t *testing.T) {
-//		stdout, stderr := bin.Run(t, "guest", t.TempDir(), nil, 0, "-kernel", "6.12", bin.Path("prog"), "out=hello")
+//		stdout, stderr := bin.Run(t, "eventbench", t.TempDir(), nil, 0, "guest", "-kernel", "6.12", bin.Path("prog"), "out=hello")
 //		...
 //	}
 package tooltest
@@ -70,15 +70,22 @@ func (b *Bin) run(m *testing.M, env []string) int {
 func (b Bin) Path(name string) string { return filepath.Join(string(b), name) }
 
 // Scripts runs the scripts in testdata/script, which find the programs in
-// their PATH and in $BIN, and an empty cache.
-func (b Bin) Scripts(t *testing.T) {
+// their PATH and in $BIN, an empty cache, and what setup adds.
+func (b Bin) Scripts(t *testing.T, setup ...func(*testscript.Env) error) {
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "script"),
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", string(b)+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("BIN", string(b))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
+			for _, f := range setup {
+				if err := f(env); err != nil {
+					return err
+				}
+			}
 			return nil
 		},
 		Condition: need.Condition(t),

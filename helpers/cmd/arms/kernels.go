@@ -64,7 +64,7 @@ func (k *kernels) open(ctx context.Context, operands []string, o options, say fu
 	}
 	switch {
 	case isRecorded(names[1]):
-		return usageError{fmt.Errorf("NEW, %s, is not a kernel but results: go tool gate compares results", names[1])}
+		return usageError{fmt.Errorf("NEW, %s, is not a kernel but results: go tool eventbench gate compares results", names[1])}
 	case isRecorded(names[0]):
 		files, err := results.Find(names[0])
 		if err != nil {

@@ -11,7 +11,7 @@
 //
 // # Kernels
 //
-// OLD and NEW are kernels as go tool guest takes them: a series such as 6.12,
+// OLD and NEW are kernels as go tool eventbench guest takes them: a series such as 6.12,
 // the path of a bzImage or vmlinuz, a Debian package file. Each is booted in
 // guests with counted instructions, several times, two boots at a time on two
 // CPUs. A boot is a sample; the nth of either kernel has seed n, which decides
@@ -144,7 +144,7 @@ type arms interface {
 
 // A side is the samples of one arm that a look is at.
 type side struct {
-	name  string // with which go tool gate finds the same
+	name  string // with which go tool eventbench gate finds the same
 	files []string
 }
 

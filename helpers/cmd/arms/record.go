@@ -85,7 +85,7 @@ func (r *recording) record(ctx context.Context, operands []string, say func(stri
 // apart. What they say of units is said once.
 func baseline(label string, samples [][]byte) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Boots of %s, for go tool gate and go tool arms to compare with. Made by make baselines.\n", label)
+	fmt.Fprintf(&b, "# Boots of %s, for go tool eventbench gate and go tool arms to compare with. Made by make baselines.\n", label)
 	for i, text := range samples {
 		fmt.Fprintf(&b, "sample: %d\n", i+1)
 		for line := range strings.Lines(string(text)) {

@@ -141,7 +141,7 @@ func findColumn(ctx context.Context, arg, dir string, timeout time.Duration, say
 		known = gvisor.Release()
 		c.argv = []string{tool, "-timeout", timeout.String()}
 	default:
-		tool, err := results.Tool(ctx, "guest")
+		tool, err := results.Tool(ctx, "eventbench")
 		if err != nil {
 			return nil, err
 		}
@@ -155,7 +155,7 @@ func findColumn(ctx context.Context, arg, dir string, timeout time.Duration, say
 		}
 		sum := kernel.Sum()
 		known = fmt.Sprintf("%x", sum[:5])
-		boot := []string{tool, "-kernel", arg, "-accel", "tcg", "-timeout", timeout.String()}
+		boot := []string{tool, "guest", "-kernel", arg, "-accel", "tcg", "-timeout", timeout.String()}
 		c.argv = append(slices.Clone(boot), "-clock", "instrs")
 		c.wall = append(slices.Clone(boot), "-clock", "wall")
 	}

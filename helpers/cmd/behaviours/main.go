@@ -7,12 +7,12 @@
 //
 //	go tool behaviours [flags] behaviours.static COLUMN...
 //
-// A COLUMN is gvisor, host, or what go tool guest takes for -kernel: a series such as 6.12,
+// A COLUMN is gvisor, host, or what go tool eventbench guest takes for -kernel: a series such as 6.12,
 // the path of a bzImage or vmlinuz, or a Debian package file. The rows are those of the
 // inventories; behaviours.static is a static test binary that has a test for each.
 // A row that is in no test, or a test that has none of the rows, is an error.
 //
-// Guests count instructions (go tool guest -clock instrs), so that what a row waits for is a
+// Guests count instructions (go tool eventbench guest -clock instrs), so that what a row waits for is a
 // time of the guest's, however busy the machine is. A row whose needs are NAME=VALUE, because it suspends the
 // machine, gets a guest of its own with that in its environment and a clock that goes on. Columns run side by side,
 // -jobs at a time.

@@ -47,7 +47,7 @@
 //
 // or, with flags of one's own,
 //
-//	go tool fidelity -exec 'go tool guest -kernel 6.12 -seed {pair}'
+//	go tool fidelity -exec 'go tool eventbench guest -kernel 6.12 -seed {pair}'
 //
 // Where instructions are counted the ratio is that of instructions per
 // operation, and Go-C is how many of them Go adds. make fidelity KERNEL=6.12 does this. Most operations take one number of instructions nearly always. For
@@ -115,7 +115,7 @@ func newFlags(o *options) *flag.FlagSet {
 	fs.DurationVar(&o.time, "time", o.time, "choose the iterations of a row so that they take this `time`")
 	fs.IntVar(&o.n, "n", 0, fmt.Sprintf("make `n` iterations for every row instead (with -exec the default: %d)", defaultN))
 	fs.Uint64Var(&o.seed, "seed", o.seed, "draw the order from seed `n`")
-	fs.Func("exec", "run both programs by `command`, such as 'go tool guest -kernel 6.12 -seed {pair}'", func(s string) error {
+	fs.Func("exec", "run both programs by `command`, such as 'go tool eventbench guest -kernel 6.12 -seed {pair}'", func(s string) error {
 		if o.exec = strings.Fields(s); len(o.exec) == 0 {
 			return errors.New("the command is empty")
 		}
@@ -125,7 +125,7 @@ func newFlags(o *options) *flag.FlagSet {
 		if s == "" {
 			return errors.New("the kernel is empty")
 		}
-		o.exec = []string{"go", "tool", "guest", "-kernel=" + s, "-accel", "tcg", "-clock", "instrs", "-seed", "{pair}"}
+		o.exec = []string{"go", "tool", "eventbench", "guest", "-kernel=" + s, "-accel", "tcg", "-clock", "instrs", "-seed", "{pair}"}
 		return nil
 	})
 	fs.StringVar(&o.cc, "cc", o.cc, "compile with this C `compiler`; $CC is the default where set")

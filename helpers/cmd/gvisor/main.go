@@ -118,7 +118,7 @@ func newFlags(s *settings) *flag.FlagSet {
 }
 
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	p := progress.New(stderr, "gvisor")
+	p := progress.New(stderr, "go tool gvisor")
 	var s settings
 	flags := newFlags(&s)
 	err := flags.Parse(args)
@@ -224,7 +224,7 @@ func runWithin(ctx context.Context, limit time.Duration, box *gvisor.Sandbox) (i
 }
 
 // lookUp returns the absolute path of a program: a path, with or without a
-// slash as for go tool guest, else a name in PATH.
+// slash as for go tool eventbench guest, else a name in PATH.
 func lookUp(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if !strings.Contains(name, "/") {

@@ -8,7 +8,7 @@
 //
 //	go tool kernels [flags] eventbench.static KERNEL...
 //
-// A KERNEL is what go tool guest takes for -kernel: a series such as 6.12, the path of
+// A KERNEL is what go tool eventbench guest takes for -kernel: a series such as 6.12, the path of
 // a bzImage or vmlinuz, or a Debian package file.
 //
 // A boot is the sample: seed n gives it its memory layout, its order of

@@ -103,7 +103,7 @@ func newFlags(o *options) *flag.FlagSet {
 
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	stdout, stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
-	p := progress.New(stderr, "mutants")
+	p := progress.New(stderr, "go tool mutants")
 	var o options
 	fs := newFlags(&o)
 	err := fs.Parse(args)

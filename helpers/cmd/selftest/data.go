@@ -47,9 +47,9 @@ var gateSet = set{boots.Gate, boots.GateBenchtime, boots.GateCount}
 // An arm is one system that was measured, and how to measure it again.
 type arm struct {
 	name    string
-	kernel  string   // for go tool guest
-	build   []string // arguments for go tool kbuild, which makes the kernel, in its place
-	guest   string   // flags for go tool guest
+	kernel  string   // for go tool eventbench guest
+	build   []string // arguments for go tool eventbench kbuild, which makes the kernel, in its place
+	guest   string   // flags for go tool eventbench guest
 	command string   // what goes before the test binary, on the host
 }
 
@@ -112,7 +112,7 @@ var groups = []*group{
 		arms: []arm{
 			{name: "plain"},
 			{name: "again"},
-			{name: "filter", command: "go tool seccomp -length 200"},
+			{name: "filter", command: "go tool eventbench seccomp -length 200"},
 		},
 		equal:   []string{"again"},
 		changed: []changed{{"plain", "filter", "a seccomp filter of 200 comparisons", everything}},

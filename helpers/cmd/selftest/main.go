@@ -21,7 +21,7 @@
 //
 // # Recording
 //
-// -record DIR measures everything anew, with go tool guest, kbuild, rounds and
+// -record DIR measures everything anew, with go tool eventbench guest, kbuild, rounds and
 // seccomp, keeps one file for each arm in DIR, and judges these; -data DIR
 // judges what is there. The recordings built in were made by
 //

@@ -67,7 +67,7 @@ func (r *recording) boot(ctx context.Context, g *group, a arm, binary string, n 
 		kernel = filepath.Join(r.results, a.name+".bzImage")
 		if _, err := os.Stat(kernel); errors.Is(err, os.ErrNotExist) {
 			r.say("building %s", kernel)
-			if err := r.tool(ctx, nil, append([]string{"kbuild", "-o", kernel}, a.build...)...); err != nil {
+			if err := r.tool(ctx, nil, append([]string{"eventbench", "kbuild", "-o", kernel}, a.build...)...); err != nil {
 				return nil, err
 			}
 		}

@@ -1,0 +1,198 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"eventbench/helpers/cli"
+	"eventbench/helpers/guest"
+	"eventbench/helpers/printable"
+)
+
+// noStatus is the exit status that says there is none of the program's.
+const noStatus = 125
+
+// guestFlags are the flags of guest.
+type guestFlags struct {
+	kernel, mirror string
+	list, update   bool
+	qemu           string
+	accel, clock   string
+	cpus           int
+	memory         string
+	seed           uint64
+	append         string
+	timeout        time.Duration
+	console        bool
+}
+
+func guestVerb() *cli.Verb {
+	return &cli.Verb{
+		Manual:  manual("guest"),
+		Program: true,
+		Failure: noStatus,
+		Signals: []os.Signal{syscall.SIGQUIT}, // of go test at its -timeout
+		Values:  map[string][]string{"kernel": series, "accel": {"auto", "kvm", "tcg"}, "clock": {"auto", "wall", "instrs"}},
+		New: func(flags *flag.FlagSet) cli.Action {
+			var s guestFlags
+			flags.StringVar(&s.kernel, "kernel", "", "the kernel: a `vmlinuz`, a .deb, or a series such as 6.12")
+			flags.BoolVar(&s.list, "list", false, "list the series that -kernel knows, and which are cached")
+			flags.BoolVar(&s.update, "update", false, "take the newest kernel of the series even if one is cached")
+			flags.StringVar(&s.mirror, "mirror", "", "Debian mirror, a `URL` (default that of the system's apt sources)")
+			flags.StringVar(&s.accel, "accel", "auto", "`what` runs instructions: kvm, tcg, or auto")
+			flags.StringVar(&s.clock, "clock", "auto", "`what` makes time pass: wall, instrs, or auto")
+			flags.IntVar(&s.cpus, "cpus", 0, "`number` of processors (default 2; 1 if QEMU is too old to count on 2)")
+			flags.StringVar(&s.memory, "memory", "512M", "`size` of the memory, such as 512M or 2G")
+			flags.Uint64Var(&s.seed, "seed", 1, "`number` that all the machine's randomness comes from")
+			flags.StringVar(&s.append, "append", "", "`text` for the end of the kernel's command line")
+			flags.DurationVar(&s.timeout, "timeout", 10*time.Minute, "`time` after which the guest is stopped; 0 for never")
+			flags.StringVar(&s.qemu, "qemu", "", "QEMU's `program` (default qemu-system-x86_64)")
+			flags.BoolVar(&s.console, "console", false, "show the kernel's console on standard error")
+			return func(ctx context.Context, c *cli.Call) error {
+				if s.list {
+					return s.listSeries(ctx, c)
+				}
+				status, err := s.boot(ctx, c, os.Environ())
+				if err != nil {
+					return err
+				}
+				return cli.Exit(status.ExitCode())
+			}
+		},
+	}
+}
+
+func (s *guestFlags) boot(ctx context.Context, c *cli.Call, environ []string) (guest.Status, error) {
+	m := &guest.Machine{Seed: s.seed, Append: s.append, CPUs: s.cpus}
+	if s.console {
+		m.Console = printable.NewWriter(c.Stderr)
+	}
+	if runtime.GOARCH != "amd64" {
+		return guest.Status{}, fmt.Errorf("guests are x86-64, and the tool that has to be their init is built for %s: it needs an x86-64 host", runtime.GOARCH)
+	}
+	if len(c.Operands) == 0 {
+		return guest.Status{}, cli.Usage("want a program to run")
+	}
+	if s.kernel == "" {
+		return guest.Status{}, cli.Usage("-kernel: want a vmlinuz, a .deb, or a series such as 6.12")
+	}
+	var err error
+	if m.Memory, err = parseMemory(s.memory); err != nil {
+		return guest.Status{}, cli.Usage("%w", err)
+	}
+	if s.cpus < 0 || s.cpus > maxCPUs {
+		return guest.Status{}, cli.Usage("-cpus %d: want 1 to %d", s.cpus, maxCPUs)
+	}
+	if s.timeout < 0 {
+		return guest.Status{}, cli.Usage("-timeout %v: want a time, or 0 for none", s.timeout)
+	}
+	if err := guest.CheckAccel(s.accel, s.clock); err != nil {
+		return guest.Status{}, cli.Usage("%w", err)
+	}
+	if strings.ContainsAny(s.append, "\n\x00") {
+		return guest.Status{}, cli.Usage("-append %q: a kernel's command line is one line", s.append)
+	}
+	dir, err := guest.UserCache()
+	if err != nil {
+		return guest.Status{}, err
+	}
+	// What is wrong with the program or the kernel should wait neither for QEMU
+	// to be installed nor for a download.
+	program, err := guest.LoadProgram(c.Operands[0], c.Operands[1:], ".")
+	if err != nil {
+		return guest.Status{}, err
+	}
+	if err := guest.CheckKernel(s.kernel); err != nil {
+		return guest.Status{}, err
+	}
+	if m.QEMU, err = guest.FindQEMU(ctx, s.qemu); err != nil {
+		return guest.Status{}, err
+	}
+	if m.Kernel, err = guest.FindKernel(ctx, dir, s.kernel, s.mirror, s.update, c.Say); err != nil {
+		return guest.Status{}, err
+	}
+	if m.Accel, m.Clock, err = guest.ChooseAccel(ctx, m.QEMU, dir, s.accel, s.clock, c.Say); err != nil {
+		return guest.Status{}, err
+	}
+	if err := m.ChooseCPUs(c.Say); err != nil {
+		return guest.Status{}, err
+	}
+	if program.Env, err = m.Env(environ); err != nil {
+		return guest.Status{}, err
+	}
+	if s.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("stopped at -timeout %v", s.timeout))
+		defer cancel()
+	}
+	return m.Run(ctx, program, c.Stdout, c.Stderr)
+}
+
+// maxCPUs is what QEMU's pc machine takes.
+const maxCPUs = 255
+
+var memorySize = regexp.MustCompile(`^([0-9]{1,6})([MG]?)$`)
+
+// parseMemory returns MiB.
+func parseMemory(s string) (int, error) {
+	m := memorySize.FindStringSubmatch(s)
+	if m == nil {
+		return 0, fmt.Errorf("-memory %q: want a size such as 512M or 2G", s)
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil {
+		return 0, fmt.Errorf("-memory %q: %w", s, err)
+	}
+	if m[2] == "G" {
+		n <<= 10
+	}
+	if n < guest.MinMemory {
+		return 0, fmt.Errorf("-memory %s: a kernel and its first programs need %dM", s, guest.MinMemory)
+	}
+	return n, nil
+}
+
+func (s *guestFlags) listSeries(ctx context.Context, c *cli.Call) error {
+	if len(c.Operands) > 0 {
+		return cli.Usage("-list: takes no operands, have %q", c.Operands)
+	}
+	dir, err := guest.UserCache()
+	if err != nil {
+		return err
+	}
+	all, err := guest.ListSeries(ctx, dir, s.mirror, s.update, c.Say)
+	if err != nil && len(all) > 0 && ctx.Err() == nil {
+		c.Say("only what is cached: %v", err)
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(c.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "SERIES\tNEWEST\tSUITE\tCACHED")
+	for _, one := range all {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", one.Name, orDash(one.Newest), orDash(one.Suite), orDash(one.Cached))
+	}
+	return w.Flush()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// series are what completion offers for a kernel.
+var series = []string{"5.10", "6.1", "6.12", "6.18", "7.3"}

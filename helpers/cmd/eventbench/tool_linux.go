@@ -1,0 +1,26 @@
+package main
+
+import (
+	"eventbench/helpers/cli"
+	"eventbench/helpers/guest"
+	"eventbench/helpers/interrupt"
+)
+
+// start begins the program: it does not return where the tool is a guest's
+// init. Nothing of a verb's is set up by then.
+func start() {
+	if guest.IsInit() {
+		guest.RunInit()
+	}
+}
+
+var stopContext = interrupt.Context
+
+func verbs() []*cli.Verb {
+	return []*cli.Verb{
+		gateVerb(),
+		guestVerb(),
+		kbuildVerb(),
+		seccompVerb(),
+	}
+}
