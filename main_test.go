@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"regexp"
 	"slices"
@@ -58,7 +57,7 @@ func preset(stderr io.Writer) {
 	if *all {
 		return
 	}
-	left := mechanisms.LeftOut(bench, matched(bench, benchmarks()))
+	left := mechanisms.LeftOut(bench, matched(bench, mechanisms.Benchmarks()))
 	if len(left) == 0 {
 		return
 	}
@@ -76,21 +75,6 @@ func preset(stderr io.Writer) {
 func benches() bool {
 	return flag.Lookup("test.bench").Value.String() != "" && flag.Lookup("test.list").Value.String() == ""
 }
-
-// benchmarks are the names of all benchmarks here: package testing does not
-// tell them.
-func benchmarks() (names []string) {
-	files, _ := fs.Glob(sources, "*_test.go")
-	for _, file := range files {
-		text, _ := fs.ReadFile(sources, file) // it is embedded
-		for _, m := range declaration.FindAllSubmatch(text, -1) {
-			names = append(names, string(m[1]))
-		}
-	}
-	return names
-}
-
-var declaration = regexp.MustCompile(`(?m)^func (Benchmark\w+)\(`)
 
 // matched are those of the names that testing runs for the pattern, at the top
 // level.

@@ -82,9 +82,6 @@ func TestOutputIsBenchmarkFormat(t *testing.T) {
 // What a user gets who says no more than -bench: short benchmarks, and a word
 // about the others.
 func TestPreset(t *testing.T) {
-	if got, want := strings.Join(benchmarks(), "\n")+"\n", string(runSelf(t, nil, "-test.list=^Benchmark")); got != want {
-		t.Errorf("benchmarks:\n%swant those that testing knows:\n%s", got, want)
-	}
 	check := func(args, runs, leavesOut, says string) {
 		t.Helper()
 		cmd := fdtest.Self(t, nil, append(strings.Fields(args), "-test.run=^$")...)

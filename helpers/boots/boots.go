@@ -30,26 +30,14 @@ import (
 
 	"eventbench/helpers/files"
 	"eventbench/helpers/guest"
+	"eventbench/helpers/mechanisms"
 	"eventbench/helpers/results"
 
 	"golang.org/x/perf/benchfmt"
 )
 
-// Usual are the operations whose instructions say most about a kernel, a third
-// of all benchmarks: what one thread does alone, and round trips between
-// processes. A stream's figure depends on who runs when, and threads' round trips
-// differ from processes' by the switch of address space alone. The names end
-// there: EpollWaitGrowth is another benchmark than EpollWait, and a long one.
-const Usual = "^BenchmarkNull|Create$|Self$|Ctl$|Wait$|Arm$|(Eventfd|Epoll|Pipe|Socketpair|Futex)RoundTrip$/peer=process|SignalRoundTrip$///peer=process"
-
-// Gate are those that say soonest whether a kernel became worse: on one CPU,
-// where counts are exact or nearly so, and without the Go runtime. Two are left
-// out of it that boots of one kernel do not agree on: expiries of timerfds, which
-// move by 1 %, and round trips over socketpairs, which have two modes 14 % apart.
-const Gate = "^BenchmarkNull|^Benchmark(Eventfd|Signalfd|Epoll|Timerfd|Pipe|Socketpair)Create$|^Benchmark(Eventfd|Signal|Epoll|Pipe|Socketpair|Futex)Self$" +
-	"|^Benchmark(EpollCtl|EpollWait|TimerfdArm)$|^Benchmark(Eventfd|Epoll|Pipe|Futex)RoundTrip$/peer=process/cpus=same|^BenchmarkSignalRoundTrip$///peer=process/cpus=same"
-
-// How much of them is measured unless flags say otherwise. The self-test of the
+// How much is measured of the usual and of the gated benchmarks unless flags
+// say otherwise. The self-test of the
 // gate, and baselines, have the same.
 const (
 	UsualBenchtime = "150x" // in a boot
@@ -191,9 +179,9 @@ func (s *Settings) name() string {
 	pattern := results.PatternName(s.Bench)
 	// Another version's are another set.
 	switch sum := sha256.Sum256([]byte(s.Bench)); s.Bench {
-	case Usual:
+	case mechanisms.Usual:
 		pattern = fmt.Sprintf("usual-%x", sum[:3])
-	case Gate:
+	case mechanisms.Gate:
 		pattern = fmt.Sprintf("gate-%x", sum[:3])
 	}
 	name := fmt.Sprintf("%s-%s-count%d", pattern, s.Benchtime, s.Count)

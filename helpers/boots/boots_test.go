@@ -3,6 +3,7 @@
 package boots
 
 import (
+	"eventbench/helpers/mechanisms"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,8 +71,8 @@ func TestAnyMatches(t *testing.T) {
 	check("Benchmark(Pipe|Null)", true)
 	check("[|/]|Eventfd", true)
 	check(`a\|Null`, false)
-	check(Usual, true)
-	check(Gate, true)
+	check(mechanisms.Usual, true)
+	check(mechanisms.Gate, true)
 	for _, pattern := range []string{"((", "Null/(", "Null|["} {
 		if _, err := anyMatches(pattern, names); err == nil {
 			t.Errorf("%s: no error", pattern)

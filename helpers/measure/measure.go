@@ -526,17 +526,19 @@ type percentile struct {
 	name  string
 	least uint64
 	of    func(*latency.Histogram) uint64
+	post  bool // reported of an event loop's senders as well
 }
 
 var latencies = []percentile{
-	{"p50", 2, func(h *latency.Histogram) uint64 { return h.Percentile(50) }},
-	{"p99", 100, func(h *latency.Histogram) uint64 { return h.Percentile(99) }},
-	{"p99.9", 1000, func(h *latency.Histogram) uint64 { return h.Percentile(99.9) }},
-	{"max", 1, func(h *latency.Histogram) uint64 { return h.Max() }},
+	{"p50", 2, func(h *latency.Histogram) uint64 { return h.Percentile(50) }, true},
+	{"p99", 100, func(h *latency.Histogram) uint64 { return h.Percentile(99) }, true},
+	{"p99.9", 1000, func(h *latency.Histogram) uint64 { return h.Percentile(99.9) }, false},
+	{"max", 1, func(h *latency.Histogram) uint64 { return h.Max() }, false},
 }
 
-// postLatencies are those of an event loop's senders: a part of the latency that all of them are reported of.
-var postLatencies = latencies[:2]
+// postLatencies are those of an event loop's senders: a part of the latency that
+// all of latencies are reported of.
+var postLatencies = slices.DeleteFunc(slices.Clone(latencies), func(p percentile) bool { return !p.post })
 
 // Units are the Unit lines of every unit that this package and its users report.
 func Units() []string {

@@ -19,6 +19,7 @@ import (
 
 	"eventbench/helpers/boots"
 	"eventbench/helpers/gate"
+	"eventbench/helpers/mechanisms"
 	"eventbench/helpers/process"
 	"eventbench/helpers/results"
 
@@ -39,7 +40,7 @@ type host struct {
 func (h *host) newFlags(o *options) *flag.FlagSet {
 	fs := flag.NewFlagSet("arms host", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.StringVar(&h.bench, "bench", boots.Gate, "run the benchmarks that match `regexp`, as in go test")
+	fs.StringVar(&h.bench, "bench", mechanisms.Gate, "run the benchmarks that match `regexp`, as in go test")
 	fs.StringVar(&h.skip, "skip", "", "but not those that match `regexp`")
 	fs.StringVar(&h.benchtime, "benchtime", boots.HostBenchtime, "measure each for a `time`, or a number of iterations (1000x)")
 	fs.DurationVar(&h.limit, "limit", 0, "give up on a benchmark that prints nothing for this `time`\n(default as go tool rounds)")

@@ -18,6 +18,7 @@ import (
 	"eventbench/helpers/boots"
 	"eventbench/helpers/gate"
 	"eventbench/helpers/guest"
+	"eventbench/helpers/mechanisms"
 	"eventbench/helpers/results"
 )
 
@@ -40,7 +41,7 @@ func (e oldError) Unwrap() error { return e.error }
 func (k *kernels) newFlags(o *options) *flag.FlagSet {
 	fs := flag.NewFlagSet("arms kernels", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	k.Bench, k.Benchtime, k.Count = boots.Gate, boots.GateBenchtime, boots.GateCount
+	k.Bench, k.Benchtime, k.Count = mechanisms.Gate, boots.GateBenchtime, boots.GateCount
 	k.Flags(fs)
 	o.max = gate.MostBoots
 	o.flags(fs)

@@ -16,6 +16,7 @@ import (
 	"eventbench/helpers/boots"
 	"eventbench/helpers/files"
 	"eventbench/helpers/gate"
+	"eventbench/helpers/mechanisms"
 	"eventbench/helpers/results"
 )
 
@@ -29,7 +30,7 @@ type recording struct {
 func (r *recording) newFlags() *flag.FlagSet {
 	fs := flag.NewFlagSet("arms record", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	r.Bench, r.Benchtime, r.Count = boots.Gate, boots.GateBenchtime, boots.GateCount
+	r.Bench, r.Benchtime, r.Count = mechanisms.Gate, boots.GateBenchtime, boots.GateCount
 	r.Flags(fs)
 	fs.IntVar(&r.boots, "boots", gate.MostBoots, "boot each kernel `n` times")
 	fs.StringVar(&r.out, "out", "testdata/baselines", "write a file for each kernel into `dir`")

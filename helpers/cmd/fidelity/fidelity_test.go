@@ -97,6 +97,8 @@ func TestRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, want := strings.Fields(string(out)), names(rows)
+	slices.Sort(got)
+	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("reference -list:\ngot\t%q\nwant\t%q", got, want)
 	}

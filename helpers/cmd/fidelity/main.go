@@ -72,6 +72,7 @@ import (
 	"eventbench/helpers/files"
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/mechanisms"
 	"eventbench/helpers/printable"
 )
 
@@ -189,9 +190,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // compare does all the work and prints the table.
 func compare(ctx context.Context, o *options, stdout io.Writer, p *progress) error {
-	var chosen []row
+	var chosen []mechanisms.Row
 	for _, r := range rows {
-		if o.bench.MatchString(r.name) {
+		if o.bench.MatchString(r.Name) {
 			chosen = append(chosen, r)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/perf/benchmath"
 
 	"eventbench/helpers/files"
+	"eventbench/helpers/mechanisms"
 	"eventbench/helpers/results"
 )
 
@@ -35,7 +36,7 @@ type measurement struct {
 
 // measured is a row with its figures.
 type measured struct {
-	row
+	mechanisms.Row
 	n      int          // iterations
 	values [2][]float64 // of the sides; index i is pair i
 	// irregular says that instructions were counted, and that an operation did
@@ -49,7 +50,7 @@ var units = []string{"instrs/op", "ns/op"}
 // prepare runs all rows once, to learn which of them there are, in which unit
 // they come, and how many iterations take how long. Where starting a process
 // is slow, it is also the first pair.
-func (m *measurement) prepare(ctx context.Context, chosen []row) error {
+func (m *measurement) prepare(ctx context.Context, chosen []mechanisms.Row) error {
 	m.progress.show("trying every row")
 	counts := [2]int{1, 4000} // of the Go side only what there is matters; 4000 take at most 50 ms
 	if m.n > 0 {
@@ -68,12 +69,12 @@ func (m *measurement) prepare(ctx context.Context, chosen []row) error {
 	for i, r := range chosen {
 		goRes, cRes := got[0][i], got[1][i]
 		if goRes == nil {
-			m.progress.say("%s: skipped: the Go benchmark says that it cannot run here", r.name)
+			m.progress.say("%s: skipped: the Go benchmark says that it cannot run here", r.Name)
 			continue
 		}
 		unit := unitOf(goRes)
 		if unit == "" || unit != unitOf(cRes) {
-			return fmt.Errorf("%s: the Go side reports %q, the C side %q: both need the same EVENTBENCH_CLOCK", r.name, unit, unitOf(cRes))
+			return fmt.Errorf("%s: the Go side reports %q, the C side %q: both need the same EVENTBENCH_CLOCK", r.Name, unit, unitOf(cRes))
 		}
 		m.unit, m.config = unit, goRes.Config
 		n := m.n
@@ -81,7 +82,7 @@ func (m *measurement) prepare(ctx context.Context, chosen []row) error {
 			sec, _ := cRes.Value("sec/op")
 			n = iterations(m.time, sec)
 		}
-		m.rows = append(m.rows, measured{row: r, n: n})
+		m.rows = append(m.rows, measured{Row: r, n: n})
 	}
 	if len(m.rows) == 0 {
 		return errors.New("no row can be measured here")
@@ -153,7 +154,7 @@ func (m *measurement) measure(ctx context.Context) error {
 	for pair := first; pair < m.pairs; pair++ {
 		random.Shuffle(len(groups), func(i, j int) { groups[i], groups[j] = groups[j], groups[i] })
 		for _, group := range groups {
-			m.progress.step(pair+1, m.pairs, done, total, time.Since(begun), m.rows[group[0]].name)
+			m.progress.step(pair+1, m.pairs, done, total, time.Since(begun), m.rows[group[0]].Name)
 			if err := m.pair(ctx, group, pair+1, random.IntN(2)); err != nil {
 				return err
 			}
@@ -168,7 +169,7 @@ func (m *measurement) measure(ctx context.Context) error {
 func (m *measurement) pair(ctx context.Context, group []int, number, first int) error {
 	var names []string
 	for _, i := range group {
-		names = append(names, m.rows[i].name)
+		names = append(names, m.rows[i].Name)
 	}
 	for _, which := range []int{first, 1 - first} {
 		got, err := m.sides[which].run(ctx, m.options, names, m.rows[group[0]].n, number)
@@ -190,7 +191,7 @@ func (m *measurement) record(group []int, which int, got []*benchfmt.Result) err
 			value, ok = figure(got[k], m.unit)
 		}
 		if !ok {
-			return fmt.Errorf("%s side of %s: no %s, which there was before", m.sides[which].impl, m.rows[i].name, m.unit)
+			return fmt.Errorf("%s side of %s: no %s, which there was before", m.sides[which].impl, m.rows[i].Name, m.unit)
 		}
 		m.rows[i].values[which] = append(m.rows[i].values[which], value)
 		if share, ok := figure(got[k], "modal-share"); ok && share < 0.5 {
@@ -249,7 +250,7 @@ func (m *measurement) table(w io.Writer) (over []string) {
 	counted := m.unit == "instrs/op"
 	width := 0
 	for _, r := range m.rows {
-		width = max(width, len(r.name))
+		width = max(width, len(r.Name))
 	}
 	more := func(s string) string { return "" }
 	if counted { // what Go adds is a number, not only a ratio
@@ -258,13 +259,13 @@ func (m *measurement) table(w io.Writer) (over []string) {
 	fmt.Fprintf(w, "%-*s  %12s  %12s  %s%6s  %-14s  %s\n", width, "", "Go "+m.unit, "C "+m.unit, more("Go-C"), "Go/C", "95 % interval", "at most")
 	for _, r := range m.rows {
 		s := summarize(r.values, counted && !r.irregular)
-		most := r.most(m.unit)
-		verdict := s.verdict(most)
+		limit := most(r.Row, m.unit)
+		verdict := s.verdict(limit)
 		if verdict == "over" {
-			over = append(over, r.name)
+			over = append(over, r.Name)
 		}
 		fmt.Fprintf(w, "%-*s  %12s  %12s  %s%6.3f  %-14s  %7.2f  %s\n",
-			width, r.name, digits(s.sides[0]), digits(s.sides[1]), more(fmt.Sprintf("%+.0f", s.sides[0]-s.sides[1])), s.ratio, s.interval(), most, verdict)
+			width, r.Name, digits(s.sides[0]), digits(s.sides[1]), more(fmt.Sprintf("%+.0f", s.sides[0]-s.sides[1])), s.ratio, s.interval(), limit, verdict)
 	}
 	return over
 }

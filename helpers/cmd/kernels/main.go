@@ -51,6 +51,7 @@ import (
 	"eventbench/helpers/boots"
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/mechanisms"
 	"eventbench/helpers/printable"
 )
 
@@ -118,7 +119,7 @@ func measure(ctx context.Context, o options, stderr io.Writer) ([]*boots.Kernel,
 func newFlags(o *options) *flag.FlagSet {
 	fs := flag.NewFlagSet("kernels", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	o.Bench, o.Benchtime, o.Count = boots.Usual, boots.UsualBenchtime, 1
+	o.Bench, o.Benchtime, o.Count = mechanisms.Usual, boots.UsualBenchtime, 1
 	o.Flags(fs)
 	fs.IntVar(&o.boots, "boots", 6, "boot each kernel `n` times, with seeds 1 to n")
 	return fs

@@ -13,14 +13,12 @@ import (
 	"strconv"
 	"strings"
 
+	"eventbench/helpers/mechanisms"
 	"eventbench/helpers/results"
 
 	"golang.org/x/perf/benchfmt"
 	"golang.org/x/perf/benchunit"
 )
-
-// families are the benchmarks that have a size in their names: key=number.
-var families = regexp.MustCompile(`(Growth|Wake)$`)
 
 // An aspect is what is looked at: the first of its units that a benchmark has.
 type aspect struct {
@@ -139,7 +137,7 @@ func curvesOf(files []*results.File) (map[curve][]point, error) {
 	for _, f := range files {
 		for _, r := range f.Results {
 			base, parts := r.Name.Parts()
-			if !families.Match(base) {
+			if !mechanisms.IsSized(string(base)) {
 				continue
 			}
 			family := strings.TrimSuffix(string(base), "Growth")

@@ -8,30 +8,28 @@ import (
 	"slices"
 	"strings"
 
+	"eventbench/helpers/mechanisms"
 	"eventbench/helpers/results"
 
 	"golang.org/x/perf/benchfmt"
 	"golang.org/x/perf/benchproc"
 )
 
-// The choice that the headline makes. A benchmark is called Mechanism +
-// Operation, with key=value parts below.
+// The choice that the headline makes, beyond what helpers/mechanisms says. A
+// benchmark is called Mechanism + Operation, with key=value parts below.
 var (
 	// operations are those that one mechanism can be compared with another in,
 	// in the order of the table.
-	operations = []string{"Create", "Self", "RoundTrip", "Throughput"}
+	operations = mechanisms.Headline()
 
 	// base is what everything is compared with. Where it was measured in
 	// variants, the first of baseVariants stands for it; none is preferred.
-	base         = "Eventfd"
+	base         = mechanisms.All[0].Name
 	baseVariants = []string{"", "semaphore"}
 
 	// topology are the keys in which two benchmarks must agree to be compared.
 	// What other keys say (how a signal is received, a mode) makes variants.
 	topology = []string{"peer", "cpus", "wait", "senders"}
-
-	// mechanisms come in this order, those not named here after them.
-	mechanisms = []string{"Eventfd", "Signal", "Signalfd", "OSSignal", "Epoll", "Pipe", "Socketpair", "Futex"}
 
 	// headlineUnits are shown, each in a table.
 	headlineUnits = []string{"ns/op", "instrs/op", "delivered/op"}
@@ -41,7 +39,7 @@ var (
 // asked for something else; all topologies would make a hundred rows. A signal is
 // what processes send each other, and across CPUs wall time is mostly noise. A
 // timer is no other means to the same end.
-const usual = "-/peer:thread -/cpus:(cross OR free) -.name:/^Timerfd/"
+var usual = "-/peer:thread -/cpus:(cross OR free) -.name:/^(" + strings.Join(mechanisms.Asides(), "|") + ")/"
 
 // errNoPair means that there is nothing to set against each other.
 var errNoPair = fmt.Errorf("no mechanism was measured beside %s in the same operation and topology (-filter '*', or make headline FILTER='*', looks at all)", base)
@@ -152,18 +150,10 @@ func pair(files []*results.File, filter *benchproc.Filter) ([]row, error) {
 		return cmp.Or(
 			cmp.Compare(slices.Index(operations, a.operation), slices.Index(operations, b.operation)),
 			cmp.Compare(a.place, b.place),
-			cmp.Compare(rank(a.mechanism), rank(b.mechanism)),
+			cmp.Compare(mechanisms.Order(a.mechanism), mechanisms.Order(b.mechanism)),
 			cmp.Compare(a.mechanism, b.mechanism),
 			cmp.Compare(a.variant, b.variant),
 		)
 	})
 	return rows, nil
-}
-
-// rank is the mechanism's place in the order of mechanisms.
-func rank(mechanism string) int {
-	if i := slices.Index(mechanisms, mechanism); i >= 0 {
-		return i
-	}
-	return len(mechanisms)
 }

@@ -15,6 +15,7 @@ import (
 
 	"eventbench/helpers/boots"
 	"eventbench/helpers/gate"
+	"eventbench/helpers/mechanisms"
 	"eventbench/helpers/results"
 )
 
@@ -42,7 +43,7 @@ type set struct {
 }
 
 // gateSet is what the gate measures in a boot unless it is told otherwise.
-var gateSet = set{boots.Gate, boots.GateBenchtime, boots.GateCount}
+var gateSet = set{mechanisms.Gate, boots.GateBenchtime, boots.GateCount}
 
 // An arm is one system that was measured, and how to measure it again.
 type arm struct {
@@ -85,7 +86,7 @@ var groups = []*group{
 		changed: []changed{{"nomitigations", "plain", "mitigations, against mitigations=off", everything}},
 	},
 	{
-		name: "usual", title: "Guests, Debian's 6.12 kernel, two CPUs, the benchmarks of kernels", set: set{boots.Usual, boots.UsualBenchtime, boots.GateCount},
+		name: "usual", title: "Guests, Debian's 6.12 kernel, two CPUs, the benchmarks of kernels", set: set{mechanisms.Usual, boots.UsualBenchtime, boots.GateCount},
 		arms: []arm{{name: "plain", kernel: "6.12"}},
 	},
 	{
@@ -108,7 +109,7 @@ var groups = []*group{
 		},
 	},
 	{
-		name: "host", title: "Host, processes in rounds, wall time", host: true, set: set{boots.Gate, boots.HostBenchtime, 1},
+		name: "host", title: "Host, processes in rounds, wall time", host: true, set: set{mechanisms.Gate, boots.HostBenchtime, 1},
 		arms: []arm{
 			{name: "plain"},
 			{name: "again"},
