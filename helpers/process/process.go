@@ -125,7 +125,7 @@ func (p *Process) Await(grace time.Duration) {
 type Limits struct {
 	Time    time.Duration // from its start, unless 0
 	Silence time.Duration // in which it writes nothing, unless 0; writing to an *os.File goes unseen
-	Runner  bool          // it runs others: it is asked to end them, and has RunnerGrace
+	Runner  bool          // it runs others and has RunnerGrace to end them
 }
 
 // A LateError is the error for a program that was ended because of its limits.
@@ -177,16 +177,16 @@ func (l Limits) Run(ctx context.Context, cmd *exec.Cmd) error {
 		defer t.Stop()
 		end = t.C
 	}
-	grace, quit := Grace, syscall.SIGQUIT
+	grace := Grace
 	if l.Runner {
-		grace, quit = RunnerGrace, syscall.SIGTERM
+		grace = RunnerGrace
 	}
 	p, err := Start(cmd)
 	if err != nil {
 		return err
 	}
 	late := func(limit time.Duration, silent bool) error {
-		p.SignalChild(quit) // its goroutines, not its peers', tell the story
+		p.SignalChild(syscall.SIGQUIT) // its goroutines, not its peers', tell the story
 		p.Await(grace)
 		return &LateError{limit, silent}
 	}

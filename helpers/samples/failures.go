@@ -70,13 +70,14 @@ func Counted(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// command is argv as a shell takes it.
-func command(argv []string) string {
+// Alone is the comment in a sample's file that says by which command its
+// benchmarks are run alone, but for -test.bench.
+func Alone(argv []string) string {
 	var words []string
 	for _, word := range argv {
 		words = append(words, quote(word))
 	}
-	return strings.Join(words, " ")
+	return alonePrefix + strings.Join(words, " ") + "\n"
 }
 
 // quote returns the word as a shell takes it.

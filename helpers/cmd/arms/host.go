@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -102,7 +103,11 @@ func (h *host) measure(ctx context.Context, n int) (old, new side, err error) {
 	for dir := range strings.Lines(out) {
 		s := side{name: strings.TrimSuffix(dir, "\n")}
 		for i := 1; i <= n; i++ {
-			s.files = append(s.files, filepath.Join(s.name, fmt.Sprintf("round-%02d%s", i, results.Ext)))
+			file := filepath.Join(s.name, fmt.Sprintf("round-%02d%s", i, results.Ext))
+			if _, err := os.Stat(file); err != nil {
+				return old, new, toolError{errors.New("go tool rounds has lost a round"), err.Error()}
+			}
+			s.files = append(s.files, file)
 		}
 		if all, err := results.Find(s.name); err != nil || !slices.Equal(all, s.files) {
 			s.name = strings.Join(s.files, ",")
@@ -140,9 +145,12 @@ func (h *host) runRounds(ctx context.Context, n int) (string, error) {
 	switch {
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
-	case err != nil:
+	case err != nil && stdout.Len() == 0: // or else it has made what it could
 		why := stderr.String()
-		return "", toolError{fmt.Errorf("go tool rounds: %w", err), strings.TrimSpace(why[strings.LastIndex(why, "rounds: ")+1:])}
+		if i := strings.LastIndex(why, "rounds: "); i >= 0 {
+			why = why[i+len("rounds: "):]
+		}
+		return "", toolError{fmt.Errorf("go tool rounds: %w", err), strings.TrimSpace(why)}
 	}
 	return stdout.String(), nil
 }

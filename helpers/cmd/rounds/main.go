@@ -30,8 +30,7 @@
 // stopped goes on where it was when it is called again, and a round that is
 // there is never redone. The link results/latest leads to the last set run.
 //
-// When all rounds are there, the set's directory is printed to standard
-// output; all else goes to standard error.
+// At the end the set's directory is printed to standard output; all else goes to standard error.
 //
 // # Arms
 //
@@ -49,17 +48,32 @@
 //
 // # Before the first round
 //
-// Every benchmark is run once, for one iteration, to learn which there are,
-// which skip and why, and that none fails, before time is spent on any.
+// Every benchmark is run once, for one iteration, to learn which there are and
+// which skip and why.
 //
 // # Failure
 //
-// A round counts when the process exits 0, its output is flawless benchmark
-// format, and there is exactly one result (-count of them) for each benchmark
-// known from the start. Otherwise all it printed is kept as round-NN.failed
-// beside the rounds, and rounds stops with exit status 1. A benchmark that
-// prints nothing for longer than -limit is stopped with SIGQUIT, so that the
-// .failed file shows where each goroutine stood. Wrong usage exits with 2.
+// A benchmark that fails, panics, ends its process or prints nothing for longer than -limit
+// costs itself. If its process has ended, those that it had not come to run in a further one, in
+// the same order. The round's file has their results, and for the one that failed
+// what testing prints, which benchstat ignores:
+//
+//	--- FAIL: BenchmarkPipeRoundTrip/peer=process
+//	    pipe_test.go:71: 1000 sent, 999 received
+//	FAIL
+//
+// A benchmark that failed in the first two rounds is not tried in the others,
+// where SKIP stands in place of FAIL. All that a process printed which ended
+// early is in round-NN.failed; one that was stuck has got SIGQUIT, so that it shows
+// where each goroutine stood.
+//
+// A round in which something else went wrong, such as a test binary that finds a
+// leak at its end, does not count, and what it printed is in round-NN.failed; after two
+// such rounds in a row no more are tried.
+//
+// Whatever failed, rounds goes on to its end and prints the sets' directories;
+// go tool report summary shows the figures, and what failed and how to run it alone. The exit
+// status is 1 then. Wrong usage exits with 2.
 //
 // On SIGINT, SIGTERM and SIGHUP the running round is dropped and its process
 // group ended, and the exit status is 128 + the signal's number. Should rounds
@@ -142,12 +156,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	dirs, err := measure(ctx, opts, newProgress(stderr))
-	if err != nil {
+	if err != nil && err != errIncomplete {
 		fmt.Fprintf(stderr, "rounds: %v\n", err)
 		return interrupt.Status(err, 1)
 	}
 	for _, dir := range dirs {
 		fmt.Fprintln(stdout, dir)
+	}
+	if err != nil {
+		return 1
 	}
 	return 0
 }

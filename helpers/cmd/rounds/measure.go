@@ -7,23 +7,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"math/rand/v2"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"eventbench/helpers/files"
-	"eventbench/helpers/interrupt"
+	"eventbench/helpers/process"
 	"eventbench/helpers/results"
+	"eventbench/helpers/samples"
 )
 
+// errIncomplete is the error for rounds that were made as far as they could be.
+var errIncomplete = errors.New("not everything has a figure in every round")
+
 // measure runs what rounds of opts are missing and returns the directory of
-// the set they belong to, for each arm.
+// the set they belong to, for each arm, also with errIncomplete.
 func measure(ctx context.Context, opts options, p *progress) (dirs []string, err error) {
 	defer p.clear()
+	defer p.keepTime()()
 	if opts.binary != "" {
 		// With a slash, so that exec does not look it up in PATH.
 		if opts.binary, err = filepath.Abs(opts.binary); err != nil {
@@ -49,147 +54,194 @@ func measure(ctx context.Context, opts options, p *progress) (dirs []string, err
 
 	var sets []*set
 	for _, a := range opts.arms {
-		// Of the binary, so that all its arms are in one directory.
-		argv := []string{opts.binary}
-		if opts.binary == "" {
-			argv = a.command
-		}
-		build, err := results.HashCommand(argv)
-		if err == nil {
-			a.build, err = results.HashCommand(a.argv(opts.binary))
-		}
+		s, err := findSet(ctx, opts, a, host, p)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", a.said("what is to be run"), err)
-		}
-		now, err := look(ctx, opts, a, opts.settings(a), host, p)
-		if err != nil {
-			return nil, err
-		}
-		s, err := openSet(a, filepath.Join(host, build[:10], opts.settingsDir(a)), now, p)
-		if err != nil {
-			return nil, err
-		}
-		if err := files.MakeDir(s.dir); err != nil {
 			return nil, err
 		}
 		sets = append(sets, s)
-		dirs = append(dirs, s.dir)
+		dirs = append(dirs, s.Dir)
 	}
 	if err := results.Link(opts.results, dirs[0]); err != nil {
 		return nil, err
 	}
-
-	todo := missing(sets, opts)
-	for _, s := range sets {
-		p.say("rounds: %d of %d to go, of %d benchmarks each, into %s",
-			opts.rounds-s.within(opts.rounds), opts.rounds, len(s.survey.names), s.dir)
+	if err := makeRounds(ctx, opts, sets, p); err != nil {
+		return nil, err
 	}
+	return dirs, conclude(opts, sets, p)
+}
+
+// findSet finds out which set the arm's rounds belong to, and makes its directory.
+func findSet(ctx context.Context, opts options, a arm, host string, p *progress) (*set, error) {
+	// Of the binary, so that all its arms are in one directory.
+	argv := []string{opts.binary}
+	if opts.binary == "" {
+		argv = a.command
+	}
+	build, err := results.HashCommand(argv)
+	if err == nil {
+		a.build, err = results.HashCommand(a.argv(opts.binary))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", a.said("what is to be run"), err)
+	}
+	now, err := look(ctx, opts, a, opts.settings(a), host, p)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openSet(a, filepath.Join(host, build[:10], opts.settingsDir(a)), now, p)
+	if err != nil {
+		return nil, err
+	}
+	return s, files.MakeDir(s.Dir)
+}
+
+// makeRounds makes the rounds that are missing. Those that cannot be made are
+// told of and left out; after two of an arm in a row it is given up.
+func makeRounds(ctx context.Context, opts options, sets []*set, p *progress) error {
+	var dirs []*samples.Set
+	for _, s := range sets {
+		dirs = append(dirs, &s.Set)
+		p.say("rounds: %d of %d to go, of %d benchmarks each, into %s",
+			opts.rounds-len(s.within(opts.rounds)), opts.rounds, len(s.survey.names), s.Dir)
+	}
+	todo, err := samples.Missing(dirs, 1, opts.rounds, uint64(opts.seed))
+	if err != nil {
+		return err
+	}
+	lost := make(map[*set]int)
 	for i, t := range todo {
-		label := t.set.arm.said(fmt.Sprintf("round %d/%d", t.round, opts.rounds))
-		after := len(todo) - i - 1
-		p.begin(label, len(t.set.survey.names)*opts.count, after)
-		if err := t.set.measureRound(ctx, t.round, opts, p); err != nil {
-			return nil, fmt.Errorf("%s: %w\n\t%d of %d rounds are in %s; the same command goes on from there",
-				t.set.arm.said(fmt.Sprintf("round %d", t.round)), err, t.set.within(opts.rounds), opts.rounds, t.set.dir)
+		s, n := sets[t.Set], t.Number
+		if lost[s] == 2 {
+			continue
 		}
-		t.set.finished = append(t.set.finished, t.round)
+		label := s.arm.said(fmt.Sprintf("round %d/%d", n, opts.rounds))
+		after := len(todo) - i - 1
+		p.begin(label, len(s.survey.names)*opts.count, after)
+		err := s.measureRound(ctx, n, opts, p)
+		if broken := (*samples.Error)(nil); errors.As(err, &broken) {
+			p.say("rounds: %s: %v", s.arm.said(fmt.Sprintf("round %d", n)), err)
+			if lost[s]++; lost[s] == 2 {
+				p.say("rounds: %s", s.arm.said("two rounds in a row were lost: no more are tried"))
+			}
+			continue
+		} else if err != nil {
+			return fmt.Errorf("%s: %w\n\t%d of %d rounds are in %s; the same command goes on from there",
+				s.arm.said(fmt.Sprintf("round %d", n)), err, len(s.within(opts.rounds)), opts.rounds, s.Dir)
+		}
+		lost[s] = 0
 		p.end()
 		if p.terminal == nil {
 			p.say("%s: %s elapsed, about %s left", label, clock(time.Since(p.begun)), clock(p.mean()*time.Duration(after)))
 		}
 	}
-	return dirs, nil
+	return nil
 }
 
-// A turn is one round of one arm.
-type turn struct {
-	set   *set
-	round int
-}
-
-// missing returns the turns that are to be taken: round by round, and within a round in
-// an order drawn from the seed and the round.
-func missing(sets []*set, opts options) []turn {
-	var todo []turn
-	for n := 1; n <= opts.rounds; n++ {
-		order := rand.New(rand.NewPCG(uint64(opts.seed), uint64(n))).Perm(len(sets))
-		for _, i := range order {
-			if !slices.Contains(sets[i].finished, n) {
-				todo = append(todo, turn{sets[i], n})
+// conclude says what has no figure. Its error is errIncomplete, or, where an arm has no
+// round at all, one that says so.
+func conclude(opts options, sets []*set, p *progress) (err error) {
+	for _, s := range sets {
+		files := s.within(opts.rounds)
+		if len(files) == 0 {
+			return fmt.Errorf("%s; the same command tries them again", s.arm.said("there are no rounds"))
+		}
+		failed := make(map[string]bool)
+		for _, f := range files {
+			for _, failure := range f.Failures {
+				failed[failure.Name] = failed[failure.Name] || !failure.Skipped
 			}
 		}
-	}
-	return todo
-}
-
-// within returns how many of the rounds 1 to n are there.
-func (s *set) within(n int) int {
-	have := 0
-	for _, round := range s.finished {
-		if round <= n {
-			have++
+		n := 0
+		for _, f := range failed {
+			if f {
+				n++
+			}
+		}
+		if n > 0 {
+			p.say("rounds: %s, go tool report summary %s shows why", s.arm.said(samples.Counted(n, "benchmark")+" failed in some rounds"), s.Dir)
+		}
+		if missing := opts.rounds - len(files); missing > 0 {
+			p.say("rounds: %s; the same command tries them again", s.arm.said(fmt.Sprintf("%d of %d rounds were lost", missing, opts.rounds)))
+		}
+		if n > 0 || len(files) < opts.rounds {
+			err = errIncomplete
 		}
 	}
-	return have
+	return err
 }
 
-// benchArgs are the flags of one run of the test binary's benchmarks. -test.v is
+// benchArgs are flags of each run of the test binary's benchmarks. -test.v is
 // there to know which benchmark it is at, and why one skips.
-func (o options) benchArgs(bench, benchtime string, more ...string) []string {
-	args := []string{"-test.run=^$", "-test.v", "-test.bench=" + bench, "-test.benchtime=" + benchtime}
-	if o.skip != "" {
-		args = append(args, "-test.skip="+o.skip)
-	}
+func (o options) benchArgs() []string {
+	args := []string{"-test.run=^$", "-test.v", "-test.bench=" + o.bench}
 	if o.long {
 		args = append(args, "-long")
 	}
-	return append(args, more...)
+	return args
 }
 
-// quiet returns the output of -test.v as it would be without: less the lines
-// that say that a benchmark has started.
-func quiet(out []byte) []byte {
-	var q []byte
-	for line := range bytes.Lines(out) {
-		if _, ok := started(bytes.TrimSuffix(line, []byte("\n"))); !ok {
-			q = append(q, line...)
+// runner runs the test binary's benchmarks.
+func (a arm) runner(opts options, p *progress, args ...string) func(context.Context, string, io.Writer, io.Writer) error {
+	return func(ctx context.Context, skip string, stdout, stderr io.Writer) error {
+		argv := a.argv(opts.binary, slices.Concat(opts.benchArgs(), args)...)
+		if skip != "" {
+			argv = append(argv, "-test.skip="+skip)
 		}
+		return run1(ctx, argv, opts, io.MultiWriter(p, stdout), stderr)
 	}
-	return q
+}
+
+// run1 runs argv until it ends, ctx does, or it has printed nothing for longer
+// than -limit.
+func run1(ctx context.Context, argv []string, opts options, stdout, stderr io.Writer) error {
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	err := process.Limits{Silence: opts.limit}.Run(ctx, cmd)
+	if errors.As(err, new(*process.LateError)) {
+		err = fmt.Errorf("%w (-limit sets another time)", err)
+	}
+	return err
 }
 
 // look runs every benchmark once, for a survey, and says which of them skip.
-// The output of one that is stuck is kept in dir.
+// All that one prints which breaks off is kept in dir.
 func look(ctx context.Context, opts options, a arm, settings, dir string, p *progress) (survey, error) {
+	what := fmt.Sprintf("-bench=%s: %s", opts.bench, a.said("running each benchmark once"))
 	p.begin(a.said("looking what there is"), 0, 0)
-	out, err := runChild(ctx, a.argv(opts.binary, opts.benchArgs(opts.bench, "1x")...), opts.limit, p)
-	if errors.As(err, new(interrupt.Error)) {
+	sample := samples.Sample{Run: a.runner(opts, p, "-test.benchtime=1x"), Skip: opts.skip, Count: 1, Going: p.going(what)}
+	made, err := sample.Make(ctx)
+	if ctx.Err() != nil {
 		return survey{}, err
 	}
-	failed := filepath.Join(dir, "each-once.failed")
-	if err != nil {
-		return survey{}, fmt.Errorf("-bench=%s: %s: %w", opts.bench, a.said("running each benchmark once"), explain(err, out, failed, ""))
+	if made != nil {
+		for _, f := range made.Failures {
+			if f.Skipped {
+				_, why, _ := strings.Cut(f.Message, ": ") // without the file and line
+				p.say("rounds: %s: %s", a.said("skipped Benchmark"+f.Name), why)
+			} else {
+				p.say("rounds: %s: Benchmark%s failed: %s", what, f.Name, f.Message)
+			}
+		}
 	}
-	if err := os.Remove(failed); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return survey{}, err
+	if err != nil || made.Log != nil {
+		path := filepath.Join(dir, "each-once.failed")
+		if kept := keep(path, made, err); kept != nil {
+			return survey{}, kept
+		}
+		if err != nil {
+			return survey{}, fmt.Errorf("%s: %w\n\tall it printed: %s", what, err, path)
+		}
 	}
-	skipped := skips(out.stdout.String())
-	for _, name := range slices.Sorted(maps.Keys(skipped)) {
-		p.say("rounds: %s: %s", a.said("skipped "+name), skipped[name])
-	}
-	f, err := results.Parse(&out.stdout, "a run of each benchmark once")
-	if err == nil && len(f.Results) == 0 {
-		err = results.ErrNone // all were skipped
-	}
+	f, err := results.Parse(bytes.NewReader(made.Text), "a run of each benchmark once")
 	switch {
 	case err == nil:
 		return surveyOf(f, settings), nil
 	case !errors.Is(err, results.ErrNone):
 		return survey{}, err
-	case len(skipped) > 0:
+	case len(made.Failures) > 0:
 		return survey{}, fmt.Errorf("-bench=%s: every benchmark that matches was skipped", opts.bench)
 	}
-	known, err := list(ctx, opts, a, p)
+	known, err := list(ctx, opts, a)
 	if err != nil {
 		return survey{}, err
 	}
@@ -197,54 +249,51 @@ func look(ctx context.Context, opts options, a arm, settings, dir string, p *pro
 		opts.bench, opts.narrowing(), map[bool]string{true: ", and what -skip leaves out"}[opts.skip != ""], strings.Join(known, "\n\t"))
 }
 
+// keep writes all that processes printed which broke off.
+func keep(path string, made *samples.Made, err error) error {
+	broken := new(samples.Error)
+	switch {
+	case errors.As(err, &broken):
+		return files.Write(path, broken.Log)
+	case made != nil && made.Log != nil:
+		return files.Write(path, made.Log)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // list returns the names of the benchmarks that opts.bench could mean: all at
 // the top level, or if it names one of those, what is below.
-func list(ctx context.Context, opts options, a arm, p *progress) ([]string, error) {
+func list(ctx context.Context, opts options, a arm) ([]string, error) {
 	if top, _, below := strings.Cut(opts.bench, "/"); below {
-		out, err := runChild(ctx, a.argv(opts.binary, opts.benchArgs(top, "1x")...), opts.limit, p)
-		if err != nil {
-			return nil, fmt.Errorf("-bench=%s: running each benchmark of %s once: %w\n%s", opts.bench, top, err, out.excerpt())
-		}
-		if f, err := results.Parse(&out.stdout, "a run of each benchmark once"); err == nil {
-			return f.Names(), nil // if not: what is at the top level may help
+		o := opts
+		o.bench = top
+		sample := samples.Sample{Run: a.runner(o, newProgress(io.Discard), "-test.benchtime=1x"), Skip: opts.skip, Count: 1}
+		if made, err := sample.Make(ctx); err == nil {
+			if f, err := results.Parse(bytes.NewReader(made.Text), "a run of each benchmark once"); err == nil {
+				return samples.Names(f), nil // if not: what is at the top level may help
+			}
 		}
 	}
-	out, err := runChild(ctx, a.argv(opts.binary, "-test.list=^Benchmark"), opts.limit, p)
-	if err != nil {
-		return nil, fmt.Errorf("listing the benchmarks: %w\n%s", err, out.excerpt())
+	var stdout, stderr process.Buffer
+	if err := run1(ctx, a.argv(opts.binary, "-test.list=^Benchmark"), opts, &stdout, &stderr); err != nil {
+		return nil, fmt.Errorf("listing the benchmarks: %w\n%s", err, stderr.Bytes())
 	}
-	return strings.Fields(out.stdout.String()), nil
+	return strings.Fields(stdout.String()), nil
 }
 
-// skips returns the benchmarks that were skipped in the output of -test.v, and
-// why: what they logged last.
-func skips(out string) map[string]string {
-	skipped := make(map[string]string)
-	reason := ""
-	for line := range strings.Lines(out) {
-		line = strings.TrimRight(line, "\n")
-		if name, ok := strings.CutPrefix(line, "--- SKIP: "); ok {
-			skipped[name] = reason
-		} else if _, text, ok := strings.Cut(line, ": "); ok && strings.HasPrefix(line, "    ") {
-			reason = text // without the file and line that testing puts first
-		} else {
-			reason = ""
-		}
-	}
-	return skipped
-}
-
-// measureRound runs round n and, if it is flawless, puts its file into the set.
+// measureRound runs round n and puts its file into the set. An error that is a
+// [*samples.Error] is the round's alone.
 func (s *set) measureRound(ctx context.Context, n int, opts options, p *progress) error {
-	command := s.arm.argv(opts.binary)
-	if now, err := results.HashCommand(command); err != nil {
+	argv := s.arm.argv(opts.binary)
+	if now, err := results.HashCommand(argv); err != nil {
 		return err
 	} else if now != s.arm.build {
-		return fmt.Errorf("%s was replaced by another build since this run began", strings.Join(command, " "))
+		return fmt.Errorf("%s was replaced by another build since this run began", strings.Join(argv, " "))
 	}
-	args := opts.benchArgs(opts.bench, opts.benchtime,
-		fmt.Sprintf("-test.count=%d", opts.count), fmt.Sprintf("-test.shuffle=%d", opts.seed+int64(n)))
-	path := filepath.Join(s.dir, roundFile(n))
+	path := s.File(n)
 	base := strings.TrimSuffix(path, results.Ext)
 	failed, histograms := base+".failed", base+".histograms"
 	// They are written here and moved when the round has turned out well.
@@ -255,28 +304,30 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, p *progress
 	if err := os.RemoveAll(trial); err != nil {
 		return err
 	}
+	args := []string{"-test.benchtime=" + opts.benchtime, fmt.Sprintf("-test.count=%d", opts.count), fmt.Sprintf("-test.shuffle=%d", opts.seed+int64(n))}
 	if opts.keep {
 		args = append(args, "-histograms="+trial)
 		defer os.RemoveAll(trial)
 	}
+	what := s.arm.said(fmt.Sprintf("round %d", n))
+	sample := samples.Sample{Run: s.arm.runner(opts, p, args...), Skip: opts.skip, Count: opts.count,
+		Known: s.known(), Hopeless: samples.Hopeless(s.files), Going: p.going(what)}
 	began := time.Now()
-	out, err := runChild(ctx, s.arm.argv(opts.binary, args...), opts.limit, p)
-	if errors.As(err, new(interrupt.Error)) {
+	made, err := sample.Make(ctx)
+	if ctx.Err() != nil {
 		return err
 	}
-	header := fmt.Sprintf("# Round %d of go tool rounds: one process, its benchmarks in an order of its own.\n", n) +
-		fmt.Sprintf("# command: %s %q\n", filepath.Base(command[len(command)-1]), args) +
-		settingsPrefix + s.survey.settings + "\n" +
-		fmt.Sprintf("# began: %s, took %.1fs\n", began.Format(time.RFC3339), time.Since(began).Seconds())
-	if s.arm.name != "" {
-		header += fmt.Sprintf("%s: %d\n", roundKey, n)
-	}
-	data := slices.Concat([]byte(header), quiet(out.stdout.Bytes()))
+	var data []byte
+	var file *results.File
 	if err == nil {
-		err = s.check(data, path, opts.count)
+		data = slices.Concat([]byte(s.header(n, opts, args, began)), made.Text)
+		file, err = s.check(data, path)
+	}
+	if kept := keep(failed, made, err); kept != nil {
+		return kept
 	}
 	if err != nil {
-		return explain(err, out, failed, header)
+		return fmt.Errorf("%w\n\tall it printed: %s", err, failed)
 	}
 	if err := os.RemoveAll(histograms); err != nil { // of a round whose file was removed
 		return err
@@ -295,43 +346,44 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, p *progress
 	if err := files.Write(path, data); err != nil {
 		return err
 	}
-	if out.stderr.Len() > 0 {
-		p.say("%s", strings.TrimSuffix(out.stderr.String(), "\n"))
+	s.files = append(s.files, file)
+	for _, f := range made.Failures {
+		if !f.Skipped {
+			p.say("rounds: %s: Benchmark%s failed: %s", what, f.Name, f.Message)
+		}
 	}
-	if err := os.Remove(failed); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	if len(made.Stderr) > 0 {
+		p.say("%s", strings.TrimSuffix(string(made.Stderr), "\n"))
 	}
 	return nil
 }
 
-// explain keeps all that a child printed in the file path, and adds to err, for
-// which it does not count, where that is and the part of it that matters.
-func explain(err error, out *output, path, header string) error {
-	if !errors.As(err, new(stuck)) { // of which the end, of a long list of stacks, tells nothing
-		err = fmt.Errorf("%w\n%s", err, out.excerpt())
+// header is what a round's file begins with.
+func (s *set) header(n int, opts options, args []string, began time.Time) string {
+	argv := s.arm.argv(opts.binary)
+	run := slices.Concat(opts.benchArgs(), args)
+	if opts.skip != "" {
+		run = append(run, "-test.skip="+opts.skip)
 	}
-	err = fmt.Errorf("%w\n\tall it printed: %s", err, path)
-	all := slices.Concat([]byte(header), out.stdout.Bytes(), []byte("\n# standard error:\n"), out.stderr.Bytes())
-	return errors.Join(err, files.Write(path, all))
+	header := fmt.Sprintf("# Round %d of go tool rounds: one process, its benchmarks in an order of its own.\n", n) +
+		fmt.Sprintf("# command: %s %q\n", filepath.Base(argv[len(argv)-1]), run) +
+		samples.Alone(append(argv, "-test.run=^$", "-test.v", "-test.benchtime="+opts.benchtime)) +
+		settingsPrefix + s.survey.settings + "\n" +
+		fmt.Sprintf("# began: %s, took %.1fs\n", began.Format(time.RFC3339), time.Since(began).Seconds())
+	if s.arm.name != "" {
+		header += fmt.Sprintf("%s: %d\n", roundKey, n)
+	}
+	return header
 }
 
 // check is the judgement on a round's file.
-func (s *set) check(data []byte, path string, count int) error {
+func (s *set) check(data []byte, path string) (*results.File, error) {
 	f, err := results.Parse(bytes.NewReader(data), path)
 	if err != nil {
-		return err
+		return nil, &samples.Error{Why: err.Error(), Log: data}
 	}
-	if d := surveyOf(f, s.survey.settings).difference(s.survey); d != "" {
-		return fmt.Errorf("this round is not like the set: here %s", d)
+	if d := s.survey.otherwise(surveyOf(f, s.survey.settings)); d != "" {
+		return nil, &samples.Error{Why: "this round is not like the set: there " + d, Log: data}
 	}
-	times := make(map[string]int)
-	for _, name := range f.Names() {
-		times[name]++
-	}
-	for _, name := range s.survey.names {
-		if times[name] != count {
-			return fmt.Errorf("%d results for %s, want %d", times[name], name, count)
-		}
-	}
-	return nil
+	return f, nil
 }

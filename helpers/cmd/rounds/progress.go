@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"eventbench/helpers/samples"
+
 	"golang.org/x/sys/unix"
 
 	"eventbench/helpers/printable"
@@ -33,7 +35,6 @@ type progress struct {
 	after int       // rounds to go after this one
 	total int       // benchmark results it will print, 0 when not known
 	start time.Time // when it started
-	last  time.Time // when it last printed
 	done  int       // results it has printed
 	name  string    // the benchmark it is at
 	line  []byte    // the line it has not finished
@@ -55,7 +56,7 @@ func (p *progress) begin(label string, total, after int) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	p.label, p.total, p.after = label, total, after
-	p.start, p.last = now, now
+	p.start = now
 	p.done, p.name, p.line = 0, "", nil
 	p.draw(now)
 }
@@ -81,7 +82,6 @@ func (p *progress) mean() time.Duration {
 func (p *progress) Write(out []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.last = time.Now()
 	n := len(out)
 	for {
 		piece, rest, complete := bytes.Cut(out, []byte("\n"))
@@ -91,9 +91,9 @@ func (p *progress) Write(out []byte) (int, error) {
 		if !complete {
 			return n, nil
 		}
-		if name, ok := started(p.line); ok {
+		if name, ok := samples.Started(string(p.line)); ok {
 			p.name = name
-			p.draw(p.last)
+			p.draw(time.Now())
 		} else if bytes.HasPrefix(p.line, []byte("Benchmark")) {
 			p.done++
 		}
@@ -102,21 +102,26 @@ func (p *progress) Write(out []byte) (int, error) {
 	}
 }
 
-// started returns the name of the benchmark that the line says has started.
-func started(line []byte) (name string, ok bool) {
-	return string(line), bytes.HasPrefix(line, []byte("Benchmark")) && !bytes.ContainsAny(line, " \t")
+// keepTime redraws the clock until the returned function is called.
+func (p *progress) keepTime() (stop func()) {
+	tick := time.NewTicker(time.Second)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-tick.C:
+				p.tick()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { tick.Stop(); close(done) }
 }
 
-// at returns the benchmark that the child is at, and for how long it has not
-// printed anything.
-func (p *progress) at() (name string, since time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	name = p.name
-	if name == "" {
-		name = "the test binary"
-	}
-	return name, time.Since(p.last)
+// going says that what is measured goes on without a benchmark.
+func (p *progress) going(what string) func(name, why string) {
+	return func(name, why string) { p.say("rounds: %s: going on without Benchmark%s: %s", what, name, why) }
 }
 
 // tick redraws the clock.
@@ -173,7 +178,7 @@ func (p *progress) text(now time.Time) string {
 		fmt.Fprintf(&s, ", about %s left", clock(left))
 	}
 	if p.name != "" {
-		s.WriteString(": " + strings.TrimPrefix(p.name, "Benchmark"))
+		s.WriteString(": " + p.name)
 	}
 	return s.String()
 }

@@ -195,7 +195,7 @@ func TestLock(t *testing.T) {
 // What the disk refuses is an error that names the file, and leaves nothing.
 func TestDisk(t *testing.T) {
 	// A file system of its own, in a mount namespace that ends with the shell.
-	in := func(t *testing.T, options, faults string) *process {
+	in := func(t *testing.T, options, faults string) *call {
 		need.Need(t, need.HasNamespaces)
 		p := prepare(t, []string{"unshare", "-rm", "sh", "-c",
 			`mkdir results && mount -t tmpfs -o ` + options + ` none results && "$@"; s=$?; find results -name "*round-*" -printf "left: %p\\n" >&2; exit $s`, "sh"}, faults)
@@ -208,7 +208,7 @@ func TestDisk(t *testing.T) {
 		}
 		return p
 	}
-	check := func(t *testing.T, p *process, want ...string) {
+	check := func(t *testing.T, p *call, want ...string) {
 		t.Helper()
 		for _, want := range want {
 			if got := p.stderr.String(); !strings.Contains(got, want) {
@@ -269,8 +269,8 @@ func TestSettingsDir(t *testing.T) {
 	check(options{bench: strings.Repeat("x", 300), benchtime: "1s", count: 1, seed: 1}, `x{60}-[0-9a-f]{6}-1s`)
 }
 
-// A process is a run of rounds under test.
-type process struct {
+// A call is a run of rounds under test.
+type call struct {
 	t              *testing.T
 	cmd            *exec.Cmd
 	dir, pids      string
@@ -279,9 +279,9 @@ type process struct {
 
 // prepare makes a run of 3 rounds of benchmark Pipe in a directory of its own,
 // with faults, behind the words of wrap.
-func prepare(t *testing.T, wrap []string, faults ...string) *process {
+func prepare(t *testing.T, wrap []string, faults ...string) *call {
 	t.Helper()
-	p := &process{t: t, dir: t.TempDir()}
+	p := &call{t: t, dir: t.TempDir()}
 	p.pids = filepath.Join(p.dir, "pids")
 	args := slices.Concat(wrap, []string{"rounds", "-rounds", "3", "-benchtime", "20x", "-bench", "Pipe", tiny})
 	p.cmd = exec.Command(args[0], args[1:]...)
@@ -291,14 +291,14 @@ func prepare(t *testing.T, wrap []string, faults ...string) *process {
 }
 
 // startHung starts a run that has one round and hangs in the second.
-func startHung(t *testing.T, wrap []string, faults ...string) *process {
+func startHung(t *testing.T, wrap []string, faults ...string) *call {
 	t.Helper()
 	p := prepare(t, wrap, append(faults, "hang=PipeSelf")...)
 	p.startHung()
 	return p
 }
 
-func (p *process) startHung() {
+func (p *call) startHung() {
 	p.t.Helper()
 	first := prepare(p.t, nil)
 	first.cmd.Dir = p.dir
@@ -314,7 +314,7 @@ func (p *process) startHung() {
 	})
 }
 
-func (p *process) start() {
+func (p *call) start() {
 	p.t.Helper()
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
@@ -322,7 +322,7 @@ func (p *process) start() {
 	p.t.Cleanup(func() { p.cmd.Process.Kill() })
 }
 
-func (p *process) signal(sig syscall.Signal) {
+func (p *call) signal(sig syscall.Signal) {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.t.Fatal(err)
@@ -330,7 +330,7 @@ func (p *process) signal(sig syscall.Signal) {
 }
 
 // wait returns the exit status.
-func (p *process) wait() int {
+func (p *call) wait() int {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
@@ -347,7 +347,7 @@ func (p *process) wait() int {
 }
 
 // wantGone wants the hung benchmark and its peer to be gone.
-func (p *process) wantGone() {
+func (p *call) wantGone() {
 	p.t.Helper()
 	data, err := os.ReadFile(p.pids)
 	if err != nil {
@@ -361,7 +361,7 @@ func (p *process) wantGone() {
 }
 
 // wantFiles wants just these files in the only set.
-func (p *process) wantFiles(want ...string) {
+func (p *call) wantFiles(want ...string) {
 	p.t.Helper()
 	var got []string
 	entries, err := os.ReadDir(filepath.Join(p.dir, "results", "latest"))

@@ -3,17 +3,14 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"eventbench/helpers/files"
 	"eventbench/helpers/results"
+	"eventbench/helpers/samples"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,32 +20,56 @@ import (
 type survey struct {
 	settings string   // what was asked for, as in settingsLine
 	config   []string // configuration lines
-	names    []string // benchmarks that give a result, sorted
+	names    []string // benchmarks that give a result or fail, sorted
+	failed   []string // those that fail, which may have others below
 }
 
 func surveyOf(f *results.File, settings string) survey {
-	s := survey{settings: settings}
+	s := survey{settings: settings, names: samples.Known([]*results.File{f}), failed: failed(f)}
 	for key, values := range f.Config() {
 		if key != roundKey {
 			s.config = append(s.config, key+": "+strings.Join(values, " "))
 		}
 	}
 	slices.Sort(s.config)
-	s.names = slices.Compact(slices.Sorted(slices.Values(f.Names())))
 	return s
 }
 
-// difference says in what respect the rounds of have cannot be joined by those
-// of s; it is empty when they can.
-func (s survey) difference(have survey) string {
+// failed returns the benchmarks that failed in the files.
+func failed(files ...*results.File) (names []string) {
+	for _, file := range files {
+		for _, f := range file.Failures {
+			if !f.Skipped {
+				names = append(names, f.Name)
+			}
+		}
+	}
+	return names
+}
+
+// otherwise says in what respect a round was made otherwise; it is empty when it was
+// not.
+func (s survey) otherwise(have survey) string {
 	if s.settings != have.settings {
 		return fmt.Sprintf("settings %s, there %s", s.settings, have.settings)
 	}
 	if here, there := without(s.config, have.config), without(have.config, s.config); len(here)+len(there) > 0 {
 		return fmt.Sprintf("configuration %q, there %q", here, there)
 	}
-	if here, there := without(s.names, have.names), without(have.names, s.names); len(here)+len(there) > 0 {
-		return fmt.Sprintf("%d benchmarks, there %d: only here %q, only there %q", len(s.names), len(have.names), here, there)
+	return ""
+}
+
+// otherNames says whether the rounds in files have other benchmarks. What is
+// below one that failed is not known.
+func (s survey) otherNames(files []*results.File) string {
+	have, unknown := samples.Known(files), slices.Concat(s.failed, failed(files...))
+	certain := func(names []string) []string {
+		return slices.DeleteFunc(names, func(name string) bool {
+			return slices.ContainsFunc(unknown, func(f string) bool { return samples.Within(name, f) })
+		})
+	}
+	if here, there := certain(without(s.names, have)), certain(without(have, s.names)); len(here)+len(there) > 0 {
+		return fmt.Sprintf("%d benchmarks, there %d: only here %q, only there %q", len(s.names), len(have), here, there)
 	}
 	return ""
 }
@@ -133,12 +154,12 @@ func hostDir() (string, error) {
 	return files.Name(name), nil
 }
 
-// A set is a directory of rounds that are alike.
+// A set is the rounds of an arm.
 type set struct {
-	arm      arm
-	dir      string
-	survey   survey
-	finished []int // rounds that are there, in order
+	samples.Set
+	arm    arm
+	survey survey
+	files  []*results.File // the rounds that are there, in the order in which they are to be seen
 }
 
 // openSet returns the first set among dir, dir.2, dir.3 … that rounds like s
@@ -150,51 +171,39 @@ func openSet(a arm, dir string, s survey, p *progress) (*set, error) {
 		if n > 1 {
 			name = fmt.Sprintf("%s.%d", dir, n)
 		}
-		finished, err := roundsIn(name)
-		if err != nil {
+		set := &set{Set: samples.Set{Dir: name, Kind: "round"}, arm: a, survey: s}
+		var err error
+		if set.files, err = set.Read(); err != nil {
 			return nil, err
 		}
 		different := ""
-		for i, round := range finished {
-			path := filepath.Join(name, roundFile(round))
-			f, err := results.Read(path)
-			if err != nil {
-				return nil, fmt.Errorf("%w\n\tremove the file and its round will be measured again", err)
-			}
-			d := s.difference(surveyOf(f, settingsOf(f)))
+		for i, f := range set.files {
+			d := s.otherwise(surveyOf(f, settingsOf(f)))
 			if i > 0 && d != different && (d == "" || different == "") {
-				return nil, fmt.Errorf("%s: not like %s beside it: remove one of them", path, roundFile(finished[0]))
+				return nil, fmt.Errorf("%s: not like %s beside it: remove one of them", f.Path, filepath.Base(set.files[0].Path))
 			}
 			different = d
 		}
+		if different == "" && len(set.files) > 0 {
+			different = s.otherNames(set.files)
+		}
 		if different == "" {
-			return &set{a, name, s, finished}, nil
+			return set, nil
 		}
 		p.say("rounds: %s is another set: here %s", name, different)
 	}
 }
 
-var roundName = regexp.MustCompile(`^round-(\d{2,})` + regexp.QuoteMeta(results.Ext) + `$`)
-
-func roundFile(n int) string { return fmt.Sprintf("round-%02d%s", n, results.Ext) }
-
-// roundsIn returns the numbers of the rounds in dir, sorted, none when there
-// is no such directory.
-func roundsIn(dir string) ([]int, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+// within returns the rounds 1 to n that are there.
+func (s *set) within(n int) []*results.File {
+	paths := make(map[string]bool)
+	for i := range n {
+		paths[s.File(i+1)] = true
 	}
-	var rounds []int
-	for _, e := range entries {
-		if m := roundName.FindStringSubmatch(e.Name()); m != nil {
-			n, err := strconv.Atoi(m[1])
-			if err != nil || roundFile(n) != e.Name() {
-				return nil, fmt.Errorf("%s: not a round's name", filepath.Join(dir, e.Name()))
-			}
-			rounds = append(rounds, n)
-		}
-	}
-	slices.Sort(rounds)
-	return rounds, nil
+	return slices.DeleteFunc(slices.Clone(s.files), func(f *results.File) bool { return !paths[f.Path] })
+}
+
+// known returns the benchmarks that a round is to have results of.
+func (s *set) known() []string {
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(s.survey.names, samples.Known(s.files)))))
 }

@@ -45,6 +45,10 @@ func TestMain(m *testing.M) {
 		fmt.Println("Unit delivered/op better=higher")
 	}
 	code := m.Run()
+	if _, ok := fault("end"); ok && measuring() {
+		fmt.Fprintln(os.Stderr, "tiny: 1 file descriptor left")
+		os.Exit(1)
+	}
 	if *histograms != "" {
 		if err := os.MkdirAll(*histograms, 0o777); err != nil {
 			panic(err)
@@ -85,6 +89,18 @@ func leaf(b *testing.B, cost time.Duration) {
 		{"exit", func() {
 			fmt.Fprintln(os.Stderr, "tiny: leaving in the middle")
 			os.Exit(3)
+		}},
+		{"panic", func() { panic("tiny: a\nb") }},
+		{"kill", func() {
+			b.Log("about to be killed")
+			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}},
+		{"leave", func() { // something behind that ends the process later
+			go func() {
+				time.Sleep(50 * time.Millisecond)
+				os.Exit(5)
+			}()
 		}},
 	} {
 		if name, ok := fault(f.key); ok && strings.Contains(b.Name(), name) && measuring() {
@@ -177,6 +193,9 @@ func fill(path string) {
 
 func topologies(b *testing.B, cost time.Duration, leaf func(*testing.B, time.Duration)) {
 	for _, peer := range []string{"thread", "process"} {
+		if name, ok := fault("between"); ok && strings.Contains(b.Name(), name) && peer == "process" && measuring() {
+			os.Exit(4)
+		}
 		for _, cpus := range []string{"same", "cross"} {
 			b.Run("peer="+peer+"/cpus="+cpus, func(b *testing.B) { leaf(b, cost) })
 		}

@@ -1,0 +1,193 @@
+//go:build linux
+
+package samples
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"eventbench/helpers/results"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// Started returns the name of the benchmark of which a line of -test.v says that
+// it has started, without the prefix.
+func Started(line string) (name string, ok bool) {
+	name, ok = strings.CutPrefix(line, "Benchmark")
+	return name, ok && !strings.ContainsAny(line, " \t")
+}
+
+// An output is what one process printed with -test.v, line by line.
+type output struct {
+	lines    []line
+	failures []*results.Failure
+	ended    []string // benchmarks that came to an end, in order
+	begun    []string // benchmarks that were started
+	count    map[string]int
+	trailer  string // PASS or FAIL, if testing came to its end
+
+	failure *results.Failure // that the lines before were of
+	logged  []string         // what the benchmark that runs has logged: -test.v does not wait for its end
+}
+
+// A line goes into the sample's file as it is, unless its benchmark failed.
+type line struct {
+	text      string
+	benchmark string // whose result it is, or empty
+	config    bool   // it is said of all results that follow
+}
+
+var (
+	verdictLine = regexp.MustCompile(`^(?:Benchmark\S*[ \t]+)?--- (FAIL|SKIP): Benchmark(\S*)$`)
+	configLine  = regexp.MustCompile(`^([a-z][^ \t]*:|Unit )`)
+)
+
+// parse reads an output of which each benchmark is to give count results.
+func parse(text string, count int) *output {
+	o := &output{count: make(map[string]int)}
+	for text := range strings.Lines(text) {
+		whole := strings.HasSuffix(text, "\n")
+		text = strings.TrimRight(text, "\r\n")
+		if message, ok := strings.CutPrefix(text, "    "); ok {
+			if o.failure != nil {
+				o.failure.Message = strings.TrimPrefix(o.failure.Message+"\n"+message, "\n")
+			} else {
+				o.logged = append(o.logged, message)
+			}
+			continue
+		}
+		o.failure = nil
+		if name, ok := Started(text); ok {
+			// A line that breaks off is no name.
+			if whole {
+				o.keepLog()
+				o.begun = append(o.begun, name)
+			}
+			continue
+		}
+		if m := verdictLine.FindStringSubmatch(text); m != nil {
+			name := o.canonical(m[2])
+			o.failure = &results.Failure{Name: name, Skipped: m[1] == "SKIP", Message: o.log()}
+			o.logged = nil
+			o.failures = append(o.failures, o.failure)
+			o.end(name)
+			continue
+		}
+		o.keepLog()
+		switch {
+		case strings.HasPrefix(text, "Benchmark"):
+			o.result(text, whole, count)
+		case text == "PASS" || text == "FAIL":
+			o.trailer = text
+		default:
+			o.lines = append(o.lines, line{text: text, config: configLine.MatchString(text)})
+		}
+	}
+	return o
+}
+
+// keepLog makes what was logged lines of the file, for it is no failure's.
+func (o *output) keepLog() {
+	for _, message := range o.logged {
+		o.lines = append(o.lines, line{text: "    " + message})
+	}
+	o.logged = nil
+}
+
+// log is the end of what the benchmark that runs has logged.
+func (o *output) log() string {
+	const most = 20
+	return strings.Join(o.logged[max(0, len(o.logged)-most):], "\n")
+}
+
+// result takes a line that begins with Benchmark and is not only a name.
+func (o *output) result(text string, whole bool, count int) {
+	field, _, _ := strings.Cut(strings.TrimPrefix(text, "Benchmark"), "\t")
+	name := o.canonical(strings.TrimSpace(field))
+	r := benchfmt.NewReader(strings.NewReader(text+"\n"), "")
+	if !r.Scan() {
+		return
+	}
+	if broken, ok := r.Result().(*benchfmt.SyntaxError); ok || o.count[name] >= count {
+		if !whole {
+			return // the process ended there
+		}
+		why := "that benchmark has its results"
+		if ok {
+			why = broken.Msg
+		}
+		o.blame(fmt.Sprintf("printed a line that is no result (%s): %s", why, text))
+		return
+	}
+	o.lines = append(o.lines, line{text: text, benchmark: name})
+	if o.count[name]++; o.count[name] == count {
+		o.end(name)
+	}
+}
+
+// blame makes a failure of the benchmark that runs.
+func (o *output) blame(message string) {
+	name, _ := o.at()
+	o.failures = append(o.failures, &results.Failure{Name: name, Message: message})
+}
+
+// canonical is the name of a benchmark without the number of processors,
+// which testing puts after names in some lines.
+func (o *output) canonical(name string) string {
+	if slices.Contains(o.begun, name) {
+		return name
+	}
+	if i := strings.LastIndexByte(name, '-'); i > 0 && slices.Contains(o.begun, name[:i]) {
+		return name[:i]
+	}
+	return name
+}
+
+func (o *output) hasEnded(name string) bool { return slices.Contains(o.ended, name) }
+
+func (o *output) end(name string) {
+	if !o.hasEnded(name) {
+		o.ended = append(o.ended, name)
+	}
+}
+
+// at returns the benchmark that ran when the output broke off: the one that had
+// started last if it had not ended, or else the one that it is a part of, or
+// else that which ended last, of which something must have been left. It is not ok if
+// none had started.
+func (o *output) at() (name string, ok bool) {
+	if len(o.begun) == 0 {
+		return "", false
+	}
+	last := o.begun[len(o.begun)-1]
+	for name := last; name != ""; {
+		if slices.Contains(o.begun, name) && !o.hasEnded(name) {
+			return name, true
+		}
+		name = name[:max(strings.LastIndexByte(name, '/'), 0)]
+	}
+	return last, true
+}
+
+// done returns what a further process need not run: benchmarks at the top level
+// that others followed, and of the last one, parts that have ended.
+func (o *output) done() []string {
+	top := func(name string) string { top, _, _ := strings.Cut(name, "/"); return top }
+	if len(o.begun) == 0 {
+		return nil
+	}
+	last := top(o.begun[len(o.begun)-1])
+	var done []string
+	for _, name := range o.begun {
+		switch {
+		case top(name) != last:
+			done = append(done, top(name))
+		case o.hasEnded(name):
+			done = append(done, name)
+		}
+	}
+	return slices.Compact(done)
+}

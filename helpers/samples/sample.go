@@ -1,0 +1,271 @@
+//go:build linux
+
+package samples
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+
+	"eventbench/helpers/process"
+	"eventbench/helpers/results"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Sample is to be made: benchmarks that are run once more.
+type Sample struct {
+	// Run runs the test binary with -test.v, where the sample is to be made,
+	// and leaves out what skip, a pattern of -test.skip, says.
+	Run func(ctx context.Context, skip string, stdout, stderr io.Writer) error
+
+	Skip     string                 // what is left out anyway
+	Count    int                    // results of each benchmark
+	Known    []string               // benchmarks that there are, as far as that is known
+	Hopeless map[string]string      // those that are not tried, and why
+	Going    func(name, why string) // is called, unless nil, when a process has died and the sample goes on
+}
+
+// A Made is what came of a sample.
+type Made struct {
+	Text     []byte // in the benchmark format, whole
+	Failures []*results.Failure
+	Log      []byte // all that processes printed that did not come to their end; nil if all did
+	Stderr   []byte // what those that did wrote to standard error
+}
+
+// An Error is the reason why there is no sample, though its surroundings are
+// well: the next one may be better.
+type Error struct {
+	Why   string
+	Ended error  // how the last process did
+	Log   []byte // all that the processes printed
+}
+
+func (e *Error) Error() string { return e.Why }
+func (e *Error) Unwrap() error { return e.Ended }
+
+// most is how many processes may die in a row without a result: more benchmarks
+// than any family has cannot all be broken each for itself.
+const most = 25
+
+// Make makes the sample. Where a benchmark ends its process, the others run in
+// further ones. Its errors are the cause of ctx, or an [*Error]: the program does not
+// come to its first benchmark, breaks at its end, or has no result.
+func (s *Sample) Make(ctx context.Context) (*Made, error) {
+	var (
+		m     = new(merge)
+		left  = slices.Sorted(maps.Keys(s.Hopeless)) // out
+		all   bytes.Buffer
+		logs  bytes.Buffer
+		made  = new(Made)
+		empty int // processes in a row
+	)
+	for {
+		var stdout, stderr process.Buffer
+		skip := skipping(s.Skip, left)
+		err := s.Run(ctx, skip, &stdout, &stderr)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		log := slices.Concat(fmt.Appendf(nil, "# -test.skip=%s\n", skip), stdout.Bytes(), []byte("\n# standard error:\n"), stderr.Bytes(), fmt.Appendf(nil, "\n# end: %v\n", err))
+		all.Write(log)
+		o := parse(stdout.String(), s.Count)
+		m.add(o)
+		if o.trailer != "" {
+			if why := checkEnd(o, err, stderr.String()); why != "" {
+				return nil, &Error{why, err, all.Bytes()}
+			}
+			made.Stderr = append(made.Stderr, stderr.Bytes()...)
+			break
+		}
+		logs.Write(log)
+		name, ok := o.at()
+		if !ok {
+			return nil, &Error{"the test binary ended before its first benchmark: " + reason(err, stdout.String(), stderr.String()), err, all.Bytes()}
+		}
+		why := reason(err, "", stderr.String())
+		if o.hasEnded(name) {
+			why = "right after it: " + why
+		}
+		message := strings.TrimPrefix(o.log()+"\n"+why, "\n")
+		m.fail(&results.Failure{Name: name, Message: message})
+		left = append(append(left, o.done()...), name)
+		if empty++; len(o.count) > 0 {
+			empty = 0
+		}
+		if empty == most {
+			return nil, &Error{fmt.Sprintf("%d processes in a row ended without a result, the last in Benchmark%s: %s", most, name, why), err, all.Bytes()}
+		}
+		if s.Going != nil {
+			first, _, _ := strings.Cut(why, "\n")
+			s.Going(name, first)
+		}
+	}
+	if logs.Len() > 0 {
+		made.Log = logs.Bytes()
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Hopeless)) {
+		m.fail(&results.Failure{Name: name, Skipped: true, Message: s.Hopeless[name]})
+	}
+	for _, name := range m.unaccounted(s.Known, s.Count) {
+		m.fail(&results.Failure{Name: name, Message: "gave no result here and did not say why, though it has been run before"})
+	}
+	made.Text, made.Failures = m.text()
+	failed := slices.ContainsFunc(made.Failures, func(f *results.Failure) bool { return !f.Skipped })
+	if failed && len(m.results()) == 0 {
+		return made, &Error{"no benchmark has a result", nil, all.Bytes()}
+	}
+	return made, nil
+}
+
+// checkEnd says what is wrong with a process that has run all its benchmarks,
+// or nothing.
+func checkEnd(o *output, err error, stderr string) string {
+	failed := slices.ContainsFunc(o.failures, func(f *results.Failure) bool { return !f.Skipped })
+	exit := new(exec.ExitError)
+	switch {
+	case o.trailer == "FAIL" && !failed:
+		return "the test binary says FAIL, and not of which benchmark: " + reason(err, "", stderr)
+	case o.trailer == "FAIL" && errors.As(err, &exit) && exit.ExitCode() == 1:
+		return ""
+	case err != nil:
+		return "after its last benchmark: " + reason(err, "", stderr)
+	}
+	return ""
+}
+
+// reason says how a process ended: the panic, if it was one, or else what error it
+// was and the end of what it wrote.
+func reason(err error, stdout, stderr string) string {
+	const lines = 6
+	late := new(process.LateError)
+	if errors.As(err, &late) {
+		return err.Error() // the rest are its goroutines
+	}
+	text := strings.Split(strings.TrimSpace(stderr), "\n")
+	for i, line := range text {
+		for _, begins := range []string{"panic: ", "fatal error: ", "unexpected fault address "} {
+			if strings.HasPrefix(line, begins) {
+				message := text[i:min(i+lines, len(text))]
+				if end := slices.Index(message, ""); end > 0 {
+					message = message[:end]
+				}
+				return strings.Join(message, "\n")
+			}
+		}
+	}
+	why := "the process ended with exit status 0"
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		why = fmt.Sprintf("the process ended with exit status %d", exit.ExitCode())
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			why = fmt.Sprintf("the process was killed by %s", unix.SignalName(status.Signal()))
+		}
+	} else if err != nil {
+		why = err.Error()
+	}
+	if strings.TrimSpace(stderr) == "" {
+		text = strings.Split(strings.TrimSpace(stdout), "\n")
+	}
+	if said := strings.Join(text[max(0, len(text)-lines):], "\n"); said != "" {
+		why += "\n" + said
+	}
+	return why
+}
+
+// A merge makes one output of those of a sample's processes.
+type merge struct {
+	lines    []line
+	config   map[string]bool
+	failures []*results.Failure
+	counts   map[string]int
+}
+
+// add takes the next process's output. What it is told of all results is told once.
+func (m *merge) add(o *output) {
+	if m.config == nil {
+		m.config, m.counts = make(map[string]bool), make(map[string]int)
+	}
+	further := len(m.config) > 0
+	for _, l := range o.lines {
+		if further && l.benchmark == "" && (m.config[l.text] || strings.HasPrefix(l.text, "-test.shuffle ")) {
+			continue
+		}
+		if l.config {
+			m.config[l.text] = true
+		}
+		m.lines = append(m.lines, l)
+	}
+	for name, n := range o.count {
+		m.counts[name] += n
+	}
+	for _, f := range o.failures {
+		m.fail(f)
+	}
+}
+
+// fail notes a failure. Of several of one benchmark the first counts.
+func (m *merge) fail(f *results.Failure) {
+	if !slices.ContainsFunc(m.failures, func(o *results.Failure) bool { return o.Name == f.Name }) {
+		m.failures = append(m.failures, f)
+	}
+}
+
+// failed reports whether the benchmark itself failed.
+func (m *merge) failed(name string) bool {
+	return slices.ContainsFunc(m.failures, func(f *results.Failure) bool { return !f.Skipped && f.Name == name })
+}
+
+// results returns the lines of the results that count.
+func (m *merge) results() []line {
+	return slices.DeleteFunc(slices.Clone(m.lines), func(l line) bool { return l.benchmark == "" || m.failed(l.benchmark) })
+}
+
+// unaccounted returns which of the benchmarks have neither their results nor a
+// record of themselves or one that they are a part of.
+func (m *merge) unaccounted(known []string, count int) []string {
+	var names []string
+	for _, name := range known {
+		said := slices.ContainsFunc(m.failures, func(f *results.Failure) bool { return Within(name, f.Name) })
+		// One that failed before may have parts, and they results.
+		parts := slices.ContainsFunc(m.lines, func(l line) bool { return strings.HasPrefix(l.benchmark, name+"/") }) ||
+			slices.ContainsFunc(m.failures, func(f *results.Failure) bool { return strings.HasPrefix(f.Name, name+"/") })
+		if !said && !parts && m.counts[name] != count {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// text returns all as the output of one process: without what failed, of which
+// the records stand at the end.
+func (m *merge) text() ([]byte, []*results.Failure) {
+	var b bytes.Buffer
+	for _, l := range m.lines {
+		if l.benchmark == "" || !m.failed(l.benchmark) {
+			b.WriteString(l.text + "\n")
+		}
+	}
+	trailer := "PASS"
+	var failures []*results.Failure
+	for _, f := range m.failures {
+		part := func(o *results.Failure) bool { return !o.Skipped && o.Name != f.Name && Within(o.Name, f.Name) }
+		if !f.Skipped && f.Message == "" && slices.ContainsFunc(m.failures, part) {
+			continue // a benchmark fails when a part of it does
+		}
+		failures = append(failures, f)
+		b.WriteString(f.Record())
+		if !f.Skipped {
+			trailer = "FAIL"
+		}
+	}
+	b.WriteString(trailer + "\n")
+	return b.Bytes(), failures
+}

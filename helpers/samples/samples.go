@@ -1,0 +1,164 @@
+//go:build linux
+
+// Package samples makes samples of benchmarks and keeps them on disk.
+//
+// A sample is what one process on a host or in a sandbox measured, or one boot
+// of a guest: a file in the benchmark format. Samples that are alike are in one
+// directory, a [Set], numbered; what is there is never measured again, and what
+// is missing is made when the same command is called again.
+//
+// A benchmark that fails, hangs, panics or kills its process costs itself: a
+// [Sample] goes on without it, in a further process if need be, and its file
+// says what failed and why.
+package samples
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"eventbench/helpers/results"
+)
+
+// A Set is a directory of samples that are alike.
+type Set struct {
+	Dir  string
+	Kind string // what their numbers count, and their files' names begin with: round, seed
+}
+
+// File is where a sample belongs.
+func (s *Set) File(n int) string { return filepath.Join(s.Dir, s.name(n)) }
+
+func (s *Set) name(n int) string { return fmt.Sprintf("%s-%02d%s", s.Kind, n, results.Ext) }
+
+// Numbers returns which samples are there, in order; none when there is no such
+// directory.
+func (s *Set) Numbers() ([]int, error) {
+	entries, err := os.ReadDir(s.Dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	pattern := regexp.MustCompile(`^` + regexp.QuoteMeta(s.Kind) + `-(\d{2,})` + regexp.QuoteMeta(results.Ext) + `$`)
+	var numbers []int
+	for _, e := range entries {
+		if m := pattern.FindStringSubmatch(e.Name()); m != nil {
+			n, err := strconv.Atoi(m[1])
+			if err != nil || s.name(n) != e.Name() {
+				return nil, fmt.Errorf("%s: not the name of a %s: remove the file", filepath.Join(s.Dir, e.Name()), s.Kind)
+			}
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+// Read reads the samples that are there, in order.
+func (s *Set) Read() ([]*results.File, error) {
+	numbers, err := s.Numbers()
+	if err != nil {
+		return nil, err
+	}
+	var files []*results.File
+	for _, n := range numbers {
+		f, err := results.Read(s.File(n))
+		if err != nil {
+			return nil, fmt.Errorf("%w\n\tremove the file and its %s will be measured again", err, s.Kind)
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// A Turn is a sample that is to be made.
+type Turn struct {
+	Set    int // of those given to Missing
+	Number int
+}
+
+// Missing returns which samples of the numbers from first to last are not there:
+// number by number, so that an early stop leaves as many of each set, and
+// within a number in an order drawn from it and seed.
+func Missing(sets []*Set, first, last int, seed uint64) ([]Turn, error) {
+	there := make([][]int, len(sets))
+	for i, s := range sets {
+		var err error
+		if there[i], err = s.Numbers(); err != nil {
+			return nil, err
+		}
+	}
+	var todo []Turn
+	for n := first; n <= last; n++ {
+		for _, i := range rand.New(rand.NewPCG(seed, uint64(n))).Perm(len(sets)) {
+			if !slices.Contains(there[i], n) {
+				todo = append(todo, Turn{i, n})
+			}
+		}
+	}
+	return todo, nil
+}
+
+// Names returns the benchmarks that have a result in the file, sorted, without
+// the number of processors at the end.
+func Names(f *results.File) []string {
+	ending := f.Processors()
+	names := make(map[string]bool)
+	for _, name := range f.Names() {
+		names[strings.TrimSuffix(name, ending)] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// notTried begins the message of a benchmark that was left out.
+const notTried = "not tried, for it failed in "
+
+// Known returns the benchmarks that the samples of a set tell of: those that
+// have a result in one of them, or failed.
+func Known(files []*results.File) []string {
+	var known []string
+	for _, f := range files {
+		known = append(known, Names(f)...)
+		for _, failure := range f.Failures {
+			if !failure.Skipped || strings.HasPrefix(failure.Message, notTried) {
+				known = append(known, failure.Name)
+			}
+		}
+	}
+	slices.Sort(known)
+	return slices.Compact(known)
+}
+
+// Hopeless returns the benchmarks that are not to be tried in a further sample,
+// and why: they failed in the first two and have no result in any.
+func Hopeless(files []*results.File) map[string]string {
+	hopeless := make(map[string]string)
+	if len(files) < 2 {
+		return hopeless
+	}
+	for _, f := range files[0].Failures {
+		again := func(o *results.Failure) bool { return !o.Skipped && o.Name == f.Name }
+		if !f.Skipped && slices.ContainsFunc(files[1].Failures, again) {
+			hopeless[f.Name] = fmt.Sprintf(notTried+"%s and %s: remove those to have it tried", filepath.Base(files[0].Path), filepath.Base(files[1].Path))
+		}
+	}
+	for _, file := range files {
+		for _, name := range Names(file) {
+			for above := range hopeless {
+				if Within(name, above) {
+					delete(hopeless, above)
+				}
+			}
+		}
+	}
+	return hopeless
+}
+
+// Within reports whether a benchmark is the other or below it.
+func Within(name, other string) bool { return name == other || strings.HasPrefix(name, other+"/") }
