@@ -65,8 +65,7 @@ bench: ## measure this kernel, but for what takes long; print all figures
 bench-full: ## the same with tails, growth, wake-ups, lateness, loops and techniques
 bench bench-full: eventbench.test
 	@exec "$$(go tool -n rounds)" $(if $(filter bench-full,$@),-long) -bench="$$BENCH" -rounds="$$ROUNDS" -benchtime="$$BENCHTIME" \
-		-count="$$COUNT" -seed="$$SEED" $${HISTOGRAMS:+-histograms} -results="$$RESULTS" -- eventbench.test
-	@exec "$$(go tool -n report)" summary -- "$$RESULTS/latest"
+		-count="$$COUNT" -seed="$$SEED" $${HISTOGRAMS:+-histograms} -results="$$RESULTS" -report summary -- eventbench.test
 
 .PHONY: soak
 soak: eventbench.test ## does one ever fail? all benchmarks in short rounds, beside busy processes and on one CPU, for SOAK
@@ -100,14 +99,15 @@ kernels: eventbench.static ## what it costs on other KERNELS: counted instructio
 
 # Tests need testdata, which the sandbox finds where go test runs the binary.
 .PHONY: gvisor
-gvisor: eventbench.static behaviours.static ## what it costs under gVisor: its tests, then ROUNDS of both in turn, and what costs most more
+gvisor: eventbench.static behaviours.static ## what it costs under gVisor: which rows are not as recorded, ROUNDS of both in turn, what costs most more
 	@go tool gvisor -build >/dev/null
-	@for tests in behaviours.static eventbench.static; do \
-		"$$(go tool -n gvisor)" $$tests || echo "gvisor: tests of $$tests fail there: see above" >&2; \
-	done
-	@dirs=$$("$$(go tool -n rounds)" -arm host= -arm 'gvisor=go tool gvisor' -bench="$$BENCH" -rounds="$$ROUNDS" \
-		-benchtime="$$BENCHTIME" -count="$$COUNT" -seed="$$SEED" -results="$$RESULTS" -- eventbench.static) && \
-	set -f && IFS=$$(printf '\n\t') && "$$(go tool -n report)" compare -across sandbox -most 15 -- $$dirs
+	@"$$(go tool -n behaviours)" -format=counts -results="$$RESULTS" -- behaviours.static gvisor || \
+		{ s=$$?; test $$s = 1 || exit $$s; echo "gvisor: not all rows are as recorded: see above" >&2; }
+	@"$$(go tool -n gvisor)" eventbench.static || \
+		{ s=$$?; test $$s = 1 || exit $$s; echo "gvisor: tests fail there: see above" >&2; }
+	@exec "$$(go tool -n rounds)" -arm host= -arm 'gvisor=go tool gvisor' -bench="$$BENCH" -rounds="$$ROUNDS" \
+		-benchtime="$$BENCHTIME" -count="$$COUNT" -seed="$$SEED" -results="$$RESULTS" \
+		-report 'compare -across sandbox -most 15' -- eventbench.static
 
 .PHONY: gate-kernels
 gate-kernels: eventbench.static ## is NEW, a series or a bzImage, worse than OLD? boots both until the gate can tell

@@ -110,6 +110,9 @@ func TestRun(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), "| tiny | 7 | 4 pass, 1 pass in part, 1 absent, 1 skipped |") || stdout != "" {
 		t.Errorf("-o wrote %q, %v, and to standard output %q; %s", text, err, stdout, stderr)
 	}
+	if stdout, _ := wantRun(t, t.Context(), 0, "", "", append([]string{"-format=counts"}, args...)...); stdout != "host: 4 pass, 1 pass in part, 1 absent, 1 skipped\n" {
+		t.Errorf("-format=counts printed %q", stdout)
+	}
 }
 
 // A signal ends the run with its status, and leaves no half column.

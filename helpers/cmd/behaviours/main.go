@@ -40,7 +40,7 @@
 //	BROKE           it ended the test binary, the sandbox or the guest
 //	-               no result
 //
-// -format markdown prints the same for a page.
+// -format markdown prints the same for a page, -format counts only how many rows ended how.
 //
 // # Deviations of gVisor
 //
@@ -153,6 +153,10 @@ func do(ctx context.Context, o options, stdout io.Writer, say func(string, ...an
 		if err := printDeviations(&text, columns, inv, wanted, known); err != nil {
 			return err
 		}
+	case o.format == "counts":
+		for _, c := range columns {
+			fmt.Fprintf(&text, "%s: %s\n", c.name, c.counts(wanted))
+		}
 	default:
 		(&table{inv: inv, rows: wanted, columns: columns, markdown: o.format == "markdown"}).print(&text)
 	}
@@ -172,7 +176,7 @@ func newFlags(o *options) *flag.FlagSet {
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&o.rows, "rows", "", "run the rows whose id matches `regexp`, such as '^TFD|EFD-19'; all by default")
 	fs.StringVar(&o.inventories, "inventories", "testdata/behaviours", "the `directory` of the inventories")
-	fs.StringVar(&o.format, "format", "text", "print the table as `text` or markdown")
+	fs.StringVar(&o.format, "format", "text", "print the table as `text` or markdown, or only the counts of how rows ended")
 	fs.StringVar(&o.output, "o", "", "write what would be printed to `file`")
 	fs.BoolVar(&o.deviations, "deviations", false, "print the lines for gvisor.deviations in place of the table")
 	fs.StringVar(&o.results, "results", "results", "keep results under `dir`")
@@ -188,8 +192,8 @@ func parseArgs(args []string) (options, error) {
 		return o, err
 	}
 	switch {
-	case o.format != "text" && o.format != "markdown":
-		return o, fmt.Errorf("-format=%s: want text or markdown", o.format)
+	case o.format != "text" && o.format != "markdown" && o.format != "counts":
+		return o, fmt.Errorf("-format=%s: want text, markdown or counts", o.format)
 	case o.jobs < 1:
 		return o, fmt.Errorf("-jobs=%d: want at least 1", o.jobs)
 	case o.timeout <= 0:

@@ -72,8 +72,8 @@
 // such rounds in a row no more are tried.
 //
 // Whatever failed, rounds goes on to its end and prints the sets' directories;
-// go tool report summary shows the figures, and what failed and how to run it alone. The exit
-// status is 1 then. Wrong usage exits with 2.
+// go tool report summary (here: -report summary) shows the figures, and what
+// failed and how to run it alone. The exit status is 1 then. Wrong usage exits with 2.
 //
 // On SIGINT, SIGTERM and SIGHUP the running round is dropped and its process
 // group ended, and the exit status is 128 + the signal's number. Should rounds
@@ -87,6 +87,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,6 +97,8 @@ import (
 	"eventbench/helpers/help"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/printable"
+	"eventbench/helpers/process"
+	"eventbench/helpers/results"
 )
 
 func main() {
@@ -118,6 +121,7 @@ type options struct {
 	results string
 	binary  string
 	arms    []arm
+	report  []string
 }
 
 // An arm is a way to measure.
@@ -160,13 +164,34 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "rounds: %v\n", err)
 		return interrupt.Status(err, 1)
 	}
-	for _, dir := range dirs {
-		fmt.Fprintln(stdout, dir)
-	}
+	status := 0
 	if err != nil {
-		return 1
+		status = 1
 	}
-	return 0
+	if opts.report == nil {
+		for _, dir := range dirs {
+			fmt.Fprintln(stdout, dir)
+		}
+		return status
+	}
+	if err := showReport(ctx, opts.report, dirs, stdout, stderr); err != nil {
+		if exit := new(exec.ExitError); !errors.As(err, &exit) {
+			fmt.Fprintf(stderr, "rounds: %v\n", err) // or else it has said so itself
+		}
+		return interrupt.Status(err, 1)
+	}
+	return status
+}
+
+// showReport runs go tool report on the sets.
+func showReport(ctx context.Context, words, dirs []string, stdout, stderr io.Writer) error {
+	path, err := results.Tool(ctx, "report")
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(path, slices.Concat(words, []string{"--"}, dirs)...)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	return process.Limits{}.Run(ctx, cmd)
 }
 
 func newFlags(opts *options) *flag.FlagSet {
@@ -192,6 +217,12 @@ func newFlags(opts *options) *flag.FlagSet {
 	fs.DurationVar(&opts.limit, "limit", 0, "give up on a benchmark that prints nothing for this `time`\n(default 20 times -benchtime, at least 2m)")
 	fs.BoolVar(&opts.keep, "histograms", false, "keep the latencies beside each new round, in HdrHistogram's log format")
 	fs.StringVar(&opts.results, "results", opts.results, "keep the results under `directory`")
+	fs.Func("report", "at the end show what go tool report makes of the sets by these `words`, such as summary", func(s string) error {
+		if opts.report = strings.Fields(s); len(opts.report) == 0 {
+			return errors.New("want a word of go tool report, such as summary")
+		}
+		return nil
+	})
 	fs.Func("arm", "run the binary by `NAME=COMMAND`, one of several ways to compare; NAME= runs it by itself,\nand where there is no binary a command ends in one", func(s string) error {
 		name, command, ok := strings.Cut(s, "=")
 		if !ok || name == "" || name != files.Name(name) {

@@ -60,6 +60,18 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", quick)
+			module, err := filepath.Abs("../../..")
+			if err != nil {
+				return err
+			}
+			env.Setenv("MODULE", module) // in which go tool finds report
+			for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN"} {
+				out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
+				if err != nil {
+					return err
+				}
+				env.Setenv(name, strings.TrimSpace(string(out)))
+			}
 			return os.Symlink(tiny, filepath.Join(env.WorkDir, "tiny.test"))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
