@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"eventbench/helpers/printable"
 	"eventbench/helpers/results"
 )
 
@@ -48,7 +49,7 @@ func (o *Options) args() string {
 	var b strings.Builder
 	add := func(name, value, unset string) {
 		if value != unset {
-			fmt.Fprintf(&b, " -%s=%s", name, shellQuote(value))
+			fmt.Fprintf(&b, " -%s=%s", name, printable.ShellWord(value))
 		}
 	}
 	pattern := func(name string, p *regexp.Regexp) {

@@ -76,6 +76,7 @@ import (
 	"slices"
 	"strings"
 
+	"eventbench/helpers/printable"
 	"eventbench/helpers/results"
 
 	"golang.org/x/perf/benchfmt"
@@ -371,7 +372,7 @@ func missingPattern(name, unit string) string {
 	if unit != "" {
 		pattern += " " + regexp.QuoteMeta(unit)
 	}
-	return shellQuote(pattern + "$")
+	return printable.ShellWord(pattern + "$")
 }
 
 // mayMiss reports whether the user allows a benchmark, or one unit of it, to

@@ -170,13 +170,3 @@ func probability(p float64) string {
 	}
 	return strconv.FormatFloat(p, 'g', 2, 64)
 }
-
-// shellQuote quotes s for a POSIX shell where that is needed. It is for
-// showing: control characters come out escaped.
-func shellQuote(s string) string {
-	s = clean(s)
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%^") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}

@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 	"unicode/utf8"
 
+	"eventbench/helpers/printable"
 	"eventbench/helpers/results"
 )
 
@@ -223,16 +224,16 @@ func (r *Report) Reproduce() string {
 		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "go tool eventbench gate -explain %s%s %s %s\n", shellQuote(c.Name), r.args, shellQuote(r.Old), shellQuote(r.New))
+	fmt.Fprintf(&b, "go tool eventbench gate -explain %s%s %s %s\n", printable.ShellWord(c.Name), r.args, printable.ShellWord(r.Old), printable.ShellWord(r.New))
 	return b.String() + r.again(c.Pkg, c.Name)
 }
 
 // again returns how to measure a benchmark again.
 func (r *Report) again(pkg, name string) string {
 	if slices.ContainsFunc(r.NewSamples, func(s *Sample) bool { return s.clock == "instrs" }) {
-		return fmt.Sprintf("go tool arms kernels -bench %s eventbench.static OLD NEW  # the two kernels: a series, such as 6.12, or an image\n", shellQuote(results.Pattern(name)))
+		return fmt.Sprintf("go tool arms kernels -bench %s eventbench.static OLD NEW  # the two kernels: a series, such as 6.12, or an image\n", printable.ShellWord(results.Pattern(results.Stem(printable.Text(name)))))
 	}
-	return fmt.Sprintf("go test -run '^$' -bench %s%s %s  # on old and on new\n", shellQuote(results.Pattern(name)), procsFlag(name), shellQuote(cmp.Or(pkg, ".")))
+	return fmt.Sprintf("go test -run '^$' -bench %s%s %s  # on old and on new\n", printable.ShellWord(results.Pattern(results.Stem(printable.Text(name)))), procsFlag(name), printable.ShellWord(cmp.Or(pkg, ".")))
 }
 
 // closer says what Reproduce is for.

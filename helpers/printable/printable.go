@@ -126,3 +126,13 @@ func (w *Writer) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// ShellWord returns s as a POSIX shell takes it for one word, quoted where that
+// is needed. It is for showing: control characters come out escaped.
+func ShellWord(s string) string {
+	s = Text(s)
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%^") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -107,9 +107,10 @@ func causes(failures []*Failure) []*Failure {
 	})
 }
 
-// Pattern returns the pattern for -bench that matches just the one benchmark.
+// Pattern returns the pattern for -bench and -skip that means just the one benchmark
+// and what is below it.
 func Pattern(name string) string {
-	parts := strings.Split("Benchmark"+Stem(printable.Text(name)), "/")
+	parts := strings.Split("Benchmark"+name, "/")
 	for i, p := range parts {
 		parts[i] = "^" + regexp.QuoteMeta(p) + "$"
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"eventbench/helpers/printable"
 	"eventbench/helpers/results"
 )
 
@@ -55,7 +56,7 @@ func PrintFailures(w io.Writer, files []*results.File) int {
 		}
 		for _, c := range first.Comments {
 			if alone, ok := strings.CutPrefix(c, alonePrefix); ok {
-				fmt.Fprintf(w, "  alone: %s -test.bench=%s\n", alone, quote(Exactly(f.Name)))
+				fmt.Fprintf(w, "  alone: %s -test.bench=%s\n", alone, printable.ShellWord(results.Pattern(f.Name)))
 			}
 		}
 	}
@@ -75,18 +76,7 @@ func Counted(n int, what string) string {
 func Alone(argv []string) string {
 	var words []string
 	for _, word := range argv {
-		words = append(words, quote(word))
+		words = append(words, printable.ShellWord(word))
 	}
 	return alonePrefix + strings.Join(words, " ") + "\n"
-}
-
-// quote returns the word as a shell takes it.
-func quote(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./=:,+%@", r)
-	}
-	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -4,20 +4,11 @@ package samples
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
-)
 
-// Exactly is the pattern for -test.bench and -test.skip that means the
-// benchmark, whose name is without the prefix Benchmark, and what is below it.
-func Exactly(name string) string {
-	levels := strings.Split("Benchmark"+name, "/")
-	for i, level := range levels {
-		levels[i] = "^" + regexp.QuoteMeta(level) + "$"
-	}
-	return strings.Join(levels, "/")
-}
+	"eventbench/helpers/results"
+)
 
 // skipping adds names of benchmarks to a pattern of -test.skip.
 //
@@ -30,7 +21,7 @@ func skipping(pattern string, names []string) string {
 		all = Alternatives(pattern)
 	}
 	for _, name := range names {
-		all = append(all, Exactly(name))
+		all = append(all, results.Pattern(name))
 	}
 	slices.SortStableFunc(all, func(a, b string) int { return cmp.Compare(len(Levels(a)), len(Levels(b))) })
 	return strings.Join(all, "|")

@@ -15,7 +15,7 @@ import (
 	"strings"
 
 	"eventbench/helpers/process"
-	"eventbench/helpers/samples"
+	"eventbench/helpers/results"
 
 	"golang.org/x/perf/benchfmt"
 )
@@ -92,7 +92,7 @@ func moduleRoot(ctx context.Context) (string, error) {
 func goArgs(names []string, n int) []string {
 	var patterns []string
 	for _, name := range names {
-		patterns = append(patterns, samples.Exactly(name))
+		patterns = append(patterns, results.Pattern(name))
 	}
 	return []string{"-test.run=^$", "-test.v", "-test.bench=" + strings.Join(patterns, "|"), "-test.benchtime=" + strconv.Itoa(n) + "x"}
 }
