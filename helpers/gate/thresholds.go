@@ -3,7 +3,6 @@ package gate
 import (
 	_ "embed"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,6 +14,8 @@ import (
 	"golang.org/x/perf/benchfmt"
 	"golang.org/x/perf/benchproc"
 	"golang.org/x/perf/benchunit"
+
+	"eventbench/helpers/bounded"
 )
 
 // DefaultThresholds is the text of the rules that apply after those of the
@@ -45,7 +46,7 @@ func readThresholds(path string) ([]*rule, error) {
 	var rules []*rule
 	var problems results.Problems
 	if path != "" {
-		text, err := os.ReadFile(path)
+		text, err := bounded.ReadFile(path, bounded.Text)
 		if err != nil {
 			return nil, &InputError{Problems: []string{err.Error()}}
 		}

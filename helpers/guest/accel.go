@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"eventbench/helpers/bounded"
 	"eventbench/helpers/cache"
 	"eventbench/helpers/process"
 	"fmt"
@@ -223,7 +224,7 @@ const kvmFile = "kvm.json"
 // recallKVM and rememberKVM do without a cache that cannot be used: it only
 // spares the next start a few seconds.
 func recallKVM(c *cache.Dir) (f kvmFinding, ok bool) {
-	data, err := os.ReadFile(c.Path(kvmFile))
+	data, err := bounded.ReadFile(c.Path(kvmFile), bounded.Text)
 	if err != nil {
 		return f, false
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"eventbench/helpers/bounded"
 	"eventbench/helpers/cache"
 	"eventbench/helpers/process"
 
@@ -66,6 +68,49 @@ const (
 	indexLife = 24 * time.Hour
 )
 
+// What a package's fields can be: a name and a version are parts of a file's name
+// in the cache, and a URI is a word on apt's command line.
+var (
+	debianVersion = regexp.MustCompile(`^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$`)
+	sha256Sum     = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	packageURI    = regexp.MustCompile(`^[a-z][a-z0-9+]*:/[!-~]+$`)
+)
+
+// check says what is wrong with a package, whether a mirror describes it or the
+// cache.
+func (p aptPackage) check() error {
+	switch {
+	case p.Size <= 0 || p.Size > bounded.Package:
+		return fmt.Errorf("package %.100q has a size of %d", p.Name, p.Size)
+	case !packageURI.MatchString(p.URI):
+		return fmt.Errorf("package %.100q is at %.100q", p.Name, p.URI)
+	}
+	return p.checkName()
+}
+
+// checkName is check for what the cache keeps of an image.
+func (p aptPackage) checkName() error {
+	series := ""
+	if m := kernelVersion.FindStringSubmatch(p.Version); m != nil {
+		series = m[1]
+	}
+	name := imagePackage
+	if p.Source {
+		name = sourcePackage
+	}
+	switch {
+	case len(p.Name) > 200 || !name.MatchString(p.Name) || strings.Contains(p.Name, "/"):
+		return fmt.Errorf("package %.100q is no kernel's", p.Name)
+	case len(p.Version) > 200 || !debianVersion.MatchString(p.Version):
+		return fmt.Errorf("package %s has version %.100q", p.Name, p.Version)
+	case !seriesPattern.MatchString(p.Series) || !p.Source && p.Series != series:
+		return fmt.Errorf("package %s %s is of series %.100q", p.Name, p.Version, p.Series)
+	case !sha256Sum.MatchString(p.SHA256):
+		return fmt.Errorf("package %s has the digest %.100q", p.Name, p.SHA256)
+	}
+	return nil
+}
+
 // newest returns the newest image of a series, or its newest source.
 func (x *aptIndex) newest(series string, source bool) (aptPackage, bool) {
 	for _, p := range x.Packages {
@@ -98,12 +143,19 @@ func (x *aptIndex) fresh(life time.Duration) bool {
 
 // readIndex returns the cached index, however old.
 func readIndex(c *cache.Dir) (*aptIndex, error) {
-	data, err := os.ReadFile(c.Path(indexFile))
+	data, err := bounded.ReadFile(c.Path(indexFile), bounded.Text)
 	if err != nil {
 		return nil, err
 	}
 	x := &aptIndex{}
-	if err := json.Unmarshal(data, x); err != nil {
+	err = json.Unmarshal(data, x)
+	for _, p := range x.Packages {
+		err = errors.Join(err, p.check())
+	}
+	if err == nil && time.Until(x.Made) > time.Minute {
+		err = fmt.Errorf("made in the future, %v", x.Made)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Path(indexFile), err)
 	}
 	return x, nil
@@ -112,8 +164,11 @@ func readIndex(c *cache.Dir) (*aptIndex, error) {
 // freshIndex returns an index that is not older than life, a cached one if
 // there is one. The caller holds the cache's lock.
 func freshIndex(ctx context.Context, c *cache.Dir, mirror string, life time.Duration, say progress) (*aptIndex, error) {
-	if x, err := readIndex(c); err == nil && x.fresh(life) {
+	switch x, err := readIndex(c); {
+	case err == nil && x.fresh(life):
 		return x, nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		say("cached package lists not used: %v", err)
 	}
 	work, remove, err := c.WorkDir()
 	if err != nil {
@@ -125,8 +180,15 @@ func freshIndex(ctx context.Context, c *cache.Dir, mirror string, life time.Dura
 		return nil, err
 	}
 	say("reading Debian's package lists")
-	x, err := a.index(ctx)
+	dates, err := readReleaseDates(c)
 	if err != nil {
+		return nil, err
+	}
+	x, err := a.index(ctx, dates)
+	if err != nil {
+		return nil, err
+	}
+	if err := dates.write(c); err != nil {
 		return nil, err
 	}
 	data, err := json.MarshalIndent(x, "", "\t")
@@ -193,6 +255,13 @@ func newApt(dir, mirror string) (*apt, error) {
 // aptConfig is read after the system's configuration, so that a proxy set
 // there counts. Its hooks do not: they are for packages that get installed.
 func aptConfig(dir string) []byte {
+	// As root, apt downloads as a user without rights, who cannot read a private
+	// directory: root's home, where the cache is unless XDG_CACHE_HOME says
+	// otherwise, is one.
+	sandbox := ""
+	if !open(dir) {
+		sandbox = "APT::Sandbox::User \"root\";\n"
+	}
 	quoted := func(elem ...string) string { return `"` + filepath.Join(append([]string{dir}, elem...)...) + `"` }
 	return fmt.Appendf(nil, `#clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -219,9 +288,20 @@ Dir::State::status "/dev/null";
 Dir::Cache %s;
 Dir::Cache::pkgcache "";
 Dir::Cache::srcpkgcache "";
-// The user apt gives its rights up for cannot read a private directory.
-APT::Sandbox::User "root";
-`, quoted("sources.list"), quoted("lists"), quoted("cache"))
+%s`, quoted("sources.list"), quoted("lists"), quoted("cache"), sandbox)
+}
+
+// open reports whether every user gets to the directory.
+func open(dir string) bool {
+	for ; ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil || info.Mode().Perm()&0o001 == 0 {
+			return false
+		}
+		if dir == filepath.Dir(dir) {
+			return true
+		}
+	}
 }
 
 // run returns what the command prints, and of what it complains about the
@@ -295,8 +375,9 @@ func aptComplaints(lines []string) []string {
 	return found
 }
 
-// index fetches the lists of all suites and picks the kernels.
-func (a *apt) index(ctx context.Context) (*aptIndex, error) {
+// index fetches the lists of all suites and picks the kernels. A suite that is
+// older than dates have it is left out, and dates learn of those that are newer.
+func (a *apt) index(ctx context.Context, dates *releaseDates) (*aptIndex, error) {
 	// One suite that is gone must not hide the others, whose lists are there.
 	_, troubles, err := a.run(ctx, "apt-get", "update")
 	if err != nil && len(troubles) == 0 {
@@ -314,6 +395,10 @@ func (a *apt) index(ctx context.Context) (*aptIndex, error) {
 		if !ok {
 			return nil, fmt.Errorf("apt-get indextargets: unexpected line %q", line)
 		}
+		if err := dates.check(repo, suite, file); err != nil {
+			x.Troubles = append(x.Troubles, err.Error())
+			continue
+		}
 		list, _, err := a.run(ctx, aptHelper, "cat-file", file)
 		if err != nil {
 			return nil, err
@@ -325,7 +410,7 @@ func (a *apt) index(ctx context.Context) (*aptIndex, error) {
 		x.Packages = append(x.Packages, found...)
 	}
 	if len(x.Packages) == 0 {
-		return nil, fmt.Errorf("apt: no kernels could be looked up: %s", strings.Join(append(troubles, "is there a network?"), "; "))
+		return nil, fmt.Errorf("apt: no kernels could be looked up: %s", strings.Join(append(x.Troubles, "is there a network?"), "; "))
 	}
 	slices.SortStableFunc(x.Packages, func(p, q aptPackage) int {
 		return compareVersions(q.Version, p.Version)
@@ -353,15 +438,20 @@ func parsePackages(r io.Reader, suite, repo string) ([]aptPackage, error) {
 	var found []aptPackage
 	var p aptPackage
 	var arch string
+	add := func(p aptPackage) {
+		if p.check() == nil { // an odd one must not hide the others
+			found = append(found, p)
+		}
+	}
 	flush := func() {
 		series := kernelVersion.FindStringSubmatch(p.Version)
 		if arch == "amd64" && series != nil && p.Size >= minImageSize && p.SHA256 != "" && imagePackage.MatchString(p.Name) {
 			p.Series, p.Suite = series[1], suite
-			found = append(found, p)
+			add(p)
 		}
 		if source := sourcePackage.FindStringSubmatch(p.Name); arch == "all" && source != nil && p.SHA256 != "" {
 			p.Source, p.Series, p.Suite = true, source[1], suite
-			found = append(found, p)
+			add(p)
 		}
 		p, arch = aptPackage{}, ""
 	}
@@ -443,7 +533,7 @@ func systemMirrors(dir string) (mirrors, error) {
 		default:
 			continue
 		}
-		data, err := os.ReadFile(file)
+		data, err := bounded.ReadFile(file, bounded.Text)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
@@ -475,7 +565,7 @@ func firstMirror(uri string) string {
 	if !ok {
 		return uri
 	}
-	data, err := os.ReadFile("/" + strings.TrimLeft(list, "/"))
+	data, err := bounded.ReadFile("/"+strings.TrimLeft(list, "/"), bounded.Text)
 	if err != nil {
 		return ""
 	}

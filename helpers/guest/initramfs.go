@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"eventbench/helpers/bounded"
 )
 
 // An initramfs is the guest's file system: a cpio archive in the "newc"
@@ -81,7 +83,7 @@ func (fsys *initramfs) tree(name, hostDir string) error {
 			}
 			fsys.symlink(to, target)
 		case 0:
-			data, err := os.ReadFile(p)
+			data, err := bounded.ReadFile(p, bounded.Program)
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"eventbench/helpers/bounded"
 	"eventbench/helpers/cache"
 	"eventbench/helpers/process"
 	"fmt"
@@ -71,15 +72,17 @@ func FindKernel(ctx context.Context, c *cache.Dir, arg, mirror string, update bo
 	if seriesPattern.MatchString(arg) {
 		return findSeries(ctx, c, arg, mirror, update, say)
 	}
-	image, err := os.ReadFile(arg)
+	sum, isPackage, err := lookAt(arg)
 	if err != nil {
 		return nil, fmt.Errorf("kernel: %w", err)
 	}
-	sum := sha256.Sum256(image)
-	if bytes.HasPrefix(image, []byte("!<arch>\n")) || filepath.Ext(arg) == ".deb" {
+	var image []byte
+	if isPackage {
 		if image, err = imageInPackage(ctx, arg); err != nil {
 			return nil, fmt.Errorf("kernel: %s: %w", arg, err)
 		}
+	} else if image, err = bounded.ReadFile(arg, bounded.Image); err != nil {
+		return nil, fmt.Errorf("kernel: %w", err)
 	}
 	k, err := parseKernel(image)
 	if err != nil {
@@ -89,10 +92,34 @@ func FindKernel(ctx context.Context, c *cache.Dir, arg, mirror string, update bo
 	return k, nil
 }
 
+// lookAt returns a file's SHA-256, and whether it is a Debian package. If not it
+// is no larger than an image can be.
+func lookAt(name string) (sum []byte, isPackage bool, err error) {
+	f, err := bounded.Open(name, bounded.Package)
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	const magic = "!<arch>\n"
+	start := make([]byte, len(magic))
+	n, err := io.ReadFull(f, start)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, false, err
+	}
+	isPackage = string(start[:n]) == magic || filepath.Ext(name) == ".deb"
+	h := sha256.New()
+	h.Write(start[:n])
+	if !isPackage {
+		if info, err := f.Stat(); err != nil || info.Size() > bounded.Image {
+			return nil, false, nil // reading it will say so
+		}
+	}
+	_, err = io.Copy(h, f)
+	return h.Sum(nil), isPackage, err
+}
+
 // imageFile is where Debian's packages have the image.
 var imageFile = regexp.MustCompile(`^(\./)?(boot|(usr/)?lib/modules/[^/]+)/vmlinuz[^/]*$`)
-
-const maxImageSize = 256 << 20
 
 // imageInPackage gets the kernel out of a Debian package. dpkg-deb does the
 // unpacking: it comes with apt, is a small package everywhere else, and knows
@@ -148,7 +175,7 @@ func imageInTar(r io.Reader) ([]byte, error) {
 			return nil, fmt.Errorf("the package's archive has a broken header at %q", name)
 		}
 		if (kind == '0' || kind == 0) && imageFile.MatchString(name) {
-			if size > maxImageSize {
+			if size > bounded.Image {
 				return nil, fmt.Errorf("%s: %d bytes are too many for a kernel", name, size)
 			}
 			image := make([]byte, size)

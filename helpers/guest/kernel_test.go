@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"eventbench/helpers/bounded"
 	"eventbench/helpers/cache"
 	"eventbench/helpers/need"
 	"eventbench/helpers/tooltest"
@@ -76,6 +77,15 @@ func TestFindKernelFile(t *testing.T) {
 	check("", "-kernel wants")
 	check(dir, "not a file")
 	check(filepath.Join(dir, "missing"), "no such file")
+	for name, size := range map[string]int64{"image": bounded.Image + 1, "file": bounded.Package + 1, "terabyte": 1 << 40} {
+		sparse := filepath.Join(dir, name)
+		tooltest.MustWrite(t, sparse, string(fakeKernel("6.12.9-test")))
+		if err := os.Truncate(sparse, size); err != nil {
+			t.Log(err) // of a file system that cannot
+			continue
+		}
+		check(sparse, sparse+" has more than ")
+	}
 	check("6.12.9", "no such file")
 }
 

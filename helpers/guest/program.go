@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 
+	"eventbench/helpers/bounded"
 	"eventbench/helpers/testflag"
 )
 
@@ -38,7 +38,7 @@ type output struct {
 // -test.cpuprofile, exist in the guest under the same names, and are brought
 // back when the program has ended.
 func LoadProgram(file string, args []string, dir string) (*Program, error) {
-	image, err := os.ReadFile(file)
+	image, err := bounded.ReadFile(file, bounded.Program)
 	if err != nil {
 		return nil, err
 	}

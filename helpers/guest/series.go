@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"eventbench/helpers/bounded"
 	"eventbench/helpers/cache"
 
 	"golang.org/x/sys/unix"
@@ -57,7 +58,7 @@ func cachedKernels(c *cache.Dir) ([]cachedKernel, error) {
 	}
 	var all []cachedKernel
 	for _, name := range facts {
-		data, err := os.ReadFile(name)
+		data, err := bounded.ReadFile(name, bounded.Text)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // another process has just replaced it
 		}
@@ -68,15 +69,24 @@ func cachedKernels(c *cache.Dir) ([]cachedKernel, error) {
 		if err := json.Unmarshal(data, &k); err != nil {
 			continue // as good as not cached
 		}
+		if k.check() != nil {
+			continue
+		}
 		all = append(all, k)
 	}
 	slices.SortFunc(all, func(a, b cachedKernel) int { return compareVersions(b.Version, a.Version) })
 	return all, nil
 }
 
+// check says what is wrong with the facts, which somebody may have written who
+// had the cache.
+func (k cachedKernel) check() error {
+	return aptPackage{Series: k.Series, Name: k.Package, Version: k.Version, Suite: k.Suite, SHA256: k.SHA256}.checkName()
+}
+
 // load reads the image and makes sure that it is what was put there.
 func (k cachedKernel) load() (*Kernel, error) {
-	image, err := os.ReadFile(filepath.Join(k.dir, imageName))
+	image, err := bounded.ReadFile(filepath.Join(k.dir, imageName), bounded.Image)
 	if err != nil {
 		return nil, err
 	}

@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -166,24 +168,124 @@ func TestIndexUnreachable(t *testing.T) {
 func TestListSeries(t *testing.T) {
 	c := cache.At(t.TempDir())
 	mustIndex(t, c, time.Now(),
-		aptPackage{Series: "7.3", Name: "b", Version: "7.3.4-1", Suite: "sid"},
-		aptPackage{Series: "6.12", Name: "a", Version: "6.12.9-1", Suite: "trixie"})
-	tooltest.MustWrite(t, c.Path(kernelsDir, "x", factsName), `{"Series": "6.12", "Package": "a", "Version": "6.12.8-1"}`)
-	tooltest.MustWrite(t, c.Path(kernelsDir, "y", factsName), `{"Series": "5.4", "Package": "c", "Version": "5.4.1-1"}`)
-	tooltest.MustWrite(t, c.Path(kernelsDir, "z", factsName), `{`)
+		listed("7.3", "linux-binary-7.3.4-cloud-amd64", "7.3.4-1", "sid"),
+		listed("6.12", "linux-image-6.12.9-cloud-amd64", "6.12.9-1", "trixie"))
+	facts := func(series, name, version, sum string) string {
+		return fmt.Sprintf(`{"Series": %q, "Package": %q, "Version": %q, "SHA256": %q}`, series, name, version, sum)
+	}
+	sum := strings.Repeat("0", 64)
+	for dir, text := range map[string]string{
+		"a": facts("6.12", "linux-image-6.12.8-cloud-amd64", "6.12.8-1", sum),
+		"b": facts("5.4", "linux-image-5.4.1-cloud-amd64", "5.4.1-1", sum),
+		// These are as good as not there.
+		"c": `{`,
+		"d": facts("6.12", "linux-image-6.12.99-cloud-amd64", "6.12.99-1", "none"),
+		"e": facts("6.12", "linux-image-6.12.99-cloud-amd64", "7.3.99-1", sum),
+		"f": facts("6.12", "../../linux-image-6.12.99-cloud-amd64", "6.12.99-1", sum),
+		"g": facts("6.12", "linux-image-6.12.99-cloud-amd64", "6.12.99-1\x1b[31m", sum),
+	} {
+		tooltest.MustWrite(t, c.Path(kernelsDir, dir, factsName), text)
+	}
 	got, err := ListSeries(t.Context(), c, "", false, t.Logf)
 	want := []Series{
-		{Name: "7.3", Newest: "7.3.4-1", Suite: "sid", Package: "b"},
-		{Name: "6.12", Newest: "6.12.9-1", Suite: "trixie", Package: "a", Cached: "6.12.8-1"},
-		{Name: "5.4", Package: "c", Cached: "5.4.1-1"},
+		{Name: "7.3", Newest: "7.3.4-1", Suite: "sid", Package: "linux-binary-7.3.4-cloud-amd64"},
+		{Name: "6.12", Newest: "6.12.9-1", Suite: "trixie", Package: "linux-image-6.12.9-cloud-amd64", Cached: "6.12.8-1"},
+		{Name: "5.4", Package: "linux-image-5.4.1-cloud-amd64", Cached: "5.4.1-1"},
 	}
-	if err != nil || len(got) != len(want) {
-		t.Fatalf("got %+v, %v", got, err)
+	if err != nil || !slices.Equal(got, want) {
+		t.Fatalf("got %+v, %v, want %+v", got, err, want)
 	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Errorf("got %+v, want %+v", got[i], want[i])
+}
+
+// listed is a package as an index has it.
+func listed(series, name, version, suite string) aptPackage {
+	return aptPackage{Series: series, Name: name, Version: version, Suite: suite,
+		URI: "http://mirror.invalid/debian/pool/x.deb", SHA256: strings.Repeat("0", 64), Size: minImageSize}
+}
+
+// A cached index is believed no more than a mirror.
+func TestIndexChecked(t *testing.T) {
+	good := listed("6.12", "linux-image-6.12.9-cloud-amd64", "6.12.9-1~bpo12+1", "trixie")
+	read := func(p aptPackage) error {
+		c := cache.At(t.TempDir())
+		mustIndex(t, c, time.Now(), p)
+		_, err := readIndex(c)
+		return err
+	}
+	if err := read(good); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []func(*aptPackage){
+		func(p *aptPackage) { p.Name = "../../../../../x" },
+		func(p *aptPackage) { p.Name = "linux-image-6.12.9-../../../x-cloud-amd64" },
+		func(p *aptPackage) { p.Name = "linux-image-6.12.9-cloud-amd64/../../x" },
+		func(p *aptPackage) { p.Name = "" },
+		func(p *aptPackage) { p.Name = "linux-image-6.12.9" + strings.Repeat("9", 300) + "-cloud-amd64" },
+		func(p *aptPackage) { p.Version = "6.12.9-1/../../x" },
+		func(p *aptPackage) { p.Version = "6.12.9-1\n" },
+		func(p *aptPackage) { p.Version = "6.13.9-1" },
+		func(p *aptPackage) { p.Series = "6.12.9" },
+		func(p *aptPackage) { p.SHA256 = "" },
+		func(p *aptPackage) { p.SHA256 = strings.Repeat("0", 63) + "\n" },
+		func(p *aptPackage) { p.Size = -1 },
+		func(p *aptPackage) { p.Size = 1 << 50 },
+		func(p *aptPackage) { p.URI = "-o=APT::Update::Pre-Invoke::=touch /tmp/x" },
+		func(p *aptPackage) { p.URI = "http://mirror.invalid/a b" },
+		func(p *aptPackage) { p.Source = true },
+	} {
+		bad := good
+		change(&bad)
+		if err := read(bad); err == nil {
+			t.Errorf("believed: %+v", bad)
 		}
+	}
+	c := cache.At(t.TempDir())
+	mustIndex(t, c, time.Now().Add(time.Hour), good)
+	if _, err := readIndex(c); err == nil {
+		t.Error("believed: an index of the future, which is fresh for ever")
+	}
+}
+
+// Lists that are older than what the mirror has had are not used, and the user
+// is told what to do.
+func TestReleaseDates(t *testing.T) {
+	dir := t.TempDir()
+	c := cache.At(filepath.Join(dir, "cache"))
+	list := filepath.Join(dir, "mirror_debian_dists_trixie_main_binary-amd64_Packages")
+	look := func(kind, date, suite string) error {
+		t.Helper()
+		tooltest.MustWrite(t, filepath.Join(dir, "mirror_debian_dists_trixie_"+kind), "-----BEGIN PGP SIGNED MESSAGE-----\n\nOrigin: Debian\n"+date)
+		d, err := readReleaseDates(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.check("http://mirror/debian/", suite, list); err != nil {
+			return err
+		}
+		return d.write(c)
+	}
+	check := func(kind, date, suite, want string) {
+		t.Helper()
+		err := look(kind, date, suite)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got error %v, want %q", date, err, want)
+		}
+	}
+	check("InRelease", "Date: Sat, 07 Nov 2026 10:11:12 UTC\n", "trixie", "")
+	check("InRelease", "Date: Sat, 07 Nov 2026 10:11:12 UTC\n", "trixie", "")
+	check("InRelease", "Date: Sat, 07 Nov 2026 10:11:11 UTC\n", "trixie", "remove "+c.Path(releasesFile))
+	check("InRelease", "Date: Sat, 07 Nov 2026 10:11:11 UTC\n", "sid", "")
+	check("InRelease", "Date: Sun, 08 Nov 2026 10:11:12 UTC\n", "trixie", "")
+	check("InRelease", "Date: Sat, 07 Nov 2026 10:11:12 UTC\n", "trixie", "2026-11-08T10:11:12Z")
+	check("InRelease", "Label: Debian\n", "trixie", "no date")
+	check("InRelease", "Date: yesterday\n", "trixie", "yesterday")
+	if err := os.Remove(filepath.Join(dir, "mirror_debian_dists_trixie_InRelease")); err != nil {
+		t.Fatal(err)
+	}
+	check("Release", "Date: Mon, 09 Nov 2026 10:11:12 UTC\n", "trixie", "")
+	tooltest.MustWrite(t, c.Path(releasesFile), "{")
+	if _, err := readReleaseDates(c); err == nil || !strings.Contains(err.Error(), c.Path(releasesFile)) {
+		t.Errorf("of a broken file: %v", err)
 	}
 }
 

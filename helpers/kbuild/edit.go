@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	"eventbench/helpers/bounded"
 	"eventbench/helpers/process"
 )
 
@@ -173,7 +174,7 @@ func (t *Tree) save(files []string) error {
 // restore puts the pristine source back, if a build has changed it. The files
 // are newer then than what was compiled of the changed ones.
 func (t *Tree) restore() error {
-	data, err := os.ReadFile(t.path(undoDir, undoList))
+	data, err := bounded.ReadFile(t.path(undoDir, undoList), bounded.Text)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -181,7 +182,13 @@ func (t *Tree) restore() error {
 		return err
 	}
 	var list []saved
-	if err := json.Unmarshal(data, &list); err != nil {
+	err = json.Unmarshal(data, &list)
+	for _, s := range list {
+		if !filepath.IsLocal(s.File) || s.As != "" && !filepath.IsLocal(s.As) {
+			err = errors.Join(err, fmt.Errorf("%q was no file of the source", s.File))
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w: remove %s, and the source will be unpacked again", t.path(undoDir, undoList), err, t.path())
 	}
 	for _, s := range list {
@@ -191,7 +198,7 @@ func (t *Tree) restore() error {
 			}
 			continue
 		}
-		text, err := os.ReadFile(t.path(undoDir, s.As))
+		text, err := bounded.ReadFile(t.path(undoDir, s.As), bounded.Text)
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"eventbench/helpers/bounded"
 	"eventbench/helpers/cache"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/process"
@@ -66,7 +67,7 @@ func Open(ctx context.Context, s Source, p *progress.Progress) (*Tree, error) {
 // load reads what the tree is. There is no such file before all of the source
 // is there.
 func (t *Tree) load() error {
-	data, err := os.ReadFile(t.path(factsName))
+	data, err := bounded.ReadFile(t.path(factsName), bounded.Text)
 	if err != nil {
 		return err
 	}

@@ -6,11 +6,11 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"eventbench/helpers/bounded"
 	"eventbench/helpers/cli"
 	"eventbench/helpers/files"
 	"eventbench/helpers/kbuild"
@@ -39,7 +39,7 @@ func kbuildVerb() *cli.Verb {
 				return nil
 			})
 			flags.Func("patch", "change the source by a unified diff, the `file`", func(v string) error {
-				data, err := os.ReadFile(v)
+				data, err := bounded.ReadFile(v, bounded.Text)
 				variant.Patch = slices.Concat(variant.Patch, data, []byte("\n"))
 				return err
 			})

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"eventbench/helpers/behaviour"
+	"eventbench/helpers/bounded"
 	"eventbench/helpers/files"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/kbuild"
@@ -72,7 +73,7 @@ func (r *run) image(sum string) string {
 
 // kept returns what an earlier call found out about the same kernel and tests.
 func (r *run) kept(name, sum string) (o outcome, ok bool) {
-	data, err := os.ReadFile(r.file(name))
+	data, err := bounded.ReadFile(r.file(name), bounded.Text)
 	if err != nil || json.Unmarshal(data, &o) != nil {
 		return o, false
 	}

@@ -1,0 +1,92 @@
+package guest
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"eventbench/helpers/bounded"
+	"eventbench/helpers/cache"
+)
+
+// releasesFile keeps the dates of the suites' Release files.
+const releasesFile = "releases.json"
+
+// releaseDates are the newest dates that the suites of the mirrors have had. A
+// Release file is signed for as long as it is valid, which for a stable suite is
+// for ever, so that a signature does not tell an old one, of kernels with known
+// holes, from that of today.
+type releaseDates struct {
+	path string
+	seen map[string]time.Time // by mirror and suite
+}
+
+// readReleaseDates reads the dates from the cache.
+func readReleaseDates(c *cache.Dir) (*releaseDates, error) {
+	d := &releaseDates{path: c.Path(releasesFile), seen: make(map[string]time.Time)}
+	data, err := bounded.ReadFile(d.path, bounded.Text)
+	if errors.Is(err, fs.ErrNotExist) {
+		return d, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &d.seen)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the dates that Debian's lists had: %s: %w: remove it", d.path, err)
+	}
+	return d, nil
+}
+
+func (d *releaseDates) write(c *cache.Dir) error {
+	data, err := json.MarshalIndent(d.seen, "", "\t")
+	if err != nil {
+		return err
+	}
+	return c.WriteFile(releasesFile, append(data, '\n'))
+}
+
+// check looks at the Release file that a list of packages belongs to. Apt has
+// checked its signature.
+func (d *releaseDates) check(mirror, suite, list string) error {
+	date, err := releaseDate(list)
+	if err != nil {
+		return fmt.Errorf("%s: %w", suite, err)
+	}
+	key := strings.TrimSuffix(mirror, "/") + " " + suite
+	if seen := d.seen[key]; date.Before(seen) {
+		return fmt.Errorf("%s: the mirror has lists of %s, after those of %s that it has had: it lags, or somebody replays old ones; wait, name another with -mirror, or remove %s to take them",
+			suite, date.Format(time.RFC3339), seen.Format(time.RFC3339), d.path)
+	}
+	d.seen[key] = date
+	return nil
+}
+
+// releaseDate reads when the Release file beside a list of packages was made.
+func releaseDate(list string) (time.Time, error) {
+	prefix, _, ok := strings.Cut(list, "_main_binary-")
+	if !ok {
+		return time.Time{}, fmt.Errorf("no list of packages: %s", list)
+	}
+	f, err := bounded.Open(prefix+"_InRelease", bounded.Text)
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err = bounded.Open(prefix+"_Release", bounded.Text)
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer f.Close()
+	in := bufio.NewScanner(f)
+	for in.Scan() {
+		if text, ok := strings.CutPrefix(in.Text(), "Date: "); ok {
+			return time.Parse(time.RFC1123, text)
+		}
+	}
+	if err := in.Err(); err != nil {
+		return time.Time{}, err
+	}
+	return time.Time{}, fmt.Errorf("%s has no date", f.Name())
+}
