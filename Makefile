@@ -155,7 +155,7 @@ check: ## everything CI runs
 	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 	@echo "GOOS=darwin go vet . # must say that this is for Linux"
 	@! out=$$(GOOS=darwin go vet . 2>&1) && echo "$$out" | grep -q Linux || { echo "$$out"; exit 1; }
-	@if command -v shellcheck; then shellcheck .ci/run .ci/qemu .ci/gate; else echo "no shellcheck here: .ci/run not checked"; fi
+	@if command -v shellcheck; then shellcheck .ci/*; else echo "no shellcheck here: .ci not checked"; fi
 	@exec "$$(go tool -n tests)" -race ./...
 	@echo "make bench, one round"
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT INT TERM && \

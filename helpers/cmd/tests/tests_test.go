@@ -123,30 +123,42 @@ func TestPanic(t *testing.T) {
 // Each skip is counted once: those that say what is missing by that, rows and
 // others by their reasons.
 func TestBlock(t *testing.T) {
-	mustModule(t, map[string]string{"p_test.go": head + `
+	check := func(body, want string) {
+		t.Helper()
+		mustModule(t, map[string]string{"p_test.go": head + body})
+		var stdout, stderr buffer
+		if got := run(t.Context(), nil, &stdout, &stderr); got != 0 {
+			t.Errorf("exit status %d", got)
+		}
+		if _, got, _ := strings.Cut(stdout.String(), "\n"); got != want {
+			t.Errorf("printed\n%swant\n%s%s", got, want, &stderr)
+		}
+	}
+	check(`
 const gone = "not tried here: guests: no QEMU 10 (apt install qemu-system-x86): exec: not found in $PATH"
 
 func TestA(t *testing.T) { t.Skip(gone) }
 func TestB(t *testing.T) { t.Run("one", func(t *testing.T) { t.Skip(gone) }); t.Run("two", func(t *testing.T) { t.Log(gone); t.Log(gone) }) }
 func TestC(t *testing.T) { t.Skip("nothing was asked for: go test -run TestC -old x") }
+func TestD(t *testing.T) { t.Skip("not today") }
 func TestRows(t *testing.T) {
 	t.Run("EFD-01", func(t *testing.T) { t.Skip("privilege: new namespaces") })
 	t.Run("EFD-02", func(t *testing.T) { t.Skip("privilege: new namespaces") })
 	t.Run("EFD-03", func(t *testing.T) {})
 }
 func TestMain(m *testing.M) { code := m.Run(); fmt.Println("behaviours: 3 rows: 1 held, 0 broken, 2 skipped (privilege 2)"); os.Exit(code) }
-`})
-	var stdout, stderr buffer
-	if got := run(t.Context(), nil, &stdout, &stderr); got != 0 {
-		t.Errorf("exit status %d", got)
-	}
-	_, got, _ := strings.Cut(stdout.String(), "\n")
-	if want := `not tried here, of 4 tests, 3 rows: 1 held, 0 broken, 2 skipped (privilege 2):
+`, `not tried here, of 5 tests, 3 rows: 1 held, 0 broken, 2 skipped (privilege 2):
   guests: 3 tests, no QEMU 10 (apt install qemu-system-x86)
   rows: 2 rows, privilege: new namespaces
-`; got != want {
-		t.Errorf("printed\n%swant\n%s%s", got, want, &stderr)
-	}
+  others: 1 test, not today
+`)
+	check(`
+func TestA(t *testing.T) { t.Skip("not tried here: guests: a minute of boots (EVENTBENCH_REQUIRE_GUEST=1)") }
+func TestB(t *testing.T) {
+	t.Run("EFD-01", func(t *testing.T) { t.Skip("privilege: the clock is not this test's: run it in a guest (go tool guest)") })
+}
+`, "not tried here: guests: 1 test, a minute of boots (EVENTBENCH_REQUIRE_GUEST=1); rows: 1 row, they change the machine (make behaviours has guests for that)\n")
+	check("func TestA(t *testing.T) {}", "nothing was left out: 1 test\n")
 }
 
 // A variable that is misspelt would require nothing.
