@@ -10,9 +10,9 @@ import "eventbench/helpers/behaviour"
 // restarted. strace -f shows that with these rows.
 func init() {
 	behaviour.Disturb(
-		"EFD-78", "EPL-088", "EPL-109", "INT-22",
+		"EFD-78", "EPL-088", "EPL-109", "EPL-125", "INT-22",
 		"SFD-30", "SFD-49", "SFD-55",
 		"SIG-19", "SIG-54", "SIG-56", "SIG-64", "SIG-66", "SIG-80", "SIG-89", "SIG-107", "SIG-120",
-		"TFD-66",
+		"TFD-09", "TFD-66",
 	)
 }
