@@ -188,11 +188,20 @@ func (r *report) note(t test, line string) {
 	}
 }
 
+func saysLack(line string) bool {
+	_, ok := need.Parse(line)
+	return ok
+}
+
 // skipped counts a test that was skipped for a reason that is not counted yet.
 func (r *report) skipped(t test) {
+	// A script that is skipped leaves it to the test that runs it to say why.
+	if parent, ok := t.parent(); ok && slices.ContainsFunc(r.said[parent], saysLack) {
+		return
+	}
 	reason := "no reason"
 	for _, line := range r.said[t] {
-		if _, ok := need.Parse(line); ok || need.IsUnasked(line) {
+		if saysLack(line) || need.IsUnasked(line) {
 			return
 		}
 		// Of "    file_test.go:12: reason", which is the last before the verdict.

@@ -141,14 +141,15 @@ func TestA(t *testing.T) { t.Skip(gone) }
 func TestB(t *testing.T) { t.Run("one", func(t *testing.T) { t.Skip(gone) }); t.Run("two", func(t *testing.T) { t.Log(gone); t.Log(gone) }) }
 func TestC(t *testing.T) { t.Skip("nothing was asked for: go test -run TestC -old x") }
 func TestD(t *testing.T) { t.Skip("not today") }
+func TestScripts(t *testing.T) { t.Run("one", func(s *testing.T) { t.Log(gone); s.Skip("WORK=$WORK") }) }
 func TestRows(t *testing.T) {
 	t.Run("EFD-01", func(t *testing.T) { t.Skip("privilege: new namespaces") })
 	t.Run("EFD-02", func(t *testing.T) { t.Skip("privilege: new namespaces") })
 	t.Run("EFD-03", func(t *testing.T) {})
 }
 func TestMain(m *testing.M) { code := m.Run(); fmt.Println("behaviours: 3 rows: 1 held, 0 broken, 2 skipped (privilege 2)"); os.Exit(code) }
-`, `not tried here, of 5 tests, 3 rows: 1 held, 0 broken, 2 skipped (privilege 2):
-  guests: 3 tests, no QEMU 10 (apt install qemu-system-x86)
+`, `not tried here, of 6 tests, 3 rows: 1 held, 0 broken, 2 skipped (privilege 2):
+  guests: 4 tests, no QEMU 10 (apt install qemu-system-x86)
   rows: 2 rows, privilege: new namespaces
   others: 1 test, not today
 `)
