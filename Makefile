@@ -69,7 +69,7 @@ bench bench-full: eventbench.test
 
 .PHONY: soak
 soak: eventbench.test ## does one ever fail? all benchmarks in short rounds, beside busy processes and on one CPU, for SOAK
-	@exec "$$(go tool -n soak)" -time="$$SOAK" -bench="$$BENCH" -- eventbench.test
+	@exec "$$(go tool -n eventbench)" soak -time="$$SOAK" -bench="$$BENCH" -- eventbench.test
 
 .PHONY: headline
 headline: ## eventfd against the others: of the last bench or OF=directory; FILTER='/peer:thread'
@@ -129,12 +129,12 @@ behaviours: behaviours.static ## which promises hold on other KERNELS, under gVi
 
 .PHONY: mutants
 mutants: behaviours.static ## do the tests bite? each on a kernel with the slip it is to find: an hour
-	@exec "$$(go tool -n mutants)" -results="$$RESULTS" -o testdata/mutants/results.txt behaviours.static
+	@exec "$$(go tool -n eventbench)" mutants -results="$$RESULTS" -o testdata/mutants/results.txt behaviours.static
 
 .PHONY: gate-selftest
 gate-selftest: ## how often is the gate wrong? on recorded runs, in some minutes; FRESH=1 measures anew, for an hour or two
 	@test -z "$$FRESH" || set -- -record="$$RESULTS/selftest/data" -results="$$RESULTS/selftest"; \
-	exec "$$(go tool -n selftest)" "$$@"
+	exec "$$(go tool -n eventbench)" selftest "$$@"
 
 .PHONY: fidelity
 fidelity: ## the same loops in Go and in C, alternated: what Go adds; KERNEL=6.12: in instructions, in BOOTS guests of it

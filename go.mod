@@ -28,11 +28,8 @@ tool (
 	eventbench/helpers/cmd/fidelity
 	eventbench/helpers/cmd/gvisor
 	eventbench/helpers/cmd/kernels
-	eventbench/helpers/cmd/mutants
 	eventbench/helpers/cmd/report
 	eventbench/helpers/cmd/rounds
-	eventbench/helpers/cmd/selftest
-	eventbench/helpers/cmd/soak
 	eventbench/helpers/cmd/tests
 	golang.org/x/perf/cmd/benchstat
 	honnef.co/go/tools/cmd/staticcheck

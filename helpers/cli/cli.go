@@ -67,6 +67,7 @@ type Verb struct {
 	*Manual
 	Program bool        // the first operand is a program, and what follows it the program's
 	Resumes bool        // what a signal stops goes on with the same command
+	Raw     bool        // all arguments are operands: the flags are those of another program
 	Failure int         // the exit status of an error, if not 1
 	Signals []os.Signal // that stop it, beside the usual ones
 
@@ -233,6 +234,10 @@ func (t *Tool) run(args []string, stdout, stderr io.Writer) (*Verb, error) {
 			return flagError(c, err)
 		}
 		c.Action = func(_ context.Context, c *cli.Command) error {
+			if first := c.Args().First(); v.Raw && (first == "-h" || first == "-help" || first == "--help") {
+				_, err := io.WriteString(help, v.usage(t, fs))
+				return err
+			}
 			call := &Call{Operands: c.Args().Slice(), Stdout: stdout, Stderr: stderr, name: t.Name + " " + v.Name}
 			if !v.Program {
 				call.Stdout, call.Stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)

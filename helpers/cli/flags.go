@@ -16,6 +16,7 @@ func (t *Tool) verb(v *Verb) (*cli.Command, Action, *flag.FlagSet) {
 	fs := v.flagSet()
 	action := v.New(fs)
 	c := t.command(v.Manual, v.usage(t, fs))
+	c.SkipFlagParsing = v.Raw
 	fs.VisitAll(func(f *flag.Flag) { c.Flags = append(c.Flags, &goFlag{Flag: f, fs: fs}) })
 	return c, action, fs
 }

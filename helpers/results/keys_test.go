@@ -17,7 +17,7 @@ import (
 // writers are the sources that write configuration lines.
 var writers = []string{
 	"../machine/*.go", "../guest/*.go", "../boots/*.go", "../samples/*.go", "../gvisor/*.go", "../cmd/rounds/*.go", "../cmd/gvisor/*.go",
-	"../cmd/arms/*.go", "../cmd/selftest/*.go", "../cmd/guest/*.go", "../../main_test.go",
+	"../cmd/arms/*.go", "../selftest/*.go", "../cmd/eventbench/*.go", "../../main_test.go",
 }
 
 // configLine is a line of the benchmark format in a string of a program: a key,
@@ -49,7 +49,7 @@ func TestKeysAreKnown(t *testing.T) {
 		}
 	}
 	// And every key in what was recorded, which all of them had a hand in.
-	for _, pattern := range []string{"../../testdata/baselines/*.txt", "../cmd/selftest/testdata/*/*.txt"} {
+	for _, pattern := range []string{"../../testdata/baselines/*.txt", "../selftest/testdata/*/*.txt"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("%s: got %v and error %v, want results", pattern, paths, err)

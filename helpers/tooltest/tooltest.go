@@ -17,8 +17,10 @@ package tooltest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,16 +31,15 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"eventbench/helpers/cli"
 	"eventbench/helpers/need"
 )
 
-// Bin is the directory of the programs that Main has built: the command under
-// test and prog, which does what its arguments say.
+// Bin is the directory of the programs that Main has built: eventbench and prog, which does what its arguments say.
 type Bin string
 
 // Main builds the programs, with env added to the environment of the go
-// command, and runs the tests of the command, whose directory is the working
-// directory. It does not return.
+// command, and runs the tests. It does not return.
 func (b *Bin) Main(m *testing.M, env ...string) {
 	os.Exit(b.run(m, env))
 }
@@ -55,7 +56,7 @@ func (b *Bin) run(m *testing.M, env []string) int {
 		return 1
 	}
 	*b = Bin(dir)
-	for _, pkg := range []string{".", "eventbench/helpers/tooltest/prog"} {
+	for _, pkg := range []string{"eventbench/helpers/cmd/eventbench", "eventbench/helpers/tooltest/prog"} {
 		cmd := exec.Command("go", "build", "-o", dir+"/", pkg)
 		cmd.Env = append(os.Environ(), env...)
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -180,4 +181,19 @@ func MustWrite(tb testing.TB, name, text string) {
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// Verb runs a verb in this process as the tool would, but that it ends with ctx.
+func Verb(ctx context.Context, v *cli.Verb, args []string, stdout, stderr io.Writer) int {
+	t := &cli.Tool{
+		Name: "eventbench", Command: "go tool eventbench", Verbs: []*cli.Verb{v},
+		Manual:  cli.ParseManual("# eventbench: test a verb\n\n    eventbench VERB\n"),
+		Context: func(...os.Signal) context.Context { return ctx },
+	}
+	return t.Run(append([]string{v.Name}, args...), stdout, stderr)
+}
+
+// Manual is that of a verb which a test runs.
+func Manual(name string) *cli.Manual {
+	return cli.ParseManual("# " + name + ": be tested\n\n    go tool eventbench " + name + "\n")
 }

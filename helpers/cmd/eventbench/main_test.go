@@ -25,7 +25,12 @@ func TestScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	module, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
 	bin.Scripts(t, func(env *testscript.Env) error {
+		env.Setenv("MODULE", module)
 		return os.Symlink(runs, filepath.Join(env.WorkDir, "runs"))
 	})
 }

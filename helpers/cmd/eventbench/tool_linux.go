@@ -4,6 +4,9 @@ import (
 	"eventbench/helpers/cli"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/mutants"
+	"eventbench/helpers/selftest"
+	"eventbench/helpers/soak"
 )
 
 // start begins the program: it does not return where the tool is a guest's
@@ -19,6 +22,9 @@ var stopContext = interrupt.Context
 func verbs() []*cli.Verb {
 	return []*cli.Verb{
 		gateVerb(),
+		{Manual: manual("selftest"), Resumes: true, New: selftest.New},
+		{Manual: manual("soak"), New: soak.New},
+		{Manual: manual("mutants"), Resumes: true, New: mutants.New},
 		guestVerb(),
 		kbuildVerb(),
 		seccompVerb(),

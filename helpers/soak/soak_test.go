@@ -1,10 +1,11 @@
 //go:build linux
 
-package main
+package soak
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"eventbench/helpers/cli"
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/tooltest"
 )
 
 // What a test binary prints is counted, leaf by leaf.
@@ -65,6 +68,10 @@ func binary(t *testing.T, script string) string {
 	return name
 }
 
+func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return tooltest.Verb(ctx, &cli.Verb{Manual: tooltest.Manual("soak"), New: New}, args, stdout, stderr)
+}
+
 func TestCommand(t *testing.T) {
 	check := func(name string, want int, script string, says ...string) {
 		t.Run(name, func(t *testing.T) {
@@ -87,7 +94,7 @@ func TestCommand(t *testing.T) {
 		"BenchmarkA failed alone:\n    a.go:1: why\n", "-test.shuffle=7", "benchmark runs: 1 in 1 rounds", "failed:         1")
 	check("a death", 1, "echo BenchmarkA; echo boom >&2; kill -9 $$", "BenchmarkA failed alone:\n    signal: killed\n    boom\n")
 	check("a hang", 1, "echo BenchmarkA; exec sleep 60", "BenchmarkA failed alone:\n    printed nothing for 2s and was stopped\n")
-	check("nothing", 1, "echo PASS", "no benchmark matches")
+	check("nothing", 2, "echo PASS", "-bench .: no benchmark of ")
 	var stdout, stderr strings.Builder
 	for args, want := range map[string]string{
 		"":              "want one argument",

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package mutants
 
 import (
 	"bytes"
@@ -12,10 +12,11 @@ import (
 	"testing"
 
 	"eventbench/helpers/behaviour"
+	"eventbench/helpers/cli"
 	"eventbench/helpers/tooltest"
 )
 
-const testdata = "../../../testdata"
+const testdata = "../../testdata"
 
 // The mutants can be read, are enough, name rows that there are and tests that
 // have them, and no two are the same.
@@ -143,7 +144,7 @@ func TestUsage(t *testing.T) {
 	check := func(code int, want string, args ...string) {
 		t.Helper()
 		var stdout, stderr bytes.Buffer
-		if got := command(t.Context(), args, &stdout, &stderr); got != code || !strings.Contains(stderr.String(), want) || stdout.Len() > 0 {
+		if got := tooltest.Verb(t.Context(), &cli.Verb{Manual: tooltest.Manual("mutants"), New: New}, args, &stdout, &stderr); got != code || !strings.Contains(stderr.String(), want) || stdout.Len() > 0 {
 			t.Errorf("mutants %q: status %d, %q; want %d, %q", args, got, &stderr, code, want)
 		}
 	}
@@ -154,6 +155,6 @@ func TestUsage(t *testing.T) {
 	check(2, "-run: ", "-run=(", "x")
 	check(2, "-sideways", "-sideways", "x")
 	check(1, "none.static", "-mutants", dir, filepath.Join(t.TempDir(), "none.static"))
-	check(1, "matches none of", "-mutants", dir, "-run=zzz", "x")
+	check(2, "-run zzz: matches none of", "-mutants", dir, "-run=zzz", "x")
 	check(1, "no mutants in", "-mutants", t.TempDir(), "x")
 }

@@ -1,9 +1,8 @@
 //go:build linux
 
-package main
+package selftest
 
 import (
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,11 +17,6 @@ import (
 	"eventbench/helpers/mechanisms"
 	"eventbench/helpers/results"
 )
-
-// recorded are the arms that were recorded for everybody: see testdata/README.md.
-//
-//go:embed testdata/*/*.txt
-var recorded embed.FS
 
 // A group is a set of arms that may be compared: measured in one place.
 type group struct {

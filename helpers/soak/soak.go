@@ -1,26 +1,8 @@
 //go:build linux
 
-// Soak runs every benchmark again and again, to see whether one ever fails.
-//
-// Usage:
-//
-//	go tool soak [flags] eventbench.test
-//
-// A round is one process that runs all benchmarks for 20 ms each, in an order
-// drawn from its seed. Rounds take turns: alone, beside busy processes, on one
-// CPU, and both. Nothing is tried twice: what failed once has failed.
-//
-// Each failure is printed when its round is over, with what the benchmark said
-// and the command of that round, whose seed repeats the order. A process that
-// ends before its benchmarks do, or prints nothing for two minutes, is a
-// failure of the benchmark that it was at. Ctrl-C ends the round in hand and
-// prints the counts so far.
-//
-// # Exit status
-//
-// 0 if none failed; 1 if one did, or nothing could be run; 2 for wrong usage;
-// 128 and the signal's number for a signal.
-package main
+// Package soak runs every benchmark again and again, to see whether one ever
+// fails.
+package soak
 
 import (
 	"context"
@@ -28,7 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -36,21 +17,10 @@ import (
 	"strings"
 	"time"
 
-	"eventbench/helpers/help"
-	"eventbench/helpers/interrupt"
+	"eventbench/helpers/cli"
 	"eventbench/helpers/machine"
-	"eventbench/helpers/printable"
 	"eventbench/helpers/process"
 )
-
-func main() { os.Exit(command(interrupt.Context(), os.Args[1:], os.Stdout, os.Stderr)) }
-
-const usage = `usage: go tool soak [flags] eventbench.test
-
-Soak runs every benchmark again and again, to see whether one ever fails. The
-manual is go doc eventbench/helpers/cmd/soak. The flags are:
-
-`
 
 // options are what the user asks for.
 type options struct {
@@ -63,66 +33,50 @@ type options struct {
 	binary    string
 }
 
-func newFlags(o *options) *flag.FlagSet {
-	fs := flag.NewFlagSet("soak", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	fs.DurationVar(&o.time, "time", 30*time.Minute, "begin rounds for so long, but one in any case")
+// New defines the flags of the verb soak.
+func New(fs *flag.FlagSet) cli.Action {
+	var o options
+	fs.DurationVar(&o.time, "time", 30*time.Minute, "begin rounds for this `time`, but one in any case")
 	fs.StringVar(&o.bench, "bench", ".", "only benchmarks that match `regexp`")
 	fs.StringVar(&o.benchtime, "benchtime", "20ms", "measure each for `time`, or so many operations: 100x")
-	fs.IntVar(&o.busy, "busy", runtime.NumCPU()+1, "how many busy processes there are in every other round")
-	fs.Int64Var(&o.seed, "seed", time.Now().Unix()%1_000_000, "shuffle the first round by `seed`, the next by the number after it")
-	fs.DurationVar(&o.limit, "limit", 2*time.Minute, "end a process that prints nothing for so long")
-	return fs
-}
-
-func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	stdout, stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
-	var o options
-	fs := newFlags(&o)
-	err := fs.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		return help.Print(stdout, usage, fs)
+	fs.IntVar(&o.busy, "busy", runtime.NumCPU()+1, "have `n` busy processes in every other round")
+	fs.Int64Var(&o.seed, "seed", time.Now().Unix()%1_000_000, "shuffle the first round by seed `n`, the next by the number after it")
+	fs.DurationVar(&o.limit, "limit", 2*time.Minute, "end a process that prints nothing for this `time`")
+	return func(ctx context.Context, c *cli.Call) error {
+		switch {
+		case len(c.Operands) != 1:
+			return cli.Usage("want one argument, a test binary (make eventbench.test)")
+		case o.time <= 0:
+			return cli.Usage("-time=%v: want more than 0", o.time)
+		case o.limit <= 0:
+			return cli.Usage("-limit=%v: want more than 0", o.limit)
+		case o.busy < 0:
+			return cli.Usage("-busy=%d: want 0 or more", o.busy)
+		}
+		s := &soak{options: o, out: c.Stdout, say: c.Say}
+		var err error
+		if s.binary, err = filepath.Abs(c.Operands[0]); err == nil {
+			err = s.run(ctx)
+		}
+		if s.total != (tally{}) {
+			s.total.print(c.Stdout, s.rounds)
+		}
+		if err == nil && s.total.failed > 0 {
+			return cli.Exit(1)
+		}
+		return err
 	}
-	switch {
-	case err != nil:
-	case fs.NArg() != 1:
-		err = errors.New("want one argument, a test binary (make eventbench.test)")
-	case o.time <= 0:
-		err = fmt.Errorf("-time=%v: want more than 0", o.time)
-	case o.limit <= 0:
-		err = fmt.Errorf("-limit=%v: want more than 0", o.limit)
-	case o.busy < 0:
-		err = fmt.Errorf("-busy=%d: want 0 or more", o.busy)
-	}
-	if err != nil {
-		fmt.Fprintf(stderr, "soak: %v\nsoak: -h lists the flags\n", err)
-		return 2
-	}
-	s := &soak{options: o, out: stdout, progress: stderr}
-	if s.binary, err = filepath.Abs(fs.Arg(0)); err == nil {
-		err = s.run(ctx)
-	}
-	if s.total != (tally{}) {
-		s.total.print(stdout, s.rounds)
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, "soak:", err)
-		return interrupt.Status(err, 1)
-	}
-	if s.total.failed > 0 {
-		return 1
-	}
-	return 0
 }
 
 // A soak is what is run, and what came of it.
 type soak struct {
 	options
-	out, progress io.Writer
-	taskset       string // or "", where it is not installed
-	cpu           int    // the one for rounds on one CPU
-	rounds        int
-	total         tally
+	out     io.Writer
+	say     func(format string, args ...any)
+	taskset string // or "", where it is not installed
+	cpu     int    // the one for rounds on one CPU
+	rounds  int
+	total   tally
 }
 
 // run makes rounds until the time is over.
@@ -133,7 +87,7 @@ func (s *soak) run(ctx context.Context) error {
 	}
 	s.cpu = cpus[0]
 	if s.taskset, err = exec.LookPath("taskset"); err != nil {
-		fmt.Fprintln(s.progress, "soak: no rounds on one CPU: there is no taskset (apt install util-linux)")
+		s.say("no rounds on one CPU: there is no taskset (apt install util-linux)")
 	}
 	for start := time.Now(); ; {
 		s.rounds++
@@ -170,7 +124,7 @@ func (s *soak) round(ctx context.Context, number int) error {
 		where = append(where, "alone")
 	}
 
-	fmt.Fprintf(s.progress, "soak: round %d %s, seed %d\n", number+1, strings.Join(where, ", "), seed)
+	s.say("round %d %s, seed %d", number+1, strings.Join(where, ", "), seed)
 	var r reader
 	var stderr process.Tail
 	cmd := exec.Command(argv[0], argv[1:]...)
@@ -185,7 +139,7 @@ func (s *soak) round(ctx context.Context, number int) error {
 		return err
 	}
 	if err == nil && r.runs+r.skipped == 0 {
-		return fmt.Errorf("%s: no benchmark matches -bench=%s", s.binary, s.bench)
+		return cli.Usage("-bench %s: no benchmark of %s matches", s.bench, s.binary)
 	}
 	failures := r.failures()
 	if err != nil && len(failures) == 0 {
@@ -205,7 +159,7 @@ func (s *soak) round(ctx context.Context, number int) error {
 		fmt.Fprintf(s.out, "  the same order: %s\n", quoted(argv))
 	}
 	s.total.add(r.tally)
-	fmt.Fprintf(s.progress, "soak: round %d: %d runs, %d failed, %d skipped in %v\n",
+	s.say("round %d: %d runs, %d failed, %d skipped in %v",
 		number+1, r.runs, r.failed, r.skipped, time.Since(start).Round(time.Second))
 	return nil
 }

@@ -1,80 +1,31 @@
 //go:build linux
 
-// Mutants shows that the tests of behaviours bite: it plants slips in the
-// kernel, one at a time, and looks whether the test fails that is to find it.
-//
-// Usage:
-//
-//	go tool mutants [flags] behaviours.static
-//
-// A mutant is a kernel with one slip, as it could be made in a line of
-// fs/eventfd.c, fs/eventpoll.c, kernel/signal.c, fs/signalfd.c or fs/timerfd.c:
-// a wrong comparison, error or flag, a check or a wake-up that is missing.
-// testdata/mutants has them, each with the row of testdata/behaviours that it
-// breaks. Each is built from Debian's source, see go doc eventbench/helpers/kbuild,
-// and booted in a guest with one processor and counted instructions, where
-// nothing is a matter of luck: with one seed all is repeated to the instruction.
-//
-// The kernel without a slip comes first. A row that breaks on it says nothing of
-// a slip: it is named and left out, and the exit status is not 0. A mutant is
-// killed if the test of its row fails. If that row never ends and is ended by
-// its deadline or the guest's, this is said; if another row ends the whole run,
-// the mutant's row is tried alone. Each kernel runs the tests that its file
-// names, and what else broke is listed.
-//
-// # Where results go
-//
-// results/mutants has a file for each mutant, written whole: the same command
-// goes on where it was stopped. Other kernels and other tests start anew, but
-// -keep believes that mutants killed by other tests still are, which saves an
-// hour after a test was made stricter. The table goes to -o when all is known.
-//
-// # Exit status
-//
-// 0 if all mutants are killed and nothing broke without a slip; 1 if some survive or do not build, or something
-// is missing; 2 for wrong usage; 128 and the signal's number for a signal.
-package main
+// Package mutants shows that the tests of behaviours bite: it plants slips in
+// the kernel, one at a time, and looks whether the test fails that is to find it.
+package mutants
 
 import (
 	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"eventbench/helpers/cli"
 	"eventbench/helpers/files"
 	"eventbench/helpers/guest"
-	"eventbench/helpers/help"
-	"eventbench/helpers/interrupt"
 	"eventbench/helpers/kbuild"
-	"eventbench/helpers/printable"
 	"eventbench/helpers/progress"
 	"eventbench/helpers/results"
 )
 
-func main() {
-	if guest.IsInit() {
-		guest.RunInit()
-	}
-	os.Exit(command(interrupt.Context(), os.Args[1:], os.Stdout, os.Stderr))
-}
-
 // resultsFile is the table's name, among the mutants.
 const resultsFile = "results.txt"
-
-const usage = `usage: go tool mutants [flags] behaviours.static
-
-Mutants plants slips in the kernel and looks whether the tests of behaviours
-find them. The manual is go doc eventbench/helpers/cmd/mutants. The flags are:
-
-`
 
 // options are what the user asks for.
 type options struct {
@@ -88,9 +39,9 @@ type options struct {
 	program string
 }
 
-func newFlags(o *options) *flag.FlagSet {
-	fs := flag.NewFlagSet("mutants", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
+// New defines the flags of the verb mutants.
+func New(fs *flag.FlagSet) cli.Action {
+	var o options
 	fs.StringVar(&o.dir, "mutants", filepath.Join("testdata", "mutants"), "read the mutants in `dir`")
 	fs.StringVar(&o.run, "run", "", "only those whose name or row matches `regexp`")
 	fs.StringVar(&o.results, "results", "results", "keep results under `dir`")
@@ -98,54 +49,32 @@ func newFlags(o *options) *flag.FlagSet {
 	fs.IntVar(&o.jobs, "jobs", 1, "run `n` guests at a time, beside the build of the next kernel")
 	fs.DurationVar(&o.timeout, "timeout", 10*time.Minute, "stop a guest after this `time`")
 	fs.BoolVar(&o.keep, "keep", false, "believe that what other tests killed would still be killed")
-	return fs
-}
-
-func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	stdout, stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
-	p := progress.New(stderr, "go tool mutants")
-	var o options
-	fs := newFlags(&o)
-	err := fs.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		return help.Print(stdout, usage, fs)
-	}
-	var only *regexp.Regexp
-	switch {
-	case err != nil:
-	case fs.NArg() != 1:
-		err = errors.New("want one argument, a static test binary (make behaviours.static)")
-	case o.jobs < 1:
-		err = fmt.Errorf("-jobs=%d: want at least 1", o.jobs)
-	case o.timeout <= 0:
-		err = fmt.Errorf("-timeout=%v: want more than 0", o.timeout)
-	default:
-		if only, err = regexp.Compile(o.run); err != nil {
-			err = fmt.Errorf("-run: %w", err)
-		} else if o.table != "" {
-			if err = files.Writable(o.table); err != nil {
-				err = fmt.Errorf("-o: %w", err)
+	return func(ctx context.Context, c *cli.Call) error {
+		only, err := regexp.Compile(o.run)
+		switch {
+		case len(c.Operands) != 1:
+			return cli.Usage("want one argument, a static test binary (make behaviours.static)")
+		case o.jobs < 1:
+			return cli.Usage("-jobs=%d: want at least 1", o.jobs)
+		case o.timeout <= 0:
+			return cli.Usage("-timeout=%v: want more than 0", o.timeout)
+		case err != nil:
+			return cli.Usage("-run: %w", err)
+		}
+		if o.table != "" {
+			if err := files.Writable(o.table); err != nil {
+				return cli.Usage("-o: %w", err)
 			}
 		}
+		o.program = c.Operands[0]
+		p := c.Progress()
+		failed, err := find(ctx, o, only, c.Stdout, p)
+		p.Clear()
+		if err == nil && failed {
+			return cli.Exit(1)
+		}
+		return err
 	}
-	if err != nil {
-		p.Say("%v (go tool mutants -h lists the flags)", err)
-		return 2
-	}
-	o.program = fs.Arg(0)
-	failed, err := find(ctx, o, only, stdout, p)
-	p.Clear()
-	switch stopped := (interrupt.Error{}); {
-	case errors.As(err, &stopped):
-		p.Say("%v; the same command goes on from there", err)
-		return stopped.Status()
-	case err != nil:
-		p.Say("%v", err)
-		return 1
-	case failed:
-		return 1
-	}
-	return 0
 }
 
 // find finds out about the mutants and prints the table. It reports whether
@@ -162,7 +91,7 @@ func find(ctx context.Context, o options, only *regexp.Regexp, stdout io.Writer,
 		}
 	}
 	if r.mutants == nil {
-		return false, fmt.Errorf("-run %s matches none of %d mutants", o.run, len(all))
+		return false, cli.Usage("-run %s: matches none of %d mutants", o.run, len(all))
 	}
 	if r.binary, err = results.Hash(o.program); err != nil {
 		return false, err

@@ -1,9 +1,8 @@
 //go:build linux
 
-package main
+package selftest
 
 import (
-	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -13,22 +12,7 @@ import (
 	"testing"
 
 	"eventbench/helpers/gate"
-
-	"github.com/rogpeppe/go-internal/testscript"
 )
-
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"selftest": main})
-}
-
-// TestScript runs the command as users do.
-func TestScript(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
-		RequireExplicitExec: true,
-		RequireUniqueNames:  true,
-	})
-}
 
 // TestErrorRates is the self-test in small, on the recorded runs: whoever
 // changes the gate for the worse sees it here. On equal systems it
@@ -110,10 +94,7 @@ func TestRepeats(t *testing.T) {
 
 func mustExamine(t testing.TB, name string, most int) *examination {
 	t.Helper()
-	dir, err := fs.Sub(recorded, "testdata")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := os.DirFS("testdata")
 	i := slices.Index(groupNames(), name)
 	return &examination{group: groups[i], dir: dir, most: most, seed: 1, say: t.Logf}
 }
