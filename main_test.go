@@ -32,7 +32,13 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "eventbench:", err)
 		os.Exit(2)
 	}
-	os.Exit(leak.Check(m.Run))
+	if !benches() || measure.Counted() {
+		os.Exit(leak.Check(m.Run))
+	}
+	watch := machine.NewWatch()
+	code := leak.Check(m.Run)
+	fmt.Println(watch.Stop())
+	os.Exit(code)
 }
 
 // row is in patterns that ask for a row of testdata/behaviours, or for all rows of

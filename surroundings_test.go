@@ -169,6 +169,8 @@ func TestBadSurroundings(t *testing.T) {
 		"BenchmarkTimerfdSelf", "timerfd_create: function not implemented", "BenchmarkPipeSelf")
 	check("socketpair forbidden", []string{"refuse", fmt.Sprint(unix.SYS_SOCKETPAIR), fmt.Sprint(int(unix.EPERM))},
 		"BenchmarkSocketpairCreate", "socketpair(): operation not permitted (EPERM)", "BenchmarkTimerfdCreate")
+	run("PipeRoundTrip|PipeSelf", "getppid forbidden", []string{"refuse", fmt.Sprint(unix.SYS_GETPPID), fmt.Sprint(int(unix.EPERM))},
+		"BenchmarkPipeRoundTrip/peer=process/cpus=same", "getppid(): operation not permitted (EPERM)", "BenchmarkPipeSelf")
 	// EPERM is -1, as no other errno is.
 	for call, nr := range map[string]int{"signalfd4": unix.SYS_SIGNALFD4, "timerfd_create": unix.SYS_TIMERFD_CREATE, "pipe2": unix.SYS_PIPE2} {
 		bench := map[string]string{"signalfd4": "BenchmarkSignalfdCreate", "timerfd_create": "BenchmarkTimerfdCreate", "pipe2": "BenchmarkPipeCreate"}[call]

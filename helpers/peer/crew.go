@@ -122,6 +122,8 @@ func (c *Crew) Check() error {
 	for _, m := range c.Members {
 		switch {
 		case m.Ended():
+		case m.atGate.Failed():
+			return fmt.Errorf("%s: %v: %w", m.name, m.task, m.atGate.Err())
 		case m.Failed():
 			return fmt.Errorf("%s: %v: %w", m.name, m.task, m.Err())
 		case m.task.Gone():
@@ -160,9 +162,6 @@ func (c *Crew) Child(a *sys.Arena, calls ...sys.Call) (pid int) {
 }
 
 func (m *Member) where() string {
-	if m.atGate.Failed() {
-		return m.atGate.Err().Error()
-	}
 	if !m.atGate.Ended() {
 		return "its wait at the gate"
 	}

@@ -44,7 +44,7 @@ type Pair struct {
 	peer    *sys.Task
 	stopped *uint64     // runs of the handler that stops the peer
 	atGate  *sys.Loop   // its wait for Open
-	before  []*sys.Loop // what it does then and before There
+	before  []*sys.Loop // that and what it does then, before There
 	gate    *uint32     // what the next Open opens
 	second  *uint32     // and the one after it, or nil
 	leave   *uint32     // set when the peer may exit
@@ -72,6 +72,7 @@ func (p *Pair) Start() {
 	p.stopped = p.stops()
 	p.There.InterruptBy(p.stopped)
 	p.peer, p.atGate = p.hire(p.Arena, p.place.Kind, p.place.There, p.gate, p.There)
+	p.before = []*sys.Loop{p.atGate}
 	p.PeerTID, p.PeerPID = p.peer.TID, unix.Getpid()
 	if p.Kind == Process {
 		p.PeerPID = p.peer.TID
@@ -94,9 +95,9 @@ func (p *Pair) Rehearse(n int, calls, last []sys.Call) *sys.Loop {
 	rehearsal.Reset(n)
 	wait := sys.NewLoop(p.Arena, append(slices.Clone(last), sys.FutexWaitWhile(p.second, 0))...)
 	wait.Reset(1)
-	p.before = []*sys.Loop{rehearsal, wait}
-	for _, l := range p.before {
+	for _, l := range []*sys.Loop{rehearsal, wait} {
 		l.InterruptBy(p.stopped)
+		p.before = append(p.before, l)
 	}
 	p.atGate.Then(rehearsal)
 	rehearsal.Then(wait)
