@@ -118,11 +118,16 @@ func kernelLog() string {
 
 // Config returns the lines that describe the system, the lines of
 // EVENTBENCH_CONFIG after its own. It fails on an EVENTBENCH_CLOCK or
-// EVENTBENCH_CONFIG that it cannot use, and on nothing else.
+// EVENTBENCH_CONFIG that it cannot use, and on nothing else. Only QEMU without
+// KVM counts instructions: elsewhere they would be a name for time.
 func (s System) Config() ([]Line, error) {
 	clock, err := s.Clock()
 	if err != nil {
 		return nil, err
+	}
+	if v := s.virt(); clock == "instrs" && v != "qemu" && v != "" {
+		return nil, fmt.Errorf("EVENTBENCH_CLOCK=instrs: here (virt: %s) the time-stamp counter counts time: "+
+			"only a guest that go tool guest starts with -clock instrs counts instructions, and sets this by itself", v)
 	}
 	cpus := s.CPUs()
 	var lines []Line

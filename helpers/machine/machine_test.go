@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"golang.org/x/perf/benchfmt"
 	"golang.org/x/tools/txtar"
@@ -170,6 +171,25 @@ func TestClock(t *testing.T) {
 	check(t, "wall", "wall", "")
 	check(t, "instrs", "instrs", "")
 	check(t, "cycles", "", `EVENTBENCH_CLOCK="cycles": want instrs, wall, or nothing`)
+}
+
+// Where virt says that the counter counts time, instructions are refused.
+func TestCountedClock(t *testing.T) {
+	for file, wantErr := range map[string]string{
+		"firecracker": "virt: kvm", "gvisor": "virt: gvisor",
+	} {
+		s := mustRecorded(t, "testdata/"+file+".txtar")
+		s.Getenv = func(key string) string { return map[string]string{"EVENTBENCH_CLOCK": "instrs"}[key] }
+		if _, err := s.Config(); err == nil || !strings.Contains(err.Error(), wantErr) || !strings.Contains(err.Error(), "EVENTBENCH_CLOCK=instrs") {
+			t.Errorf("%s: %v, want an error that says %q", file, err, wantErr)
+		}
+	}
+	s := System{Allowed: []int{0}, Getenv: func(key string) string { return map[string]string{"EVENTBENCH_CLOCK": "instrs"}[key] }, FS: fstest.MapFS{
+		"sys/class/dmi/id/sys_vendor": {Data: []byte("QEMU\n")},
+	}}
+	if _, err := s.Config(); err != nil {
+		t.Errorf("in QEMU: %v", err)
+	}
 }
 
 func TestEnvironmentConfig(t *testing.T) {

@@ -199,8 +199,8 @@ func TestClocks(t *testing.T) {
 	from := readClocks()
 	before := time.Now()
 	time.Sleep(5 * time.Millisecond)
-	ticks := sys.Ticks()
 	elapsed := time.Since(before)
+	ticks := sys.Ticks()
 	to := readClocks()
 	at := from.between(to, ticks)
 	if at < from.ns+int64(elapsed)-int64(early) || at > to.ns {
