@@ -51,6 +51,9 @@ func measure(ctx context.Context, opts options, p *progress) (dirs []string, err
 		return nil, err
 	}
 	defer unlock()
+	if !results.Alone() {
+		p.say("rounds: another run measures on this machine, into other results: each of the two disturbs the other; wait until it has ended for figures to be trusted")
+	}
 
 	var sets []*set
 	for _, a := range opts.arms {
