@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+
+	"eventbench/helpers/printable"
 )
 
 // odd is what does not go into a file's name: among others =, which benchstat
@@ -22,7 +24,13 @@ func Name(s string) string { return odd.ReplaceAllString(s, "_") }
 // MakeDir makes the directory and finds out that files can be written there,
 // now rather than when the first round has been measured.
 func MakeDir(dir string) error {
+	if shown := printable.Text(dir); shown != dir {
+		return fmt.Errorf("no place for results: %s has characters that cannot be printed: name another", shown)
+	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
+		if link := brokenLink(dir); link != nil {
+			err = link
+		}
 		return fmt.Errorf("no place for results: %w", err)
 	}
 	trial := filepath.Join(dir, "trial")
@@ -31,6 +39,24 @@ func MakeDir(dir string) error {
 		return fmt.Errorf("no place for results: %w", err)
 	}
 	return os.Remove(trial)
+}
+
+// brokenLink finds the symbolic link on the way to path that leads nowhere, of
+// which mkdir only says that the file exists.
+func brokenLink(path string) error {
+	if parent := filepath.Dir(path); parent != path {
+		if err := brokenLink(parent); err != nil {
+			return err
+		}
+	}
+	target, err := os.Readlink(path)
+	if err != nil {
+		return nil // no link
+	}
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("%s is a link to %s, which cannot be used: %w: make that directory, or remove the link", path, printable.Text(target), errors.Unwrap(err))
+	}
+	return nil
 }
 
 // Write writes data to the file at path: whole or not at all, also when the

@@ -7,6 +7,7 @@ import (
 	"eventbench/helpers/files"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -37,4 +38,36 @@ func TestWrite(t *testing.T) {
 	if len(entries) != 2 {
 		t.Errorf("the directory holds %v, want round-01.txt and taken.txt only", entries)
 	}
+}
+
+// A link that leads nowhere is named, with what to do.
+func TestMakeDirLinks(t *testing.T) {
+	dir := t.TempDir()
+	link := func(target, name string) string {
+		name = filepath.Join(dir, name)
+		if err := os.Symlink(target, name); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	check := func(name string, want ...string) {
+		t.Helper()
+		err := files.MakeDir(name)
+		for _, w := range want {
+			if err == nil || !strings.Contains(err.Error(), w) {
+				t.Errorf("%q: got %v, want %q in it", name, err, w)
+			}
+		}
+		if want == nil && err != nil {
+			t.Error(err)
+		}
+	}
+	dangling := link("none", "dangling")
+	check(dangling, dangling+" is a link to none", "no such file", "remove the link")
+	check(filepath.Join(dangling, "below"), dangling+" is a link to none")
+	loop := link("loop", "loop")
+	check(loop, loop+" is a link to loop", "too many levels")
+	check(link(dir, "good"))
+	check(filepath.Join(dir, "a\x1b[31mb"), `a\x1b[31mb has characters that cannot be printed`)
+	check(filepath.Join(dir, "with blanks, é and 'quotes'"))
 }

@@ -92,6 +92,22 @@ func Lock(dir string) (unlock func(), err error) {
 	}
 }
 
+// Alone takes the machine for measuring, until the process ends, and reports
+// whether nobody else has it. Another user's runs, into other results, take turns
+// with nobody, so the users must know. What says who has it is a name without a
+// file: a file would be somebody's, and would stay.
+func Alone() bool {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return true // not known
+	}
+	err = unix.Bind(fd, &unix.SockaddrUnix{Name: "@eventbench measures"})
+	if err != nil {
+		unix.Close(fd)
+	}
+	return !errors.Is(err, unix.EADDRINUSE)
+}
+
 // Link lets latest, in root, lead to dir.
 func Link(root, dir string) error {
 	target, err := filepath.Rel(root, dir)
