@@ -100,12 +100,12 @@ kernels: eventbench.static ## what it costs on other KERNELS: counted instructio
 # Tests need testdata, which the sandbox finds where go test runs the binary.
 .PHONY: gvisor
 gvisor: eventbench.static behaviours.static ## what it costs under gVisor: which rows are not as recorded, ROUNDS of both in turn, what costs most more
-	@go tool gvisor -build >/dev/null
+	@go tool eventbench gvisor -build >/dev/null
 	@"$$(go tool -n behaviours)" -format=counts -results="$$RESULTS" -- behaviours.static gvisor || \
 		{ s=$$?; test $$s = 1 || exit $$s; echo "gvisor: not all rows are as recorded: see above" >&2; }
-	@"$$(go tool -n gvisor)" eventbench.static || \
+	@"$$(go tool -n eventbench)" gvisor eventbench.static || \
 		{ s=$$?; test $$s = 1 || exit $$s; echo "gvisor: tests fail there: see above" >&2; }
-	@exec "$$(go tool -n rounds)" -arm host= -arm 'gvisor=go tool gvisor' -bench="$$BENCH" -rounds="$$ROUNDS" \
+	@exec "$$(go tool -n rounds)" -arm host= -arm 'gvisor=go tool eventbench gvisor' -bench="$$BENCH" -rounds="$$ROUNDS" \
 		-benchtime="$$BENCHTIME" -count="$$COUNT" -seed="$$SEED" -results="$$RESULTS" \
 		-report 'compare -across sandbox -most 15' -- eventbench.static
 
@@ -143,7 +143,7 @@ fidelity: ## the same loops in Go and in C, alternated: what Go adds; KERNEL=6.1
 
 .PHONY: test
 test: ## the tests, as go test ./... runs them, and what this machine lacks to try all
-	@exec "$$(go tool -n tests)" ./...
+	@exec "$$(go tool -n eventbench)" test ./...
 
 .PHONY: check
 check: ## everything CI runs
@@ -156,7 +156,7 @@ check: ## everything CI runs
 	@echo "GOOS=darwin go vet . # must say that this is for Linux"
 	@! out=$$(GOOS=darwin go vet . 2>&1) && echo "$$out" | grep -q Linux || { echo "$$out"; exit 1; }
 	@if command -v shellcheck; then shellcheck .ci/*; else echo "no shellcheck here: .ci not checked"; fi
-	@exec "$$(go tool -n tests)" -race ./...
+	@exec "$$(go tool -n eventbench)" test -race ./...
 	@echo "make bench, one round"
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT INT TERM && \
 	make --no-print-directory bench RESULTS="$$dir" ROUNDS=1 BENCHTIME=100x BENCH='Eventfd|PipeSelf' && \

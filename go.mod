@@ -26,11 +26,9 @@ tool (
 	eventbench/helpers/cmd/behaviours
 	eventbench/helpers/cmd/eventbench
 	eventbench/helpers/cmd/fidelity
-	eventbench/helpers/cmd/gvisor
 	eventbench/helpers/cmd/kernels
 	eventbench/helpers/cmd/report
 	eventbench/helpers/cmd/rounds
-	eventbench/helpers/cmd/tests
 	golang.org/x/perf/cmd/benchstat
 	honnef.co/go/tools/cmd/staticcheck
 )

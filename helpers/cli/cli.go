@@ -85,7 +85,7 @@ type Action func(ctx context.Context, c *Call) error
 // A Call is one call of a verb.
 type Call struct {
 	Operands []string
-	Stdout   io.Writer // printable, but for what a [Verb.Program] says
+	Stdout   io.Writer // printable, but for what another program prints
 	Stderr   io.Writer
 	name     string
 }
@@ -239,7 +239,7 @@ func (t *Tool) run(args []string, stdout, stderr io.Writer) (*Verb, error) {
 				return err
 			}
 			call := &Call{Operands: c.Args().Slice(), Stdout: stdout, Stderr: stderr, name: t.Name + " " + v.Name}
-			if !v.Program {
+			if !v.Program && !v.Raw {
 				call.Stdout, call.Stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
 			}
 			return action(t.Context(v.Signals...), call)

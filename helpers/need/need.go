@@ -19,7 +19,7 @@
 //
 // Each kind has an environment variable that turns its skips into failures, for
 // CI, where all of them are to be had: EVENTBENCH_REQUIRE_GUEST and the others
-// that [Variables] lists. go tool tests counts what was skipped from what is
+// that [Variables] lists. go tool eventbench test counts what was skipped from what is
 // said here, see [Parse].
 package need
 
@@ -62,7 +62,7 @@ var (
 	HasDpkg   = thing(Thing{"dpkg", "kernel packages", "no dpkg", "install dpkg", "GUEST", program("dpkg-deb")})
 	HasApt    = thing(Thing{"apt", "kernel packages", "no apt", "Debian's and Ubuntu's: install apt and debian-archive-keyring", "GUEST",
 		all(program("apt-get"), file("/usr/lib/apt/apt-helper"), file("/usr/share/keyrings/debian-archive-keyring.gpg"))})
-	HasRunsc      = thing(Thing{"runsc", "sandboxes", "runsc is not built", "go tool gvisor -build", "GVISOR", builtRunsc})
+	HasRunsc      = thing(Thing{"runsc", "sandboxes", "runsc is not built", "go tool eventbench gvisor -build", "GVISOR", builtRunsc})
 	HasSandbox    = thing(Thing{"sandbox", "sandboxes", "neither root nor user namespaces", "run as root, or sysctl user.max_user_namespaces", "GVISOR", sandbox})
 	HasCC         = thing(Thing{"cc", "C references", "no C compiler", "apt install gcc libc6-dev", "CC", compiles})
 	HasPatch      = thing(Thing{"patch", "kernel builds", "no patch", "apt install patch", "PATCH", program("patch")})

@@ -16,7 +16,7 @@ import (
 
 // writers are the sources that write configuration lines.
 var writers = []string{
-	"../machine/*.go", "../guest/*.go", "../boots/*.go", "../samples/*.go", "../gvisor/*.go", "../cmd/rounds/*.go", "../cmd/gvisor/*.go",
+	"../machine/*.go", "../guest/*.go", "../boots/*.go", "../samples/*.go", "../gvisor/*.go", "../cmd/rounds/*.go",
 	"../cmd/arms/*.go", "../selftest/*.go", "../cmd/eventbench/*.go", "../../main_test.go",
 }
 

@@ -28,7 +28,7 @@
 // go test -exec does; an empty one runs it by itself:
 //
 //	go tool arms host eventbench.test '' 'taskset -c 0'
-//	go tool arms host eventbench.static 'go tool gvisor -runsc ./a' 'go tool gvisor -runsc ./b'
+//	go tool arms host eventbench.static 'go tool eventbench gvisor -runsc ./a' 'go tool eventbench gvisor -runsc ./b'
 //
 // A command is split at blanks. In each round a process of each is measured, in
 // an order drawn from the seed and the round, one at a time: what drifts on the

@@ -134,12 +134,12 @@ func findColumn(ctx context.Context, arg, dir string, timeout time.Duration, say
 		}
 		known = files.Name(unix.ByteSliceToString(u.Release[:]))
 	case "gvisor":
-		tool, err := results.Tool(ctx, "gvisor")
+		tool, err := results.Tool(ctx, "eventbench")
 		if err != nil {
 			return nil, err
 		}
 		known = gvisor.Release()
-		c.argv = []string{tool, "-timeout", timeout.String()}
+		c.argv = []string{tool, "gvisor", "-timeout", timeout.String()}
 	default:
 		tool, err := results.Tool(ctx, "eventbench")
 		if err != nil {

@@ -3,17 +3,22 @@ package main
 import (
 	"eventbench/helpers/cli"
 	"eventbench/helpers/guest"
+	"eventbench/helpers/gvisor"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/mutants"
 	"eventbench/helpers/selftest"
 	"eventbench/helpers/soak"
+	"eventbench/helpers/tests"
 )
 
 // start begins the program: it does not return where the tool is a guest's
-// init. Nothing of a verb's is set up by then.
+// init, or what makes a sandbox. Nothing of a verb's is set up by then.
 func start() {
 	if guest.IsInit() {
 		guest.RunInit()
+	}
+	if gvisor.IsInside() {
+		gvisor.RunInside()
 	}
 }
 
@@ -23,9 +28,11 @@ func verbs() []*cli.Verb {
 	return []*cli.Verb{
 		gateVerb(),
 		{Manual: manual("selftest"), Resumes: true, New: selftest.New},
+		{Manual: manual("test"), Raw: true, New: tests.New},
 		{Manual: manual("soak"), New: soak.New},
 		{Manual: manual("mutants"), Resumes: true, New: mutants.New},
 		guestVerb(),
+		gvisorVerb(),
 		kbuildVerb(),
 		seccompVerb(),
 	}

@@ -6,7 +6,7 @@
 // Usage:
 //
 //	go tool rounds [flags] eventbench.test
-//	go tool rounds -arm host= -arm 'gvisor=go tool gvisor' [flags] eventbench.static
+//	go tool rounds -arm host= -arm 'gvisor=go tool eventbench gvisor' [flags] eventbench.static
 //	go tool rounds -arm go1.25=./a.test -arm go1.26=./b.test [flags]
 //
 // A process fixes what luck there is in memory layout and core placement for

@@ -23,12 +23,12 @@ import (
 
 // What the program prints and its status are the tool's; it is on another
 // kernel, as root, where the caller is; and what it writes is gone.
-func TestRun(t *testing.T) {
+func TestSandboxRun(t *testing.T) {
 	needRunsc(t)
 	dir := t.TempDir()
 	tooltest.MustWrite(t, filepath.Join(dir, "data"), "from the host\n")
-	stdout, stderr := bin.Run(t, "gvisor", dir, []string{"EVENTBENCH_CONFIG=lab: attic\nsandbox: none"}, 3,
-		bin.Path("prog"), "kernel", "out=hello", "err=oops", "cat=data", "write=new:text", "cat=new", "getenv=EVENTBENCH_CONFIG", "exit=3")
+	stdout, stderr := bin.Run(t, "eventbench", dir, []string{"EVENTBENCH_CONFIG=lab: attic\nsandbox: none"}, 3,
+		"gvisor", bin.Path("prog"), "kernel", "out=hello", "err=oops", "cat=data", "write=new:text", "cat=new", "getenv=EVENTBENCH_CONFIG", "exit=3")
 	if stderr != "oops\n" {
 		t.Errorf("standard error %q", stderr)
 	}
@@ -49,11 +49,11 @@ func TestRun(t *testing.T) {
 }
 
 // A signal's end is 128 and its number, and a time limit is no status at all.
-func TestEnds(t *testing.T) {
+func TestSandboxEnds(t *testing.T) {
 	needRunsc(t)
 	prog := bin.Path("prog")
-	bin.Run(t, "gvisor", t.TempDir(), nil, 128+9, prog, "kill=9")
-	stdout, stderr := bin.Run(t, "gvisor", t.TempDir(), nil, noStatus, "-timeout", "20s", prog, "out=ready", "hang")
+	bin.Run(t, "eventbench", t.TempDir(), nil, 128+9, "gvisor", prog, "kill=9")
+	stdout, stderr := bin.Run(t, "eventbench", t.TempDir(), nil, noStatus, "gvisor", "-timeout", "20s", prog, "out=ready", "hang")
 	if stdout != "ready\n" || !strings.Contains(stderr, "SIGQUIT") || !strings.Contains(stderr, prog+": stopped at -timeout 20s") {
 		t.Errorf("printed %q, standard error:\n%s", stdout, stderr)
 	}
@@ -61,18 +61,18 @@ func TestEnds(t *testing.T) {
 	if err := os.Chmod(bin.Path("script"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	_, stderr = bin.Run(t, "gvisor", t.TempDir(), nil, noStatus, bin.Path("script"))
+	_, stderr = bin.Run(t, "eventbench", t.TempDir(), nil, noStatus, "gvisor", bin.Path("script"))
 	if !strings.Contains(stderr, "not run to its end: runsc: ") {
 		t.Errorf("standard error:\n%s", stderr)
 	}
 }
 
 // However the tool ends, no process of the sandbox stays, and no file.
-func TestStopped(t *testing.T) {
+func TestSandboxStopped(t *testing.T) {
 	needRunsc(t)
 	check := func(name string, stop func(cmd *exec.Cmd) error, want int) {
 		t.Run(name, func(t *testing.T) {
-			cmd, tmp := bin.Command(t, "gvisor", t.TempDir(), nil, bin.Path("prog"), "out=ready", "hang")
+			cmd, tmp := bin.Command(t, "eventbench", t.TempDir(), nil, "gvisor", bin.Path("prog"), "out=ready", "hang")
 			stdout, err := cmd.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -97,7 +97,7 @@ func TestStopped(t *testing.T) {
 
 // An ordinary user's sandbox is in a user namespace; where there are none, the error says
 // what to do.
-func TestOrdinaryUser(t *testing.T) {
+func TestSandboxOrdinaryUser(t *testing.T) {
 	needRunsc(t)
 	need.Need(t, need.HasRoot) // to become somebody else
 	cache, err := gvisor.UserCache()
@@ -123,7 +123,7 @@ func TestOrdinaryUser(t *testing.T) {
 	if err := os.Chown(home, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(bin.Path("gvisor"), "-runsc", runsc, bin.Path("prog"), "kernel", "exit=4")
+	cmd := exec.Command(bin.Path("eventbench"), "gvisor", "-runsc", runsc, bin.Path("prog"), "kernel", "exit=4")
 	cmd.Dir = home
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME=", "TMPDIR="+home)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
@@ -146,7 +146,7 @@ func TestOrdinaryUser(t *testing.T) {
 
 // The way most will use the tool: tests and benchmarks of a package, with its
 // files, and profiles brought out.
-func TestGoTestExec(t *testing.T) {
+func TestSandboxGoTestExec(t *testing.T) {
 	needRunsc(t)
 	dir := t.TempDir()
 	tooltest.MustWrite(t, filepath.Join(dir, "go.mod"), "module example\n\ngo 1.26\n")
@@ -172,7 +172,7 @@ func BenchmarkGetppid(b *testing.B) {
 }
 `)
 	cmd := exec.Command("go", "test", "-v", "-bench", ".", "-benchtime", "100x", "-memprofile", "mem.prof",
-		"-exec", bin.Path("gvisor"), ".")
+		"-exec", bin.Path("eventbench")+" gvisor", ".")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	out, err := cmd.CombinedOutput()

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package tests
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"eventbench/helpers/cli"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/tooltest"
 )
@@ -69,7 +70,7 @@ func TestSameAsGoTest(t *testing.T) {
 			t.Fatalf("go test: exit status %d, want %d", status, wantStatus)
 		}
 		var stdout, stderr buffer
-		if got := run(t.Context(), []string{"-p=1"}, &stdout, &stderr); got != wantStatus {
+		if got := tooltest.Verb(t.Context(), &verb, []string{"-p=1"}, &stdout, &stderr); got != wantStatus {
 			t.Errorf("exit status %d, go test's is %d", got, wantStatus)
 		}
 		got := block.ReplaceAllString(stdout.String(), "")
@@ -98,6 +99,8 @@ func TestA(t *testing.T) {}`,
 	})
 }
 
+var verb = cli.Verb{Manual: tooltest.Manual("test"), Raw: true, New: New}
+
 // block is what follows go test's own words.
 var block = regexp.MustCompile(`(?m)^(nothing was left out|not tried here)[^\n]*\n(  .*\n)*\z`)
 
@@ -107,7 +110,7 @@ func TestPanic(t *testing.T) {
 		t.Helper()
 		mustModule(t, map[string]string{"p_test.go": head + body})
 		var stdout, stderr buffer
-		if got := run(t.Context(), nil, &stdout, &stderr); got != 1 {
+		if got := tooltest.Verb(t.Context(), &verb, nil, &stdout, &stderr); got != 1 {
 			t.Errorf("exit status %d", got)
 		}
 		for _, w := range append(want, "FAIL\texample\t") {
@@ -127,7 +130,7 @@ func TestBlock(t *testing.T) {
 		t.Helper()
 		mustModule(t, map[string]string{"p_test.go": head + body})
 		var stdout, stderr buffer
-		if got := run(t.Context(), nil, &stdout, &stderr); got != 0 {
+		if got := tooltest.Verb(t.Context(), &verb, nil, &stdout, &stderr); got != 0 {
 			t.Errorf("exit status %d", got)
 		}
 		if _, got, _ := strings.Cut(stdout.String(), "\n"); got != want {
@@ -156,7 +159,7 @@ func TestMain(m *testing.M) { code := m.Run(); fmt.Println("behaviours: 3 rows: 
 	check(`
 func TestA(t *testing.T) { t.Skip("not tried here: guests: a minute of boots (EVENTBENCH_REQUIRE_GUEST=1)") }
 func TestB(t *testing.T) {
-	t.Run("EFD-01", func(t *testing.T) { t.Skip("privilege: the clock is not this test's: run it in a guest (go tool guest)") })
+	t.Run("EFD-01", func(t *testing.T) { t.Skip("privilege: the clock is not this test's: run it in a guest (go tool eventbench guest)") })
 }
 `, "not tried here: guests: 1 test, a minute of boots (EVENTBENCH_REQUIRE_GUEST=1); rows: 1 row, they change the machine (make behaviours has guests for that)\n")
 	check("func TestA(t *testing.T) {}", "nothing was left out: 1 test\n")
@@ -166,7 +169,7 @@ func TestB(t *testing.T) {
 func TestUnknownVariable(t *testing.T) {
 	t.Setenv("EVENTBENCH_REQUIRE_GUESTS", "1")
 	var stdout, stderr buffer
-	if got := run(t.Context(), nil, &stdout, &stderr); got != 2 || !strings.Contains(stderr.String(), "EVENTBENCH_REQUIRE_GUESTS") ||
+	if got := tooltest.Verb(t.Context(), &verb, nil, &stdout, &stderr); got != 2 || !strings.Contains(stderr.String(), "EVENTBENCH_REQUIRE_GUESTS") ||
 		!strings.Contains(stderr.String(), "EVENTBENCH_REQUIRE_GUEST,") {
 		t.Errorf("exit status %d, %q, %q", got, &stdout, &stderr)
 	}
@@ -186,7 +189,7 @@ func TestStopped(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	done := make(chan int)
 	var stdout, stderr buffer
-	go func() { done <- run(ctx, nil, &stdout, &stderr) }()
+	go func() { done <- tooltest.Verb(ctx, &verb, nil, &stdout, &stderr) }()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if text, _ := os.ReadFile(started); len(text) > 0 {
 			break
