@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"eventbench/helpers/printable"
 	"eventbench/helpers/results"
@@ -156,7 +157,7 @@ func (l *loader) expand(s *side, arg string) []string {
 }
 
 func (l *loader) loadFile(s *side, path string) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // or a pipe without a writer would be waited for
 	if err != nil {
 		l.Add("%s: %v", s.label, err)
 		return

@@ -121,5 +121,10 @@ func Link(root, dir string) error {
 	if err := os.Symlink(target, temp); err != nil {
 		return err
 	}
-	return os.Rename(temp, filepath.Join(root, "latest"))
+	latest := filepath.Join(root, "latest")
+	if info, err := os.Lstat(latest); err == nil && info.Mode().Type() != os.ModeSymlink {
+		os.Remove(temp)
+		return fmt.Errorf("%s is to be a link to the newest results, and is something else: move it away", latest)
+	}
+	return os.Rename(temp, latest)
 }

@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/perf/benchfmt"
 )
@@ -38,7 +39,7 @@ type File struct {
 
 // Read reads the file at path; see [Parse] for what it refuses.
 func Read(path string) (*File, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // or a pipe without a writer would be waited for
 	if err != nil {
 		return nil, err
 	}
