@@ -161,6 +161,9 @@ var epollMountsRole = child.Register("epoll-mounts", func(p *child.Proc) error {
 			continue
 		case unix.EPERM, unix.EACCES:
 			p.Say("privilege: %s: %v", first.what, first.err)
+		case unix.EINVAL:
+			// In a chroot that is no mount, mounts could be seen by others.
+			p.Say("limit: %s: %v: the root directory is no mount", first.what, first.err)
 		case unix.ENODEV:
 			p.Say("absent: %s: %v", first.what, first.err)
 		default:
