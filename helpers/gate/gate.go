@@ -196,6 +196,8 @@ func (o Options) gate() (*gate, error) {
 		if err := checkAllowed(key); err != nil {
 			ps.Add("%v", err)
 		}
+	}
+	for _, key := range results.Allow(o.Allow) {
 		allow[key] = true
 	}
 	rules, err := readThresholds(o.Thresholds)

@@ -60,6 +60,11 @@ func (r *Report) Summary() string {
 	return s
 }
 
+// Open reports whether more samples could tell what these cannot.
+func (r *Report) Open() bool {
+	return slices.ContainsFunc(r.Comparisons, func(c *Comparison) bool { return c.blocks() && !c.Collapsed })
+}
+
 // failing says how many benchmarks fail, before all else.
 func (r *Report) failing() string {
 	var s string

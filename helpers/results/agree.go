@@ -63,11 +63,12 @@ func (e *Incomparable) Error() string {
 }
 
 // Agree returns an *Incomparable if the files differ in keys in which they must
-// agree, but for those in allowed.
+// agree, but for those that may differ by [Allow].
 func Agree(files []*File, allowed []string) error {
 	var e Incomparable
+	allowed = Allow(allowed)
 	for _, key := range KeysOf(MustAgree) {
-		if slices.Contains(allowed, key) {
+		if slices.Contains(allowed, key) || slices.Contains(Allow(e.Keys), key) {
 			continue
 		}
 		first := files[0].Values(key)

@@ -57,6 +57,7 @@ var Keys = []Key{
 	{"smt", MustAgree, "whether cores have siblings"},
 	{"governor", MustAgree, "how CPUs choose their frequency"},
 	{"virt", MustAgree, "the hypervisor"},
+	{"host-virt", MustAgree, "that of a sandbox's host"},
 	// How it was measured.
 	{"harness", MustAgree, "the code that measures"},
 	{"benchtime", MustAgree, "operations in a loop, in a boot"},
@@ -69,6 +70,8 @@ var Keys = []Key{
 	{"preemption", MayDiffer, "its preemption model"},
 	{"mitigations", MayDiffer, "of CPU vulnerabilities"},
 	{"goversion", MayDiffer, "the Go version"},
+	{"host-kernel-release", MayDiffer, "that of a sandbox's host"},
+	{"host-mitigations", MayDiffer, "that of a sandbox's host"},
 
 	{"mitigations-param", Varies, "the kernel's parameter of that name"},
 	{"container", Varies, "the container it ran in"},
@@ -106,4 +109,19 @@ func KeysOf(role Role) []string {
 // differ.
 func Allowable() []string {
 	return slices.DeleteFunc(KeysOf(MustAgree), func(key string) bool { return key == Clock })
+}
+
+// follow are the keys that differ wherever another does, and say no more than
+// it: a sandbox hides the machine.
+var follow = map[string][]string{
+	"sandbox": {"cross", "smt", "governor", "virt", "host-virt"},
+}
+
+// Allow returns the keys that may differ where those given may.
+func Allow(keys []string) []string {
+	all := slices.Clone(keys)
+	for _, key := range keys {
+		all = append(all, follow[key]...)
+	}
+	return all
 }

@@ -175,6 +175,14 @@ func TestValuesAsWritten(t *testing.T) {
 func TestAgree(t *testing.T) {
 	file := func(config string) *results.File { return mustParse(t, config+"BenchmarkX-2 1 2 ns/op\nPASS\n") }
 	plain := file("")
+	// A sandbox hides the machine, so that those differ with it.
+	sandboxed := file("sandbox: gvisor\nvirt: gvisor\nhost-virt: kvm\ncross: unknown\n")
+	if err := results.Agree([]*results.File{plain, sandboxed}, []string{"sandbox"}); err != nil {
+		t.Errorf("the sandbox may differ: error %v", err)
+	}
+	if err := results.Agree([]*results.File{plain, sandboxed}, nil); err == nil || strings.Contains(err.Error(), "virt") {
+		t.Errorf("the sandbox differs: error %v, want one that names it alone", err)
+	}
 	for _, key := range results.KeysOf(results.MustAgree) {
 		other := file(key + ": another\n")
 		if err := results.Agree([]*results.File{plain, other}, nil); err == nil || !strings.HasPrefix(err.Error(), "not comparable: "+key+" is ") {

@@ -292,9 +292,12 @@ func judge(ctx context.Context, o options, say func(string, ...any), open func()
 		if err != nil {
 			return nil, err
 		}
-		if report.Outcome != gate.Undecided || last {
+		if report.Outcome != gate.Undecided || last || !report.Open() {
 			report.Notes = append(report.Notes, note(looks, i, alpha))
-			if report.Outcome == gate.Undecided {
+			if report.Outcome == gate.Undecided && !report.Open() && o.gate.AllowCannotTell {
+				report.Outcome = gate.Pass // as at the last look
+			}
+			if report.Outcome == gate.Undecided && report.Open() {
 				report.Notes = append(report.Notes, goOn(report, first, alpha))
 			}
 			return report, nil

@@ -94,3 +94,38 @@ func TestSummary(t *testing.T) {
 		}
 	}
 }
+
+// A benchmark that failed in boots costs itself: the tables have what there is,
+// and what failed is told after them. Boots that differ in what must agree are
+// refused.
+func TestSummaryOfFailures(t *testing.T) {
+	boot := func(dir string, seed int, text string) {
+		tooltest.MustWrite(t, filepath.Join(dir, fmt.Sprintf("seed-%02d%s", seed, results.Ext)), text)
+	}
+	whole := "BenchmarkSelf 100 1600 instrs/op 1601 mean-instrs/op\n"
+	dir := t.TempDir()
+	for seed := 1; seed <= 6; seed++ {
+		boot(dir, seed, head+whole+"BenchmarkOther 100 5 instrs/op 6 mean-instrs/op\nPASS\n")
+	}
+	boot(dir, 3, head+whole+"--- FAIL: BenchmarkOther\n    5 sent, 4 received\nFAIL\n")
+	kernels := []*boots.Kernel{{Label: "6.1", Dir: dir}}
+	var out bytes.Buffer
+	err := summarize(t.Context(), kernels, &out)
+	if want := "1 benchmark failed, and so lack figures: see above"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	for _, want := range []string{
+		"6 boots: commonest count the same in all of them for 2 of 2 benchmarks",
+		"\n6.1: failed: 1 benchmark\n\nBenchmarkOther failed in 1 of 6 samples, first in seed-03.txt:\n    5 sent, 4 received\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, &out)
+		}
+	}
+
+	boot(dir, 4, strings.Replace(head, "10.0.2", "10.1.0", 1)+whole+"PASS\n")
+	err = summarize(t.Context(), kernels, &out)
+	if err == nil || !strings.HasPrefix(err.Error(), "not comparable: qemu is 10.0.2 in ") || !strings.Contains(err.Error(), "remove the files of one kind") {
+		t.Errorf("error %v, want one that says that the boots are of two QEMUs", err)
+	}
+}
