@@ -97,6 +97,11 @@ kernels: eventbench.static ## what it costs on other KERNELS: counted instructio
 	@test "$$BENCH" = . || set -- -bench="$$BENCH"; \
 	set -f; exec "$$(go tool -n kernels)" "$$@" -boots="$$BOOTS" -results="$$RESULTS" -- eventbench.static $$KERNELS
 
+.PHONY: where
+where: eventbench.static ## in which kernel functions an operation's instructions are, and which make the difference between two KERNELS
+	@test "$$BENCH" = . || set -- -bench="$$BENCH"; \
+	set -f; exec "$$(go tool -n eventbench)" where "$$@" -seed="$$SEED" -o="$$RESULTS/where" -- eventbench.static $$KERNELS
+
 # Tests need testdata, which the sandbox finds where go test runs the binary.
 .PHONY: gvisor
 gvisor: eventbench.static behaviours.static ## what it costs under gVisor: which rows are not as recorded, ROUNDS of both in turn, what costs most more

@@ -57,6 +57,9 @@ type Variant struct {
 	Patch []byte
 	// Stamp is the build's date, as uname -v shows it, [DefaultStamp] if empty.
 	Stamp string
+	// Symbols, if set, is a file for the kernel's System.map: these kernels
+	// have no /proc/kallsyms.
+	Symbols string
 }
 
 // DefaultStamp is the date of builds, which would differ by their real one.
@@ -84,6 +87,7 @@ const (
 	factsName  = "source.json"
 	configName = "small.config"
 	imagePath  = "arch/x86/boot/bzImage"
+	mapName    = "System.map"
 )
 
 // A CompileError says why a variant is not a kernel.
@@ -118,13 +122,21 @@ func (t *Tree) Build(ctx context.Context, v Variant, to string) error {
 		return errors.Join(err, t.restore())
 	}
 	err = t.make(ctx, lock, v.Stamp, "bzImage")
+	if err == nil && v.Symbols != "" { // before the kernel that they are of
+		err = copyFile(v.Symbols, t.path(buildDir, mapName))
+	}
 	if err == nil {
-		var image []byte
-		if image, err = os.ReadFile(t.path(buildDir, imagePath)); err == nil {
-			err = files.Write(to, image)
-		}
+		err = copyFile(to, t.path(buildDir, imagePath))
 	}
 	return errors.Join(err, t.restore())
+}
+
+func copyFile(to, from string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return files.Write(to, data)
 }
 
 // configure makes the build directory what Config asks for.

@@ -43,6 +43,7 @@ func kbuildVerb() *cli.Verb {
 				variant.Patch = slices.Concat(variant.Patch, data, []byte("\n"))
 				return err
 			})
+			flags.StringVar(&variant.Symbols, "symbols", "", "write the kernel's System.map to `file`, for go tool eventbench where -symbols")
 			flags.StringVar(&variant.Stamp, "stamp", "", "the `date` of the build in uname -v (default "+kbuild.DefaultStamp+")")
 			return func(ctx context.Context, c *cli.Call) error {
 				switch {
@@ -53,6 +54,11 @@ func kbuildVerb() *cli.Verb {
 				}
 				if err := files.Writable(out); err != nil { // not after minutes
 					return cli.Usage("-o: %w", err)
+				}
+				if variant.Symbols != "" {
+					if err := files.Writable(variant.Symbols); err != nil {
+						return cli.Usage("-symbols: %w", err)
+					}
 				}
 				p := c.Progress()
 				defer p.Clear()

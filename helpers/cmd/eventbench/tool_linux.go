@@ -9,6 +9,7 @@ import (
 	"eventbench/helpers/selftest"
 	"eventbench/helpers/soak"
 	"eventbench/helpers/tests"
+	"eventbench/helpers/where"
 )
 
 // start begins the program: it does not return where the tool is a guest's
@@ -19,6 +20,9 @@ func start() {
 	}
 	if gvisor.IsInside() {
 		gvisor.RunInside()
+	}
+	if where.IsGuestProgram() {
+		where.RunGuestProgram()
 	}
 }
 
@@ -35,5 +39,6 @@ func verbs() []*cli.Verb {
 		gvisorVerb(),
 		kbuildVerb(),
 		seccompVerb(),
+		whereVerb(),
 	}
 }

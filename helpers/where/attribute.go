@@ -1,0 +1,478 @@
+package where
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"eventbench/helpers/where/symbols"
+)
+
+// A function is one that instructions are counted for.
+type function struct {
+	Name string
+	User bool // of the program, not of the kernel
+}
+
+// A node is a function in a call tree, with those that called it above.
+type node struct {
+	fn       int // index of tree.funcs
+	parent   int // index of tree.nodes; the root's is 0
+	children []int
+}
+
+// A tree is the call tree that all operations of a log share. Node 0 is its
+// root, no function.
+type tree struct {
+	funcs []function
+	index map[function]int
+	nodes []node
+}
+
+func newTree() *tree {
+	return &tree{index: make(map[function]int), nodes: make([]node, 1)}
+}
+
+func (t *tree) function(f function) int {
+	i, ok := t.index[f]
+	if !ok {
+		i = len(t.funcs)
+		t.index[f] = i
+		t.funcs = append(t.funcs, f)
+	}
+	return i
+}
+
+// child returns the node of fn called from a node.
+func (t *tree) child(of, fn int) int {
+	for _, c := range t.nodes[of].children {
+		if t.nodes[c].fn == fn {
+			return c
+		}
+	}
+	t.nodes = append(t.nodes, node{fn: fn, parent: of})
+	c := len(t.nodes) - 1
+	t.nodes[of].children = append(t.nodes[of].children, c)
+	return c
+}
+
+// An operation is what was executed between two stamps.
+type operation struct {
+	// stamped is the number of instructions by the counter, logged by the log.
+	stamped, logged int
+	// idle is by how much the counter jumped while no processor had anything to
+	// do: the counted clock goes to the next timer then.
+	idle    int
+	self    map[int]int // instructions by node
+	calls   map[int]int // by function
+	classes [nclasses]int
+}
+
+// exact reports whether the log has what the counter counted, no more and no
+// less.
+func (o *operation) exact() bool { return o.logged+o.idle == o.stamped }
+
+// A site is what is known of a place, once the log is whole.
+type site struct {
+	insn
+	fn    int
+	entry bool // of fn
+	event event
+}
+
+// An event is how the kernel is entered other than by a system call.
+type event uint8
+
+const (
+	noEvent   event = iota
+	interrupt       // after an instruction
+	fault           // instead of an instruction, which is then executed again
+)
+
+// faults are the exceptions that undo the instruction they come from. QEMU logs
+// it, and does not count it until it has been executed.
+var faults = map[string]bool{
+	"asm_exc_page_fault": true, "asm_exc_general_protection": true, "asm_exc_invalid_op": true,
+	"asm_exc_device_not_available": true, "asm_exc_divide_error": true, "asm_exc_bounds": true,
+	"asm_exc_segment_not_present": true, "asm_exc_stack_segment": true, "asm_exc_alignment_check": true,
+	"asm_exc_invalid_tss": true, "asm_exc_coprocessor_error": true, "asm_exc_simd_coprocessor_error": true,
+}
+
+// eventOf tells by its name what leads to an entry of the interrupt table.
+func eventOf(name string) event {
+	switch {
+	case faults[name]:
+		return fault
+	case strings.HasPrefix(name, "asm_exc_"), strings.HasPrefix(name, "asm_sysvec_"),
+		name == "irq_entries_start", name == "spurious_entries_start":
+		return interrupt
+	}
+	return noEvent
+}
+
+// A walker follows a trace and keeps each processor's stack.
+type walker struct {
+	*trace
+	*tree
+	sites    []site // by place
+	cpus     [maxCPUs]processor
+	switchTo int // the function that ends a context switch
+}
+
+type processor struct {
+	seen  bool
+	last  int // place
+	lastN int // node that the last step was counted for
+	stack []frame
+	// parked are stacks of tasks that gave way, the last one at the end.
+	parked [][]int
+}
+
+// A frame is a function that was called and has not returned.
+type frame struct {
+	node int
+	ret  uint64 // where it returns to
+	by   event  // interrupt or fault: it returns to wherever that was
+}
+
+// attribute cuts a trace into operations at the stamps and says which
+// functions, called from where, their instructions are in.
+func attribute(t *trace, code *memory, kernel, program *symbols.Table, stamps []uint64, isStamp func(place) bool) (*tree, []operation, error) {
+	w := &walker{trace: t, tree: newTree(), switchTo: -1}
+	insns := make([]insn, len(t.at))
+	for i, p := range t.at {
+		insns[i] = decode(code.at(p.pc, maxInsn))
+	}
+	slide, err := w.slide(insns, kernel)
+	if err != nil {
+		return nil, nil, err
+	}
+	w.sites = make([]site, len(t.at))
+	for i, p := range t.at {
+		s := site{insn: insns[i]}
+		table, pc := kernel, p.pc-slide
+		if p.user {
+			table, pc = program, p.pc
+		}
+		f, ok := table.Lookup(pc)
+		if !ok {
+			f = symbols.Func{Name: "[unknown]"}
+			if p.user && pc > 1<<46 {
+				f.Name = "[vdso]" // or another page that the kernel lends
+			}
+		}
+		s.fn = w.function(function{f.Name, p.user})
+		s.entry = ok && f.Entry && f.Addr == pc
+		if !p.user && (s.entry || f.Name == "irq_entries_start") {
+			s.event = eventOf(f.Name)
+		}
+		w.sites[i] = s
+	}
+	if i, ok := w.index[function{"__switch_to", false}]; ok {
+		w.switchTo = i
+	}
+
+	var ops []operation
+	n := -1
+	for i, s := range w.steps {
+		if n >= 0 && n < len(ops) {
+			w.step(i, s, &ops[n])
+		} else {
+			w.step(i, s, nil)
+		}
+		if isStamp(w.at[s.place()]) {
+			n++
+			if n == len(stamps)-1 {
+				break
+			}
+			if stamps[n+1] < stamps[n] {
+				return nil, nil, fmt.Errorf("stamp %d is before stamp %d", n+1, n)
+			}
+			ops = append(ops, operation{
+				stamped: int(stamps[n+1] - stamps[n]), self: make(map[int]int), calls: make(map[int]int),
+			})
+		}
+	}
+	if n != len(stamps)-1 {
+		return nil, nil, fmt.Errorf("the log has %d stamps, the program %d", n+1, len(stamps))
+	}
+	for i := range ops {
+		if o := &ops[i]; o.stamped > o.logged && o.classes[halts] > 0 {
+			o.idle = o.stamped - o.logged
+		}
+	}
+	return w.tree, ops, nil
+}
+
+// slide returns by how much the kernel's addresses are higher than its symbols':
+// where a system call leads tells.
+func (w *walker) slide(insns []insn, kernel *symbols.Table) (uint64, error) {
+	const name = "entry_SYSCALL_64"
+	entry, ok := kernel.Addr(name)
+	if !ok {
+		return 0, fmt.Errorf("the kernel's symbols have no %s: they are not those of a kernel for x86-64", name)
+	}
+	var last [maxCPUs]int
+	for i := range last {
+		last[i] = -1
+	}
+	for _, s := range w.steps {
+		p, cpu := s.place(), s.cpu()
+		if l := last[cpu]; l >= 0 && insns[l].flow == enter && w.at[l].user && !w.at[p].user {
+			slide := w.at[p].pc - entry
+			// KASLR moves by multiples of 2 MiB.
+			if slide%(2<<20) != 0 {
+				return 0, fmt.Errorf("a system call leads to %#x, where the kernel's symbols have %s at %#x: they are another kernel's", w.at[p].pc, name, entry)
+			}
+			return slide, nil
+		}
+		last[cpu] = p
+	}
+	return 0, errors.New("no system call is in the log")
+}
+
+// step takes one step, for an operation or for none.
+func (w *walker) step(i int, s step, op *operation) {
+	p := s.place()
+	c := &w.cpus[s.cpu()]
+	to := &w.sites[p]
+	from := &w.sites[c.last]
+	switched := false
+	if !c.seen {
+		c.seen = true
+		c.stack = w.stackAt(i)
+	} else {
+		last := w.at[c.last]
+		switch {
+		case to.event != noEvent && to.fn != from.fn:
+			if to.event == fault && op != nil {
+				w.count(op, c.last, c.lastN, -1)
+			}
+			c.push(w.child(c.top(), to.fn), 0, to.event)
+			w.called(op, to.fn)
+			if op != nil {
+				op.classes[interrupts]++
+			}
+		case to.fn == w.switchTo && to.entry:
+			c.park(w.tree)
+			c.stack = w.stackAt(i, c.parked...)
+			w.called(op, to.fn)
+			switched = true
+		case from.flow == enter && last.user && !w.at[p].user:
+			c.push(w.child(c.top(), to.fn), 0, noEvent)
+			w.called(op, to.fn)
+		case from.flow == leave:
+			w.left(c, i, p)
+		case from.flow == call && (to.fn != from.fn || to.entry):
+			c.push(w.child(c.top(), to.fn), last.pc+uint64(from.len), noEvent)
+			w.called(op, to.fn)
+		case from.flow == ret && !w.isThunk(from.fn, to):
+			w.returned(c, i, p)
+		default:
+			if to.fn != from.fn && to.entry {
+				w.called(op, to.fn)
+			}
+		}
+		w.settle(c, to.fn)
+	}
+	c.last, c.lastN = p, c.top()
+	if op != nil {
+		w.count(op, p, c.lastN, 1)
+		if switched {
+			op.classes[switches]++
+		}
+	}
+}
+
+func (w *walker) count(op *operation, place, node, n int) {
+	op.logged += n
+	op.self[node] += n
+	for class, k := range w.sites[place].classes {
+		op.classes[class] += n * int(k)
+	}
+}
+
+func (w *walker) called(op *operation, fn int) {
+	if op != nil {
+		op.calls[fn]++
+	}
+}
+
+// isThunk reports whether a return instruction of fn is a jump to another
+// function, as retpolines have them.
+func (w *walker) isThunk(fn int, to *site) bool {
+	return strings.HasPrefix(w.funcs[fn].Name, "__x86_indirect") && to.entry
+}
+
+func (c *processor) top() int {
+	if len(c.stack) == 0 {
+		return 0
+	}
+	return c.stack[len(c.stack)-1].node
+}
+
+func (c *processor) push(node int, ret uint64, by event) {
+	c.stack = append(c.stack, frame{node, ret, by})
+}
+
+// settle makes fn the function on top, as a jump or the end of another one
+// leads there.
+func (w *walker) settle(c *processor, fn int) {
+	if len(c.stack) == 0 {
+		c.push(w.child(0, fn), 0, noEvent)
+		return
+	}
+	top := &c.stack[len(c.stack)-1]
+	if w.nodes[top.node].fn != fn {
+		top.node = w.child(w.nodes[top.node].parent, fn)
+	}
+}
+
+// returned pops what a return instruction returns from.
+func (w *walker) returned(c *processor, i, p int) {
+	pc := w.at[p].pc
+	for k := len(c.stack) - 1; k > 0; k-- {
+		if c.stack[k].ret == pc {
+			c.stack = c.stack[:k]
+			return
+		}
+		if c.stack[k].by != noEvent {
+			break
+		}
+	}
+	c.stack = w.stackAt(i)
+}
+
+// left pops what a return from a system call or an interrupt leaves.
+func (w *walker) left(c *processor, i, p int) {
+	if w.at[p].user {
+		k := 0
+		for k < len(c.stack) && w.funcs[w.nodes[c.stack[k].node].fn].User {
+			k++
+		}
+		c.stack = c.stack[:k]
+		if k > 0 && w.nodes[c.top()].fn != w.sites[p].fn {
+			c.stack = c.stack[:0] // a signal's handler, or the return from one
+		}
+		return
+	}
+	for k := len(c.stack) - 1; k > 0; k-- {
+		if c.stack[k].by != noEvent {
+			c.stack = c.stack[:k]
+			return
+		}
+	}
+	c.stack = w.stackAt(i)
+}
+
+// park keeps the stack of the task that gives way.
+func (c *processor) park(t *tree) {
+	const most = 16
+	fns := make([]int, 0, len(c.stack))
+	for _, f := range c.stack {
+		fns = append(fns, t.nodes[f.node].fn)
+	}
+	c.parked = append(c.parked, fns)
+	if len(c.parked) > most {
+		c.parked = c.parked[1:]
+	}
+}
+
+// stackAt finds out what the stack is at a step whose past is not known: at the
+// beginning, and after a switch to another task. What will return there tells.
+// The task may give way before it has returned to user mode; then its other
+// callers are those of the task that gave way like this before.
+func (w *walker) stackAt(i int, parked ...[]int) []frame {
+	cpu := w.steps[i].cpu()
+	callers := []caller{{fn: w.sites[w.steps[i].place()].fn}} // innermost first
+	whole := w.at[w.steps[i].place()].user
+	const farthest = 1 << 20
+	var inner []frame // called since
+	last := w.steps[i].place()
+	for _, s := range w.steps[i+1 : min(len(w.steps), i+farthest)] {
+		if whole {
+			break
+		}
+		if s.cpu() != cpu {
+			continue
+		}
+		p := s.place()
+		from, to := &w.sites[last], &w.sites[p]
+		out := false
+		switch {
+		case to.event != noEvent && to.fn != from.fn:
+			inner = append(inner, frame{by: to.event})
+		case to.fn == w.switchTo && to.entry:
+			out = true
+		case from.flow == leave:
+			k := len(inner) - 1
+			for k >= 0 && inner[k].by == noEvent {
+				k--
+			}
+			if k >= 0 {
+				inner = inner[:k]
+				break
+			}
+			inner = inner[:0]
+			callers[len(callers)-1].by = interrupt
+			callers = append(callers, caller{fn: to.fn})
+			whole = w.at[p].user
+		case from.flow == call && (to.fn != from.fn || to.entry):
+			inner = append(inner, frame{ret: w.at[last].pc + uint64(from.len)})
+		case from.flow == ret && !w.isThunk(from.fn, to):
+			k := len(inner) - 1
+			for k >= 0 && inner[k].by == noEvent && inner[k].ret != w.at[p].pc {
+				k--
+			}
+			if k >= 0 && inner[k].by == noEvent {
+				inner = inner[:k]
+				break
+			}
+			inner = inner[:0]
+			callers[len(callers)-1].ret = w.at[p].pc
+			callers = append(callers, caller{fn: to.fn})
+		}
+		if out {
+			break
+		}
+		last = p
+	}
+	outer := []int(nil) // outermost first
+	if !whole {
+		outer = outerCallers(callers, parked)
+	}
+	var stack []frame
+	at := 0
+	for _, fn := range outer {
+		at = w.child(at, fn)
+		stack = append(stack, frame{node: at})
+	}
+	for _, c := range slices.Backward(callers) {
+		at = w.child(at, c.fn)
+		stack = append(stack, frame{node: at, ret: c.ret, by: c.by})
+	}
+	return stack
+}
+
+type caller struct {
+	fn  int
+	ret uint64
+	by  event
+}
+
+// outerCallers returns what the last of the stacks that has these callers has
+// beyond them.
+func outerCallers(callers []caller, parked [][]int) []int {
+	if len(callers) < 2 {
+		return nil
+	}
+	// __switch_to, the first, is on no parked stack yet: its caller is.
+	last := callers[len(callers)-1].fn
+	for _, stack := range slices.Backward(parked) {
+		if k := slices.Index(stack, last); k > 0 {
+			return stack[:k]
+		}
+	}
+	return nil
+}

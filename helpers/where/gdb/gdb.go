@@ -1,0 +1,277 @@
+// Package gdb is a client of the GDB remote serial protocol, as much of it as
+// it takes to stop a guest of QEMU at an address, to look at its registers and
+// memory there, and to give commands to QEMU's monitor.
+//
+// The protocol is in the GDB manual, appendix "GDB Remote Serial Protocol".
+package gdb
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// answerTimeout bounds the time for an answer to everything but Continue:
+// QEMU answers from its main loop, in milliseconds.
+const answerTimeout = 30 * time.Second
+
+// A Client speaks to one QEMU.
+type Client struct {
+	conn *os.File
+	in   *bufio.Reader
+}
+
+// NewClient begins a conversation on a socket whose other end QEMU has. The file
+// must be one that deadlines can be set for.
+//
+// It is no net.Conn: with package net a program that is built with cgo would be
+// linked dynamically, and this one is its own guests' init.
+func NewClient(conn *os.File) (*Client, error) {
+	c := &Client{conn: conn, in: bufio.NewReader(conn)}
+	if _, err := c.ask("qSupported"); err != nil {
+		return nil, err
+	}
+	// The reason for the stop. QEMU takes the client for attached from here on.
+	_, err := c.ask("?")
+	return c, err
+}
+
+// Registers are those of x86-64 that are of use here.
+type Registers struct {
+	RAX, RBX, RCX uint64
+	RIP           uint64
+	CS            uint32
+}
+
+// User reports whether the processor was in user mode.
+func (r *Registers) User() bool { return r.CS&3 == 3 }
+
+// Registers returns those of the processor that stopped.
+func (c *Client) Registers() (r Registers, err error) {
+	answer, err := c.ask("g")
+	if err != nil {
+		return r, err
+	}
+	data, err := hex.DecodeString(answer)
+	// rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8 to r15, rip: 8 bytes each.
+	// eflags, cs: 4.
+	const rip, cs = 16 * 8, 17*8 + 4
+	if err != nil || len(data) < cs+4 {
+		return r, fmt.Errorf("QEMU's registers are not those of x86-64: %.80q", answer)
+	}
+	word := func(at int) uint64 { return binary.LittleEndian.Uint64(data[at:]) }
+	return Registers{
+		RAX: word(0), RBX: word(8), RCX: word(16), RIP: word(rip),
+		CS: binary.LittleEndian.Uint32(data[cs:]),
+	}, nil
+}
+
+// Read reads guest memory at a virtual address, as the processor that stopped
+// sees it.
+func (c *Client) Read(addr uint64, buf []byte) error {
+	const most = 2032 // two digits a byte, in a packet of at most 4096
+	for len(buf) > 0 {
+		n := min(len(buf), most)
+		answer, err := c.ask(fmt.Sprintf("m%x,%x", addr, n))
+		if err != nil {
+			return fmt.Errorf("read %d bytes at %#x: %w", n, addr, err)
+		}
+		if got, err := hex.Decode(buf[:n], []byte(answer)); err != nil || got != n {
+			return fmt.Errorf("read %d bytes at %#x: QEMU answered %.40q", n, addr, answer)
+		}
+		buf, addr = buf[n:], addr+uint64(n)
+	}
+	return nil
+}
+
+// Break and Unbreak set and remove a breakpoint at a virtual address. It counts
+// in every address space, and changes nothing in memory.
+func (c *Client) Break(addr uint64) error   { return c.askOK(fmt.Sprintf("Z0,%x,1", addr)) }
+func (c *Client) Unbreak(addr uint64) error { return c.askOK(fmt.Sprintf("z0,%x,1", addr)) }
+
+// Continue lets the machine go on until it stops, however long that takes.
+func (c *Client) Continue() error { return c.resume("c") }
+
+// Step executes one instruction.
+func (c *Client) Step() error { return c.resume("s") }
+
+// ErrEnded is what Continue returns when there is no machine any more.
+var ErrEnded = errors.New("the machine is gone")
+
+func (c *Client) resume(how string) error {
+	if err := c.send(how); err != nil {
+		return err
+	}
+	for {
+		answer, err := c.receive(0)
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return ErrEnded
+		case err != nil:
+			return err
+		case strings.HasPrefix(answer, "W"), strings.HasPrefix(answer, "X"):
+			return ErrEnded
+		case strings.HasPrefix(answer, "T"), strings.HasPrefix(answer, "S"):
+			return nil
+		case strings.HasPrefix(answer, "O"): // the console's output
+		default:
+			return fmt.Errorf("the machine was to go on, and QEMU answered %.40q", answer)
+		}
+	}
+}
+
+// Detach lets the machine go on and ends the conversation.
+func (c *Client) Detach() error { return c.askOK("D") }
+
+// Monitor has QEMU's monitor execute a command and returns what it says, which
+// is nothing where it did.
+func (c *Client) Monitor(command string) (string, error) {
+	if err := c.send("qRcmd," + hex.EncodeToString([]byte(command))); err != nil {
+		return "", err
+	}
+	var says strings.Builder
+	for {
+		answer, err := c.receive(answerTimeout)
+		text, output := strings.CutPrefix(answer, "O")
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("monitor command %q: %w", command, err)
+		case answer == "OK":
+			return strings.TrimSpace(says.String()), nil
+		case output:
+			data, err := hex.DecodeString(text)
+			if err != nil {
+				return "", fmt.Errorf("monitor command %q: QEMU answered %.40q", command, answer)
+			}
+			says.Write(data)
+		case answer == "":
+			return "", errors.New("this QEMU's debugger has no monitor (qRcmd)")
+		default:
+			return "", fmt.Errorf("monitor command %q: QEMU answered %.40q", command, answer)
+		}
+	}
+}
+
+func (c *Client) ask(packet string) (string, error) {
+	if err := c.send(packet); err != nil {
+		return "", err
+	}
+	answer, err := c.receive(answerTimeout)
+	if err == nil && len(answer) == 3 && answer[0] == 'E' {
+		err = fmt.Errorf("QEMU answered error %s", answer[1:])
+	}
+	return answer, err
+}
+
+func (c *Client) askOK(packet string) error {
+	answer, err := c.ask(packet)
+	if err == nil && answer != "OK" {
+		err = fmt.Errorf("QEMU answered %.40q", answer)
+	}
+	if err != nil {
+		err = fmt.Errorf("debugger's packet %.20q: %w", packet, err)
+	}
+	return err
+}
+
+// send sends $packet#sum and waits for its acknowledgement, a plus sign.
+func (c *Client) send(packet string) error {
+	var sum byte
+	for i := range len(packet) {
+		sum += packet[i]
+	}
+	c.conn.SetDeadline(time.Now().Add(answerTimeout))
+	if _, err := fmt.Fprintf(c.conn, "$%s#%02x", packet, sum); err != nil {
+		return ended(err)
+	}
+	ack, err := c.in.ReadByte()
+	if err != nil {
+		return ended(err)
+	}
+	if ack != '+' {
+		return fmt.Errorf("debugger's packet %.20q: QEMU acknowledged it with %q", packet, ack)
+	}
+	return nil
+}
+
+// receive returns the next packet's content and acknowledges it. No timeout
+// means to wait for ever, for whoever ends the machine.
+func (c *Client) receive(timeout time.Duration) (string, error) {
+	var deadline time.Time
+	if timeout > 0 {
+		deadline = time.Now().Add(timeout)
+	}
+	c.conn.SetDeadline(deadline)
+	b, err := c.in.ReadByte()
+	if err != nil {
+		return "", ended(err)
+	}
+	if b != '$' {
+		return "", fmt.Errorf("a packet of QEMU's debugger begins with %q", b)
+	}
+	packet, err := c.in.ReadString('#')
+	if err != nil {
+		return "", ended(err)
+	}
+	packet = packet[:len(packet)-1]
+	var digits [2]byte
+	if _, err := io.ReadFull(c.in, digits[:]); err != nil {
+		return "", ended(err)
+	}
+	var sum byte
+	for i := range len(packet) {
+		sum += packet[i]
+	}
+	if want, err := strconv.ParseUint(string(digits[:]), 16, 8); err != nil || byte(want) != sum {
+		return "", fmt.Errorf("a packet of QEMU's debugger has the checksum %q, want %02x", digits, sum)
+	}
+	if _, err := c.conn.Write([]byte{'+'}); err != nil {
+		return "", ended(err)
+	}
+	return unescape(packet)
+}
+
+// unescape undoes escapes (} and the byte xor 0x20) and run lengths (* and the
+// number of repetitions plus 29).
+func unescape(s string) (string, error) {
+	if !strings.ContainsAny(s, "}*") {
+		return s, nil
+	}
+	var b []byte
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '}' && i+1 < len(s):
+			i++
+			b = append(b, s[i]^0x20)
+		case s[i] == '*' && i+1 < len(s) && s[i+1] >= 29 && len(b) > 0:
+			i++
+			for range s[i] - 29 {
+				b = append(b, b[len(b)-1])
+			}
+		case s[i] == '}', s[i] == '*':
+			return "", fmt.Errorf("a packet of QEMU's debugger is cut short: %.40q", s)
+		default:
+			b = append(b, s[i])
+		}
+	}
+	return string(b), nil
+}
+
+// ended makes one error of the ways in which a socket says that nobody is at
+// its other end.
+func ended(err error) error {
+	for _, end := range []error{io.EOF, os.ErrClosed, syscall.EPIPE, syscall.ECONNRESET} {
+		if errors.Is(err, end) {
+			return fmt.Errorf("%w: %w", ErrEnded, io.EOF)
+		}
+	}
+	return err
+}

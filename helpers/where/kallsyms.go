@@ -1,0 +1,146 @@
+//go:build linux
+
+package where
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+
+	"eventbench/helpers/guest"
+	"eventbench/helpers/where/gdb"
+	"eventbench/helpers/where/symbols"
+)
+
+// A guest's kernel shows its symbols to this tool itself, which is the program
+// that runs there: with this argument.
+const showSymbols = "show-kernel-symbols"
+
+// IsGuestProgram reports whether this process is the program of a guest that is
+// to show its kernel's symbols. A command whose main calls RunGuestProgram in
+// that case can use this package.
+func IsGuestProgram() bool {
+	return len(os.Args) == 2 && os.Args[1] == showSymbols && os.Getenv("EVENTBENCH_GUEST") == "1"
+}
+
+// RunGuestProgram reads the symbols and shows them to the debugger. It exits.
+func RunGuestProgram() {
+	text, err := os.ReadFile(kallsyms)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	symbolsRead(text)
+	os.Exit(0)
+}
+
+// kallsyms is where a kernel has its symbols: see proc_kallsyms(5).
+const kallsyms = "/proc/kallsyms"
+
+// symbolsRead is where a debugger stops to take the symbols out of the guest's
+// memory. There are megabytes of them, and each byte that goes through a serial
+// port is thousands of instructions.
+//
+//go:noinline
+func symbolsRead(text []byte) {}
+
+// kernelSymbols returns the symbols of a kernel: those that file has, or else
+// those that the kernel itself has, which a boot finds out once.
+func (s *Settings) kernelSymbols(ctx context.Context, k *guest.Kernel, file string, say func(string, ...any)) (*symbols.Table, error) {
+	if file != "" {
+		return symbolsOf(file)
+	}
+	cache, err := guest.UserCache()
+	if err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("symbols/%x.gz", k.Sum())
+	if packed, err := os.ReadFile(cache.Path(name)); err == nil {
+		if t, err := unpackSymbols(packed); err == nil {
+			return t, nil
+		} // else as good as not there
+	}
+	say("%s: reading its symbols, once", k.Name)
+	m := s.machine(k)
+	m.Append = "nokaslr"                                                                  // so that addresses are those it was linked for
+	self, err := guest.LoadProgram("/proc/self/exe", []string{showSymbols}, "/proc/self") // where there is no testdata
+	if err != nil {
+		return nil, err
+	}
+	if self.Env, err = m.Env(nil); err != nil {
+		return nil, err
+	}
+	// The program in the guest is this one, at the same addresses.
+	marker := uint64(reflect.ValueOf(symbolsRead).Pointer())
+	var text []byte
+	out, err := debug(ctx, m, self, func(c *gdb.Client) error {
+		if err := until(c, marker); err != nil {
+			return err
+		}
+		regs, err := c.Registers()
+		if err != nil {
+			return err
+		}
+		const most = 256 << 20
+		if regs.RBX > most {
+			return fmt.Errorf("%s has %d bytes", kallsyms, regs.RBX)
+		}
+		text = make([]byte, regs.RBX)
+		return c.Read(regs.RAX, text)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(text) == 0 {
+		return nil, fmt.Errorf("the kernel has no %s (CONFIG_KALLSYMS): give its System.map or vmlinux with -symbols\n%s", kallsyms, tail(out))
+	}
+	t, err := symbols.ReadKallsyms(bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s of the guest: %w", kallsyms, err)
+	}
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := z.Write(text); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return t, cache.WriteFile(name, packed.Bytes())
+}
+
+func unpackSymbols(packed []byte) (*symbols.Table, error) {
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	return symbols.ReadKallsyms(z)
+}
+
+// symbolsOf reads a System.map or a vmlinux.
+func symbolsOf(file string) (*symbols.Table, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var magic [4]byte
+	if _, err := f.ReadAt(magic[:], 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	var t *symbols.Table
+	if string(magic[:]) == "\x7fELF" {
+		t, err = symbols.ReadELF(f)
+	} else {
+		t, err = symbols.ReadKallsyms(f)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return t, nil
+}

@@ -1,0 +1,104 @@
+//go:build linux
+
+package where
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"eventbench/helpers/need"
+)
+
+// staticBinary builds the benchmarks as make eventbench.static does.
+func staticBinary(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "eventbench.static")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-buildvcs=false", "-o", path, ".")
+	cmd.Dir = filepath.Join("..", "..")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=amd64")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go test -c: %v\n%s", err, out)
+	}
+	return path
+}
+
+// The benchmarks' binary has the functions and the code that a debugger and the
+// log's reader look for.
+func TestProgram(t *testing.T) {
+	p, err := LoadProgram(staticBinary(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One reading before the first iteration, and one after each.
+	if p.begins == 0 || p.ends == 0 || len(p.stamps) != 2 {
+		t.Errorf("the loop is between %#x and %#x, and stamps are at %d places; want 2", p.begins, p.ends, len(p.stamps))
+	}
+	if runtime.GOARCH != "amd64" {
+		return
+	}
+	names, err := p.Benchmarks(t.Context(), "EventfdSelf|NullGetppid|EpollWait")
+	if got, want := strings.Join(names, " "), "NullGetppid EpollWait/ready=0 EpollWait/ready=1 EventfdSelf"; err != nil || got != want {
+		t.Errorf("benchmarks %q, %v; want %q", got, err, want)
+	}
+	if _, err := p.Benchmarks(t.Context(), "NoSuchBenchmark"); err == nil || !strings.Contains(err.Error(), "no benchmark of") {
+		t.Errorf("a pattern that nothing matches: error %v", err)
+	}
+}
+
+// On a real kernel every operation is logged as long as it was counted, and the
+// rows are the benchmark's own figure.
+func TestKernel(t *testing.T) {
+	kernel := need.Kernel(t)
+	need.Asked(t, need.HasQEMU, "a minute of boots")
+	p, err := LoadProgram(staticBinary(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Settings{N: 20, Seed: 1, Jobs: 2, Timeout: DefaultTimeout}
+	kernels, err := s.Open(t.Context(), []string{kernel}, t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	benchmarks := []string{"NullGetppid", "EventfdRoundTrip/peer=process/cpus=same"}
+	shown := 0
+	err = s.Profiles(t.Context(), p, kernels, benchmarks, t.Logf, func(benchmark string, profiles []*Profile, err error) error {
+		if err != nil {
+			return err
+		}
+		shown++
+		r := Compare(profiles[0], nil, false)
+		sum := 0
+		for _, row := range r.Rows {
+			sum += row.Old
+			if strings.Contains(row.Function, "unknown") {
+				t.Errorf("%s: %d instructions are in no known function", benchmark, row.Old)
+			}
+		}
+		if sum != r.Old.Count || r.Old.Exact < r.Old.Measured*9/10 {
+			t.Errorf("%s: rows add up to %d of %d; %d of %d operations are exact", benchmark, sum, r.Old.Count, r.Old.Exact, r.Old.Measured)
+		}
+		// A call's instructions are all below the program's loop.
+		profiles[0].eachStack(func(stack []function, n int) {
+			if benchmark == "NullGetppid" && !stack[0].User {
+				t.Errorf("%d instructions are in %v", n, stack)
+			}
+		})
+		if _, err := profiles[0].Pprof(); err != nil {
+			t.Error(err)
+		}
+		return nil
+	})
+	if err != nil || shown != len(benchmarks) {
+		t.Errorf("%d of %d benchmarks are shown: %v", shown, len(benchmarks), err)
+	}
+	_ = s.Profiles(t.Context(), p, kernels, []string{"EventfdThroughput/peer=thread/cpus=same"}, t.Logf, func(benchmark string, _ []*Profile, err error) error {
+		if err == nil || !strings.Contains(err.Error(), "no loop of single operations was measured") {
+			t.Errorf("%s: error %v, want that it has no operations", benchmark, err)
+		}
+		return nil
+	})
+}
