@@ -118,6 +118,8 @@ type walker struct {
 	sites    []site // by place
 	cpus     [maxCPUs]processor
 	switchTo int // the function that ends a context switch
+	// Direct calls in the kernel, and those that lead to no function's beginning.
+	calls, astray int
 }
 
 type processor struct {
@@ -194,6 +196,9 @@ func attribute(t *trace, code *memory, kernel, program *symbols.Table, stamps []
 			})
 		}
 	}
+	if w.astray > w.calls/20 {
+		return nil, nil, fmt.Errorf("of %d calls in the kernel %d lead to where its symbols have no function: they are another kernel's", w.calls, w.astray)
+	}
 	if n != len(stamps)-1 {
 		return nil, nil, fmt.Errorf("the log has %d stamps, the program %d", n+1, len(stamps))
 	}
@@ -267,6 +272,12 @@ func (w *walker) step(i int, s step, op *operation) {
 		case from.flow == call && (to.fn != from.fn || to.entry):
 			c.push(w.child(c.top(), to.fn), last.pc+uint64(from.len), noEvent)
 			w.called(op, to.fn)
+			if from.direct && !last.user {
+				w.calls++
+				if !to.entry {
+					w.astray++
+				}
+			}
 		case from.flow == ret && !w.isThunk(from.fn, to):
 			w.returned(c, i, p)
 		default:

@@ -13,12 +13,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"eventbench/helpers/guest"
 	"eventbench/helpers/where/gdb"
 	"eventbench/helpers/where/symbols"
 
+	"golang.org/x/perf/benchfmt"
 	"golang.org/x/sys/unix"
 )
 
@@ -26,9 +26,16 @@ import (
 type Program struct {
 	Path   string
 	table  *symbols.Table
-	begins uint64 // measure.loopBegins
-	ends   uint64 // measure.loopEnds
+	begins marker // measure.loopBegins
+	ends   marker // measure.loopEnds
 	stamps map[uint64]bool
+}
+
+// A marker is where a debugger stops the program. Its code tells it from what
+// another program, such as the guest's init, has at that address.
+type marker struct {
+	addr uint64
+	code []byte
 }
 
 // Where a benchmark's loop begins and ends: functions that helpers/measure
@@ -60,13 +67,6 @@ func LoadProgram(path string) (*Program, error) {
 	if p.table, err = symbols.ReadELF(r); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	for name, at := range map[string]*uint64{loopBegins: &p.begins, loopEnds: &p.ends} {
-		addr, ok := p.table.Addr(name)
-		if !ok {
-			return nil, fmt.Errorf("%s has no function %s: want a test binary of this module, as make eventbench.static builds it", path, name)
-		}
-		*at = addr
-	}
 	f, err := elf.NewFile(r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -78,6 +78,14 @@ func LoadProgram(path string) (*Program, error) {
 	code, err := text.Data()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	for name, m := range map[string]*marker{loopBegins: &p.begins, loopEnds: &p.ends} {
+		addr, ok := p.table.Addr(name)
+		if !ok || addr < text.Addr || addr >= text.Addr+uint64(len(code)) {
+			return nil, fmt.Errorf("%s has no function %s: want a test binary of this module, as make eventbench.static builds it", path, name)
+		}
+		from := code[addr-text.Addr:]
+		*m = marker{addr, from[:min(64, len(from))]}
 	}
 	for at := 0; ; at++ {
 		i := bytes.Index(code[at:], stampCode)
@@ -95,67 +103,110 @@ func LoadProgram(path string) (*Program, error) {
 
 func (p *Program) isStamp(at place) bool { return at.user && p.stamps[at.pc] }
 
-// A bootResult is what one boot of one benchmark gave.
-type bootResult struct {
-	output []byte // of the program
-	stamps []uint64
-	trace  *trace
-	code   *memory
-	took   time.Duration
-	bytes  int // of the log
+// A loop is what a boot gave of one benchmark.
+type loop struct {
+	benchmark string
+	count     int     // its own instrs/op
+	mean      float64 // and mean-instrs/op
+	stamps    []uint64
+	trace     *trace // where it was logged
+	code      *memory
+	bytes     int // of the log
 }
 
 // counts are the operations'.
-func (r *bootResult) counts() []int {
-	counts := make([]int, 0, len(r.stamps))
-	for i := 1; i < len(r.stamps); i++ {
-		counts = append(counts, int(r.stamps[i]-r.stamps[i-1]))
+func (l *loop) counts() []int {
+	counts := make([]int, 0, len(l.stamps))
+	for i := 1; i < len(l.stamps); i++ {
+		counts = append(counts, int(l.stamps[i]-l.stamps[i-1]))
 	}
 	return counts
 }
 
-// errNotStopped is the reason why there are no stamps of a benchmark.
-var errNotStopped = errors.New("no loop of single operations was measured: this is for benchmarks of what one thread does and of round trips (Self, Create, Ctl, Wait, Arm, RoundTrip)")
+// errNoLoop is the reason why there are no stamps of a benchmark.
+var errNoLoop = errors.New("no loop of single operations was measured: this is for benchmarks of what one thread does and of round trips (Self, Create, Ctl, Wait, Arm, RoundTrip)")
 
 // A mode says what a debugger does in a boot.
 type mode int
 
 const (
-	unlogged mode = iota // it reads the stamps after the loop
-	logged               // it has what is executed in the loop logged
+	unlogged mode = iota // it reads the stamps after each loop
+	logged               // it has what is executed in each loop logged
 )
 
-// boot runs the program once, in a guest.
-func boot(ctx context.Context, m guest.Machine, p *guest.Program, of *Program, how mode) (r *bootResult, err error) {
-	began := time.Now()
-	r = &bootResult{}
+// boot runs the program once, in a guest, and returns the loops of its
+// benchmarks by their names.
+func boot(ctx context.Context, m guest.Machine, p *guest.Program, of *Program, how mode) (map[string]*loop, error) {
+	var loops []*loop
+	var output []byte
+	var err error
 	switch how {
 	case unlogged:
-		r.output, err = debug(ctx, m, p, func(c *gdb.Client) error {
-			if err := until(c, of.ends); err != nil {
-				return err
+		output, err = debug(ctx, m, p, func(c *gdb.Client) error {
+			for {
+				if err := until(c, of.ends); err != nil {
+					return err // at last that the machine is gone
+				}
+				stamps, err := readStamps(c)
+				if err != nil {
+					return err
+				}
+				loops = append(loops, &loop{stamps: stamps})
 			}
-			r.stamps, err = readStamps(c)
-			return err
 		})
 	case logged:
-		var l *logging
-		if l, err = newLogging(&m, of); err != nil {
+		var g *logging
+		if g, err = newLogging(&m, of); err != nil {
 			return nil, err
 		}
-		defer l.close()
+		defer g.close()
 		// What the log cannot be read for ends the guest: it would wait for ever
 		// for somebody to empty the pipe.
 		lctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		r.output, err = debug(lctx, m, p, func(c *gdb.Client) error { return l.run(c, r, cancel) })
-		r.bytes = l.log.bytes
+		output, err = debug(lctx, m, p, func(c *gdb.Client) error {
+			for {
+				l, err := g.loop(c, cancel)
+				if err != nil {
+					return err
+				}
+				loops = append(loops, l)
+			}
+		})
 	}
-	r.took = time.Since(began)
-	if err == nil && r.stamps == nil {
-		err = fmt.Errorf("%w\n%s", errNotStopped, tail(r.output))
+	if err != nil {
+		return nil, err
 	}
-	return r, err
+	return named(loops, output)
+}
+
+// named gives loops their benchmarks: results are printed in the order of the
+// loops.
+func named(loops []*loop, output []byte) (map[string]*loop, error) {
+	all := make(map[string]*loop)
+	in := benchfmt.NewReader(bytes.NewReader(output), "the program's output")
+	for in.Scan() {
+		r, ok := in.Result().(*benchfmt.Result)
+		if !ok {
+			continue
+		}
+		count, ok := r.Value("instrs/op")
+		if !ok {
+			continue // it has a mean only
+		}
+		if len(loops) == 0 {
+			return nil, fmt.Errorf("%s has a result, and its loop was not seen", r.Name)
+		}
+		l := loops[0]
+		loops = loops[1:]
+		l.benchmark, l.count = r.Name.String(), int(count)
+		l.mean, _ = r.Value("mean-instrs/op")
+		all[l.benchmark] = l
+	}
+	if len(loops) > 0 {
+		return nil, fmt.Errorf("%d loops have no result:\n%s", len(loops), tail(output))
+	}
+	return all, nil
 }
 
 // debug runs the program in a guest that f debugs, from its first instruction
@@ -197,9 +248,19 @@ func debug(ctx context.Context, m guest.Machine, p *guest.Program, f func(c *gdb
 	}()
 	status, err := m.Run(ctx, p, &stdout, &stderr)
 	if err == nil && status.ExitCode() != 0 {
-		err = fmt.Errorf("the program ended with status %d:\n%s%s", status.ExitCode(), tail(stdout.Bytes()), tail(stderr.Bytes()))
+		err = &endedError{status.ExitCode(), tail(stdout.Bytes()) + tail(stderr.Bytes())}
 	}
 	return stdout.Bytes(), err
+}
+
+// An endedError is the end of a program that failed.
+type endedError struct {
+	status int
+	output string
+}
+
+func (e *endedError) Error() string {
+	return fmt.Sprintf("the program ended with status %d:\n%s", e.status, e.output)
 }
 
 // socketpair returns two ends of a connection: one for [gdb.NewClient], the
@@ -231,10 +292,9 @@ func tail(out []byte) string {
 	return b.String()
 }
 
-// A logging is a guest's log in the making.
+// A logging is what logs of a guest are made with.
 type logging struct {
-	of  *Program
-	log *logReader
+	of *Program
 	// QEMU writes the log to a pipe. This process keeps its writing end too, to
 	// mark the log's end there.
 	pipe, pipeEnd *os.File
@@ -246,102 +306,107 @@ func newLogging(m *guest.Machine, of *Program) (*logging, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &logging{of: of, log: newLogReader(of.isStamp), pipe: r, pipeEnd: w}
+	g := &logging{of: of, pipe: r, pipeEnd: w}
 	// What does not fit makes QEMU wait, which the guest does not notice: a
 	// larger pipe only saves time.
 	unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 1<<20)
 	far, err := unix.FcntlInt(w.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		l.close()
+		g.close()
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	m.Files = []*os.File{os.NewFile(uintptr(far), "log")}
-	return l, nil
+	return g, nil
 }
 
-func (l *logging) close() {
-	l.pipe.Close()
-	l.pipeEnd.Close()
+func (g *logging) close() {
+	g.pipe.Close()
+	g.pipeEnd.Close()
 }
 
-// run has the loop logged. It calls abort where that cannot succeed any more.
-func (l *logging) run(c *gdb.Client, r *bootResult, abort func(error)) error {
-	if err := until(c, l.of.begins); err != nil {
-		return err
+// loop has the next loop logged. It calls abort where that cannot succeed any
+// more.
+func (g *logging) loop(c *gdb.Client, abort func(error)) (*loop, error) {
+	if err := until(c, g.of.begins); err != nil {
+		return nil, err
 	}
-	if err := l.begin(c); err != nil {
-		return err
+	if err := g.begin(c); err != nil {
+		return nil, err
 	}
+	log := newLogReader(g.of.isStamp)
 	read := make(chan error, 1)
 	go func() {
-		err := l.log.read(l.pipe)
+		err := log.read(g.pipe)
 		if err != nil {
 			abort(err)
 		}
 		read <- err
 	}()
-	err := until(c, l.of.ends)
+	err := until(c, g.of.ends)
 	if err == nil {
 		_, err = c.Monitor("log none")
 	}
 	if err == nil {
-		_, err = io.WriteString(l.pipeEnd, endOfLog)
+		_, err = io.WriteString(g.pipeEnd, endOfLog)
 	}
 	if err != nil {
-		l.pipe.Close() // ends the reader
+		g.pipe.Close() // ends the reader
 		<-read
-		return err
+		return nil, err
 	}
 	if err := <-read; err != nil {
-		return err
+		return nil, err
 	}
-	if l.log.traces == 0 {
-		return errors.New("QEMU logged no instruction (log exec,nochain)")
+	if log.traces == 0 {
+		return nil, errors.New("QEMU logged no instruction (log exec,nochain)")
 	}
-	if r.stamps, err = readStamps(c); err != nil {
-		return err
+	l := &loop{trace: &log.trace, bytes: log.bytes}
+	if l.stamps, err = readStamps(c); err != nil {
+		return nil, err
 	}
-	r.trace = &l.log.trace
-	if r.code, err = readCode(c, l.log.at); err != nil {
-		return err
+	if l.code, err = readCode(c, log.at); err != nil {
+		return nil, err
 	}
-	return translate(c, false)
+	return l, translate(c, false)
 }
 
-// until lets the machine go on until the program comes to addr.
-func until(c *gdb.Client, addr uint64) error {
-	if err := c.Break(addr); err != nil {
-		return err
-	}
+// until lets the machine go on until the program comes to a marker.
+func until(c *gdb.Client, m marker) error {
 	for {
+		if err := c.Break(m.addr); err != nil {
+			return err
+		}
 		if err := c.Continue(); err != nil {
+			return err
+		}
+		if err := c.Unbreak(m.addr); err != nil {
 			return err
 		}
 		regs, err := c.Registers()
 		if err != nil {
 			return err
 		}
-		if err := c.Unbreak(addr); err != nil {
+		if regs.RIP != m.addr {
+			continue
+		}
+		code := make([]byte, len(m.code))
+		err = c.Read(m.addr, code)
+		if errors.Is(err, gdb.ErrEnded) {
 			return err
 		}
-		if regs.RIP == addr && regs.User() {
+		if err == nil && regs.User() && bytes.Equal(code, m.code) {
 			return nil
 		}
-		// Something else has code at that address: the firmware, or the kernel
-		// while it unpacks itself.
-		if regs.RIP == addr {
-			if err := c.Step(); err != nil {
-				return err
-			}
-		}
-		if err := c.Break(addr); err != nil {
+		// Something else is at that address: the firmware, the kernel while it
+		// unpacks itself, or another program.
+		if err := c.Step(); err != nil {
 			return err
 		}
 	}
 }
 
 // begin has each instruction logged from here on.
-func (l *logging) begin(c *gdb.Client) error {
+func (g *logging) begin(c *gdb.Client) error {
 	if err := translate(c, true); err != nil {
 		return err
 	}

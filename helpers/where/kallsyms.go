@@ -6,11 +6,15 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
+	"strings"
 
 	"eventbench/helpers/guest"
 	"eventbench/helpers/where/gdb"
@@ -31,6 +35,9 @@ func IsGuestProgram() bool {
 // RunGuestProgram reads the symbols and shows them to the debugger. It exits.
 func RunGuestProgram() {
 	text, err := os.ReadFile(kallsyms)
+	if errors.Is(err, fs.ErrNotExist) {
+		os.Exit(noKallsyms)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -38,6 +45,9 @@ func RunGuestProgram() {
 	symbolsRead(text)
 	os.Exit(0)
 }
+
+// noKallsyms is the exit status that says that there is none.
+const noKallsyms = 3
 
 // kallsyms is where a kernel has its symbols: see proc_kallsyms(5).
 const kallsyms = "/proc/kallsyms"
@@ -50,11 +60,44 @@ const kallsyms = "/proc/kallsyms"
 func symbolsRead(text []byte) {}
 
 // kernelSymbols returns the symbols of a kernel: those that file has, or else
-// those that the kernel itself has, which a boot finds out once.
-func (s *Settings) kernelSymbols(ctx context.Context, k *guest.Kernel, file string, say func(string, ...any)) (*symbols.Table, error) {
+// those that the kernel itself has, which a boot finds out once, or else those
+// of the System.map that is where a build or a distribution puts it.
+func (s *Settings) kernelSymbols(ctx context.Context, k *Kernel, file string, say func(string, ...any)) (*symbols.Table, error) {
 	if file != "" {
 		return symbolsOf(file)
 	}
+	t, err := s.bootedSymbols(ctx, k.image, say)
+	if !errors.Is(err, errNoKallsyms) {
+		return t, err
+	}
+	for _, name := range k.maps {
+		if _, merr := os.Stat(name); merr == nil {
+			say("%s: its symbols are those of %s", k.image.Name, name)
+			return symbolsOf(name)
+		}
+	}
+	return nil, err
+}
+
+// mapsOf returns where the System.map of an image may be: in a kernel's tree,
+// of which the image is arch/x86/boot/bzImage, in /boot, and beside it.
+func mapsOf(image string) []string {
+	dir, base := filepath.Split(image)
+	maps := []string{strings.TrimSuffix(image, ".bzImage") + ".map"}
+	if rest, ok := strings.CutSuffix(image, "arch/x86/boot/bzImage"); ok {
+		maps = append(maps, rest+"System.map", rest+"vmlinux")
+	}
+	if release, ok := strings.CutPrefix(base, "vmlinuz-"); ok {
+		maps = append(maps, dir+"System.map-"+release)
+	}
+	return append(maps, dir+"System.map")
+}
+
+// errNoKallsyms is about a kernel that does not tell its symbols.
+var errNoKallsyms = fmt.Errorf("the kernel has no %s (CONFIG_KALLSYMS): give its System.map or vmlinux with -symbols", kallsyms)
+
+// bootedSymbols returns the symbols that a kernel has itself.
+func (s *Settings) bootedSymbols(ctx context.Context, k *guest.Kernel, say func(string, ...any)) (*symbols.Table, error) {
 	cache, err := guest.UserCache()
 	if err != nil {
 		return nil, err
@@ -76,10 +119,13 @@ func (s *Settings) kernelSymbols(ctx context.Context, k *guest.Kernel, file stri
 		return nil, err
 	}
 	// The program in the guest is this one, at the same addresses.
-	marker := uint64(reflect.ValueOf(symbolsRead).Pointer())
+	shown, err := markerHere(symbolsRead)
+	if err != nil {
+		return nil, err
+	}
 	var text []byte
-	out, err := debug(ctx, m, self, func(c *gdb.Client) error {
-		if err := until(c, marker); err != nil {
+	_, err = debug(ctx, m, self, func(c *gdb.Client) error {
+		if err := until(c, shown); err != nil {
 			return err
 		}
 		regs, err := c.Registers()
@@ -93,11 +139,11 @@ func (s *Settings) kernelSymbols(ctx context.Context, k *guest.Kernel, file stri
 		text = make([]byte, regs.RBX)
 		return c.Read(regs.RAX, text)
 	})
+	if ended := (*endedError)(nil); errors.As(err, &ended) && ended.status == noKallsyms {
+		return nil, errNoKallsyms
+	}
 	if err != nil {
 		return nil, err
-	}
-	if len(text) == 0 {
-		return nil, fmt.Errorf("the kernel has no %s (CONFIG_KALLSYMS): give its System.map or vmlinux with -symbols\n%s", kallsyms, tail(out))
 	}
 	t, err := symbols.ReadKallsyms(bytes.NewReader(text))
 	if err != nil {
@@ -112,6 +158,24 @@ func (s *Settings) kernelSymbols(ctx context.Context, k *guest.Kernel, file stri
 		return nil, err
 	}
 	return t, cache.WriteFile(name, packed.Bytes())
+}
+
+// markerHere returns where a function of this program is.
+func markerHere(f any) (marker, error) {
+	addr := uint64(reflect.ValueOf(f).Pointer())
+	exe, err := elf.Open("/proc/self/exe")
+	if err != nil {
+		return marker{}, err
+	}
+	defer exe.Close()
+	for _, p := range exe.Progs {
+		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 && p.Vaddr <= addr && addr < p.Vaddr+p.Filesz {
+			code := make([]byte, min(64, p.Vaddr+p.Filesz-addr))
+			_, err := p.ReadAt(code, int64(addr-p.Vaddr))
+			return marker{addr, code}, err
+		}
+	}
+	return marker{}, errors.New("this tool is not where its file says: it must not be position-independent (-buildmode=pie)")
 }
 
 func unpackSymbols(packed []byte) (*symbols.Table, error) {

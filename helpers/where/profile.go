@@ -3,7 +3,6 @@
 package where
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -11,8 +10,6 @@ import (
 	"strings"
 
 	"eventbench/helpers/where/symbols"
-
-	"golang.org/x/perf/benchfmt"
 )
 
 // A Profile says in which functions the instructions of a benchmark's
@@ -33,11 +30,10 @@ type Profile struct {
 	// Wrong says what is wrong with the others.
 	Wrong []string
 
-	tree    *tree
-	ops     []*operation // the exact ones
-	one     *operation   // one of Count instructions, the commonest of them
-	kernel  *symbols.Table
-	program *symbols.Table
+	tree   *tree
+	ops    []*operation // the exact ones
+	one    *operation   // one of Count instructions, the commonest of them
+	kernel *symbols.Table
 }
 
 // An InexactError says why there is no profile that can be relied on.
@@ -47,12 +43,8 @@ func (e *InexactError) Error() string { return e.reason }
 
 // newProfile takes the log of one boot at its word as far as the other, without
 // a log, bears it out.
-func newProfile(unlogged, logged *bootResult, t *tree, ops []operation) (*Profile, error) {
-	p := &Profile{tree: t, Measured: len(ops)}
-	var err error
-	if p.Count, p.Mean, err = ownFigures(unlogged.output); err != nil {
-		return nil, err
-	}
+func newProfile(unlogged *loop, t *tree, ops []operation) (*Profile, error) {
+	p := &Profile{tree: t, Measured: len(ops), Benchmark: unlogged.benchmark, Count: unlogged.count, Mean: unlogged.mean}
 	had := make(map[int]int)
 	for _, c := range unlogged.counts() {
 		had[c]++
@@ -77,24 +69,6 @@ func newProfile(unlogged, logged *bootResult, t *tree, ops []operation) (*Profil
 			p.Count, took[0], took[len(took)-1], strings.Join(p.Wrong[:min(len(p.Wrong), 5)], "\n\t"))}
 	}
 	return p, nil
-}
-
-// ownFigures finds instrs/op and mean-instrs/op in a benchmark's output.
-func ownFigures(output []byte) (count int, mean float64, err error) {
-	in := benchfmt.NewReader(bytes.NewReader(output), "the program's output")
-	for in.Scan() {
-		r, ok := in.Result().(*benchfmt.Result)
-		if !ok {
-			continue
-		}
-		c, ok := r.Value("instrs/op")
-		if !ok {
-			return 0, 0, errNotStopped
-		}
-		mean, _ := r.Value("mean-instrs/op")
-		return int(c), mean, nil
-	}
-	return 0, 0, fmt.Errorf("the program printed no result:\n%s", tail(output))
 }
 
 // commonest returns an operation of that many instructions, such that most of

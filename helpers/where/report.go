@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -25,9 +24,9 @@ type Report struct {
 	Classes []Class
 	// Alike, told apart by the calls of By, are operations that do the same on
 	// both kernels, and Shift what became of the mean: where operations vary.
-	By    []string `json:",omitempty"`
-	Alike []Alike  `json:",omitempty"`
-	Shift *Shift   `json:",omitempty"`
+	By    string  `json:",omitempty"`
+	Alike []Alike `json:",omitempty"`
+	Shift *Shift  `json:",omitempty"`
 	// AlikeRows are of the commonest operations that are alike, where those of
 	// Rows are not.
 	AlikeRows []Row `json:",omitempty"`
@@ -168,7 +167,7 @@ func (r *Report) Write(w io.Writer, markdown, all bool) error {
 	}
 	if r.AlikeRows != nil {
 		a := r.Alike[0]
-		fmt.Fprintf(&b, para, fmt.Sprintf("Like with like: %s", r.callsOf(a)))
+		fmt.Fprintf(&b, para, fmt.Sprintf("Like with like: %s", r.describe(a)))
 		if markdown {
 			b.WriteByte('\n')
 		}
@@ -211,10 +210,17 @@ func (r *Report) writeRows(w io.Writer, rows []Row, sum string, markdown, all bo
 	}
 	t.row(r.Old.Kernel, r.New.Kernel, "diff", "calls", "function")
 	same, among := 0, 0
-	for _, row := range rows {
+	var less Row
+	fewer := 0
+	for i, row := range rows {
 		if row.Diff() == 0 && !all {
 			same += row.Old
 			among++
+			continue
+		}
+		if i >= shownRows && !all {
+			less.Old, less.New = less.Old+row.Old, less.New+row.New
+			fewer++
 			continue
 		}
 		calls := fmt.Sprint(row.OldCalls)
@@ -226,6 +232,9 @@ func (r *Report) writeRows(w io.Writer, rows []Row, sum string, markdown, all bo
 			label += fmt.Sprintf("%s %s %d to %d", map[bool]string{true: " with", false: ","}[i == 0], code(part.Function, markdown), part.Old, part.New)
 		}
 		t.row(fmt.Sprint(row.Old), fmt.Sprint(row.New), diff(row.Diff()), calls, label)
+	}
+	if fewer > 0 {
+		t.row(fmt.Sprint(less.Old), fmt.Sprint(less.New), diff(less.Diff()), "", fmt.Sprintf("%d functions with smaller differences (-all shows them)", fewer))
 	}
 	if among > 0 {
 		t.row(fmt.Sprint(same), fmt.Sprint(same), diff(0), "", fmt.Sprintf("%d functions without a difference", among))
@@ -263,6 +272,9 @@ func (r *Report) writeClasses(w io.Writer, markdown bool) {
 		t.row(fmt.Sprint(c.Old), fmt.Sprint(c.New), diff(c.New-c.Old), c.Name)
 	}
 }
+
+// shownRows is how many functions with a difference have rows of their own.
+const shownRows = 30
 
 // shownWays is how many ways are told, and leastShare the share of those told
 // after the commonest.
@@ -310,18 +322,10 @@ func (m Mark) String() string {
 	return text
 }
 
-// callsOf says what is alike in operations.
-func (r *Report) callsOf(a Alike) string {
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(a.Calls)) {
-		parts = append(parts, fmt.Sprintf("%s %d", name, a.Calls[name]))
-	}
-	const most = 4
-	if more := len(parts) - most; more > 0 {
-		parts = append(parts[:most], fmt.Sprintf("%d others", more))
-	}
-	return fmt.Sprintf("calls of %s: %.0f to %.0f, %+.0f; %.0f %% of the operations on %s, %.0f %% on %s",
-		strings.Join(parts, ", "), a.OldMean, a.NewMean, a.NewMean-a.OldMean, 100*a.OldShare, r.Old.Kernel, 100*a.NewShare, r.New.Kernel)
+// describe says which operations are alike, and what became of them.
+func (r *Report) describe(a Alike) string {
+	return fmt.Sprintf("with %d calls of %s: %.0f to %.0f, %+.0f; %.0f %% of the operations on %s, %.0f %% on %s",
+		a.Calls, r.By, a.OldMean, a.NewMean, a.NewMean-a.OldMean, 100*a.OldShare, r.Old.Kernel, 100*a.NewShare, r.New.Kernel)
 }
 
 func (r *Report) writeAlike(w io.Writer, para string) {
@@ -330,7 +334,7 @@ func (r *Report) writeAlike(w io.Writer, para string) {
 		s.Old, s.New, s.New-s.Old, s.Longer, s.Oftener))
 	for i, a := range r.Alike {
 		if i < shownWays {
-			fmt.Fprintf(w, para, "  "+r.callsOf(a))
+			fmt.Fprintf(w, para, "  "+r.describe(a))
 		}
 	}
 }

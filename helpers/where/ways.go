@@ -73,38 +73,42 @@ func (p *Profile) varying() map[function]bool {
 	return vary
 }
 
-// A kind is the operations of both kernels that do the same as far as it varies
-// on either.
+// A kind is the operations of both kernels that make the same number of calls
+// of one function.
 type kind struct {
-	calls    map[function]int
+	calls    int
 	old, new []*operation
 }
 
-// kinds matches the operations of two kernels: those are alike that make the
-// same number of calls to each of the functions of which the number varies, on
-// both kernels. It returns none where there is no such function.
-func kinds(a, b *Profile) (ks []*kind, by []function) {
-	va, vb := a.varying(), b.varying()
-	for f := range va {
-		if vb[f] {
-			by = append(by, f)
+// explains is the least share of the variation of counts, on the average of
+// both kernels, that a function has to explain for operations to be told apart
+// by its calls.
+const explains = 0.5
+
+// kinds matches the operations of two kernels by the number of their calls of a
+// function: of that which explains most of how their counts vary on both. It
+// returns none where no function does.
+func kinds(a, b *Profile) (ks []*kind, by function) {
+	best := 0.0
+	vb := b.varying()
+	for f := range a.varying() {
+		if !vb[f] {
+			continue
+		}
+		e := (explained(a.ops, a.callsOf(f)) + explained(b.ops, b.callsOf(f))) / 2
+		if e > best || e == best && f.Name < by.Name {
+			best, by = e, f
 		}
 	}
-	if by == nil {
-		return nil, nil
+	if best < explains {
+		return nil, by
 	}
-	slices.SortFunc(by, func(x, y function) int { return cmp.Compare(x.Name, y.Name) })
 	sort := func(p *Profile, put func(*kind, *operation)) {
+		calls := p.callsOf(by)
 		for _, o := range p.ops {
-			calls := make(map[function]int)
-			for _, f := range by {
-				if i, ok := p.tree.index[f]; ok && o.calls[i] > 0 {
-					calls[f] = o.calls[i]
-				}
-			}
-			i := slices.IndexFunc(ks, func(k *kind) bool { return maps.Equal(k.calls, calls) })
+			i := slices.IndexFunc(ks, func(k *kind) bool { return k.calls == calls(o) })
 			if i < 0 {
-				ks = append(ks, &kind{calls: calls})
+				ks = append(ks, &kind{calls: calls(o)})
 				i = len(ks) - 1
 			}
 			put(ks[i], o)
@@ -113,6 +117,42 @@ func kinds(a, b *Profile) (ks []*kind, by []function) {
 	sort(a, func(k *kind, o *operation) { k.old = append(k.old, o) })
 	sort(b, func(k *kind, o *operation) { k.new = append(k.new, o) })
 	return ks, by
+}
+
+// callsOf returns how often an operation calls a function.
+func (p *Profile) callsOf(f function) func(*operation) int {
+	i, ok := p.tree.index[f]
+	return func(o *operation) int {
+		if !ok {
+			return 0
+		}
+		return o.calls[i]
+	}
+}
+
+// explained is the share of the variance of operations' counts that is between
+// groups of them and not within.
+func explained(ops []*operation, group func(*operation) int) float64 {
+	groups := make(map[int][]*operation)
+	for _, o := range ops {
+		groups[group(o)] = append(groups[group(o)], o)
+	}
+	squares := func(ops []*operation) (sum float64) {
+		m := mean(ops)
+		for _, o := range ops {
+			d := float64(o.stamped) - m
+			sum += d * d
+		}
+		return sum
+	}
+	all, within := squares(ops), 0.0
+	for _, g := range groups {
+		within += squares(g)
+	}
+	if all == 0 {
+		return 0
+	}
+	return 1 - within/all
 }
 
 func mean(ops []*operation) float64 {
@@ -128,9 +168,7 @@ func mean(ops []*operation) float64 {
 
 // An Alike is what became of operations that do the same on both kernels.
 type Alike struct {
-	// Calls are those by which operations are told apart: of functions whose
-	// number of calls varies on both kernels.
-	Calls              map[string]int
+	Calls              int     // of the function by which operations are told apart
 	OldShare, NewShare float64 // of each kernel's operations
 	OldMean, NewMean   float64 // instructions
 	old, new           *operation
@@ -144,14 +182,11 @@ type Shift struct {
 	Longer, Oftener float64
 }
 
-// alike compares like with like.
-func alike(a, b *Profile) (all []Alike, by []string, shift *Shift) {
-	ks, fs := kinds(a, b)
+// alike compares like with like, as told apart by the calls of a function.
+func alike(a, b *Profile) (all []Alike, by string, shift *Shift) {
+	ks, f := kinds(a, b)
 	if ks == nil {
-		return nil, nil, nil
-	}
-	for _, f := range fs {
-		by = append(by, f.Name)
+		return nil, "", nil
 	}
 	shift = &Shift{Old: mean(a.ops), New: mean(b.ops)}
 	for _, k := range ks {
@@ -163,19 +198,18 @@ func alike(a, b *Profile) (all []Alike, by []string, shift *Shift) {
 		}
 		shift.Longer += (oldShare + newShare) / 2 * (newMean - oldMean)
 		shift.Oftener += (newShare - oldShare) * (oldMean + newMean) / 2
-		calls := make(map[string]int)
-		for _, f := range fs {
-			calls[f.Name] = k.calls[f]
-		}
 		all = append(all, Alike{
-			Calls: calls, OldShare: oldShare, NewShare: newShare, OldMean: oldMean, NewMean: newMean,
+			Calls: k.calls, OldShare: oldShare, NewShare: newShare, OldMean: oldMean, NewMean: newMean,
 			old: usual(k.old), new: usual(k.new),
 		})
 	}
+	if all == nil {
+		return nil, "", nil
+	}
 	slices.SortFunc(all, func(x, y Alike) int {
-		return cmp.Compare(min(y.OldShare, y.NewShare), min(x.OldShare, x.NewShare))
+		return cmp.Or(cmp.Compare(min(y.OldShare, y.NewShare), min(x.OldShare, x.NewShare)), cmp.Compare(x.Calls, y.Calls))
 	})
-	return all, by, shift
+	return all, f.Name, shift
 }
 
 // usual returns an operation of the commonest count.

@@ -82,6 +82,7 @@ func (s *Settings) Check(kernels int) error {
 type Kernel struct {
 	Label string // for a column
 	image *guest.Kernel
+	maps  []string // files that may have its symbols
 
 	once    sync.Once
 	symbols *symbols.Table
@@ -110,7 +111,7 @@ func (s *Settings) Open(ctx context.Context, args []string, say func(string, ...
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", arg, err)
 		}
-		k := &Kernel{Label: boots.Label(arg), image: image}
+		k := &Kernel{Label: boots.Label(arg), image: image, maps: mapsOf(arg)}
 		for _, other := range kernels {
 			if other.image.Sum() == image.Sum() {
 				return nil, fmt.Errorf("%s and %s are the same kernel: nothing makes a difference", args[0], arg)
@@ -132,48 +133,59 @@ func (s *Settings) machine(k *guest.Kernel) guest.Machine {
 	}
 }
 
+// A result is a profile or the reason why there is none.
+type result struct {
+	profile *Profile
+	err     error
+}
+
+// together is how many benchmarks share a pair of boots.
+const together = 8
+
 // Profiles measures benchmarks on kernels, as many guests at a time as the
 // settings say. It calls got with the profiles of one benchmark after the
 // other, a kernel each, or with the reason why there are none. It returns
 // early where got or ctx does not want any more.
+//
+// Several benchmarks share a boot. Stops for a log move the clock on, and
+// another interrupt may lead those that follow another way than without a log:
+// what the boot without a log does not bear out is measured by itself.
 func (s *Settings) Profiles(ctx context.Context, p *Program, kernels []*Kernel, benchmarks []string, say func(string, ...any),
 	got func(benchmark string, profiles []*Profile, err error) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	type result struct {
-		profile *Profile
-		err     error
-	}
-	slots := make(chan struct{}, s.Jobs)
-	results := make([][]chan result, len(benchmarks))
-	for i := range benchmarks {
-		results[i] = make([]chan result, len(kernels))
-		for k := range kernels {
-			results[i][k] = make(chan result, 1)
+	m := &measuring{Settings: s, program: p, say: say, slots: make(chan struct{}, s.Jobs)}
+	results := make(map[string][]chan result)
+	for _, b := range benchmarks {
+		for range kernels {
+			results[b] = append(results[b], make(chan result, 1))
 		}
 	}
 	wg.Go(func() {
-		for i, b := range benchmarks {
-			for k, kernel := range kernels {
-				// Each of the two boots waits for a slot, in order: what is
-				// asked for first is there first.
-				p := s.prepare(ctx, slots, p, kernel, k, b, say)
+		for group := range slices.Chunk(benchmarks, together) {
+			for i, k := range kernels {
+				collect := m.start(ctx, k, i, group)
 				wg.Go(func() {
-					profile, err := p()
-					results[i][k] <- result{profile, err}
+					for b, r := range collect() {
+						if r.err != nil && len(group) > 1 && ctx.Err() == nil {
+							say("%s on %s: once more, by itself: %v", b, k.Label, r.err)
+							r = m.start(ctx, k, i, []string{b})()[b]
+						}
+						results[b][i] <- r
+					}
 				})
 			}
 		}
 	})
-	for i, b := range benchmarks {
+	for _, b := range benchmarks {
 		var profiles []*Profile
 		var errs []error
-		for k := range kernels {
-			r := <-results[i][k]
+		for i, k := range kernels {
+			r := <-results[b][i]
 			if r.err != nil {
-				errs = append(errs, fmt.Errorf("%s on %s: %w", b, kernels[k].Label, r.err))
+				errs = append(errs, fmt.Errorf("%s on %s: %w", b, k.Label, r.err))
 			}
 			profiles = append(profiles, r.profile)
 		}
@@ -187,70 +199,103 @@ func (s *Settings) Profiles(ctx context.Context, p *Program, kernels []*Kernel, 
 	return nil
 }
 
-// prepare waits for slots for the boots of one profile, and returns what makes
-// it.
-func (s *Settings) prepare(ctx context.Context, slots chan struct{}, p *Program, k *Kernel, i int, benchmark string, say func(string, ...any)) func() (*Profile, error) {
+// A measuring is what the boots of one run share.
+type measuring struct {
+	*Settings
+	program *Program
+	say     func(string, ...any)
+	slots   chan struct{}
+}
+
+// start waits for slots for two boots of some benchmarks, and returns what waits
+// for them and makes the profiles.
+func (m *measuring) start(ctx context.Context, k *Kernel, i int, benchmarks []string) func() map[string]result {
+	none := func(err error) map[string]result {
+		all := make(map[string]result)
+		for _, b := range benchmarks {
+			all[b] = result{err: err}
+		}
+		return all
+	}
 	k.once.Do(func() {
 		file := ""
-		if i < len(s.Symbols) {
-			file = s.Symbols[i]
+		if i < len(m.Symbols) {
+			file = m.Symbols[i]
 		}
-		k.symbols, k.err = s.kernelSymbols(ctx, k.image, file, say)
+		k.symbols, k.err = m.kernelSymbols(ctx, k, file, m.say)
 	})
 	if k.err != nil {
-		return func() (*Profile, error) { return nil, k.err }
+		return func() map[string]result { return none(k.err) }
 	}
 	type outcome struct {
-		*bootResult
-		err error
+		loops map[string]*loop
+		took  time.Duration
+		err   error
 	}
-	start := func(how mode) chan outcome {
+	begin := func(how mode) chan outcome {
 		done := make(chan outcome, 1)
 		select {
-		case slots <- struct{}{}:
+		case m.slots <- struct{}{}:
 		case <-ctx.Done():
-			done <- outcome{&bootResult{}, context.Cause(ctx)}
+			done <- outcome{err: context.Cause(ctx)}
 			return done
 		}
 		go func() {
-			r, err := s.boot(ctx, p, k, benchmark, how)
-			<-slots
-			done <- outcome{r, err}
+			began := time.Now()
+			loops, err := m.boot(ctx, k, benchmarks, how)
+			<-m.slots
+			done <- outcome{loops, time.Since(began), err}
 		}()
 		return done
 	}
-	log, ref := start(logged), start(unlogged)
-	return func() (*Profile, error) {
+	log, ref := begin(logged), begin(unlogged)
+	return func() map[string]result {
 		l, u := <-log, <-ref
 		if u.err != nil { // as it is without a log
-			return nil, u.err
+			return none(u.err)
 		}
 		if l.err != nil {
-			return nil, l.err
+			return none(l.err)
 		}
-		tree, ops, err := attribute(l.trace, l.code, k.symbols, p.table, l.stamps, p.isStamp)
-		if err != nil {
-			return nil, err
+		all := make(map[string]result)
+		exact, measured, size := 0, 0, 0
+		for _, b := range benchmarks {
+			p, err := m.profile(k, b, u.loops[b], l.loops[b])
+			all[b] = result{p, err}
+			if err == nil {
+				exact, measured, size = exact+p.Exact, measured+p.Measured, size+l.loops[b].bytes
+			}
 		}
-		profile, err := newProfile(u.bootResult, l.bootResult, tree, ops)
-		if err != nil {
-			return nil, err
-		}
-		profile.Benchmark, profile.Kernel, profile.Image, profile.Release = benchmark, k.Label, k.image.Name, k.image.Release
-		profile.Seed = s.Seed
-		profile.kernel, profile.program = k.symbols, p.table
-		say("%s on %s: %d of %d operations exact; boots of %.1f and %.1f s, %d MB logged", benchmark, k.Label, profile.Exact, profile.Measured,
-			u.took.Seconds(), l.took.Seconds(), l.bytes/1e6)
-		return profile, nil
+		m.say("%s on %s: %d of %d operations exact; boots of %.1f and %.1f s, %d MB logged",
+			strings.Join(benchmarks, ", "), k.Label, exact, measured, u.took.Seconds(), l.took.Seconds(), size/1e6)
+		return all
 	}
 }
 
-// boot runs a benchmark once.
-func (s *Settings) boot(ctx context.Context, p *Program, k *Kernel, benchmark string, how mode) (*bootResult, error) {
+// profile makes a profile of a benchmark's loops in the two boots.
+func (m *measuring) profile(k *Kernel, benchmark string, unlogged, logged *loop) (*Profile, error) {
+	if unlogged == nil || logged == nil {
+		return nil, errNoLoop
+	}
+	tree, ops, err := attribute(logged.trace, logged.code, k.symbols, m.program.table, logged.stamps, m.program.isStamp)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newProfile(unlogged, tree, ops)
+	if err != nil {
+		return nil, err
+	}
+	p.Kernel, p.Image, p.Release, p.Seed = k.Label, k.image.Name, k.image.Release, m.Seed
+	p.kernel = k.symbols
+	return p, nil
+}
+
+// boot runs benchmarks once.
+func (s *measuring) boot(ctx context.Context, k *Kernel, benchmarks []string, how mode) (map[string]*loop, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.Timeout, fmt.Errorf("stopped at -timeout %v", s.Timeout))
 	defer cancel()
 	m := s.machine(k.image)
-	g, err := guest.LoadProgram(p.Path, arguments(benchmark, s.N, s.Seed), ".")
+	g, err := guest.LoadProgram(s.program.Path, arguments(benchmarks, s.N, s.Seed), ".")
 	if err != nil {
 		return nil, err
 	}
@@ -258,13 +303,17 @@ func (s *Settings) boot(ctx context.Context, p *Program, k *Kernel, benchmark st
 	if g.Env, err = m.Env(append(os.Environ(), "GOMAXPROCS=1")); err != nil {
 		return nil, err
 	}
-	return boot(ctx, m, g, p, how)
+	return boot(ctx, m, g, s.program, how)
 }
 
-// arguments are those of the test binary for one benchmark.
-func arguments(benchmark string, n int, seed uint64) []string {
+// arguments are those of the test binary for some benchmarks.
+func arguments(benchmarks []string, n int, seed uint64) []string {
+	var patterns []string
+	for _, b := range benchmarks {
+		patterns = append(patterns, exactly(b))
+	}
 	return []string{
-		"-test.run=^$", "-test.bench=" + exactly(benchmark), "-test.benchtime=" + strconv.Itoa(n) + "x",
+		"-test.run=^$", "-test.bench=" + strings.Join(patterns, "|"), "-test.benchtime=" + strconv.Itoa(n) + "x",
 		"-test.count=1", "-test.shuffle=" + strconv.FormatUint(seed, 10),
 	}
 }

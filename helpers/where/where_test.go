@@ -34,8 +34,8 @@ func TestProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	// One reading before the first iteration, and one after each.
-	if p.begins == 0 || p.ends == 0 || len(p.stamps) != 2 {
-		t.Errorf("the loop is between %#x and %#x, and stamps are at %d places; want 2", p.begins, p.ends, len(p.stamps))
+	if p.begins.addr == 0 || p.ends.addr == 0 || len(p.stamps) != 2 {
+		t.Errorf("the loop is between %#x and %#x, and stamps are at %d places; want 2", p.begins.addr, p.ends.addr, len(p.stamps))
 	}
 	if runtime.GOARCH != "amd64" {
 		return
