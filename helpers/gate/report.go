@@ -121,6 +121,9 @@ func (r *Report) WriteText(w io.Writer) error {
 		b.WriteByte('\n')
 		for _, c := range findings {
 			fmt.Fprintf(&b, "%s: %s %s: %s\n", c.label(), r.name(c.Pkg, c.Name), clean(c.Unit), c.Reason)
+			if c.Where != nil {
+				fmt.Fprintf(&b, "    where: %s\n    %s\n", clean(c.Where.most()), c.Where.show())
+			}
 		}
 	}
 	if len(r.Comparisons) > 0 {
@@ -297,6 +300,9 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 			bold = "**"
 		}
 		line := fmt.Sprintf("- %s%s%s: %s %s: %s\n", bold, c.label(), bold, code(r.name(c.Pkg, c.Name)), code(c.Unit), markdown(c.Reason))
+		if c.Where != nil {
+			line += fmt.Sprintf("  - where: %s\n", markdown(c.Where.most()))
+		}
 		if room -= utf8.RuneCountInString(line); room < 0 {
 			left++
 			continue
@@ -380,6 +386,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Need      int      `json:"samples_needed,omitempty"`
 		AtLeast   bool     `json:"samples_needed_at_least,omitempty"`
 		Reason    string   `json:"reason"`
+		Where     *Where   `json:"where,omitempty"`
 	}
 	finite := func(v float64) *float64 {
 		if math.IsInf(v, 0) || math.IsNaN(v) {
@@ -438,7 +445,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 			Old: side(c.Old, c.oldValues), New: side(c.New, c.newValues),
 			Ratio: finite(c.Ratio), Low: finite(c.Lo), High: finite(c.Hi), Level: c.Level,
 			Method: c.Method, P: c.P, Adjusted: c.Adjusted, Family: c.Family,
-			Threshold: c.Threshold, Rule: c.Rule, RulePos: c.RulePos, Need: c.Need, AtLeast: c.AtLeast, Reason: c.Reason,
+			Threshold: c.Threshold, Rule: c.Rule, RulePos: c.RulePos, Need: c.Need, AtLeast: c.AtLeast, Reason: c.Reason, Where: c.Where,
 		})
 	}
 	return json.Marshal(doc)

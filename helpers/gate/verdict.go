@@ -81,6 +81,9 @@ type Comparison struct {
 	Need      int    // samples a side that would tell; 0 if that is not the question, or beyond all measure
 	AtLeast   bool   // Need is a lower bound: nothing shows the spread yet
 	Reason    string // one sentence
+	// Where says which functions make most of the change, where whoever had the
+	// report made found that out.
+	Where *Where
 
 	old, new   *series
 	oldSamples []*Sample

@@ -5,7 +5,6 @@ package where
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -61,18 +60,14 @@ func (p *Profile) Pprof() ([]byte, error) {
 
 // WriteFolded writes the same as lines of a stack, its functions separated by
 // semicolons, and a number, as flamegraph.pl and its like read them.
-func (p *Profile) WriteFolded(w io.Writer) error {
-	var err error
+func (p *Profile) WriteFolded(w *strings.Builder) {
 	p.eachStack(func(stack []function, n int) {
 		names := make([]string, len(stack))
 		for i, f := range stack {
 			names[i] = (&Row{Function: f.Name, User: f.User}).Label()
 		}
-		if _, e := fmt.Fprintf(w, "%s %d\n", strings.Join(names, ";"), n); err == nil {
-			err = e
-		}
+		fmt.Fprintf(w, "%s %d\n", strings.Join(names, ";"), n)
 	})
-	return err
 }
 
 // eachStack calls f with each stack of the operation, its outermost function

@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
+	"eventbench/helpers/files"
 	"eventbench/helpers/printable"
 )
 
@@ -85,6 +88,33 @@ func Compare(old, new *Profile, raw bool) *Report {
 		}
 	}
 	return r
+}
+
+// Save writes the profiles of the report's operations, DIR/BENCHMARK/KERNEL.pb.gz,
+// and the same as folded stacks if they are wanted.
+func (r *Report) Save(dir string, folded bool) error {
+	save := func(s *Side, p *Profile) error {
+		base := filepath.Join(dir, files.Name(r.Benchmark), s.Kernel)
+		if err := os.MkdirAll(filepath.Dir(base), 0o777); err != nil {
+			return err
+		}
+		data, err := p.Pprof()
+		if err != nil {
+			return err
+		}
+		s.Profile = base + ".pb.gz"
+		if err := files.Write(s.Profile, data); err != nil || !folded {
+			return err
+		}
+		var b strings.Builder
+		p.WriteFolded(&b)
+		return files.Write(base+".folded", []byte(b.String()))
+	}
+	err := save(&r.Old, r.old)
+	if err == nil && r.New != nil {
+		err = save(r.New, r.new)
+	}
+	return err
 }
 
 // Most returns the rows that make most of the difference, at most n.

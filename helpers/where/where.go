@@ -308,23 +308,23 @@ func (s *measuring) boot(ctx context.Context, k *Kernel, benchmarks []string, ho
 
 // arguments are those of the test binary for some benchmarks.
 func arguments(benchmarks []string, n int, seed uint64) []string {
-	var patterns []string
-	for _, b := range benchmarks {
-		patterns = append(patterns, exactly(b))
-	}
 	return []string{
-		"-test.run=^$", "-test.bench=" + strings.Join(patterns, "|"), "-test.benchtime=" + strconv.Itoa(n) + "x",
+		"-test.run=^$", "-test.bench=" + Pattern(benchmarks...), "-test.benchtime=" + strconv.Itoa(n) + "x",
 		"-test.count=1", "-test.shuffle=" + strconv.FormatUint(seed, 10),
 	}
 }
 
-// exactly is the pattern that matches one benchmark and no other.
-func exactly(benchmark string) string {
-	var parts []string
-	for part := range strings.SplitSeq("Benchmark"+benchmark, "/") {
-		parts = append(parts, "^"+regexp.QuoteMeta(part)+"$")
+// Pattern returns the pattern of -bench that matches benchmarks and no others.
+func Pattern(benchmarks ...string) string {
+	var all []string
+	for _, b := range benchmarks {
+		var parts []string
+		for part := range strings.SplitSeq("Benchmark"+b, "/") {
+			parts = append(parts, "^"+regexp.QuoteMeta(part)+"$")
+		}
+		all = append(all, strings.Join(parts, "/"))
 	}
-	return strings.Join(parts, "/")
+	return strings.Join(all, "|")
 }
 
 // Benchmarks lists the benchmarks that a pattern matches, by running each once

@@ -30,6 +30,7 @@ type kernels struct {
 	recorded side   // results in its place
 	set      *boots.Set
 	unlock   func()
+	where    bool // name functions
 	say      func(string, ...any)
 }
 
@@ -45,6 +46,7 @@ func (k *kernels) newFlags(o *options) *flag.FlagSet {
 	k.Flags(fs)
 	o.max = gate.MostBoots
 	o.flags(fs)
+	fs.BoolVar(&k.where, "where", true, "name the functions that make most of each regression and improvement")
 	return fs
 }
 

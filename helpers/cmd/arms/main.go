@@ -92,6 +92,14 @@
 // with it what may fail: -bench EventfdSelf. Not make gate-kernels, for make
 // exits with 2 whatever its recipe does.
 //
+// # Where
+//
+// A regression or an improvement comes with the functions that make most of it:
+// the worst four benchmarks are run once more on both kernels, with every
+// instruction logged (go tool eventbench help where). Profiles are kept beside
+// the results, and the report has the command that shows them. -where=false
+// leaves that out; the verdict does not depend on it.
+//
 // # Baselines
 //
 // testdata/baselines holds results of the kernels of make kernels: OLD may be
@@ -299,6 +307,15 @@ func judge(ctx context.Context, o options, say func(string, ...any), open func()
 			}
 			if report.Outcome == gate.Undecided && report.Open() {
 				report.Notes = append(report.Notes, goOn(report, first, alpha))
+			}
+			if e, ok := a.(explainer); ok {
+				note, err := e.explain(ctx, report)
+				if err != nil {
+					return nil, err
+				}
+				if note != "" {
+					report.Notes = append(report.Notes, note)
+				}
 			}
 			return report, nil
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -107,8 +106,12 @@ func (o *whereFlags) show(ctx context.Context, c *cli.Call) error {
 			}
 			return nil
 		}
-		r, err := o.report(profiles)
-		if err != nil {
+		var second *where.Profile
+		if len(profiles) > 1 {
+			second = profiles[1]
+		}
+		r := where.Compare(profiles[0], second, o.raw)
+		if err := r.Save(o.dir, o.folded); err != nil {
 			return err
 		}
 		if o.format == "json" {
@@ -128,40 +131,4 @@ func (o *whereFlags) show(ctx context.Context, c *cli.Call) error {
 	default:
 		return fmt.Errorf("%d of %d benchmarks are not shown; the first: %w", n, len(benchmarks), failed[0])
 	}
-}
-
-// report writes the profiles' files and returns the report on them.
-func (o *whereFlags) report(profiles []*where.Profile) (*where.Report, error) {
-	var second *where.Profile
-	if len(profiles) > 1 {
-		second = profiles[1]
-	}
-	r := where.Compare(profiles[0], second, o.raw)
-	for i, p := range profiles {
-		base := filepath.Join(o.dir, files.Name(p.Benchmark), p.Kernel)
-		if err := os.MkdirAll(filepath.Dir(base), 0o777); err != nil {
-			return nil, err
-		}
-		data, err := p.Pprof()
-		if err != nil {
-			return nil, err
-		}
-		name := base + ".pb.gz"
-		if err := files.Write(name, data); err != nil {
-			return nil, err
-		}
-		if i == 0 {
-			r.Old.Profile = name
-		} else {
-			r.New.Profile = name
-		}
-		if o.folded {
-			var b strings.Builder
-			p.WriteFolded(&b)
-			if err := files.Write(base+".folded", []byte(b.String())); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return r, nil
 }

@@ -1,0 +1,41 @@
+package gate
+
+import (
+	"fmt"
+	"strings"
+
+	"eventbench/helpers/printable"
+)
+
+// A Where says which functions make most of a change: where the instructions of
+// one operation are that it has more, or fewer, than before.
+type Where struct {
+	Old       int        `json:"old"` // instructions of one operation
+	New       int        `json:"new"`
+	Functions []Function `json:"functions"`
+	Profiles  [2]string  `json:"profiles"` // files for go tool pprof: old and new
+}
+
+// A Function is what one of them has.
+type Function struct {
+	Name string `json:"name"`
+	Old  int    `json:"old"`
+	New  int    `json:"new"`
+}
+
+// most says which functions make most of the difference.
+func (w *Where) most() string {
+	parts := make([]string, len(w.Functions))
+	for i, f := range w.Functions {
+		parts[i] = fmt.Sprintf("%s %+d", f.Name, f.New-f.Old)
+	}
+	if parts == nil {
+		return fmt.Sprintf("%d and %d instructions in one operation, in the same functions", w.Old, w.New)
+	}
+	return fmt.Sprintf("%d to %d instructions in one operation, %+d: most in %s", w.Old, w.New, w.New-w.Old, strings.Join(parts, ", "))
+}
+
+// show is the command that shows both profiles.
+func (w *Where) show() string {
+	return "go tool pprof -http=: -diff_base " + printable.ShellWord(w.Profiles[0]) + " " + printable.ShellWord(w.Profiles[1])
+}
