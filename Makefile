@@ -133,7 +133,7 @@ behaviours: behaviours.static ## which promises hold on other KERNELS, under gVi
 	@set -f; exec "$$(go tool -n behaviours)" -results="$$RESULTS" -- behaviours.static $$KERNELS gvisor host
 
 .PHONY: mutants
-mutants: behaviours.static ## do the tests bite? each on a kernel with the slip it is to find: an hour
+mutants: behaviours.static ## check the tests on kernels with one mutation each: an hour
 	@exec "$$(go tool -n eventbench)" mutants -results="$$RESULTS" -o testdata/mutants/results.txt behaviours.static
 
 .PHONY: gate-selftest

@@ -17,14 +17,14 @@ import (
 	"eventbench/helpers/kbuild"
 )
 
-// A mutant is a slip in one file of the kernel.
+// A mutant is a kernel with a mutation in one source file.
 type mutant struct {
-	Name string // with its file's: eventfd/longer-write-taken
+	Name string // with its file's name: eventfd/longer-write-taken
 	Row  string // whose test must fail: EFD-19
-	What string // the slip, in words
+	What string // the mutation, in words
 	Edit kbuild.Edit
 
-	tests []string // that are run: Eventfd, Loop
+	tests []string // to run: Eventfd, Loop
 	at    string   // file and line
 }
 
@@ -69,7 +69,8 @@ func readMutants(dir string) ([]mutant, error) {
 }
 
 // parseMutants reads a file of mutants: its head, the lines "file" and "tests",
-// and blocks as README.md in testdata/mutants has it. name is what errors call it.
+// and blocks as testdata/mutants/README.md describes them. Errors call the file
+// name.
 func parseMutants(name string, r io.Reader) ([]mutant, error) {
 	var (
 		all    []mutant
@@ -89,7 +90,7 @@ func parseMutants(name string, r io.Reader) ([]mutant, error) {
 			return fmt.Errorf("%s: %s changes nothing: want lines that begin with - or +", m.at, m.Name)
 		}
 		if m.Edit.Old == "" {
-			return fmt.Errorf("%s: %s says not where: want lines that begin with - or a blank", m.at, m.Name)
+			return fmt.Errorf("%s: %s does not say where: want lines that begin with - or a blank", m.at, m.Name)
 		}
 		m = nil
 		return nil
@@ -130,7 +131,7 @@ func parseMutants(name string, r io.Reader) ([]mutant, error) {
 		default:
 			parts := mutantLine.FindStringSubmatch(line)
 			if parts == nil {
-				return nil, fail("%q: want a name, the row that breaks, and the slip: longer-write EFD-19 a longer write is taken", line)
+				return nil, fail("%q: want a name, the row that breaks, and the mutation: longer-write EFD-19 a longer write is taken", line)
 			}
 			if source == "" || tests == nil {
 				return nil, fail("a mutant before the lines that begin with file and tests")

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package mutants shows that the tests of behaviours bite: it plants slips in
-// the kernel, one at a time, and looks whether the test fails that is to find it.
+// Package mutants checks the tests of behaviours by mutation testing. It builds
+// kernels with one mutation each, and checks that the row's test fails on it.
 package mutants
 
 import (
@@ -27,7 +27,7 @@ import (
 // resultsFile is the table's name, among the mutants.
 const resultsFile = "results.txt"
 
-// options are what the user asks for.
+// options are the settings that the user asked for.
 type options struct {
 	dir     string
 	run     string
@@ -48,7 +48,7 @@ func New(fs *flag.FlagSet) cli.Action {
 	fs.StringVar(&o.table, "o", "", "write the table to `file`, too")
 	fs.IntVar(&o.jobs, "jobs", 1, "run `n` guests at a time, beside the build of the next kernel")
 	fs.DurationVar(&o.timeout, "timeout", 10*time.Minute, "stop a guest after this `time`")
-	fs.BoolVar(&o.keep, "keep", false, "believe that what other tests killed would still be killed")
+	fs.BoolVar(&o.keep, "keep", false, "count mutants that an earlier test binary killed as killed")
 	return func(ctx context.Context, c *cli.Call) error {
 		only, err := regexp.Compile(o.run)
 		switch {
@@ -77,8 +77,8 @@ func New(fs *flag.FlagSet) cli.Action {
 	}
 }
 
-// find finds out about the mutants and prints the table. It reports whether
-// any is not killed.
+// find tests the mutants and prints the table. It reports whether any mutant
+// was not killed.
 func find(ctx context.Context, o options, only *regexp.Regexp, stdout io.Writer, p *progress.Progress) (failed bool, err error) {
 	r := &run{options: o, p: p}
 	all, err := readMutants(o.dir)
@@ -96,7 +96,7 @@ func find(ctx context.Context, o options, only *regexp.Regexp, stdout io.Writer,
 	if r.binary, err = results.Hash(o.program); err != nil {
 		return false, err
 	}
-	// What is wrong with the program should not wait for a build.
+	// Report a bad program before building anything.
 	if _, err = guest.LoadProgram(o.program, nil, "."); err != nil {
 		return false, err
 	}
@@ -127,8 +127,8 @@ func find(ctx context.Context, o options, only *regexp.Regexp, stdout io.Writer,
 	return failed, nil
 }
 
-// tabulate lays out what came of the mutants: counts by source file, then a
-// line for each mutant.
+// tabulate formats the outcomes: counts by source file, then a line for each
+// mutant.
 func (r *run) tabulate() []byte {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "Mutants of linux %s, Debian's source, on one emulated processor.\n\n", r.tree.Version)
@@ -154,7 +154,7 @@ func (r *run) tabulate() []byte {
 			}
 		}
 	}
-	fmt.Fprintln(w, "FILE\tTESTS\tROWS\tSKIPPED\tBROKEN WITHOUT A SLIP\tMUTANTS\tKILLED\tBREAK ONE ROW ONLY")
+	fmt.Fprintln(w, "FILE\tTESTS\tROWS\tSKIPPED\tBROKEN UNMUTATED\tMUTANTS\tKILLED\tBREAK ONE ROW ONLY")
 	for _, f := range files {
 		b, c := r.bases[f], counts[f]
 		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%d\t%d\t%d\n", f, strings.TrimPrefix(b.Name, "base/"), b.Held+len(b.Skipped)+len(b.Broken), len(b.Skipped), orDash(b.Broken), c.made, c.killed, c.alone)
@@ -163,7 +163,7 @@ func (r *run) tabulate() []byte {
 	w.Flush()
 	fmt.Fprintln(&out)
 	w = tabwriter.NewWriter(&out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "MUTANT\tROW\tOUTCOME\tALSO BROKEN\tSLIP")
+	fmt.Fprintln(w, "MUTANT\tROW\tOUTCOME\tALSO BROKEN\tMUTATION")
 	for i, m := range r.mutants {
 		o := r.done[i]
 		also := o.also(m.Row)
@@ -178,7 +178,7 @@ func (r *run) tabulate() []byte {
 	return out.Bytes()
 }
 
-// orDash lists rows; none is a dash.
+// orDash lists rows, or returns a dash if there are none.
 func orDash(rows []string) string {
 	if len(rows) == 0 {
 		return "-"

@@ -73,12 +73,12 @@ func TestMutants(t *testing.T) {
 // A block is an edit with the lines around it; errors name file and line.
 func TestParse(t *testing.T) {
 	const head = "file fs/x.c\ntests Eventfd Loop\n\n"
-	got, err := parseMutants("dir/x.txt", strings.NewReader(head+"a-b EFD-01 a slip\n \tif (x)\n-\t\ty();\n+\t\tz();\n\nc EFD-02 another\n-q\n"))
+	got, err := parseMutants("dir/x.txt", strings.NewReader(head+"a-b EFD-01 a mutation\n \tif (x)\n-\t\ty();\n+\t\tz();\n\nc EFD-02 another\n-q\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := got[0]
-	if len(got) != 2 || m.Name != "x/a-b" || m.Row != "EFD-01" || m.What != "a slip" || m.Edit.File != "fs/x.c" || m.at != "dir/x.txt:4" ||
+	if len(got) != 2 || m.Name != "x/a-b" || m.Row != "EFD-01" || m.What != "a mutation" || m.Edit.File != "fs/x.c" || m.at != "dir/x.txt:4" ||
 		m.Edit.Old != "\tif (x)\n\t\ty();\n" || m.Edit.New != "\tif (x)\n\t\tz();\n" || got[1].Edit.New != "" {
 		t.Errorf("got %+v", got)
 	}
@@ -95,7 +95,7 @@ func TestParse(t *testing.T) {
 	check(head+"a\n", `x.txt:4: "a": want a name, the row`)
 	check(head+"a EFD-01 w\nx\n", `x.txt:5: "x" in x/a: want a line that begins with`)
 	check(head+"a EFD-01 w\n x\n", "x.txt:4: x/a changes nothing")
-	check(head+"a EFD-01 w\n+x\n", "x.txt:4: x/a says not where")
+	check(head+"a EFD-01 w\n+x\n", "x.txt:4: x/a does not say where")
 	check(head+"a EFD-01 w\n-x\n\na EFD-02 w\n-y\n", "x.txt:7: a second a")
 }
 

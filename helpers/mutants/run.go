@@ -26,22 +26,22 @@ import (
 	"eventbench/helpers/results"
 )
 
-// How a mutant can end.
+// The outcomes of a mutant.
 const (
 	killed    = "killed"
 	survived  = "survived"
 	unbuilt   = "does not build"
-	undecided = "undecided" // its row did not come to run
+	undecided = "undecided" // its row did not run
 )
 
-// An outcome is what came of a mutant, or of the base kernel. There is a file
-// of it for each.
+// An outcome is the result of a mutant, or of the base kernel. Each has a file
+// of its own.
 type outcome struct {
 	Name    string
 	Sum     string // of the kernel
 	Binary  string // of the tests
-	Outcome string // none for the base kernel
-	How     string // if it was not that the row's test failed
+	Outcome string // empty for the base kernel
+	How     string // set if something other than the row's test failed
 	Broken  []string
 	Skipped []string
 	Held    int
@@ -58,7 +58,7 @@ type run struct {
 	qemu    *guest.QEMU
 	p       *progress.Progress
 
-	bases map[string]outcome // without a slip, by source file
+	bases map[string]outcome // of the unmutated kernel, by source file
 	done  []outcome          // as of mutants
 	start time.Time
 }
@@ -71,7 +71,7 @@ func (r *run) image(sum string) string {
 	return filepath.Join(r.results, "mutants", sum+".bzImage")
 }
 
-// kept returns what an earlier call found out about the same kernel and tests.
+// kept returns the outcome of an earlier call for the same kernel and tests.
 func (r *run) kept(name, sum string) (o outcome, ok bool) {
 	data, err := bounded.ReadFile(r.file(name), bounded.Text)
 	if err != nil || json.Unmarshal(data, &o) != nil {
@@ -88,7 +88,7 @@ func (r *run) write(o outcome) error {
 	return files.Write(r.file(o.Name), append(data, '\n'))
 }
 
-// all finds out about all mutants that nothing is known of yet.
+// all tests every mutant that has no outcome yet.
 func (r *run) all(ctx context.Context) error {
 	if err := files.MakeDir(filepath.Join(r.results, "mutants")); err != nil {
 		return err
@@ -106,19 +106,19 @@ func (r *run) all(ctx context.Context) error {
 	var todo []int
 	for i, m := range r.mutants {
 		if base := r.bases[m.Edit.File]; slices.Contains(base.Skipped, m.Row) || slices.Contains(base.Broken, m.Row) {
-			return fmt.Errorf("%s: %s is broken or skipped on the kernel without a slip: break another row", m.at, m.Row)
+			return fmt.Errorf("%s: %s is broken or skipped on the unmutated kernel: break another row", m.at, m.Row)
 		}
 		var ok bool
 		if r.done[i], ok = r.kept(m.Name, sum(r.tree.Version, m.variant())); !ok {
 			todo = append(todo, i)
 		}
 	}
-	r.p.Say("%d of %d mutants to go, into %s", len(todo), len(r.mutants), filepath.Dir(r.file("")))
+	r.p.Say("%d of %d mutants left to test; results are in %s", len(todo), len(r.mutants), filepath.Dir(r.file("")))
 	return r.some(ctx, todo)
 }
 
-// testBases finds out what breaks on the kernel without a slip, for each
-// choice of tests that mutants are for. Those rows are not evidence.
+// testBases finds the rows that break on the unmutated kernel, for each set of
+// tests that mutants use. Such a row is no evidence of a mutation.
 func (r *run) testBases(ctx context.Context) error {
 	var base *mutant
 	id := sum(r.tree.Version, base.variant())
@@ -129,7 +129,7 @@ func (r *run) testBases(ctx context.Context) error {
 		name := "base/" + strings.Join(m.tests, "-")
 		o, ok := r.kept(name, id)
 		if !ok {
-			r.p.Say("%s without a slip comes first", m.Edit.File)
+			r.p.Say("%s: testing the unmutated kernel first", m.Edit.File)
 			o = outcome{Name: name, Sum: id, Binary: r.binary}
 			var err error
 			if o.Build, err = r.buildImage(ctx, id, base.variant()); err != nil {
@@ -140,23 +140,23 @@ func (r *run) testBases(ctx context.Context) error {
 				return err
 			}
 			if rows.end != nil {
-				return fmt.Errorf("%s without a slip: %w", m.Edit.File, rows.end)
+				return fmt.Errorf("%s unmutated: %w", m.Edit.File, rows.end)
 			}
 			o.Guest, o.Broken, o.Skipped, o.Held = took, rows.broken, rows.skipped, rows.held
 			if err := r.write(o); err != nil {
 				return err
 			}
 		}
-		r.p.Say("%s without a slip: %d rows hold, %d are skipped %v", m.Edit.File, o.Held, len(o.Skipped), o.Skipped)
+		r.p.Say("%s unmutated: %d rows hold, %d are skipped %v", m.Edit.File, o.Held, len(o.Skipped), o.Skipped)
 		if len(o.Broken) > 0 {
-			r.p.Say("%s break without a slip, and say nothing of one", strings.Join(o.Broken, ", "))
+			r.p.Say("%s break on the unmutated kernel and are no evidence of a mutation", strings.Join(o.Broken, ", "))
 		}
 		r.bases[m.Edit.File] = o
 	}
 	return nil
 }
 
-// some makes and tests mutants: while guests run, the next kernel is built.
+// some builds and tests mutants. It builds the next kernel while guests run.
 func (r *run) some(ctx context.Context, todo []int) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -224,7 +224,7 @@ func (o outcome) also(row string) string {
 	return text
 }
 
-// buildImage builds a kernel, unless an earlier call has left its image.
+// buildImage builds a kernel, unless an earlier call left its image.
 func (r *run) buildImage(ctx context.Context, id string, v kbuild.Variant) (seconds float64, err error) {
 	if _, err := os.Stat(r.image(id)); err == nil {
 		return 0, nil
@@ -236,7 +236,7 @@ func (r *run) buildImage(ctx context.Context, id string, v kbuild.Variant) (seco
 	return time.Since(start).Seconds(), err
 }
 
-// test finds out about a mutant whose kernel has been built, or not.
+// test tests a mutant. err is the error of its kernel's build.
 func (r *run) test(ctx context.Context, m *mutant, build float64, err error) (outcome, error) {
 	id := sum(r.tree.Version, m.variant())
 	o := outcome{Name: m.Name, Sum: id, Binary: r.binary, Build: build}
@@ -255,7 +255,7 @@ func (r *run) test(ctx context.Context, m *mutant, build float64, err error) (ou
 	o.Broken = slices.DeleteFunc(o.Broken, func(row string) bool { return slices.Contains(r.bases[m.Edit.File].Broken, row) })
 	o.Outcome, o.How = judge(m.Row, rows)
 	if o.Outcome == undecided && rows.end != nil {
-		// Another row has ended the run: this one is tried alone.
+		// Another row ended the run: test this one alone.
 		alone, took, err := r.boot(ctx, r.image(id), m.pattern()+"/^"+m.Row+"$")
 		if err != nil {
 			return o, err
@@ -269,7 +269,7 @@ func (r *run) test(ctx context.Context, m *mutant, build float64, err error) (ou
 	return o, nil
 }
 
-// judge says what the rows of a run mean for a mutant that is to break row.
+// judge returns the outcome of a mutant of row from the rows of a run.
 func judge(row string, rows rows) (outcome, how string) {
 	switch {
 	case slices.Contains(rows.broken, row):
@@ -289,7 +289,7 @@ type rows struct {
 	passed  map[string]bool
 	held    int
 	last    string // that started
-	end     error  // why the tests did not come to their end
+	end     error  // why the tests did not finish
 }
 
 var (
@@ -298,8 +298,8 @@ var (
 	rowFails = regexp.MustCompile(`(?m)^ +behaviour\.go:[0-9]+: ([A-Z]+-[0-9]+): `)
 )
 
-// parseRows reads what a test binary printed with -test.v. Rows are told to
-// have failed as they do; how the others ended, at the end of their test only.
+// parseRows reads what a test binary printed with -test.v. A row's failure is
+// printed at once, every other ending only at the end of its test.
 func parseRows(out string) rows {
 	r := rows{passed: make(map[string]bool)}
 	broken := make(map[string]bool)
@@ -327,15 +327,17 @@ func parseRows(out string) rows {
 	return r
 }
 
-// boot runs tests on a kernel. An error is that of the surroundings: whatever
-// the kernel does is in rows.
+// boot runs tests on a kernel. Its error is one of the machine's: what the
+// kernel does wrong is in rows.
 func (r *run) boot(ctx context.Context, image, pattern string) (rows, float64, error) {
 	kernel, err := guest.FindKernel(ctx, nil, image, "", false, nil)
 	if err != nil {
 		return rows{}, 0, err
 	}
-	// To calibrate the local APIC's timer takes a kernel without ACPI 200 ms of spinning, and QEMU, which leaves its
-	// translated code at each PAUSE, nine tenths of the boot. One processor ticks as well by the PIT.
+	// A kernel without ACPI spins for 200 ms to calibrate the local APIC's
+	// timer. QEMU leaves its translated code at each PAUSE, so that this
+	// would take nine tenths of the boot. The PIT is good enough for one
+	// processor.
 	m := &guest.Machine{QEMU: r.qemu, Kernel: kernel, Accel: guest.TCG, Clock: guest.InstrClock, CPUs: 1, Memory: 512, Seed: 1, Append: "nolapic_timer"}
 	program, err := guest.LoadProgram(r.program, []string{"-test.v", "-test.run=" + pattern}, r.dir)
 	if err != nil {
