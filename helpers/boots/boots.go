@@ -15,7 +15,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand/v2"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,7 +31,9 @@ import (
 	"eventbench/helpers/files"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/mechanisms"
+	"eventbench/helpers/process"
 	"eventbench/helpers/results"
+	"eventbench/helpers/samples"
 
 	"golang.org/x/perf/benchfmt"
 )
@@ -208,33 +210,31 @@ type Boot struct {
 }
 
 // File is where the boot's results belong.
-func (b Boot) File() string {
-	return filepath.Join(b.Dir, fmt.Sprintf("seed-%02d%s", b.Seed, results.Ext))
-}
+func (b Boot) File() string { return b.samples().File(b.Seed) }
+
+func (k *Kernel) samples() *samples.Set { return &samples.Set{Dir: k.Dir, Kind: "seed"} }
 
 // Missing returns the boots of the seeds from first to last whose files are
 // not there: seed by seed, so that an early stop leaves as many boots of each
 // kernel, and for each seed in an order drawn from it.
 func (s *Set) Missing(first, last int) ([]Boot, error) {
-	var todo []Boot
-	for seed := first; seed <= last; seed++ {
-		for _, i := range rand.New(rand.NewPCG(0, uint64(seed))).Perm(len(s.Kernels)) {
-			b := Boot{s.Kernels[i], seed}
-			if _, err := os.Stat(b.File()); errors.Is(err, os.ErrNotExist) {
-				todo = append(todo, b)
-			} else if err != nil {
-				return nil, err
-			}
-		}
+	var sets []*samples.Set
+	for _, k := range s.Kernels {
+		sets = append(sets, k.samples())
 	}
-	return todo, nil
+	turns, err := samples.Missing(sets, first, last, 0)
+	var todo []Boot
+	for _, t := range turns {
+		todo = append(todo, Boot{s.Kernels[t.Set], t.Number})
+	}
+	return todo, err
 }
 
 // noStatus is the exit status by which go tool eventbench guest says that there is none
 // of the program's.
 const noStatus = 125
 
-var errNotRun = errors.New("the guest has no exit status for it")
+var errNotRun = errors.New("the program did not come to its end there")
 
 // Make makes the boots, as many at a time as the settings say, and tells say of
 // each that ends. The first that fails ends them all unless keepOn.
@@ -251,7 +251,7 @@ func (s *Set) Make(ctx context.Context, todo []Boot, keepOn bool, say func(forma
 	enough, stop := context.WithCancel(ctx)
 	defer stop()
 	var (
-		mu     sync.Mutex
+		mu     sync.Mutex // of all here, and of say
 		wg     sync.WaitGroup
 		failed []error
 		done   int
@@ -260,12 +260,14 @@ func (s *Set) Make(ctx context.Context, todo []Boot, keepOn bool, say func(forma
 	)
 	for range min(s.Jobs, len(todo)) {
 		wg.Go(func() {
-			// The guest is to die when this thread does: see runGuest.
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
 			for b := range queue {
 				began := time.Now()
-				first, rss, err := s.make1(enough, b)
+				one := &booting{Set: s, Boot: b, say: func(format string, args ...any) {
+					mu.Lock()
+					defer mu.Unlock()
+					say("%s, seed %d: "+format, append([]any{b.Arg, b.Seed}, args...)...)
+				}}
+				err := one.make(enough)
 				mu.Lock()
 				done++
 				switch {
@@ -289,7 +291,7 @@ func (s *Set) Make(ctx context.Context, todo []Boot, keepOn bool, say func(forma
 						left = fmt.Sprintf("; about %s left", seconds(time.Since(start)/time.Duration(max(done, s.Jobs))*time.Duration(more)))
 					}
 					say("%d/%d: %s, seed %d: %s, first result after %s, %d MiB%s",
-						done, len(todo), b.Arg, b.Seed, seconds(time.Since(began)), seconds(first), rss>>20, left)
+						done, len(todo), b.Arg, b.Seed, seconds(time.Since(began)), seconds(one.first), one.rss>>20, left)
 				}
 				mu.Unlock()
 			}
@@ -313,95 +315,119 @@ feed:
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
-// make1 makes one boot's file. It returns after what time the guest printed its
-// first result and how much memory it took at most, in bytes.
-func (s *Set) make1(ctx context.Context, b Boot) (first time.Duration, rss int64, err error) {
-	args := []string{"guest", "-kernel", b.Arg, "-seed", strconv.Itoa(b.Seed), "-accel", "tcg", "-clock", "instrs", "-timeout", s.Timeout.String()}
-	args = append(args, strings.Fields(s.Guest)...)
-	args = append(args, s.Binary, "-test.run=^$", "-test.bench="+s.Bench, "-test.benchtime="+s.Benchtime,
-		"-test.count="+strconv.Itoa(s.Count), "-test.shuffle="+strconv.Itoa(b.Seed))
-	out, first, rss, err := runGuest(ctx, s.guest, args)
-	if ctx.Err() != nil {
-		return 0, 0, context.Cause(ctx)
-	}
-	log := strings.TrimSuffix(b.File(), results.Ext) + ".log"
-	if werr := files.Write(log, out); werr != nil {
-		return 0, 0, werr
-	}
-	if err != nil {
-		return 0, 0, fmt.Errorf("%w\n%s\tall it printed: %s", err, tail(out), log)
-	}
-	if now, err := results.Hash(s.Binary); err != nil {
-		return 0, 0, err
-	} else if now != s.build {
-		return 0, 0, fmt.Errorf("%s was replaced by another build since this run began", s.Binary)
-	}
-	text, err := b.reduce(out, log)
-	if err != nil {
-		return 0, 0, err
-	}
-	how := fmt.Sprintf("benchtime: %s\ncount: %d\n", s.Benchtime, s.Count)
-	return first, rss, files.Write(b.File(), append([]byte(how), text...))
+// A booting is one boot under way; several, where benchmarks end it.
+type booting struct {
+	*Set
+	Boot
+	say   func(format string, args ...any)
+	first time.Duration // until the guest printed its first result
+	rss   int64         // that it took at most, in bytes
 }
 
-// runGuest runs go tool eventbench guest and returns all that it printed: the program's
-// standard output, or with an error its standard error as well. The guest's
-// process group dies with ctx, and by the kernel with this process.
-func runGuest(ctx context.Context, guest string, args []string) (out []byte, first time.Duration, rss int64, err error) {
-	var stdout, stderr bytes.Buffer
+// make makes the boot's file. A benchmark that ends its guest costs itself: the
+// others are measured in a further boot with the same seed.
+func (b *booting) make(ctx context.Context) error {
+	before, err := b.samples().Read()
+	if err != nil {
+		return err
+	}
+	sample := samples.Sample{Run: b.run, Count: b.Count, Known: samples.Known(before), Hopeless: samples.Hopeless(before),
+		Going: func(name, why string) { b.say("going on without Benchmark%s: %s", name, why) }}
+	made, err := sample.Make(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	log := strings.TrimSuffix(b.File(), results.Ext) + ".log"
+	if broken := (*samples.Error)(nil); errors.As(err, &broken) {
+		if exit := new(exec.ExitError); errors.As(err, &exit) && exit.ExitCode() == noStatus {
+			err = fmt.Errorf("%w: %w", errNotRun, err)
+		}
+		return errors.Join(fmt.Errorf("%w\n\tall it printed: %s", err, log), files.Write(log, broken.Log))
+	}
+	if err := files.Write(log, made.Log); err != nil {
+		return err
+	}
+	if now, err := results.Hash(b.Binary); err != nil {
+		return err
+	} else if now != b.build {
+		return fmt.Errorf("%s was replaced by another build since this run began", b.Binary)
+	}
+	text, err := b.reduce(made.Text, log)
+	if err != nil {
+		return err
+	}
+	alone := append(b.argv(), "-test.run=^$", "-test.v", "-test.benchtime="+b.Benchtime)
+	head := samples.Alone(append([]string{"go", "tool", "eventbench"}, alone...)) + fmt.Sprintf("benchtime: %s\ncount: %d\n", b.Benchtime, b.Count)
+	if err := files.Write(b.File(), append([]byte(head), text...)); err != nil {
+		return err
+	}
+	for _, f := range made.Failures {
+		if !f.Skipped {
+			b.say("Benchmark%s failed: %s", f.Name, f.Message)
+		}
+	}
+	return nil
+}
+
+// argv are the arguments of go tool eventbench but for those of the test binary.
+func (b *booting) argv() []string {
+	args := []string{"guest", "-kernel", b.Arg, "-seed", strconv.Itoa(b.Seed), "-accel", "tcg", "-clock", "instrs", "-timeout", b.Timeout.String()}
+	return append(append(args, strings.Fields(b.Guest)...), b.Binary)
+}
+
+// run boots the guest once. -test.v is there to know which benchmark it is at.
+func (b *booting) run(ctx context.Context, skip string, stdout, stderr io.Writer) error {
+	args := append(b.argv(), "-test.run=^$", "-test.v", "-test.bench="+b.Bench, "-test.benchtime="+b.Benchtime,
+		"-test.count="+strconv.Itoa(b.Count), "-test.shuffle="+strconv.Itoa(b.Seed))
+	if skip != "" {
+		args = append(args, "-test.skip="+skip)
+	}
 	began := time.Now()
-	watch := &firstResult{w: &stdout, seen: func() { first = time.Since(began) }}
-	cmd := exec.CommandContext(ctx, guest, args...)
+	watch := &firstResult{w: stdout, last: began, seen: func() { b.first = time.Since(began) }}
+	if b.first > 0 {
+		watch.seen = nil // by an earlier boot
+	}
+	cmd := exec.Command(b.guest, args...)
 	// One processor for the Go runtime: what it does beside the benchmark costs
 	// host time, most of all when its threads spin on the other CPU.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-	cmd.Stdout, cmd.Stderr = watch, &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	err = cmd.Run()
+	cmd.Stdout, cmd.Stderr = watch, stderr
+	// It has a time limit of its own, at which it says where the guest was.
+	err := process.Limits{Time: b.Timeout + time.Minute, Runner: true}.Run(ctx, cmd)
 	if cmd.ProcessState != nil {
 		if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			rss = u.Maxrss << 10 // the largest of the guest's own children: QEMU
+			b.rss = max(b.rss, u.Maxrss<<10) // the largest of the guest's own children: QEMU
 		}
 	}
-	if err != nil {
-		err = fmt.Errorf("guest: %w", err)
-		if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == noStatus {
-			err = fmt.Errorf("the program did not come to its end there: %w", errNotRun)
-		}
-		return append(stdout.Bytes(), stderr.Bytes()...), first, rss, err
+	if err != nil && time.Since(began) >= b.Timeout && time.Since(watch.last) < b.Timeout/2 {
+		// It is not stuck.
+		return fmt.Errorf("%w: the guest was not done after -timeout %v, and printed something until %s before: %w",
+			samples.ErrSlow, b.Timeout, seconds(time.Since(watch.last)), err)
 	}
-	return stdout.Bytes(), first, rss, nil
+	return err
 }
 
-// firstResult notes when the first benchmark's line begins.
+// firstResult notes when the first benchmark's line begins, and when something was printed last.
 type firstResult struct {
-	w    *bytes.Buffer
-	seen func()
+	w    io.Writer
+	seen func() // nil once it has
+	last time.Time
+	line []byte
 }
 
 func (f *firstResult) Write(p []byte) (int, error) {
-	n, err := f.w.Write(p)
-	if f.seen != nil && resultLine.Match(f.w.Bytes()) {
-		f.seen()
-		f.seen = nil
+	f.last = time.Now()
+	if f.seen != nil {
+		if f.line = append(f.line, p...); resultLine.Match(f.line) {
+			f.seen()
+			f.seen, f.line = nil, nil
+		}
 	}
-	return n, err
+	return f.w.Write(p)
 }
 
-var resultLine = regexp.MustCompile(`(?m)^Benchmark`)
-
-// tail returns the last lines of out, indented.
-func tail(out []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	lines = lines[max(0, len(lines)-12):]
-	var s strings.Builder
-	for _, l := range lines {
-		fmt.Fprintf(&s, "\t%s\n", l)
-	}
-	return s.String()
-}
+// resultLine is a benchmark's name with something after it.
+var resultLine = regexp.MustCompile(`(?m)^Benchmark\S+[ \t]`)
 
 // reduce returns a boot's results with one line for each benchmark: of each
 // unit the lowest of its measurements, if its Unit line says so, or else their

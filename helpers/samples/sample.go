@@ -33,11 +33,16 @@ type Sample struct {
 	Going    func(name, why string) // is called, unless nil, when a process has died and the sample goes on
 }
 
+// ErrSlow is in the error of a Run that was ended when its time was over, though
+// no benchmark was stuck: none is to blame.
+var ErrSlow = errors.New("out of time")
+
 // A Made is what came of a sample.
 type Made struct {
 	Text     []byte // in the benchmark format, whole
 	Failures []*results.Failure
-	Log      []byte // all that processes printed that did not come to their end; nil if all did
+	Log      []byte // all that its processes printed
+	Died     bool   // some of them did not come to their end
 	Stderr   []byte // what those that did wrote to standard error
 }
 
@@ -64,7 +69,6 @@ func (s *Sample) Make(ctx context.Context) (*Made, error) {
 		m     = new(merge)
 		left  = slices.Sorted(maps.Keys(s.Hopeless)) // out
 		all   bytes.Buffer
-		logs  bytes.Buffer
 		made  = new(Made)
 		empty int // processes in a row
 	)
@@ -86,7 +90,10 @@ func (s *Sample) Make(ctx context.Context) (*Made, error) {
 			made.Stderr = append(made.Stderr, stderr.Bytes()...)
 			break
 		}
-		logs.Write(log)
+		made.Died = true
+		if errors.Is(err, ErrSlow) {
+			return nil, &Error{err.Error(), err, all.Bytes()}
+		}
 		name, ok := o.at()
 		if !ok {
 			return nil, &Error{"the test binary ended before its first benchmark: " + reason(err, stdout.String(), stderr.String()), err, all.Bytes()}
@@ -98,6 +105,8 @@ func (s *Sample) Make(ctx context.Context) (*Made, error) {
 		message := strings.TrimPrefix(o.log()+"\n"+why, "\n")
 		m.fail(&results.Failure{Name: name, Message: message})
 		left = append(append(left, o.done()...), name)
+		slices.Sort(left)
+		left = slices.Compact(left)
 		if empty++; len(o.count) > 0 {
 			empty = 0
 		}
@@ -109,9 +118,7 @@ func (s *Sample) Make(ctx context.Context) (*Made, error) {
 			s.Going(name, first)
 		}
 	}
-	if logs.Len() > 0 {
-		made.Log = logs.Bytes()
-	}
+	made.Log = all.Bytes()
 	for _, name := range slices.Sorted(maps.Keys(s.Hopeless)) {
 		m.fail(&results.Failure{Name: name, Skipped: true, Message: s.Hopeless[name]})
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"eventbench/helpers/cli"
-	"eventbench/helpers/fidelity"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/gvisor"
 	"eventbench/helpers/interrupt"
@@ -32,7 +31,6 @@ var stopContext = interrupt.Context
 func verbs() []*cli.Verb {
 	return []*cli.Verb{
 		gateVerb(),
-		{Manual: manual("fidelity"), New: fidelity.New},
 		{Manual: manual("selftest"), Resumes: true, New: selftest.New},
 		{Manual: manual("test"), Raw: true, New: tests.New},
 		{Manual: manual("soak"), New: soak.New},

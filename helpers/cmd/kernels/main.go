@@ -34,7 +34,11 @@
 //
 // # Failure
 //
-// A boot that fails is reported with the end of its console, the others go on, and the exit
+// A benchmark that fails, panics or ends its guest costs itself: the others are
+// measured in a further boot with the same seed, and the file has of it what
+// testing prints: "--- FAIL: " and its message. What failed in the first two boots of a kernel is not
+// tried in its others. A boot that fails as a whole is reported with the end of its console,
+// and the others go on. Then the tables show what there is, what failed stands after them, and the exit
 // status is 1; wrong usage exits with 2, a signal with 128 + its number. The same
 // command goes on from there.
 package main
@@ -46,6 +50,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"eventbench/helpers/boots"
@@ -53,6 +58,7 @@ import (
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/mechanisms"
 	"eventbench/helpers/printable"
+	"eventbench/helpers/results"
 )
 
 func main() {
@@ -79,8 +85,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	kernels, err := measure(ctx, opts, stderr)
-	if err == nil {
-		err = summarize(ctx, kernels, stdout)
+	if ctx.Err() == nil {
+		// What there is is shown, whatever a kernel that does not boot lacks.
+		measured := slices.DeleteFunc(kernels, func(k *boots.Kernel) bool { _, err := results.Find(k.Dir); return err != nil })
+		if len(measured) > 0 {
+			err = errors.Join(summarize(ctx, measured, stdout), err)
+		}
 	}
 	var stopped interrupt.Error
 	switch {

@@ -226,7 +226,7 @@ func look(ctx context.Context, opts options, a arm, settings, dir string, p *pro
 			}
 		}
 	}
-	if err != nil || made.Log != nil {
+	if err != nil || made.Died {
 		path := filepath.Join(dir, "each-once.failed")
 		if kept := keep(path, made, err); kept != nil {
 			return survey{}, kept
@@ -258,7 +258,7 @@ func keep(path string, made *samples.Made, err error) error {
 	switch {
 	case errors.As(err, &broken):
 		return files.Write(path, broken.Log)
-	case made != nil && made.Log != nil:
+	case made != nil && made.Died:
 		return files.Write(path, made.Log)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -17,9 +17,10 @@ import (
 	"time"
 )
 
-// TINY holds what is to go wrong, as space-separated key=value.
+// TINY holds what is to go wrong, as space-separated key=value; so does
+// EVENTBENCH_TINY, which guests get too.
 func fault(key string) (value string, ok bool) {
-	for _, f := range strings.Fields(os.Getenv("TINY")) {
+	for _, f := range strings.Fields(os.Getenv("TINY") + " " + os.Getenv("EVENTBENCH_TINY")) {
 		if v, found := strings.CutPrefix(f, key+"="); found {
 			return v, true
 		}
@@ -38,6 +39,9 @@ func TestMain(m *testing.M) {
 			clock = c
 		}
 		fmt.Printf("kernel-release: 6.18.44-tiny\nkernel: 6.18\nclock: %s\n", clock)
+		if c := os.Getenv("EVENTBENCH_CONFIG"); c != "" {
+			fmt.Println(c)
+		}
 		if g, ok := fault("governor"); ok {
 			fmt.Println("governor:", g)
 		}

@@ -1,6 +1,6 @@
 //go:build linux
 
-package fidelity
+package main
 
 import (
 	"context"
