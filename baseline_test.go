@@ -53,7 +53,8 @@ func BenchmarkPipeSelf(b *testing.B) {
 	})
 }
 
-// BenchmarkPipeRoundTrip answers 8 bytes through one pipe with 8 through another.
+// BenchmarkPipeRoundTrip answers 8 bytes through one pipe with 8 through
+// another.
 func BenchmarkPipeRoundTrip(b *testing.B) {
 	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
 		pingR, pingW := fdtest.Pipe(p.TB)
@@ -70,7 +71,8 @@ func BenchmarkPipeRoundTrip(b *testing.B) {
 	})
 }
 
-// BenchmarkPipeThroughput streams 8 bytes for each event; a full pipe blocks the sender.
+// BenchmarkPipeThroughput streams 8 bytes for each event; a full pipe blocks
+// the sender.
 func BenchmarkPipeThroughput(b *testing.B) {
 	measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
 		r, w := fdtest.Pipe(p.TB)
@@ -106,7 +108,8 @@ func BenchmarkSocketpairCreate(b *testing.B) {
 	})
 }
 
-// BenchmarkSocketpairSelf writes 8 bytes to one socket and reads them from the other.
+// BenchmarkSocketpairSelf writes 8 bytes to one socket and reads them from the
+// other.
 func BenchmarkSocketpairSelf(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
 		s := fdtest.Socketpair(p.TB)
@@ -134,7 +137,8 @@ func BenchmarkSocketpairRoundTrip(b *testing.B) {
 	})
 }
 
-// BenchmarkSocketpairThroughput streams 8 bytes for each event; full buffers block the sender.
+// BenchmarkSocketpairThroughput streams 8 bytes for each event; full buffers
+// block the sender.
 func BenchmarkSocketpairThroughput(b *testing.B) {
 	measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
 		s := fdtest.Socketpair(p.TB)
@@ -147,7 +151,8 @@ func BenchmarkSocketpairThroughput(b *testing.B) {
 	})
 }
 
-// BenchmarkSocketpairOneWay writes 8 bytes to a socket whose other end is read from.
+// BenchmarkSocketpairOneWay writes 8 bytes to a socket whose other end is read
+// from.
 func BenchmarkSocketpairOneWay(b *testing.B) {
 	measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way {
 		s := fdtest.Socketpair(p.TB)
@@ -160,8 +165,9 @@ func BenchmarkSocketpairOneWay(b *testing.B) {
 	}, true)
 }
 
-// Futexes are private ones (FUTEX_PRIVATE_FLAG), as a C library's are, where only threads of one process use them,
-// and shared ones, which cost more, with peer=process: see sys.Private.
+// Futexes are private ones (FUTEX_PRIVATE_FLAG), as a C library's are, where
+// only threads of one process use them, and shared ones, which cost more, with
+// peer=process: see sys.Private.
 
 // BenchmarkFutexSelf wakes a private futex nobody waits for.
 func BenchmarkFutexSelf(b *testing.B) {
@@ -171,8 +177,8 @@ func BenchmarkFutexSelf(b *testing.B) {
 }
 
 // BenchmarkFutexRoundTrip hands a turn to the peer and back: a word in shared
-// memory, and a wake for whoever sleeps on it: a private futex with peer=thread. A futex carries no count, so
-// there is no Throughput.
+// memory, and a wake for whoever sleeps on it: a private futex with
+// peer=thread. A futex carries no count, so there is no Throughput.
 func BenchmarkFutexRoundTrip(b *testing.B) {
 	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
 		const ours, theirs = 0, 1
@@ -186,7 +192,8 @@ func BenchmarkFutexRoundTrip(b *testing.B) {
 	})
 }
 
-// BenchmarkFutexOneWay gives the turn away to one who sleeps until it comes: by a private futex with peer=thread.
+// BenchmarkFutexOneWay gives the turn away to one who sleeps until it comes: by
+// a private futex with peer=thread.
 func BenchmarkFutexOneWay(b *testing.B) {
 	measure.OneWay(b, func(p *peer.Pair, turn *uint32) measure.Way {
 		p.Start()
@@ -197,7 +204,8 @@ func BenchmarkFutexOneWay(b *testing.B) {
 	}, false)
 }
 
-// among makes calls of a futex private where this thread and its peers are of one process.
+// among makes calls of a futex private where this thread and its peers are of
+// one process.
 func among(kind peer.Kind, futexes ...sys.Call) []sys.Call {
 	if kind == peer.Thread {
 		for i, c := range futexes {
@@ -209,8 +217,8 @@ func among(kind peer.Kind, futexes ...sys.Call) []sys.Call {
 
 // BenchmarkHarness is what the harness itself adds to an eventfd's write and
 // read: account=on sums the values received, record=on reads the time-stamp
-// counter after each and keeps a histogram. EventfdSelf is account=on/record=off,
-// a RoundTrip has both on.
+// counter after each and keeps a histogram. EventfdSelf is
+// account=on/record=off, a RoundTrip has both on.
 func BenchmarkHarness(b *testing.B) {
 	for _, account := range measure.Shuffled(b, "off", "on") {
 		b.Run("account="+account, func(b *testing.B) {
@@ -239,7 +247,7 @@ func BenchmarkHarnessStamp(b *testing.B) {
 }
 
 func init() {
-	// Benchmarks use up their threads. The first thread must not be among them:
-	// signals to the process go to it before all others.
+	// Benchmarks use up their threads. The first thread must not be among
+	// them: signals to the process go to it before all others.
 	runtime.LockOSThread()
 }

@@ -21,7 +21,8 @@ func BenchmarkEpollCreate(b *testing.B) {
 	})
 }
 
-// BenchmarkEpollCtl changes a registration (op=mod), or makes and removes one (op=adddel).
+// BenchmarkEpollCtl changes a registration (op=mod), or makes and removes one
+// (op=adddel).
 func BenchmarkEpollCtl(b *testing.B) {
 	for _, op := range measure.Shuffled(b, "mod", "adddel") {
 		b.Run("op="+op, func(b *testing.B) {
@@ -36,7 +37,8 @@ func BenchmarkEpollCtl(b *testing.B) {
 	}
 }
 
-// ctl changes the registration of fd in epfd (op=mod), or makes and removes one (op=adddel).
+// ctl changes the registration of fd in epfd (op=mod), or makes and removes one
+// (op=adddel).
 func ctl(p *peer.Party, op string, epfd, fd int) measure.Side {
 	event := sys.Place(p.Arena, unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 	if op == "mod" {
@@ -48,8 +50,8 @@ func ctl(p *peer.Party, op string, epfd, fd int) measure.Side {
 	}}
 }
 
-// BenchmarkEpollWait asks, with timeout 0, an instance with one registered eventfd that is
-// ready (ready=1) or not (ready=0).
+// BenchmarkEpollWait asks, with timeout 0, an instance with one registered
+// eventfd that is ready (ready=1) or not (ready=0).
 func BenchmarkEpollWait(b *testing.B) {
 	for _, ready := range measure.Shuffled(b, 0, 1) {
 		b.Run([]string{"ready=0", "ready=1"}[ready], func(b *testing.B) {
@@ -66,7 +68,8 @@ func BenchmarkEpollWait(b *testing.B) {
 	}
 }
 
-// BenchmarkEpollSelf writes to an eventfd, is told of it by epoll, and reads it.
+// BenchmarkEpollSelf writes to an eventfd, is told of it by epoll, and reads
+// it.
 func BenchmarkEpollSelf(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
 		fd := fdtest.Eventfd(p.TB, 0)

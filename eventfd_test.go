@@ -51,7 +51,8 @@ func TestEventfdProducerConsumerSemaphore(t *testing.T) {
 
 // Per eventfd(2): without EFD_SEMAPHORE a read returns the whole counter and
 // sets it to 0. Values written between two reads arrive as their sum, so that
-// the consumer counts units, 55 of them, in as many reads as it happens to take.
+// the consumer counts units, 55 of them, in as many reads as it happens to
+// take.
 func TestEventfdProducerConsumerCounter(t *testing.T) {
 	t.Parallel()
 	check := func(name string, between func(fd int, consumer *child.Thread), late bool, want ...uint64) {
@@ -196,7 +197,8 @@ func TestEventfdFlags(t *testing.T) {
 				t.Errorf("F_GETFD: %#x, %v; want %#x", got, err, getfd)
 			}
 
-			// What execve leaves of it. A child reads the counter, if it can.
+			// What execve leaves of it. A child reads the counter,
+			// if it can.
 			p := child.Start(t, heirRole, child.Options{Args: []string{strconv.Itoa(fd)}})
 			got := p.Line()
 			p.Wait()
@@ -396,8 +398,9 @@ func BenchmarkEventfdSelf(b *testing.B) {
 	})
 }
 
-// BenchmarkEventfdRoundTrip answers each write to one eventfd with a write to another. Here also
-// with both sides where the scheduler puts them: one figure of two modes.
+// BenchmarkEventfdRoundTrip answers each write to one eventfd with a write to
+// another. Here also with both sides where the scheduler puts them: one figure
+// of two modes.
 func BenchmarkEventfdRoundTrip(b *testing.B) {
 	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
 		ping, pong := fdtest.Eventfd(p.TB, 0), fdtest.Eventfd(p.TB, 0)
@@ -413,9 +416,9 @@ func BenchmarkEventfdRoundTrip(b *testing.B) {
 	}, measure.Free)
 }
 
-// BenchmarkEventfdThroughput is the source's one-way stream: the peer writes 1, again
-// and again. In semaphore mode each read takes one; in counter mode a read takes
-// all that has come, and delivered/op is reads for each write.
+// BenchmarkEventfdThroughput is the source's one-way stream: the peer writes 1,
+// again and again. In semaphore mode each read takes one; in counter mode a
+// read takes all that has come, and delivered/op is reads for each write.
 func BenchmarkEventfdThroughput(b *testing.B) {
 	for _, mode := range measure.Shuffled(b, "semaphore", "counter") {
 		b.Run("mode="+mode, func(b *testing.B) {

@@ -20,18 +20,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a mechanism costs as there is more of it: more registered descriptors, more that are ready, more
-// pending signals, more senders and receivers. go tool report growth says how each grows.
-// A size that a limit forbids is skipped, naming the limit; the smaller ones run.
+// What a mechanism costs as there is more of it: more registered descriptors,
+// more that are ready, more pending signals, more senders and receivers. go
+// tool report growth says how each grows. A size that a limit forbids is
+// skipped, naming the limit; the smaller ones run.
 
 var (
-	// descriptors is how many an epoll, or a call of poll, has to look after.
+	// descriptors is how many an epoll, or a call of poll, has to look
+	// after.
 	descriptors = []int{1, 10, 100, 1000, 10000, 100000}
 	readies     = []int{1, 4, 16, 64, 256, 1024, 4096}
 )
 
-// BenchmarkEpollWaitGrowth asks, with timeout 0, an instance with many registered eventfds
-// for all that are ready: some of them, spread evenly.
+// BenchmarkEpollWaitGrowth asks, with timeout 0, an instance with many
+// registered eventfds for all that are ready: some of them, spread evenly.
 func BenchmarkEpollWaitGrowth(b *testing.B) {
 	pool := newEventfds(b)
 	measure.Grow(b, "registered", descriptors, func(b *testing.B, registered int) {
@@ -46,7 +48,8 @@ func BenchmarkEpollWaitGrowth(b *testing.B) {
 	})
 }
 
-// BenchmarkPollGrowth is EpollWaitGrowth with ppoll(2), one of the descriptors being ready.
+// BenchmarkPollGrowth is EpollWaitGrowth with ppoll(2), one of the descriptors
+// being ready.
 func BenchmarkPollGrowth(b *testing.B) {
 	pool := newEventfds(b)
 	measure.Grow(b, "registered", descriptors, func(b *testing.B, registered int) {
@@ -63,8 +66,8 @@ func BenchmarkPollGrowth(b *testing.B) {
 	})
 }
 
-// BenchmarkSelectGrowth is PollGrowth with pselect6(2). It looks at every descriptor up to the highest,
-// and knows none from 1024 on (FD_SETSIZE).
+// BenchmarkSelectGrowth is PollGrowth with pselect6(2). It looks at every
+// descriptor up to the highest, and knows none from 1024 on (FD_SETSIZE).
 func BenchmarkSelectGrowth(b *testing.B) {
 	pool := newEventfds(b)
 	measure.Grow(b, "registered", upTo(1000, descriptors), func(b *testing.B, registered int) {
@@ -79,8 +82,9 @@ func BenchmarkSelectGrowth(b *testing.B) {
 	})
 }
 
-// BenchmarkEpollCtlGrowth is EpollCtl with many descriptors registered: it changes the same
-// registration (op=mod), or makes and removes one more (op=adddel), so that the way to it stays in the caches.
+// BenchmarkEpollCtlGrowth is EpollCtl with many descriptors registered: it
+// changes the same registration (op=mod), or makes and removes one more
+// (op=adddel), so that the way to it stays in the caches.
 func BenchmarkEpollCtlGrowth(b *testing.B) {
 	pool := newEventfds(b)
 	measure.Grow(b, "registered", descriptors, func(b *testing.B, registered int) {
@@ -99,9 +103,10 @@ func BenchmarkEpollCtlGrowth(b *testing.B) {
 	})
 }
 
-// BenchmarkEpollTriggerGrowth posts to each of some eventfds, is told of all in one epoll_wait,
-// and does what the trigger then asks for: level reads each; edge nothing, for the next
-// post is another edge; oneshot reads each and arms it again.
+// BenchmarkEpollTriggerGrowth posts to each of some eventfds, is told of all in
+// one epoll_wait, and does what the trigger then asks for: level reads each;
+// edge nothing, for the next post is another edge; oneshot reads each and arms
+// it again.
 func BenchmarkEpollTriggerGrowth(b *testing.B) {
 	triggers := map[string]uint32{"level": 0, "edge": unix.EPOLLET, "oneshot": unix.EPOLLONESHOT}
 	pool := newEventfds(b)
@@ -147,8 +152,9 @@ func BenchmarkEpollTriggerGrowth(b *testing.B) {
 	}
 }
 
-// BenchmarkEpollNestGrowth is EpollSelf (op=self) and EpollCtl (op=adddel) through instances in instances, up
-// to the five that epoll_ctl(2) allows: the eventfd is in the innermost, the outermost is waited for.
+// BenchmarkEpollNestGrowth is EpollSelf (op=self) and EpollCtl (op=adddel)
+// through instances in instances, up to the five that epoll_ctl(2) allows: the
+// eventfd is in the innermost, the outermost is waited for.
 func BenchmarkEpollNestGrowth(b *testing.B) {
 	measure.Grow(b, "depth", []int{1, 2, 3, 4, 5}, func(b *testing.B, depth int) {
 		fd := fdtest.Eventfd(b, 0)
@@ -176,11 +182,12 @@ func BenchmarkEpollNestGrowth(b *testing.B) {
 	})
 }
 
-// BenchmarkEpollRegisterGrowth makes an instance, registers many eventfds and closes it: an operation is
-// one registration and its end. bytes/watch
-// and bytes/eventfd are what the kernel's slabs grew by for each, from slabinfo(5), which only root may
-// read: registrations and open files with all that belongs to them but the table of
-// descriptors (8 bytes and 2 bits for each, doubled when full).
+// BenchmarkEpollRegisterGrowth makes an instance, registers many eventfds and
+// closes it: an operation is one registration and its end. bytes/watch and
+// bytes/eventfd are what the kernel's slabs grew by for each, from slabinfo(5),
+// which only root may read: registrations and open files with all that belongs
+// to them but the table of descriptors (8 bytes and 2 bits for each, doubled
+// when full).
 func BenchmarkEpollRegisterGrowth(b *testing.B) {
 	type sizes struct{ watch, eventfd float64 }
 	measured := make(map[int]sizes)
@@ -227,8 +234,8 @@ func register(fds []int) error {
 	return nil
 }
 
-// BenchmarkEventfdThroughputGrowth is EventfdThroughput in semaphore mode with more and more threads that
-// write, that read, or both.
+// BenchmarkEventfdThroughputGrowth is EventfdThroughput in semaphore mode with
+// more and more threads that write, that read, or both.
 func BenchmarkEventfdThroughputGrowth(b *testing.B) {
 	parties := []int{1, 2, 4, 8, 16}
 	measure.Grow(b, "senders", parties, func(b *testing.B, senders int) {
@@ -246,10 +253,11 @@ func BenchmarkEventfdThroughputGrowth(b *testing.B) {
 	})
 }
 
-// BenchmarkSignalQueueGrowth queues a real-time signal to its own thread and takes it, with so many
-// others pending: of the same number (numbers=one), where the oldest is taken, or of twenty
-// numbers above it (numbers=many), where the kernel has to look for it in the queue. All users'
-// pending signals together may be RLIMIT_SIGPENDING many.
+// BenchmarkSignalQueueGrowth queues a real-time signal to its own thread and
+// takes it, with so many others pending: of the same number (numbers=one),
+// where the oldest is taken, or of twenty numbers above it (numbers=many),
+// where the kernel has to look for it in the queue. All users' pending signals
+// together may be RLIMIT_SIGPENDING many.
 func BenchmarkSignalQueueGrowth(b *testing.B) {
 	for _, numbers := range measure.Shuffled(b, "one", "many") {
 		b.Run("numbers="+numbers, func(b *testing.B) {
@@ -279,10 +287,11 @@ func BenchmarkSignalQueueGrowth(b *testing.B) {
 	}
 }
 
-// mustPend queues depth of the signals sigs to this thread, which blocks them, and takes them again when
-// the benchmark is over: there must be as many. All of a number follow one another: the kernel
-// looks for the next of a number from the start of the queue (collect_signal in
-// kernel/signal.c), so that by turns taking 50,000 took 10 s.
+// mustPend queues depth of the signals sigs to this thread, which blocks them,
+// and takes them again when the benchmark is over: there must be as many. All
+// of a number follow one another: the kernel looks for the next of a number
+// from the start of the queue (collect_signal in kernel/signal.c), so that by
+// turns taking 50,000 took 10 s.
 func mustPend(tb testing.TB, tid, depth int, sigs []unix.Signal) {
 	tb.Helper()
 	queued := 0
@@ -310,7 +319,8 @@ func mustPend(tb testing.TB, tid, depth int, sigs []unix.Signal) {
 // eventfds are as many eventfds as a family of benchmarks needs at most.
 type eventfds struct{ fds []int }
 
-// newEventfds makes none yet. They are closed at the end of b, which should be the family.
+// newEventfds makes none yet. They are closed at the end of b, which should be
+// the family.
 func newEventfds(b *testing.B) *eventfds {
 	e := &eventfds{}
 	b.Cleanup(func() {
@@ -321,8 +331,8 @@ func newEventfds(b *testing.B) *eventfds {
 	return e
 }
 
-// first returns n eventfds, the same ones each time; tb is skipped if RLIMIT_NOFILE
-// does not allow as many and some to spare.
+// first returns n eventfds, the same ones each time; tb is skipped if
+// RLIMIT_NOFILE does not allow as many and some to spare.
 func (e *eventfds) first(tb testing.TB, n int) []int {
 	tb.Helper()
 	const spare = 64
@@ -388,12 +398,14 @@ func holds(fd int, want uint64) error {
 	return err
 }
 
-// slabs are the kernel's slab caches by name, as far as /proc/slabinfo may be read.
+// slabs are the kernel's slab caches by name, as far as /proc/slabinfo may be
+// read.
 type slabs map[string]slab
 
 type slab struct{ objects, bytes int }
 
-// readSlabs reads /proc/slabinfo, slabinfo(5). Caches of like objects are merged under one name.
+// readSlabs reads /proc/slabinfo, slabinfo(5). Caches of like objects are
+// merged under one name.
 func readSlabs() slabs {
 	text, err := os.ReadFile("/proc/slabinfo")
 	if err != nil {
@@ -401,7 +413,9 @@ func readSlabs() slabs {
 	}
 	s := make(slabs)
 	for line := range strings.Lines(string(text)) {
-		// name active_objs num_objs objsize objperslab pagesperslab : tunables limit batchcount sharedfactor : slabdata active_slabs num_slabs sharedavail
+		// name active_objs num_objs objsize objperslab pagesperslab :
+		// tunables limit batchcount sharedfactor : slabdata
+		// active_slabs num_slabs sharedavail
 		f := strings.Fields(line)
 		if len(f) < 16 || f[0] == "#" {
 			continue
@@ -416,8 +430,9 @@ func readSlabs() slabs {
 	return s
 }
 
-// growth is by how many bytes for each of n things the slabs have grown until after. A cache that has
-// fewer than half an object more for each has grown for another's sake.
+// growth is by how many bytes for each of n things the slabs have grown until
+// after. A cache that has fewer than half an object more for each has grown for
+// another's sake.
 func (s slabs) growth(after slabs, n int) float64 {
 	bytes := 0
 	for name, now := range after {
@@ -428,7 +443,8 @@ func (s slabs) growth(after slabs, n int) float64 {
 	return float64(bytes) / float64(n)
 }
 
-// settleSlabs waits until what was freed before is free: the kernel does that after a while (RCU).
+// settleSlabs waits until what was freed before is free: the kernel does that
+// after a while (RCU).
 func settleSlabs() {
 	total := func() (bytes int) {
 		for _, s := range readSlabs() {

@@ -26,11 +26,12 @@ import (
 )
 
 // sources are what decides a benchmark's figures: package eventbench with its
-// tests, and every package of this module that it is built from. What only looks
-// at results, or at what the harness is, is in files of package eventbench_test,
-// this one among them, and has no say.
+// tests, and every package of this module that it is built from. What only
+// looks at results, or at what the harness is, is in files of package
+// eventbench_test, this one among them, and has no say.
 //
-// TestHarnessIsWhatIsBuilt says which package is missing here, or is one too many.
+// TestHarnessIsWhatIsBuilt says which package is missing here, or is one too
+// many.
 //
 //go:embed *.go go.mod
 //go:embed helpers/aio helpers/child helpers/fdtest helpers/files helpers/latency

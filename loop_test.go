@@ -176,7 +176,8 @@ func TestLoopDeadline(t *testing.T) {
 		t.Errorf("loop ended by %s after %v; want by its deadline of %v, not before", l.why, took, 10*second)
 	}
 	producer.Join()
-	// A second that ended after the deadline would have been the deadline's.
+	// A second that ended after the deadline would have been the
+	// deadline's.
 	if l.quiet > 10 {
 		t.Errorf("%d reports of a quiet second in 10 s", l.quiet)
 	}

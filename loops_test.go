@@ -16,11 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Whole event loops: one epoll over several kinds of source at once. What an operation is, and how
-// its events are accounted for, says measure.EventLoop.
+// Whole event loops: one epoll over several kinds of source at once. What an
+// operation is, and how its events are accounted for, says measure.EventLoop.
 
-// BenchmarkLoopMixed is one loop over all kinds of source, in the shapes that people choose between: level- or
-// edge-triggered, and with room for one event or for many in an epoll_wait.
+// BenchmarkLoopMixed is one loop over all kinds of source, in the shapes that
+// people choose between: level- or edge-triggered, and with room for one event
+// or for many in an epoll_wait.
 func BenchmarkLoopMixed(b *testing.B) {
 	eachLoad(b, func(b *testing.B, load string) {
 		for _, trigger := range measure.Shuffled(b, "level", "edge") {
@@ -40,10 +41,12 @@ func BenchmarkLoopMixed(b *testing.B) {
 
 var triggers = map[string]uint32{"level": 0, "edge": unix.EPOLLET}
 
-// BenchmarkLoopShare shares sources between one loop (loops=one) and one for each CPU, each with an
-// epoll instance of its own over the same descriptors: all are woken for an event (percpu), or with
-// EPOLLEXCLUSIVE one or a few (exclusive). The senders are where they are for one loop, on other CPUs than the first:
-// loops on those share them, as in a program that has no CPU to spare.
+// BenchmarkLoopShare shares sources between one loop (loops=one) and one for
+// each CPU, each with an epoll instance of its own over the same descriptors:
+// all are woken for an event (percpu), or with EPOLLEXCLUSIVE one or a few
+// (exclusive). The senders are where they are for one loop, on other CPUs than
+// the first: loops on those share them, as in a program that has no CPU to
+// spare.
 func BenchmarkLoopShare(b *testing.B) {
 	eachLoad(b, func(b *testing.B, load string) {
 		for _, loops := range measure.Shuffled(b, "one", "percpu", "exclusive") {
@@ -61,7 +64,8 @@ func BenchmarkLoopShare(b *testing.B) {
 	})
 }
 
-// BenchmarkLoopPost is a loop that waits for one source only: what each costs to be told by.
+// BenchmarkLoopPost is a loop that waits for one source only: what each costs
+// to be told by.
 func BenchmarkLoopPost(b *testing.B) {
 	const every = 100 * time.Microsecond
 	ways := map[string]measure.Maker{
@@ -77,7 +81,8 @@ func BenchmarkLoopPost(b *testing.B) {
 	})
 }
 
-// BenchmarkLoopUse is a loop under the load of each use of eventfd that uses_test.go shows as a program.
+// BenchmarkLoopUse is a loop under the load of each use of eventfd that
+// uses_test.go shows as a program.
 func BenchmarkLoopUse(b *testing.B) {
 	one := measure.EventLoop{Loops: 1, Batch: 64}
 	perCPU := measure.EventLoop{Loops: measure.CPUs(), Batch: 64, Trigger: unix.EPOLLEXCLUSIVE}
@@ -88,15 +93,18 @@ func BenchmarkLoopUse(b *testing.B) {
 	}{
 		// A thread that accepts hands work to one loop for each CPU.
 		{"workers", perCPU, []measure.Maker{eventfdSource(50*time.Microsecond, 1)}},
-		// Messages of connections, and the announcements of their changes, one for eight messages.
+		// Messages of connections, and the announcements of their
+		// changes, one for eight messages.
 		{"connections", one, []measure.Maker{socketSource(50 * time.Microsecond), eventfdSource(400*time.Microsecond, 1)}},
 		// Completions come eight at a time.
 		{"aio", one, []measure.Maker{eventfdSource(400*time.Microsecond, 8)}},
 		// Data through a pipe, sampled by the clock.
 		{"sensors", one, []measure.Maker{pipeSource(time.Millisecond), timerfdSource(500 * time.Microsecond)}},
-		// An event that is rare and urgent, in the midst of many that are not.
+		// An event that is rare and urgent, in the midst of many that
+		// are not.
 		{"alarm", one, []measure.Maker{eventfdSource(5*time.Millisecond, 1), socketSource(200 * time.Microsecond), pipeSource(200 * time.Microsecond)}},
-		// The state of a system: processes that end, requests by signal, a clock.
+		// The state of a system: processes that end, requests by
+		// signal, a clock.
 		{"state", one, []measure.Maker{signalfdSource(500 * time.Microsecond), pidfdSource(16), timerfdSource(time.Millisecond)}},
 	}
 	for _, use := range measure.Shuffled(b, uses...) {
@@ -125,8 +133,8 @@ func eventfdSource(every time.Duration, value int) measure.Maker {
 	}
 }
 
-// signalfdSource is a real-time signal that is queued to the first loop's thread. The queue may be
-// full, RLIMIT_SIGPENDING: then the signal is refused.
+// signalfdSource is a real-time signal that is queued to the first loop's
+// thread. The queue may be full, RLIMIT_SIGPENDING: then the signal is refused.
 func signalfdSource(every time.Duration) measure.Maker {
 	const sig, most = unix.Signal(50), 16
 	return func(c *peer.Crew, loops []*peer.Member) measure.Source {
@@ -163,7 +171,8 @@ func pipeSource(every time.Duration) measure.Maker {
 	}
 }
 
-// bytesSource is messages of 8 bytes from ends[1] to ends[0]. A sender that finds no room waits.
+// bytesSource is messages of 8 bytes from ends[1] to ends[0]. A sender that
+// finds no room waits.
 func bytesSource(c *peer.Crew, name string, every time.Duration, ends [2]int) measure.Source {
 	c.TB.Helper()
 	c.TB.Cleanup(func() { unix.Close(ends[0]); unix.Close(ends[1]) })
@@ -175,8 +184,8 @@ func bytesSource(c *peer.Crew, name string, every time.Duration, ends [2]int) me
 	}
 }
 
-// takeBytes takes up to most messages of size bytes at once. If there were as many there may be more:
-// an edge-triggered loop has to look again.
+// takeBytes takes up to most messages of size bytes at once. If there were as
+// many there may be more: an edge-triggered loop has to look again.
 func takeBytes(a *sys.Arena, what string, fd, size, most int) measure.Taking {
 	got := a.Word(0)
 	read := unlessEmpty(sys.Read(what, fd, &a.Bytes(size * most)[0], size*most))
@@ -184,8 +193,9 @@ func takeBytes(a *sys.Arena, what string, fd, size, most int) measure.Taking {
 	return measure.Taking{Calls: []sys.Call{read}, Value: got, Unit: uint64(size), Full: uint64(size * most)}
 }
 
-// unlessEmpty is a read of a non-blocking descriptor that may find nothing: an edge may be of what an
-// earlier read took as well, and another loop may have been quicker.
+// unlessEmpty is a read of a non-blocking descriptor that may find nothing: an
+// edge may be of what an earlier read took as well, and another loop may have
+// been quicker.
 func unlessEmpty(read sys.Call) sys.Call {
 	read.Refused = unix.EAGAIN
 	return read
@@ -206,8 +216,8 @@ func timerfdSource(every time.Duration) measure.Maker {
 	}
 }
 
-// pidfdSource is processes that end one after the other. The loop that is told by a pidfd waits for
-// the process, and stops watching: a pidfd stays ready.
+// pidfdSource is processes that end one after the other. The loop that is told
+// by a pidfd waits for the process, and stops watching: a pidfd stays ready.
 func pidfdSource(processes int) measure.Maker {
 	return func(c *peer.Crew, _ []*peer.Member) measure.Source {
 		s := measure.Source{Name: "pidfd"}

@@ -41,8 +41,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// row is in patterns that ask for a row of testdata/behaviours, or for all rows of
-// a mechanism.
+// row is in patterns that ask for a row of testdata/behaviours, or for all rows
+// of a mechanism.
 var row = regexp.MustCompile(`\b[A-Z]{3}-[0-9]|\bTest(Epoll|Eventfd|Loop|Signal|Signalfd|Timerfd)\)?\$|\bTest(Epoll|Signalfd|Timerfd)\b`)
 
 var all = flag.Bool("long", false, "run the benchmarks that take long, too, whatever -bench names")
@@ -69,7 +69,8 @@ func preset(stderr io.Writer) {
 	}
 	fmt.Fprintf(stderr, "eventbench: left out %s that take long, as %s: name them in -bench, or run all with -long\n",
 		samples.Counted(len(left), "benchmark"), strings.TrimPrefix(left[0], "Benchmark"))
-	// Whole benchmarks first: of alternatives testing takes the first that matches so far.
+	// Whole benchmarks first: of alternatives testing takes the first that
+	// matches so far.
 	skip := "^(" + strings.Join(left, "|") + ")$"
 	if given := flag.Lookup("test.skip").Value.String(); given != "" {
 		skip += "|" + given

@@ -31,8 +31,8 @@ const rtSignal = unix.Signal(40)
 // instance of the signal is marked as pending"; instances of a real-time signal
 // queue. The source counts 100,000 SIGUSR1 and waits for ever for those that
 // merged. Here 1 to 10 signals go to a process between two of its
-// rt_sigtimedwait: of 55 standard signals, all sent with success, 10
-// arrive, of 55 real-time signals all.
+// rt_sigtimedwait: of 55 standard signals, all sent with success, 10 arrive, of
+// 55 real-time signals all.
 func TestSignalStandardMerge(t *testing.T) {
 	check := func(sig unix.Signal, want func(sent int) int) {
 		t.Run("sig="+fdtest.SignalName(sig), func(t *testing.T) {
@@ -65,9 +65,9 @@ func TestSignalStandardMerge(t *testing.T) {
 	check(rtSignal, func(sent int) int { return sent })
 }
 
-// The same with a receiver that takes signals as fast as it can while they
-// are sent, as in the source. Per signal(7) each SIGUSR1 that is sent while one
-// is pending is lost, so how many arrive is a matter of scheduling: at least the
+// The same with a receiver that takes signals as fast as it can while they are
+// sent, as in the source. Per signal(7) each SIGUSR1 that is sent while one is
+// pending is lost, so how many arrive is a matter of scheduling: at least the
 // last, and never more than were sent.
 func TestSignalStandardMergeRunning(t *testing.T) {
 	const sent = 20_000
@@ -190,8 +190,8 @@ var classes = []class{
 }
 
 // mark follows the last signal of a stream. Of its number none is pending
-// before. A standard signal needs no place in the queue: with the queue full the
-// kernel still sets its bit, and delivers it without a siginfo_t
+// before. A standard signal needs no place in the queue: with the queue full
+// the kernel still sets its bit, and delivers it without a siginfo_t
 // (__send_signal_locked in kernel/signal.c). So RLIMIT_SIGPENDING, whoever has
 // used it up, cannot keep it from a receiver, as it could a real-time signal.
 // It is taken after SIGUSR1, but before real-time signals: lower numbers first.
@@ -203,7 +203,8 @@ func BenchmarkSignalSelf(b *testing.B) {
 		measure.Self(b, func(p *peer.Party) measure.Side {
 			post := c.post(p.Arena, unix.Getpid(), p.TID, c.ping)
 			if via == "handler" {
-				// Not blocked, the signal is handled on the way out of the call that sends it.
+				// Not blocked, the signal is handled on the way
+				// out of the call that sends it.
 				runs := fdtest.Handle(p.TB, c.ping)
 				p.Unblock(c.ping)
 				return measure.Side{Calls: []sys.Call{post}, Count: runs}
@@ -215,9 +216,9 @@ func BenchmarkSignalSelf(b *testing.B) {
 	})
 }
 
-// BenchmarkSignalRoundTrip answers one signal with another. Both are sent to
-// a thread (tgkill, rt_tgsigqueueinfo): sent to a process with more than
-// one thread, a signal may go to any that does not block it.
+// BenchmarkSignalRoundTrip answers one signal with another. Both are sent to a
+// thread (tgkill, rt_tgsigqueueinfo): sent to a process with more than one
+// thread, a signal may go to any that does not block it.
 func BenchmarkSignalRoundTrip(b *testing.B) {
 	eachSignal(b, func(b *testing.B, c class, via string) {
 		if via == "signalfd" && machine.GVisor() {
@@ -234,8 +235,9 @@ func BenchmarkSignalRoundTrip(b *testing.B) {
 	})
 }
 
-// BenchmarkSignalOneWay sends a signal to a thread that waits for it. On a schedule
-// only real-time signals: others merge, and a handler may run more than once for one wait.
+// BenchmarkSignalOneWay sends a signal to a thread that waits for it. On a
+// schedule only real-time signals: others merge, and a handler may run more
+// than once for one wait.
 func BenchmarkSignalOneWay(b *testing.B) {
 	eachSignal(b, func(b *testing.B, c class, via string) {
 		measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way {
@@ -248,8 +250,8 @@ func BenchmarkSignalOneWay(b *testing.B) {
 }
 
 // BenchmarkSignalThroughput is the source's stream of signals, with an end that
-// is reached: see mark. Standard signals merge while pending:
-// delivered/op says how many of those sent were seen. Real-time signals queue until
+// is reached: see mark. Standard signals merge while pending: delivered/op says
+// how many of those sent were seen. Real-time signals queue until
 // RLIMIT_SIGPENDING, then the sender is refused: sent/op.
 func BenchmarkSignalThroughput(b *testing.B) {
 	eachSignal(b, func(b *testing.B, c class, via string) {
@@ -269,8 +271,8 @@ func BenchmarkSignalThroughput(b *testing.B) {
 	})
 }
 
-// BenchmarkOSSignalSelf sends a signal to the process and receives it as Go programs
-// do: from the channel of os/signal.Notify.
+// BenchmarkOSSignalSelf sends a signal to the process and receives it as Go
+// programs do: from the channel of os/signal.Notify.
 func BenchmarkOSSignalSelf(b *testing.B) {
 	for _, c := range measure.Shuffled(b, classes...) {
 		b.Run("sig="+c.name, func(b *testing.B) {
@@ -292,8 +294,9 @@ func BenchmarkOSSignalSelf(b *testing.B) {
 	}
 }
 
-// BenchmarkOSSignalThroughput is SignalThroughput received through os/signal. It keeps
-// one bit for each signal number, so that real-time signals merge as well.
+// BenchmarkOSSignalThroughput is SignalThroughput received through os/signal.
+// It keeps one bit for each signal number, so that real-time signals merge as
+// well.
 func BenchmarkOSSignalThroughput(b *testing.B) {
 	for _, c := range measure.Shuffled(b, classes...) {
 		b.Run("sig="+c.name, func(b *testing.B) {
@@ -304,14 +307,14 @@ func BenchmarkOSSignalThroughput(b *testing.B) {
 	}
 }
 
-// osStream takes signals from a channel of os/signal's until the end is told by a
-// channel of its own. os/signal drops what does not fit a channel, and into
+// osStream takes signals from a channel of os/signal's until the end is told by
+// a channel of its own. os/signal drops what does not fit a channel, and into
 // that of the stream no mark would fit when the receiver has been kept from it.
 // The other never holds more than the one mark of a stream: kill(2) is never
 // refused for a full queue (SI_USER in __send_signal_locked of
 // kernel/signal.c), and os/signal keeps a bit for each number until it has
-// handed it over. The mark's number is the highest, so that the kernel delivers it
-// after all others. stall is called before each receipt.
+// handed it over. The mark's number is the highest, so that the kernel delivers
+// it after all others. stall is called before each receipt.
 func (c class) osStream(p *peer.Pair, stall func()) *measure.Stream {
 	mark := mark
 	if c.queued {
@@ -363,9 +366,10 @@ func (c class) osStream(p *peer.Pair, stall func()) *measure.Stream {
 			}
 		},
 		Told: func() uint64 {
-			// Other threads may have taken the last ones before the mark and be
-			// about to hand them over. The first of all is not lost, however long
-			// its thread has to wait for a CPU.
+			// Other threads may have taken the last ones before the
+			// mark and be about to hand them over. The first of all
+			// is not lost, however long its thread has to wait for
+			// a CPU.
 			if told == 0 {
 				select {
 				case <-received:
@@ -433,7 +437,8 @@ func eachSignal(b *testing.B, f func(b *testing.B, c class, via string)) {
 	}
 }
 
-// post sends sig to a thread: with a value of 1 where signals of the class are queued.
+// post sends sig to a thread: with a value of 1 where signals of the class are
+// queued.
 func (c class) post(a *sys.Arena, pid, tid int, sig unix.Signal) sys.Call {
 	if !c.queued {
 		return sys.Tgkill(pid, tid, sig)

@@ -84,7 +84,8 @@ func TestFewQueuedSignals(t *testing.T) {
 			if strings.Contains(text, "--- FAIL") {
 				t.Errorf("%s", failures(text))
 			}
-			// The deadline's timer takes one place, for each benchmark.
+			// The deadline's timer takes one place, for each
+			// benchmark.
 			for bench, needs := range map[string]int{
 				"BenchmarkEventfdThroughput/mode=semaphore/peer=thread/cpus=same":             1,
 				"BenchmarkSignalThroughput/sig=std/via=sigtimedwait/peer=process/cpus=same":   1,
@@ -120,7 +121,8 @@ func children(pid int) (pids []int) {
 	return pids
 }
 
-// failures are the lines that tell of failures in the output of benchmarks, or all of it.
+// failures are the lines that tell of failures in the output of benchmarks, or
+// all of it.
 func failures(out string) string {
 	if !strings.Contains(out, "--- FAIL") {
 		return out

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the suite does where it is run: its output, and bad surroundings. Each test runs
-// the test binary again, as a user would.
+// What the suite does where it is run: its output, and bad surroundings. Each
+// test runs the test binary again, as a user would.
 
 // Everything on stdout is benchmark format: each benchmark line is preceded
 // by the configuration it was measured under, each unit is declared, and no
@@ -30,7 +30,8 @@ func TestOutputIsBenchmarkFormat(t *testing.T) {
 	const manyOf = `Growth/=\d{3}|Growth//=\d{3}|ThroughputGrowth/=(2|4|8|16)$|ThroughputGrowth//=(4|8|16)$|Wake/=(2|4|8|16|64)$`
 	benches := map[string]string{"wall": "."}
 	if measure.Counted() { // in a guest
-		// Counting takes thousands of single operations of each: a few benchmarks will do.
+		// Counting takes thousands of single operations of each: a few
+		// benchmarks will do.
 		benches["instrs"] = "Self|Create|EpollWait$|EventfdRoundTrip$|EventfdThroughput$"
 	}
 	for clock, bench := range benches {
@@ -128,8 +129,9 @@ func TestBadClock(t *testing.T) {
 	}
 }
 
-// In bad surroundings the benchmarks that cannot run are skipped, with the
-// call and errno or the limit; all others run; nothing hangs or shows a figure it did not measure.
+// In bad surroundings the benchmarks that cannot run are skipped, with the call
+// and errno or the limit; all others run; nothing hangs or shows a figure it
+// did not measure.
 func TestBadSurroundings(t *testing.T) {
 	fdtest.Allow(t, unix.RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING (ulimit -i)", 8)
 	run := func(bench, name string, do []string, skipped, reason, runs string) {

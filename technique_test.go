@@ -17,13 +17,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Techniques that are said to make real-time event handling fast, each as a pair: the same work
-// with technique=off and technique=on. What a technique gains is in the latencies, what it costs in cpu-ns/op:
+// Techniques that are said to make real-time event handling fast, each as a
+// pair: the same work with technique=off and technique=on. What a technique
+// gains is in the latencies, what it costs in cpu-ns/op:
 //
 //	benchstat -col /technique -filter '.name:/Technique$/' results/latest
 
-// BenchmarkPinTechnique pins both parties of a round trip to one CPU, instead of leaving
-// them to the scheduler.
+// BenchmarkPinTechnique pins both parties of a round trip to one CPU, instead
+// of leaving them to the scheduler.
 func BenchmarkPinTechnique(b *testing.B) {
 	place := func(on bool) measure.Placed {
 		if on {
@@ -34,11 +35,12 @@ func BenchmarkPinTechnique(b *testing.B) {
 	measure.Technique(b, place, func(p *peer.Pair, _ bool) measure.Work { return pingPong(p, 0, nil) })
 }
 
-// BenchmarkFIFOTechnique makes a round trip beside a process that wants the same CPU, at the same
-// priority, and with both parties SCHED_FIFO, which are not made to wait for it (sched(7)), with one exception:
-// the kernel keeps 50 ms of each second for others (sched_rt_runtime_us; since Linux 6.12 what it calls the fair
-// server). Parties that keep a CPU busy for the other 950 stand still that long: beyond a second, as with
-// -benchtime 3s, max is some 50 ms.
+// BenchmarkFIFOTechnique makes a round trip beside a process that wants the
+// same CPU, at the same priority, and with both parties SCHED_FIFO, which are
+// not made to wait for it (sched(7)), with one exception: the kernel keeps 50
+// ms of each second for others (sched_rt_runtime_us; since Linux 6.12 what it
+// calls the fair server). Parties that keep a CPU busy for the other 950 stand
+// still that long: beyond a second, as with -benchtime 3s, max is some 50 ms.
 func BenchmarkFIFOTechnique(b *testing.B) {
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
 		w := pingPong(p, 0, nil)
@@ -47,9 +49,10 @@ func BenchmarkFIFOTechnique(b *testing.B) {
 	})
 }
 
-// BenchmarkMlockTechnique receives each event into a page that has just been mapped. Off, the kernel
-// finds memory for it when it is first touched, between the event and its handling; after mlockall(2) with
-// MCL_FUTURE it was found when the page was mapped. The latency is that of the event.
+// BenchmarkMlockTechnique receives each event into a page that has just been
+// mapped. Off, the kernel finds memory for it when it is first touched, between
+// the event and its handling; after mlockall(2) with MCL_FUTURE it was found
+// when the page was mapped. The latency is that of the event.
 func BenchmarkMlockTechnique(b *testing.B) {
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
 		fd := fdtest.Eventfd(p.TB, 0)
@@ -78,8 +81,9 @@ func BenchmarkMlockTechnique(b *testing.B) {
 	})
 }
 
-// BenchmarkSlackTechnique sleeps for 100 µs with the timer slack that threads have by default, 50 µs, and
-// with the least there is (PR_SET_TIMERSLACK, prctl(2)).
+// BenchmarkSlackTechnique sleeps for 100 µs with the timer slack that threads
+// have by default, 50 µs, and with the least there is (PR_SET_TIMERSLACK,
+// prctl(2)).
 func BenchmarkSlackTechnique(b *testing.B) {
 	measure.SkipCounted(b, measure.ClockJumps)
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
@@ -91,8 +95,8 @@ func BenchmarkSlackTechnique(b *testing.B) {
 	})
 }
 
-// BenchmarkSpinTechnique makes a round trip across two CPUs with both parties asking a non-blocking eventfd
-// again and again, instead of sleeping in a read.
+// BenchmarkSpinTechnique makes a round trip across two CPUs with both parties
+// asking a non-blocking eventfd again and again, instead of sleeping in a read.
 func BenchmarkSpinTechnique(b *testing.B) {
 	measure.SkipCounted(b, measure.TurnsTaken)
 	measure.Technique(b, always(measure.Cross), func(p *peer.Pair, on bool) measure.Work {
@@ -105,10 +109,11 @@ func BenchmarkSpinTechnique(b *testing.B) {
 	})
 }
 
-// BenchmarkBoundedSpinTechnique makes a round trip across two CPUs in which a party looks at a word in
-// memory, which the other sets, for 50 µs at most before it sleeps in a read. So neither a
-// quick answer needs a wake-up, nor does a slow one cost more CPU time than that, which is about what
-// going to sleep and being woken take.
+// BenchmarkBoundedSpinTechnique makes a round trip across two CPUs in which a
+// party looks at a word in memory, which the other sets, for 50 µs at most
+// before it sleeps in a read. So neither a quick answer needs a wake-up, nor
+// does a slow one cost more CPU time than that, which is about what going to
+// sleep and being woken take.
 func BenchmarkBoundedSpinTechnique(b *testing.B) {
 	measure.SkipCounted(b, measure.TurnsTaken)
 	measure.Technique(b, always(measure.Cross), func(p *peer.Pair, on bool) measure.Work {
@@ -121,8 +126,9 @@ func BenchmarkBoundedSpinTechnique(b *testing.B) {
 	})
 }
 
-// BenchmarkBusyPollTechnique makes a round trip across two CPUs with both parties calling epoll_wait with a
-// timeout of 0 until there is an event, instead of sleeping in it.
+// BenchmarkBusyPollTechnique makes a round trip across two CPUs with both
+// parties calling epoll_wait with a timeout of 0 until there is an event,
+// instead of sleeping in it.
 func BenchmarkBusyPollTechnique(b *testing.B) {
 	measure.SkipCounted(b, measure.TurnsTaken)
 	measure.Technique(b, always(measure.Cross), func(p *peer.Pair, on bool) measure.Work {
@@ -139,8 +145,8 @@ func BenchmarkBusyPollTechnique(b *testing.B) {
 // burst is how many events come at once where a technique takes them at once.
 const burst = 16
 
-// BenchmarkBatchTechnique takes 16 queued signals from a signalfd by a read of each, and by one read for
-// all. An operation is 16 events.
+// BenchmarkBatchTechnique takes 16 queued signals from a signalfd by a read of
+// each, and by one read for all. An operation is 16 events.
 func BenchmarkBatchTechnique(b *testing.B) {
 	const sig = unix.Signal(50)
 	mustQueueRoom(b, burst)
@@ -163,11 +169,13 @@ func BenchmarkBatchTechnique(b *testing.B) {
 	})
 }
 
-// BenchmarkCounterTechnique takes 16 events from an eventfd by a read of each (EFD_SEMAPHORE), and as a counter by
-// one read for all. An operation is 16 events.
+// BenchmarkCounterTechnique takes 16 events from an eventfd by a read of each
+// (EFD_SEMAPHORE), and as a counter by one read for all. An operation is 16
+// events.
 func BenchmarkCounterTechnique(b *testing.B) {
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
-		// A semaphore's reads take 1 each. The last of an iteration is summed; that none is left accounts for the others.
+		// A semaphore's reads take 1 each. The last of an iteration is
+		// summed; that none is left accounts for the others.
 		fd, reads, each := fdtest.Eventfd(p.TB, unix.EFD_SEMAPHORE), burst, 1
 		if on {
 			fd, reads, each = fdtest.Eventfd(p.TB, 0), 1, burst
@@ -186,8 +194,9 @@ func BenchmarkCounterTechnique(b *testing.B) {
 	})
 }
 
-// BenchmarkEdgeTechnique is told of events on an eventfd by epoll, level-triggered, so that it must read, and with
-// EPOLLET, where it need not: what was written stays and adds up.
+// BenchmarkEdgeTechnique is told of events on an eventfd by epoll,
+// level-triggered, so that it must read, and with EPOLLET, where it need not:
+// what was written stays and adds up.
 func BenchmarkEdgeTechnique(b *testing.B) {
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
 		fd := fdtest.Eventfd(p.TB, 0)
@@ -220,8 +229,9 @@ func always(where measure.Placed) func(bool) measure.Placed {
 	return func(bool) measure.Placed { return where }
 }
 
-// pingPong is a round trip by two eventfds. receive, if set, says how a side reads: posted is a
-// word that the other side sets after it has written, and this side empties before it writes.
+// pingPong is a round trip by two eventfds. receive, if set, says how a side
+// reads: posted is a word that the other side sets after it has written, and
+// this side empties before it writes.
 func pingPong(p *peer.Pair, flags int, receive func(read sys.Call, posted *uint32) []sys.Call) measure.Work {
 	if receive == nil {
 		receive = func(read sys.Call, _ *uint32) []sys.Call { return []sys.Call{read} }
@@ -246,8 +256,9 @@ func wantWord(word *uint64, want int) error {
 	return nil
 }
 
-// mustLock has all memory that is mapped from now on locked, or skips the test where that would leave the
-// Go runtime without any: it takes some when it likes.
+// mustLock has all memory that is mapped from now on locked, or skips the test
+// where that would leave the Go runtime without any: it takes some when it
+// likes.
 func mustLock(tb testing.TB) {
 	tb.Helper()
 	var limit unix.Rlimit

@@ -15,14 +15,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The other ways to be woken at a time, beside timerfd: sleeping, a POSIX timer's
-// signal, and the time-outs of epoll.
+// The other ways to be woken at a time, beside timerfd: sleeping, a POSIX
+// timer's signal, and the time-outs of epoll.
 
 // periods are those of every Lateness.
 var periods = []time.Duration{50 * time.Microsecond, 100 * time.Microsecond, time.Millisecond, 10 * time.Millisecond}
 
-// BenchmarkNanosleepExpire sleeps for a nanosecond. To that comes the thread's timer slack, 50 µs unless it
-// was changed: PR_SET_TIMERSLACK in prctl(2).
+// BenchmarkNanosleepExpire sleeps for a nanosecond. To that comes the thread's
+// timer slack, 50 µs unless it was changed: PR_SET_TIMERSLACK in prctl(2).
 func BenchmarkNanosleepExpire(b *testing.B) {
 	measure.SkipCounted(b, measure.ClockJumps)
 	measure.Self(b, func(p *peer.Party) measure.Side {
@@ -55,7 +55,8 @@ func BenchmarkNanosleepLateness(b *testing.B) {
 	})
 }
 
-// BenchmarkPosixTimerArm sets a timer that is armed already to expire in an hour.
+// BenchmarkPosixTimerArm sets a timer that is armed already to expire in an
+// hour.
 func BenchmarkPosixTimerArm(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
 		hour := sys.Place(p.Arena, unix.ItimerSpec{Value: unix.Timespec{Sec: 3600}})
@@ -63,7 +64,8 @@ func BenchmarkPosixTimerArm(b *testing.B) {
 	})
 }
 
-// BenchmarkPosixTimerExpire sets a timer to a nanosecond from now and takes its signal.
+// BenchmarkPosixTimerExpire sets a timer to a nanosecond from now and takes its
+// signal.
 func BenchmarkPosixTimerExpire(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
 		soon := sys.Place(p.Arena, unix.ItimerSpec{Value: unix.Timespec{Nsec: 1}})
@@ -72,8 +74,9 @@ func BenchmarkPosixTimerExpire(b *testing.B) {
 	})
 }
 
-// BenchmarkPosixTimerLateness takes the signals of a periodic timer. One signal is queued
-// for a timer at a time: the periods that pass until it is taken are its overrun.
+// BenchmarkPosixTimerLateness takes the signals of a periodic timer. One signal
+// is queued for a timer at a time: the periods that pass until it is taken are
+// its overrun.
 func BenchmarkPosixTimerLateness(b *testing.B) {
 	measure.Lateness(b, periods, func(p *peer.Party, period time.Duration) measure.Timer {
 		id := mustTimer(p)
@@ -89,8 +92,8 @@ func BenchmarkPosixTimerLateness(b *testing.B) {
 	})
 }
 
-// BenchmarkEpollTimeoutExpire waits for nothing, with a time-out of a nanosecond: epoll_pwait2(2). Timer
-// slack comes to it, as to sleeping.
+// BenchmarkEpollTimeoutExpire waits for nothing, with a time-out of a
+// nanosecond: epoll_pwait2(2). Timer slack comes to it, as to sleeping.
 func BenchmarkEpollTimeoutExpire(b *testing.B) {
 	measure.SkipCounted(b, measure.ClockJumps)
 	mustHaveEpollPwait2(b)
@@ -100,9 +103,9 @@ func BenchmarkEpollTimeoutExpire(b *testing.B) {
 	})
 }
 
-// BenchmarkEpollTimeoutLateness waits for nothing: with time-outs in milliseconds
-// (epoll_wait) and in nanoseconds (epoll_pwait2). A time-out is counted from its call, so that there
-// is no grid and no period can be missed.
+// BenchmarkEpollTimeoutLateness waits for nothing: with time-outs in
+// milliseconds (epoll_wait) and in nanoseconds (epoll_pwait2). A time-out is
+// counted from its call, so that there is no grid and no period can be missed.
 func BenchmarkEpollTimeoutLateness(b *testing.B) {
 	b.Run("call=epoll_wait", func(b *testing.B) {
 		measure.Lateness(b, periods[2:], func(p *peer.Party, period time.Duration) measure.Timer {
@@ -134,7 +137,8 @@ func mustHaveEpollPwait2(b *testing.B) {
 	}
 }
 
-// mustTimer makes a monotonic POSIX timer that sends rtSignal to this thread, which has it blocked.
+// mustTimer makes a monotonic POSIX timer that sends rtSignal to this thread,
+// which has it blocked.
 func mustTimer(p *peer.Party) int {
 	p.TB.Helper()
 	id, err := sys.NewTimer(unix.CLOCK_MONOTONIC, rtSignal, p.TID)

@@ -47,7 +47,8 @@ func BenchmarkTimerfdSelf(b *testing.B) {
 	})
 }
 
-// BenchmarkTimerfdExpire sets a timer to a nanosecond from now and waits for it.
+// BenchmarkTimerfdExpire sets a timer to a nanosecond from now and waits for
+// it.
 func BenchmarkTimerfdExpire(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
 		fd := fdtest.Timerfd(p.TB)
@@ -57,8 +58,8 @@ func BenchmarkTimerfdExpire(b *testing.B) {
 	})
 }
 
-// BenchmarkTimerfdLateness reads a periodic timer, which says how many periods a
-// read comes for.
+// BenchmarkTimerfdLateness reads a periodic timer, which says how many periods
+// a read comes for.
 func BenchmarkTimerfdLateness(b *testing.B) {
 	measure.Lateness(b, periods, func(p *peer.Party, period time.Duration) measure.Timer {
 		fd := fdtest.Timerfd(p.TB)
@@ -74,8 +75,8 @@ func BenchmarkTimerfdLateness(b *testing.B) {
 	})
 }
 
-// mustArmedTimerfd makes a timer that expires after first, and then in
-// each period unless that is 0; it never expires if first is 0.
+// mustArmedTimerfd makes a timer that expires after first, and then in each
+// period unless that is 0; it never expires if first is 0.
 func mustArmedTimerfd(tb testing.TB, first, period time.Duration) int {
 	tb.Helper()
 	fd := fdtest.Timerfd(tb)

@@ -60,8 +60,8 @@ func TestUseWorkerPool(t *testing.T) {
 		w.AwaitBlocked(unix.SYS_READ)
 	}
 
-	// One write of 4 wakes all four: none of these requests ends before each
-	// has found a worker.
+	// One write of 4 wakes all four: none of these requests ends before
+	// each has found a worker.
 	var together sync.WaitGroup
 	together.Add(workers)
 	met := make(chan struct{})
@@ -91,8 +91,8 @@ func TestUseWorkerPool(t *testing.T) {
 			mustWriteEventfd(t, tokens, 5)
 		}
 	}
-	// Tokens without requests. A worker may meet one before the last requests
-	// are served, but they are all taken by then.
+	// Tokens without requests. A worker may meet one before the last
+	// requests are served, but they are all taken by then.
 	mustWriteEventfd(t, tokens, workers)
 	total := 0
 	for i, w := range pool {
@@ -168,7 +168,8 @@ func TestUseConnectionState(t *testing.T) {
 				}
 			}
 			for i, fd := range conns {
-				// The answer to the end of our half is its size.
+				// The answer to the end of our half is its
+				// size.
 				var buf [16]byte
 				n, err := unix.Read(fd, buf[:])
 				if got, want := string(buf[:max(n, 0)]), strconv.Itoa(len(request(i))); err != nil || got != want {
@@ -266,8 +267,9 @@ func (s *server) serve() error {
 					return err
 				}
 			default:
-				// An event says which connection; its state is asked for anew,
-				// because several changes may have come as one event.
+				// An event says which connection; its state is
+				// asked for anew, because several changes may
+				// have come as one event.
 				ready, err := poll(fd, unix.POLLIN|unix.POLLRDHUP, 0)
 				if err != nil {
 					return err
@@ -292,7 +294,8 @@ func (s *server) serve() error {
 					if err = announce(c.id, "half-closed"); err != nil {
 						return err
 					}
-					// With both halves shut EPOLLHUP comes, which needs no asking for.
+					// With both halves shut EPOLLHUP comes,
+					// which needs no asking for.
 					_, err = unix.Write(fd, []byte(strconv.Itoa(c.bytes)))
 					err = errors.Join(err, unix.Shutdown(fd, unix.SHUT_WR), control(unix.EPOLL_CTL_MOD, fd, 0))
 				}
@@ -304,8 +307,8 @@ func (s *server) serve() error {
 	}
 }
 
-// keepTable is the other thread: it takes changes as they are announced,
-// checks that each may follow what the connection was before, and passes them on.
+// keepTable is the other thread: it takes changes as they are announced, checks
+// that each may follow what the connection was before, and passes them on.
 func (s *server) keepTable(seen chan<- change, total int) error {
 	before := map[string]string{"connected": "", "active": "connected", "half-closed": "active", "closed": "half-closed"}
 	table := map[int]string{}
@@ -384,7 +387,8 @@ func TestUseAIOLinux(t *testing.T) {
 		for _, cmd := range []uint16{aio.CmdPwrite, aio.CmdPread} {
 			var requests []aio.Iocb
 			for i := range n {
-				// Written from one half of the memory, read into the other.
+				// Written from one half of the memory, read
+				// into the other.
 				buf := memory[i*size:][:size]
 				if cmd == aio.CmdPwrite {
 					copy(buf, bytes.Repeat([]byte{byte('A' + i)}, size))
@@ -419,7 +423,8 @@ func TestUseAIOLinux(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		// The wake-up's other bits may come with the one that was asked for.
+		// The wake-up's other bits may come with the one that was asked
+		// for.
 		if res := results[0].Res; res < 0 || res&unix.POLLIN == 0 {
 			t.Errorf("result %#x, want POLLIN", res)
 		}
@@ -716,8 +721,9 @@ func TestUseSystemStatePressure(t *testing.T) {
 	}
 	fdtest.Must(t, "open "+name, err)
 	t.Cleanup(func() { unix.Close(fd) })
-	// 1 ms in half a second; or in 2 s, the least that the kernel (since 6.5)
-	// does for those without CAP_SYS_RESOURCE, every 2 s. It wants the zero too.
+	// 1 ms in half a second; or in 2 s, the least that the kernel (since
+	// 6.5) does for those without CAP_SYS_RESOURCE, every 2 s. It wants the
+	// zero too.
 	_, err = unix.Write(fd, []byte("some 1000 500000\x00"))
 	if errors.Is(err, unix.EINVAL) {
 		if testing.Short() {
@@ -733,7 +739,8 @@ func TestUseSystemStatePressure(t *testing.T) {
 	epfd := fdtest.Epoll(t, stop)
 	fdtest.Add(t, epfd, fd, unix.EPOLLPRI)
 
-	// Two processes that want one CPU: for a while one of them always waits.
+	// Two processes that want one CPU: for a while one of them always
+	// waits.
 	for range 2 {
 		child.Start(t, spinRole, child.Options{})
 	}
@@ -907,7 +914,8 @@ func TestUseSystemStateProcesses(t *testing.T) {
 					t.Fatalf("%d changes more announced than there are", n)
 				}
 				if c == want {
-					// What else this read announced stays in the queue.
+					// What else this read announced stays
+					// in the queue.
 					if n > 1 {
 						mustWriteEventfd(t, announced, n-1)
 					}

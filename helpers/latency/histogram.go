@@ -7,9 +7,9 @@ import (
 	"math/bits"
 )
 
-// A Histogram counts values from 0 up in buckets of which each is at most
-// 1/128 of its value wide: a percentile is right to 0.8 %. Its memory
-// is fixed, and recording a value is a shift and an increment.
+// A Histogram counts values from 0 up in buckets of which each is at most 1/128
+// of its value wide: a percentile is right to 0.8 %. Its memory is fixed, and
+// recording a value is a shift and an increment.
 //
 // The layout is HdrHistogram's: 128 linear buckets, then 64 more for each
 // doubling.
@@ -76,8 +76,8 @@ func (h *Histogram) Mean() float64 {
 	return float64(h.sum) / float64(h.n)
 }
 
-// Percentile returns the value that p percent of the values do not exceed:
-// the middle of its bucket, never outside what was recorded; 0 if there was none.
+// Percentile returns the value that p percent of the values do not exceed: the
+// middle of its bucket, never outside what was recorded; 0 if there was none.
 func (h *Histogram) Percentile(p float64) uint64 {
 	if h.n == 0 {
 		return 0

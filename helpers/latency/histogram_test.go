@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Every value falls into the bucket whose bounds contain it, and the
-// buckets follow one another without gap or overlap.
+// Every value falls into the bucket whose bounds contain it, and the buckets
+// follow one another without gap or overlap.
 func TestBucketsTile(t *testing.T) {
 	var next uint64
 	for i := range buckets {

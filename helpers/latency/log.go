@@ -14,15 +14,17 @@ type Interval struct {
 	Tag        string // no commas, blanks or line breaks
 	Start, End time.Time
 	Histogram  *Histogram
-	// Scale is what a recorded value of 1 stands for in the log's unit: a tick's length in ns.
+	// Scale is what a recorded value of 1 stands for in the log's unit: a
+	// tick's length in ns.
 	Scale float64
 }
 
 // Log returns the intervals in HdrHistogram's log format, version 1.3, each as
 // a V2 compressed histogram. All counts are kept; a value is the middle of its
-// bucket, so right to 0.8 % as percentiles are, and the largest and smallest are exact to the unit.
-// Comments, which readers of the format pass over, go before the first interval. The column
-// Interval_Max is in millions of the unit, as readers expect of ns.
+// bucket, so right to 0.8 % as percentiles are, and the largest and smallest
+// are exact to the unit. Comments, which readers of the format pass over, go
+// before the first interval. The column Interval_Max is in millions of the
+// unit, as readers expect of ns.
 func Log(comments []string, intervals []Interval) ([]byte, error) {
 	var buf bytes.Buffer
 	w := hdrhistogram.NewHistogramLogWriter(&buf)
@@ -57,7 +59,8 @@ func (i Interval) encodable() (*hdrhistogram.Histogram, error) {
 		if n == 0 {
 			continue
 		}
-		// The largest value stands for itself: the bucket's middle may be below.
+		// The largest value stands for itself: the bucket's middle may
+		// be below.
 		if b == index(i.Histogram.max) {
 			if err := h.RecordValue(scaled(i.Histogram.max)); err != nil {
 				return nil, err

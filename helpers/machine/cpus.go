@@ -16,12 +16,12 @@ type CPUs struct {
 	// Same is where both parties of cpus=same run: the highest-numbered CPU
 	// allowed, as the lowest serve most interrupts.
 	Same int
-	// Cross are where the parties of cpus=cross run, Same first. The CPUs are
-	// of different cores of one package where there are such.
+	// Cross are where the parties of cpus=cross run, Same first. The CPUs
+	// are of different cores of one package where there are such.
 	Cross [2]int
 	// Relation is how the CPUs of Cross are to each other: "cores",
-	// "packages", "smt-siblings", or "unknown" without /sys. It is "" when only one CPU is allowed,
-	// and Cross then is of no use.
+	// "packages", "smt-siblings", or "unknown" without /sys. It is "" when
+	// only one CPU is allowed, and Cross then is of no use.
 	Relation string
 }
 
@@ -148,8 +148,8 @@ func (s System) cpuQuota() string {
 type cpuGroup struct{ mount, group string }
 
 // cpuGroups returns the directories of the control groups that may have a CPU
-// quota: that of version 2, and that of version 1's cpu controller.
-// cgroup and mountinfo are the files of these names (cgroups(7), proc_pid_mountinfo(5)).
+// quota: that of version 2, and that of version 1's cpu controller. cgroup and
+// mountinfo are the files of these names (cgroups(7), proc_pid_mountinfo(5)).
 func cpuGroups(cgroup, mountinfo string) []cpuGroup {
 	var groups []cpuGroup
 	for line := range strings.Lines(cgroup) {
@@ -171,8 +171,8 @@ func cpuGroups(cgroup, mountinfo string) []cpuGroup {
 			if v1 && (g[0] != "cgroup" || !slices.Contains(strings.Split(g[2], ","), "cpu")) || !v1 && g[0] != "cgroup2" {
 				continue
 			}
-			// The mount shows the hierarchy from its own root on: "/", or in a
-			// container often the container's group.
+			// The mount shows the hierarchy from its own root on:
+			// "/", or in a container often the container's group.
 			below, ok := strings.CutPrefix(group, strings.TrimSuffix(f[3], "/"))
 			if !ok || strings.HasPrefix(below, "/..") {
 				below = ""

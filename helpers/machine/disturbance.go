@@ -43,16 +43,17 @@ func NewWatch() *Watch {
 }
 
 // Stop ends watching and returns what there was since NewWatch, in a line that
-// readers of the benchmark format pass over: as configuration it would make each
-// process another system's.
+// readers of the benchmark format pass over: as configuration it would make
+// each process another system's.
 //
 //	# disturbed: nice=19 load=4.31 steal=2.1% preempted=812 stopped=1
 //
 // nice is the process's niceness; load the average of the last minute,
-// proc_loadavg(5); steal the share of the CPUs' time that the hypervisor gave to
-// others, proc_stat(5); preempted how often a thread or child of the process had
-// to leave its CPU to another (ru_nivcsw of getrusage(2)), stopped how often
-// the process was stopped and went on. What the kernel does not tell is left out.
+// proc_loadavg(5); steal the share of the CPUs' time that the hypervisor gave
+// to others, proc_stat(5); preempted how often a thread or child of the process
+// had to leave its CPU to another (ru_nivcsw of getrusage(2)), stopped how
+// often the process was stopped and went on. What the kernel does not tell is
+// left out.
 func (w *Watch) Stop() string {
 	signal.Stop(w.signals)
 	close(w.signals)

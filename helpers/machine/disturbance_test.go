@@ -25,8 +25,8 @@ func TestCPUTimes(t *testing.T) {
 	check("", 0, 0)
 }
 
-// A process that is stopped and goes on has this in its line, which no reader of
-// the benchmark format takes for configuration.
+// A process that is stopped and goes on has this in its line, which no reader
+// of the benchmark format takes for configuration.
 func TestWatch(t *testing.T) {
 	w := NewWatch()
 	if err := unix.Kill(unix.Getpid(), unix.SIGCONT); err != nil {

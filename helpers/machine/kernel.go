@@ -42,7 +42,8 @@ func (s System) preemption() string {
 		version = "rt"
 	}
 	if version != "dynamic" {
-		// Neither full nor real-time: only the configuration tells the others apart.
+		// Neither full nor real-time: only the configuration tells the
+		// others apart.
 		if version == "" {
 			version = build
 		}
@@ -111,7 +112,8 @@ func buildPreemption(configs ...string) string {
 	return ""
 }
 
-// bracketed returns what stands in parentheses: "full" of "none voluntary (full)".
+// bracketed returns what stands in parentheses: "full" of "none voluntary
+// (full)".
 func bracketed(s string) string {
 	_, s, _ = strings.Cut(s, "(")
 	s, _, found := strings.Cut(s, ")")
@@ -122,8 +124,9 @@ func bracketed(s string) string {
 }
 
 // bootParameter returns the value that takes effect for a parameter of
-// /proc/cmdline, which is the last one (Documentation/admin-guide/kernel-parameters.rst).
-// What follows "--" is for init.
+// /proc/cmdline, which is the last one
+// (Documentation/admin-guide/kernel-parameters.rst). What follows "--" is for
+// init.
 func bootParameter(cmdline, name string) string {
 	value := ""
 	for _, w := range strings.Fields(cmdline) {

@@ -132,8 +132,8 @@ func (s System) Config() ([]Line, error) {
 	cpus := s.CPUs()
 	var lines []Line
 	add := func(key, value string) {
-		// The kernel's texts are one line each; a stray newline in one would
-		// become a line of its own in the results.
+		// The kernel's texts are one line each; a stray newline in one
+		// would become a line of its own in the results.
 		if value = strings.Join(strings.Fields(value), " "); value != "" {
 			lines = append(lines, Line{key, value})
 		}

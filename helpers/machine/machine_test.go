@@ -37,7 +37,8 @@ func TestRecorded(t *testing.T) {
 			}
 			want := strings.Split(s.read("want"), "\n")
 			want = append(want, "gomaxprocs: 4", "goversion: go1.26.0", "clock: wall")
-			// The order is the same for all systems, and no part of what is recorded.
+			// The order is the same for all systems, and no part of
+			// what is recorded.
 			slices.Sort(got)
 			slices.Sort(want)
 			if !slices.Equal(got, want) {
@@ -113,7 +114,8 @@ func TestCPUs(t *testing.T) {
 		}
 	}
 	check(t, "testdata/firecracker.txtar", CPUs{Same: 1, Cross: [2]int{1, 0}, Relation: "cores"})
-	// 6 and 2 share a core, 5 is in the other package: 4 is the highest that is neither.
+	// 6 and 2 share a core, 5 is in the other package: 4 is the highest
+	// that is neither.
 	check(t, "testdata/server.txtar", CPUs{Same: 6, Cross: [2]int{6, 4}, Relation: "cores"})
 	check(t, "testdata/smt.txtar", CPUs{Same: 3, Cross: [2]int{3, 2}, Relation: "smt-siblings"})
 	check(t, "testdata/gvisor.txtar", CPUs{Same: 1, Cross: [2]int{1, 0}, Relation: "unknown"})

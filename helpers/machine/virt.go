@@ -13,8 +13,8 @@ var GVisor = sync.OnceValue(func() bool {
 	return err == nil && system.GVisor()
 })
 
-// GVisor reports whether the kernel is gVisor's, which only looks like Linux: it says so
-// in its release, in older versions only in its log.
+// GVisor reports whether the kernel is gVisor's, which only looks like Linux:
+// it says so in its release, in older versions only in its log.
 func (s System) GVisor() bool {
 	return strings.Contains(s.Release, "gvisor") || strings.Contains(s.KernelLog, "Starting gVisor")
 }
@@ -29,9 +29,10 @@ func (s System) virt() string {
 	if s.GVisor() {
 		return "gvisor"
 	}
-	// The clocks that a hypervisor offers name it, even where DMI names only
-	// the machine's seller (Documentation/virt/kvm/x86/cpuid.rst). They are also what tells QEMU with
-	// KVM from QEMU without, whose DMI are the same.
+	// The clocks that a hypervisor offers name it, even where DMI names
+	// only the machine's seller (Documentation/virt/kvm/x86/cpuid.rst).
+	// They are also what tells QEMU with KVM from QEMU without, whose DMI
+	// are the same.
 	clocks := s.read("sys/devices/system/clocksource/clocksource0/available_clocksource")
 	for _, w := range strings.Fields(clocks) {
 		switch {
@@ -65,7 +66,8 @@ func (s System) virt() string {
 	cpuinfo := s.read("proc/cpuinfo")
 	for line := range strings.Lines(cpuinfo) {
 		if flags, ok := strings.CutPrefix(line, "flags"); ok {
-			// CPUID leaf 1, ECX bit 31, "hypervisor" (arch/x86/include/asm/cpufeatures.h).
+			// CPUID leaf 1, ECX bit 31, "hypervisor"
+			// (arch/x86/include/asm/cpufeatures.h).
 			if strings.Contains(flags+" ", " hypervisor ") || strings.HasSuffix(strings.TrimSpace(flags), " hypervisor") {
 				return "vm"
 			}

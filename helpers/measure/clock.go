@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A reading is one instant on two clocks: sys.Ticks, by which stamps are taken, and
-// CLOCK_MONOTONIC in ns, by which timers expire.
+// A reading is one instant on two clocks: sys.Ticks, by which stamps are taken,
+// and CLOCK_MONOTONIC in ns, by which timers expire.
 type reading struct {
 	ticks uint64
 	ns    int64
 }
 
-// readClocks reads both clocks as near to one another as a few attempts allow: on
-// an idle machine half a system call apart.
+// readClocks reads both clocks as near to one another as a few attempts allow:
+// on an idle machine half a system call apart.
 func readClocks() reading {
 	var r reading
 	for best, i := uint64(math.MaxUint64), 0; i < 5; i++ {

@@ -20,23 +20,27 @@ import (
 type Herd struct {
 	// Post posts one event.
 	Post []sys.Call
-	// Waiter returns what waiter i does each time: it waits, and looks for the event. A look
-	// that may find nothing has a Refused result, and is counted as spurious.
+	// Waiter returns what waiter i does each time: it waits, and looks for
+	// the event. A look that may find nothing has a Refused result, and is
+	// counted as spurious.
 	Waiter func(i int) []sys.Call
 	// Each says that an event is for all the waiters, not for one of them.
 	Each bool
 }
 
-// Wake benchmarks one event for many waiters, once for each kind of peer. The waiters are
-// dealt out to the CPUs allowed; this thread posts. setup makes the descriptors.
+// Wake benchmarks one event for many waiters, once for each kind of peer. The
+// waiters are dealt out to the CPUs allowed; this thread posts. setup makes the
+// descriptors.
 //
-// An operation begins before the post and ends when the last of those that came back from their wait
-// for it has looked for the event and is about to wait again. Between operations this thread waits
-// until all are asleep, which is not timed; see [peer.Crew.AwaitAsleep]. Each waiter counts
-// by itself, in shared memory, how often it came back (wakeups/event) and found nothing
-// (spurious/event). What is posted must be taken, each event before the next. The waiters'
-// context switches are switches/op: one for each that comes back, and more where the kernel wakes
-// waiters and has them sleep on without coming back.
+// An operation begins before the post and ends when the last of those that came
+// back from their wait for it has looked for the event and is about to wait
+// again. Between operations this thread waits until all are asleep, which is
+// not timed; see [peer.Crew.AwaitAsleep]. Each waiter counts by itself, in
+// shared memory, how often it came back (wakeups/event) and found nothing
+// (spurious/event). What is posted must be taken, each event before the next.
+// The waiters' context switches are switches/op: one for each that comes back,
+// and more where the kernel wakes waiters and has them sleep on without coming
+// back.
 func Wake(b *testing.B, waiters int, setup func(c *peer.Crew) Herd) {
 	b.Helper()
 	for _, kind := range Shuffled(b, peer.Thread, peer.Process) {
@@ -107,8 +111,8 @@ func herd(b *testing.B, waiters int, kind peer.Kind, setup func(c *peer.Crew) He
 // dealt are the CPUs that so many members of a crew are dealt out to.
 func dealt(members int) []int { return here().Allowed[:min(members, len(here().Allowed))] }
 
-// reportSwitches reports the context switches of c's members since there were before many, where the kernel
-// tells: gVisor shows none at all.
+// reportSwitches reports the context switches of c's members since there were
+// before many, where the kernel tells: gVisor shows none at all.
 func reportSwitches(b *testing.B, c *peer.Crew, before uint64) {
 	b.Helper()
 	if after := c.Switches(); after > 0 {
@@ -124,8 +128,9 @@ type herding struct {
 	woken, spurious uint64
 }
 
-// event posts an event to waiters that are all asleep, waits until they are again,
-// and returns the ticks from the post until the last of those that were woken was done.
+// event posts an event to waiters that are all asleep, waits until they are
+// again, and returns the ticks from the post until the last of those that were
+// woken was done.
 func (h *herding) event() (ticks uint64, err error) {
 	c := h.crew
 	c.Rewind()
@@ -138,7 +143,8 @@ func (h *herding) event() (ticks uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	// The waiters have the CPUs for themselves for about as long as they take.
+	// The waiters have the CPUs for themselves for about as long as they
+	// take.
 	pause := unix.NsecToTimespec(int64(20*time.Microsecond) * int64(2+len(c.Members)))
 	unix.Nanosleep(&pause, nil) // until then or until the deadline's timer interrupts it
 	if err := c.AwaitAsleep(); err != nil {
@@ -170,10 +176,11 @@ type Flow struct {
 	Left    func() error      // says whether nothing is left when all is taken
 }
 
-// Crowd benchmarks streams from senders to receivers, threads that are dealt out to the CPUs allowed:
-// an operation is one event posted and taken. All send, and all receive, equal
-// shares of b.N, and the time ends when the last is done. Each tells of its end by
-// an eventfd, which adds up what it has not been asked for yet: none is lost.
+// Crowd benchmarks streams from senders to receivers, threads that are dealt
+// out to the CPUs allowed: an operation is one event posted and taken. All
+// send, and all receive, equal shares of b.N, and the time ends when the last
+// is done. Each tells of its end by an eventfd, which adds up what it has not
+// been asked for yet: none is lost.
 func Crowd(b *testing.B, senders, receivers int, setup func(c *peer.Crew) Flow) {
 	b.Helper()
 	if trial(b) {
@@ -233,8 +240,9 @@ func Crowd(b *testing.B, senders, receivers int, setup func(c *peer.Crew) Flow) 
 // share is party i's of n events among so many.
 func share(n, i, among int) int { return n*(i+1)/among - n*i/among }
 
-// Grow runs f as a sub-benchmark for each size of key: registered=1, registered=10.
-// The sizes are plain numbers, so that a chart can have them as its axis.
+// Grow runs f as a sub-benchmark for each size of key: registered=1,
+// registered=10. The sizes are plain numbers, so that a chart can have them as
+// its axis.
 func Grow(b *testing.B, key string, sizes []int, f func(b *testing.B, size int)) {
 	b.Helper()
 	for _, size := range Shuffled(b, slices.Clone(sizes)...) {

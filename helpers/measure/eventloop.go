@@ -24,19 +24,23 @@ import (
 // A Source is one kind of event that an event loop waits for.
 type Source struct {
 	Name string // one of Sources: its figures are eventfd-p99-latency-ns and so on
-	// Every is the time from one event to the next: of a timer, and of posts where the load is paced.
+	// Every is the time from one event to the next: of a timer, and of
+	// posts where the load is paced.
 	Every time.Duration
 	FDs   []int // what loops register for reading
-	// Post posts one event, or Burst of them. A source without is one that nobody posts to:
-	// a timer, or processes that end.
+	// Post posts one event, or Burst of them. A source without is one that
+	// nobody posts to: a timer, or processes that end.
 	Post  []sys.Call
 	Burst int
-	// Take returns what a loop does when FDs[i] is ready, which it has registered with epfd.
+	// Take returns what a loop does when FDs[i] is ready, which it has
+	// registered with epfd.
 	Take func(a *sys.Arena, epfd, i int) Taking
-	// Timer says that FDs[0] is a timerfd of CLOCK_MONOTONIC, which expires once every Every.
+	// Timer says that FDs[0] is a timerfd of CLOCK_MONOTONIC, which expires
+	// once every Every.
 	Timer bool
-	// Due, if set, are the times until which processes sleep that then end, and each of FDs is of the one whose
-	// time is at the same index. Where the load is paced they end spread over the time that the others post.
+	// Due, if set, are the times until which processes sleep that then end,
+	// and each of FDs is of the one whose time is at the same index. Where
+	// the load is paced they end spread over the time that the others post.
 	Due []*unix.Timespec
 }
 
@@ -64,30 +68,36 @@ const (
 	Full  = "full"  // each sender posts as quickly as it can
 )
 
-// Run benchmarks event loops, threads that wait in epoll_wait(2) and take what has come, under the
-// load of sources: paced, or full. A source that is posted to has a sender, a thread. However many
-// loops there are, senders are spread over all CPUs but the first, if there are others: one loop then has
-// its CPU to itself, and of several the first. The benchmark's operation is one event that a sender posts
-// and the kernel accepts.
+// Run benchmarks event loops, threads that wait in epoll_wait(2) and take what
+// has come, under the load of sources: paced, or full. A source that is posted
+// to has a sender, a thread. However many loops there are, senders are spread
+// over all CPUs but the first, if there are others: one loop then has its CPU
+// to itself, and of several the first. The benchmark's operation is one event
+// that a sender posts and the kernel accepts.
 //
 // Every event is accounted for: posted, refused by the kernel (EAGAIN of a full
-// queue of signals), or taken by a loop, where several that merged are taken as one. For each event taken,
-// delivered/op is how often a loop took something, wakeups/event how often it waited,
-// spurious/event how often it found nothing, and cpu-ns/op the loops' own CPU time
-// (CLOCK_THREAD_CPUTIME_ID). No end can be lost: a sender tells of its by an eventfd of which
-// this thread reads each count, and all loops of theirs by one that stays readable. Where the kernel may refuse, sent/op is the share that it accepted of all that
-// senders tried to post.
+// queue of signals), or taken by a loop, where several that merged are taken as
+// one. For each event taken, delivered/op is how often a loop took something,
+// wakeups/event how often it waited, spurious/event how often it found nothing,
+// and cpu-ns/op the loops' own CPU time (CLOCK_THREAD_CPUTIME_ID). No end can
+// be lost: a sender tells of its by an eventfd of which this thread reads each
+// count, and all loops of theirs by one that stays readable. Where the kernel
+// may refuse, sent/op is the share that it accepted of all that senders tried
+// to post.
 //
-// Where the load is paced, each source has its latencies, counted from the time at which an event was due,
-// not from its post: what a sender could not post in time because it was held up is late as well, and
-// no event is left out because the one before it was slow (coordinated omission). Events
-// that merged have a due time each. How much of that was the sender's doing is told by
-// eventfd-p99-post-latency-ns and so on: from the time at which a post was due until just before it was made.
-// Nobody posts a timer's expiry or a process's end, so they have none.
+// Where the load is paced, each source has its latencies, counted from the time
+// at which an event was due, not from its post: what a sender could not post in
+// time because it was held up is late as well, and no event is left out because
+// the one before it was slow (coordinated omission). Events that merged have a
+// due time each. How much of that was the sender's doing is told by
+// eventfd-p99-post-latency-ns and so on: from the time at which a post was due
+// until just before it was made. Nobody posts a timer's expiry or a process's
+// end, so they have none.
 //
-// A source some of whose events were refused has no latencies but those of its posts: which were refused is
-// not known, so neither is when the others were due; and what never comes is later than any that does.
-// ns/op would be the schedule's, so it is left out.
+// A source some of whose events were refused has no latencies but those of its
+// posts: which were refused is not known, so neither is when the others were
+// due; and what never comes is later than any that does. ns/op would be the
+// schedule's, so it is left out.
 func (e EventLoop) Run(b *testing.B, load string, sources ...Maker) {
 	b.Helper()
 	if load == Paced {
@@ -107,7 +117,8 @@ func (e EventLoop) Run(b *testing.B, load string, sources ...Maker) {
 	w.report()
 }
 
-// A Maker makes a source for loops, threads of the crew that have been started and wait.
+// A Maker makes a source for loops, threads of the crew that have been started
+// and wait.
 type Maker func(c *peer.Crew, loops []*peer.Member) Source
 
 // A workload is an event loop at work.
@@ -199,10 +210,11 @@ func (w *workload) room(sources int) int {
 	return logs + w.Loops*(tables+logs+mostFDs*(16*4+64))
 }
 
-// logRoom is how many notes a log has room for: twice as many as there are events, so that a thread
-// that comes late to read them finds them all, and for a timer, which goes on for as long as it is not
-// stopped, 30,000 at least. Of more than half a million this thread may come late by as many. Nobody
-// reads those of a full load.
+// logRoom is how many notes a log has room for: twice as many as there are
+// events, so that a thread that comes late to read them finds them all, and for
+// a timer, which goes on for as long as it is not stopped, 30,000 at least. Of
+// more than half a million this thread may come late by as many. Nobody reads
+// those of a full load.
 func (w *workload) logRoom() int {
 	if !w.paced {
 		return 1
@@ -262,8 +274,8 @@ func (w *workload) share(i int) int {
 	return int(float64(w.b.N) * w.rate(w.origins[i]) / w.rates())
 }
 
-// rate is how often the source is posted to: events in a nanosecond where the load is paced, and as often
-// as any other at full load.
+// rate is how often the source is posted to: events in a nanosecond where the
+// load is paced, and as often as any other at full load.
 func (w *workload) rate(o *origin) float64 {
 	if o.Post == nil {
 		return 0
@@ -281,7 +293,8 @@ func (w *workload) rates() (sum float64) {
 	return sum
 }
 
-// programLoop makes m a loop over all sources, with an epoll instance of its own.
+// programLoop makes m a loop over all sources, with an epoll instance of its
+// own.
 func (w *workload) programLoop(m *peer.Member, a *sys.Arena) {
 	w.b.Helper()
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -292,7 +305,8 @@ func (w *workload) programLoop(m *peer.Member, a *sys.Arena) {
 		fd   int
 		bits uint32
 	}
-	// The stop is never read, so that every loop sees it; its log ends the loop.
+	// The stop is never read, so that every loop sees it; its log ends the
+	// loop.
 	stopped := sys.NewLog(a, 1)
 	handlers := [][]sys.Call{{sys.Note(stopped, a.Word(1), 0, 0)}}
 	watches := []watch{{w.stop, unix.EPOLLIN}}
@@ -322,8 +336,9 @@ func (w *workload) programLoop(m *peer.Member, a *sys.Arena) {
 	m.Until, m.Limit = stopped.Count(), 1
 }
 
-// schedule sets the times at which events are due. Where the load is paced the sources take turns, or the
-// senders, which may have to share a CPU, would be in each other's way at every one.
+// schedule sets the times at which events are due. Where the load is paced the
+// sources take turns, or the senders, which may have to share a CPU, would be
+// in each other's way at every one.
 func (w *workload) schedule() error {
 	w.last = readClocks()
 	turn := int64(math.MaxInt64)
@@ -398,7 +413,8 @@ func (w *workload) run() error {
 	return err
 }
 
-// check is called while this thread waits: it reads the notes before their logs run over.
+// check is called while this thread waits: it reads the notes before their logs
+// run over.
 func (w *workload) check() error {
 	if err := w.read(); err != nil {
 		return err
@@ -452,7 +468,8 @@ func (w *workload) drain() error {
 	}
 }
 
-// left says which source's events are not all taken, with the counts; "" if all are.
+// left says which source's events are not all taken, with the counts; "" if all
+// are.
 func (w *workload) left() string {
 	for _, o := range w.origins {
 		if taken, refused := o.taken(), o.sender.Refused; !o.Timer && taken != o.posted-refused {
@@ -490,7 +507,8 @@ func (w *workload) cpuTime() (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// posted is how often senders tried to post an event, and how many of those the kernel refused.
+// posted is how often senders tried to post an event, and how many of those the
+// kernel refused.
 func (w *workload) posted() (all, refused uint64) {
 	for _, o := range w.origins {
 		if o.Post != nil {
@@ -523,8 +541,9 @@ func (w *workload) account() {
 		if !o.Timer {
 			continue
 		}
-		// What has expired since the loops ended is left to be taken, and the last expiry may still be
-		// on its way: a timer is not early, but late.
+		// What has expired since the loops ended is left to be taken,
+		// and the last expiry may still be on its way: a timer is not
+		// early, but late.
 		least := max(w.expired(o), 1) - 1
 		left, err := expiries(o.FDs[0])
 		most := w.expired(o)
@@ -600,8 +619,9 @@ func (w *workload) report() {
 	}
 }
 
-// record counts the latency of each of the source's events from the time it was due. Loops
-// that share a source note what they took each for itself: the events are taken to be in order.
+// record counts the latency of each of the source's events from the time it was
+// due. Loops that share a source note what they took each for itself: the
+// events are taken to be in order.
 func (o *origin) record(h *latency.Histogram) {
 	slices.SortFunc(o.notes, func(a, b note) int { return cmp.Compare(a.ns, b.ns) })
 	burst := uint64(max(1, o.Burst))
@@ -618,5 +638,6 @@ func (o *origin) record(h *latency.Histogram) {
 	}
 }
 
-// since is the time from due to ns, which are of clocks that are read apart by less than any latency: never below 0.
+// since is the time from due to ns, which are of clocks that are read apart by
+// less than any latency: never below 0.
 func since(due, ns int64) uint64 { return uint64(max(0, ns-due)) }

@@ -88,7 +88,8 @@ func TestOneWaySenderKilled(t *testing.T) {
 	}
 }
 
-// Expiries taken and missed add up to the periods that elapsed, or there is an error.
+// Expiries taken and missed add up to the periods that elapsed, or there is an
+// error.
 func TestGrid(t *testing.T) {
 	const period = 1000_000 // ns, and so many ticks
 	check := func(name, want string, wakes ...wake) grid {
@@ -160,7 +161,8 @@ func TestLateness(t *testing.T) {
 	}
 }
 
-// Counters that differ, or could differ by more than a latency may be wrong, are told from those that agree.
+// Counters that differ, or could differ by more than a latency may be wrong,
+// are told from those that agree.
 func TestAgree(t *testing.T) {
 	check := func(there, back int64, want string) {
 		t.Helper()
@@ -194,7 +196,8 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-// The clocks tell one time: an instant read on one lies, on the other, between two read around it.
+// The clocks tell one time: an instant read on one lies, on the other, between
+// two read around it.
 func TestClocks(t *testing.T) {
 	from := readClocks()
 	before := time.Now()
@@ -231,9 +234,10 @@ func BenchmarkKept(b *testing.B) {
 	})
 }
 
-// With -histograms, each benchmark that has latencies leaves a file that HdrHistogram's reader reads: an
-// interval for each -count, of as many values as there were operations, with the
-// percentiles that were printed. One that fails leaves none.
+// With -histograms, each benchmark that has latencies leaves a file that
+// HdrHistogram's reader reads: an interval for each -count, of as many values
+// as there were operations, with the percentiles that were printed. One that
+// fails leaves none.
 func TestHistograms(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	run := func(env string) (string, error) {

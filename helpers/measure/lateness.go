@@ -17,12 +17,13 @@ import (
 // A Timer is a way to be woken again and again.
 type Timer struct {
 	Wait []sys.Call // waits for one wake-up
-	// Start, if set, arms the timer: its first expiry is at the time first of
-	// CLOCK_MONOTONIC, the others follow a period apart. Without it each wait is for
-	// a period from its own beginning.
+	// Start, if set, arms the timer: its first expiry is at the time first
+	// of CLOCK_MONOTONIC, the others follow a period apart. Without it each
+	// wait is for a period from its own beginning.
 	Start func(first unix.Timespec) error
-	// Taken, if set, is called after each wait and returns how many expiries it took: 1, and more when the
-	// next ones came before the wait returned.
+	// Taken, if set, is called after each wait and returns how many
+	// expiries it took: 1, and more when the next ones came before the wait
+	// returned.
 	Taken func() uint64
 }
 
@@ -32,13 +33,15 @@ const (
 	busy = "busy" // another process, at the same priority, that never sleeps
 )
 
-// Lateness benchmarks how late a timer wakes this thread: from the time at which it was
-// due until the wait has returned, for each period and with and without a load. setup makes the timer.
+// Lateness benchmarks how late a timer wakes this thread: from the time at
+// which it was due until the wait has returned, for each period and with and
+// without a load. setup makes the timer.
 //
-// With a Start the due times are on a grid, so that lateness does not add up, and a wake-up that finds
-// further expiries due is as late as the oldest of those it took. The younger ones were missed: missed/op
-// is their share of all periods. The benchmark fails unless those taken are just those whose time has come.
-// cyclictest(8) counts in the same way.
+// With a Start the due times are on a grid, so that lateness does not add up,
+// and a wake-up that finds further expiries due is as late as the oldest of
+// those it took. The younger ones were missed: missed/op is their share of all
+// periods. The benchmark fails unless those taken are just those whose time has
+// come. cyclictest(8) counts in the same way.
 //
 // ns/op is the mean lateness, not the period.
 func Lateness(b *testing.B, periods []time.Duration, setup func(p *peer.Party, period time.Duration) Timer) {
@@ -105,8 +108,9 @@ func lateness(b *testing.B, period time.Duration, load string, setup func(p *pee
 	last := readClocks()
 	g := grid{first: last.ns + int64(period), period: int64(period), relative: t.Start == nil, slack: int64(early)}
 	if here().GVisor() {
-		// Its timers have a clock of their own, and count when a goroutine of the sandbox
-		// gets to run: Linux' count when they are read.
+		// Its timers have a clock of their own, and count when a
+		// goroutine of the sandbox gets to run: Linux' count when they
+		// are read.
 		g.slack = int64(time.Second)
 	}
 	if !g.relative {
@@ -143,7 +147,8 @@ func lateness(b *testing.B, period time.Duration, load string, setup func(p *pee
 		b.Error(err)
 	}
 	h, missed := g.h, float64(g.missed)/float64(g.taken)
-	// With the thread away for a while it is certain what one more wait has to take.
+	// With the thread away for a while it is certain what one more wait has
+	// to take.
 	rest := unix.NsecToTimespec(int64(period) * 5 / 2)
 	unix.Nanosleep(&rest, nil) // an interrupt may cut it short
 	if err := run(1); err != nil {
@@ -166,13 +171,14 @@ type grid struct {
 	h             latency.Histogram
 }
 
-// early is by how much a wake-up may seem to come before its time: the clocks are read
-// one after the other.
+// early is by how much a wake-up may seem to come before its time: the clocks
+// are read one after the other.
 const early = 5 * time.Microsecond
 
-// add counts the wakes, which lie between two readings of the clocks. It is an error for a wake-up
-// to come before its time, and for the expiries taken to be other than those whose time has come: all
-// for which it had when the wait began, and none for which it had not when that was over.
+// add counts the wakes, which lie between two readings of the clocks. It is an
+// error for a wake-up to come before its time, and for the expiries taken to be
+// other than those whose time has come: all for which it had when the wait
+// began, and none for which it had not when that was over.
 func (g *grid) add(wakes []wake, from, to reading) error {
 	for i, w := range wakes {
 		begin, end := from.between(to, w.begin), from.between(to, w.end)

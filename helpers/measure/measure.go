@@ -14,17 +14,19 @@
 //   - [Lateness]: how late a timer wakes this thread.
 //   - [Wake]: one event for many waiters.
 //
-// On a wall clock the figure is testing's own ns/op, but of the last three, whose
-// ns/op is the mean latency. Latencies of single operations have percentiles, each only where there are
-// enough of them that one at least lies beyond it: p50 of 2, p99 of 100, p99.9 of 1000 and more. Of
-// fewer it would be the largest, which max is in any case. So a line
-// of few operations lacks units that another of the same benchmark has. Where instructions are
-// counted (EVENTBENCH_CLOCK=instrs) no figure is in ns: each operation is read by
+// On a wall clock the figure is testing's own ns/op, but of the last three,
+// whose ns/op is the mean latency. Latencies of single operations have
+// percentiles, each only where there are enough of them that one at least lies
+// beyond it: p50 of 2, p99 of 100, p99.9 of 1000 and more. Of fewer it would be
+// the largest, which max is in any case. So a line of few operations lacks
+// units that another of the same benchmark has. Where instructions are counted
+// (EVENTBENCH_CLOCK=instrs) no figure is in ns: each operation is read by
 // itself, instrs/op is the commonest count, modal-share the share of operations
-// that had just that count, and mean-instrs/op the mean over all. The loop begins just after
-// a timer tick: one that is shorter than a tick has none in it. What else disturbs a count, such as
-// a kernel's thread, only ever adds to it: of several lines of one boot the lowest
-// counts (lines=lowest in its Unit line).
+// that had just that count, and mean-instrs/op the mean over all. The loop
+// begins just after a timer tick: one that is shorter than a tick has none in
+// it. What else disturbs a count, such as a kernel's thread, only ever adds to
+// it: of several lines of one boot the lowest counts (lines=lowest in its Unit
+// line).
 package measure
 
 import (
@@ -53,23 +55,25 @@ import (
 type Side struct {
 	Calls []sys.Call
 	// Sum, if set, is a word that holds 1 after each iteration for the one
-	// event received in it, or Each (0 is 1) for as many. The words are added up and must come to that for
-	// all iterations.
+	// event received in it, or Each (0 is 1) for as many. The words are
+	// added up and must come to that for all iterations.
 	Sum  *uint64
 	Each uint64
-	// Count, if set, counts events by itself, as a handler does. It must rise by
-	// the number of iterations.
+	// Count, if set, counts events by itself, as a handler does. It must
+	// rise by the number of iterations.
 	Count *uint64
-	// Check, if set, is called after all n iterations and says whether the kernel holds what it then should.
+	// Check, if set, is called after all n iterations and says whether the
+	// kernel holds what it then should.
 	Check func(n int) error
 }
 
-// warmup is how many iterations, or events of a stream, go before the timed ones: the first touches
-// of pages, a child's above all, are nobody's operation.
+// warmup is how many iterations, or events of a stream, go before the timed
+// ones: the first touches of pages, a child's above all, are nobody's
+// operation.
 const warmup = 32
 
-// Self benchmarks what one thread does alone. setup makes the descriptors and says
-// what an operation is.
+// Self benchmarks what one thread does alone. setup makes the descriptors and
+// says what an operation is.
 func Self(b *testing.B, setup func(p *peer.Party) Side) {
 	b.Helper()
 	solo(b, setup, func(run runner) { timed(b, run, false) })
@@ -119,10 +123,10 @@ func recordAll(h *latency.Histogram, stamps []uint64) {
 }
 
 // RoundTrip benchmarks a message to a peer and its answer, once for each kind
-// of peer and each placement: on the same CPU, across two, and, if free is asked
-// for, where the scheduler puts them. setup makes the descriptors, calls
-// p.Start, and returns what the two sides do; each iteration of either
-// receives one event and posts one.
+// of peer and each placement: on the same CPU, across two, and, if free is
+// asked for, where the scheduler puts them. setup makes the descriptors, calls
+// p.Start, and returns what the two sides do; each iteration of either receives
+// one event and posts one.
 func RoundTrip(b *testing.B, setup func(p *peer.Pair) (here, there Side), free ...Placed) {
 	b.Helper()
 	eachPlacement(b, slices.Concat(placed, free), func(b *testing.B, place peer.Placement) {
@@ -163,41 +167,48 @@ func RoundTrip(b *testing.B, setup func(p *peer.Pair) (here, there Side), free .
 type Stream struct {
 	// Send posts one event; the peer runs it once for each.
 	Send []sys.Call
-	// Last, if set, is run once after the last event: it wakes a receiver that
-	// cannot know how many events will come. The kernel must not be able to
-	// refuse or drop it.
+	// Last, if set, is run once after the last event: it wakes a receiver
+	// that cannot know how many events will come. The kernel must not be
+	// able to refuse or drop it.
 	Last []sys.Call
-	// Receive takes one or more events, or waits. Its Sum counts the events taken.
+	// Receive takes one or more events, or waits. Its Sum counts the events
+	// taken.
 	Receive Side
-	// Until and Limit, if set, end the receiver instead of a count: see sys.Loop.
+	// Until and Limit, if set, end the receiver instead of a count: see
+	// sys.Loop.
 	Until *uint64
 	Limit uint64
-	// Rest, if set, takes what is left when Until holds, of as many events as the
-	// kernel has accepted in all. Nothing is posted any more, so it does not wait.
+	// Rest, if set, takes what is left when Until holds, of as many events
+	// as the kernel has accepted in all. Nothing is posted any more, so it
+	// does not wait.
 	Rest func(accepted uint64) error
-	// Take, if set, receives in place of Receive until the stream ends. While
-	// nothing comes it calls check, whose error says why nothing will.
+	// Take, if set, receives in place of Receive until the stream ends.
+	// While nothing comes it calls check, whose error says why nothing
+	// will.
 	Take func(check func() error) error
-	// Told, if set, says how often this side was told of an event since Told was last called, where that
-	// is not once for each iteration of Receive.
+	// Told, if set, says how often this side was told of an event since
+	// Told was last called, where that is not once for each iteration of
+	// Receive.
 	Told func() uint64
-	// Merges says that events posted before the receiver comes are taken as one:
-	// Receive.Sum counts them, and the stream ends when the sum is complete.
+	// Merges says that events posted before the receiver comes are taken as
+	// one: Receive.Sum counts them, and the stream ends when the sum is
+	// complete.
 	Merges bool
 	// Lossy says that an event is lost if one like it is pending.
 	Lossy bool
-	// Late says of a lossy stream that this side may be told of an event after
-	// the stream has ended, even as if it belonged to the next one.
+	// Late says of a lossy stream that this side may be told of an event
+	// after the stream has ended, even as if it belonged to the next one.
 	Late bool
 }
 
-// Throughput benchmarks a one-way stream: an operation is one event posted,
-// and the time ends when this side has taken the last. A stream of 32 events goes before, so that it begins with
-// a peer that sleeps, not with one that has yet to touch its memory. setup is as for RoundTrip.
+// Throughput benchmarks a one-way stream: an operation is one event posted, and
+// the time ends when this side has taken the last. A stream of 32 events goes
+// before, so that it begins with a peer that sleeps, not with one that has yet
+// to touch its memory. setup is as for RoundTrip.
 //
-// Where events merge, are lost or are refused, delivered/op is how often
-// the receiver was told of an event, and sent/op how many the kernel accepted,
-// for each that the sender posted.
+// Where events merge, are lost or are refused, delivered/op is how often the
+// receiver was told of an event, and sent/op how many the kernel accepted, for
+// each that the sender posted.
 func Throughput(b *testing.B, setup func(p *peer.Pair) *Stream) {
 	b.Helper()
 	eachPlacement(b, placed, func(b *testing.B, place peer.Placement) { throughput(b, place, setup) })
@@ -244,7 +255,8 @@ func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *St
 	}
 }
 
-// prepare empties this side's account for n events, and returns what lets the peer post them by l and takes them.
+// prepare empties this side's account for n events, and returns what lets the
+// peer post them by l and takes them.
 func (s *Stream) prepare(p *peer.Pair, l *sys.Loop, n int) (run func() error) {
 	p.Here.Reset(0)
 	receipts := n
@@ -268,8 +280,9 @@ func (s *Stream) prepare(p *peer.Pair, l *sys.Loop, n int) (run func() error) {
 	}
 }
 
-// account returns how often this side was told of the n events that the peer posted by l, all of which must
-// be accounted for. As many as late may be told of late, from the stream before.
+// account returns how often this side was told of the n events that the peer
+// posted by l, all of which must be accounted for. As many as late may be told
+// of late, from the stream before.
 func (s *Stream) account(p *peer.Pair, l *sys.Loop, n, late uint64) (told uint64, err error) {
 	posted, refused := uint64(l.Done), l.Refused
 	told = uint64(p.Here.Done)
@@ -310,7 +323,8 @@ func refusedAll(calls []sys.Call, l *sys.Loop, n uint64) error {
 	return nil
 }
 
-// Loop benchmarks n runs of what is no table of system calls: Go's own way of doing a thing.
+// Loop benchmarks n runs of what is no table of system calls: Go's own way of
+// doing a thing.
 func Loop(b *testing.B, run func(n int) error) {
 	b.Helper()
 	if trial(b) {
@@ -319,8 +333,9 @@ func Loop(b *testing.B, run func(n int) error) {
 	once(b, func(n int, _ func([]uint64)) error { return run(n) })
 }
 
-// Bulk is Loop for what is done size operations at a time: run does that so many times, as many as
-// b.N operations take, and the figure is that of one of all that were done.
+// Bulk is Loop for what is done size operations at a time: run does that so
+// many times, as many as b.N operations take, and the figure is that of one of
+// all that were done.
 func Bulk(b *testing.B, size int, run func(times int) error) {
 	b.Helper()
 	if trial(b) {
@@ -334,7 +349,8 @@ func Bulk(b *testing.B, size int, run func(times int) error) {
 
 // clocked times what run does by both clocks.
 func clocked(b *testing.B, run func() error) (took time.Duration, ticks uint64, err error) {
-	// Between the readings is the run alone: testing stops the world to set its timer.
+	// Between the readings is the run alone: testing stops the world to set
+	// its timer.
 	b.ResetTimer()
 	start := time.Now()
 	ticks = sys.Ticks()
@@ -344,7 +360,8 @@ func clocked(b *testing.B, run func() error) (took time.Duration, ticks uint64, 
 	return took, ticks, err
 }
 
-// reportEach reports what one of n operations took that were clocked together, where n is not b.N.
+// reportEach reports what one of n operations took that were clocked together,
+// where n is not b.N.
 func reportEach(b *testing.B, took time.Duration, ticks, n uint64) {
 	b.Helper()
 	if Counted() {
@@ -418,9 +435,11 @@ func timed(b *testing.B, run runner, percentiles bool) {
 	reportLatencies(b, began, &h, perTick, "ns")
 }
 
-// A debugger of the guest stops at these two calls, which do nothing: helpers/where logs what is executed between
-// them. Neither falls between two stamps. A stop lets the counted clock jump to its next timer, so that the
-// first comes before the sleep that ends at a tick. The second has the stamps as its argument.
+// A debugger of the guest stops at these two calls, which do nothing:
+// helpers/where logs what is executed between them. Neither falls between two
+// stamps. A stop lets the counted clock jump to its next timer, so that the
+// first comes before the sleep that ends at a tick. The second has the stamps
+// as its argument.
 //
 //go:noinline
 func loopBegins() {}
@@ -428,16 +447,17 @@ func loopBegins() {}
 //go:noinline
 func loopEnds(stamps []uint64) {}
 
-// reportLatencies reports percentiles of h, recorded since began, a unit of which is
-// scale of the given one, and keeps h itself where -histograms asks for it.
+// reportLatencies reports percentiles of h, recorded since began, a unit of
+// which is scale of the given one, and keeps h itself where -histograms asks
+// for it.
 func reportLatencies(b *testing.B, began time.Time, h *latency.Histogram, scale float64, unit string) {
 	b.Helper()
 	reportPercentiles(b, latencies, h, scale, "%s-latency-"+unit)
 	keep(b, began, h, scale, unit)
 }
 
-// reportPercentiles reports those percentiles of h for which it has counted enough, in units that format makes
-// of their names.
+// reportPercentiles reports those percentiles of h for which it has counted
+// enough, in units that format makes of their names.
 func reportPercentiles(b *testing.B, of []percentile, h *latency.Histogram, scale float64, format string) {
 	b.Helper()
 	for _, p := range of {
@@ -497,9 +517,10 @@ func (c *counter) add(d uint64) {
 	c.h.Record(d)
 }
 
-// mode returns the commonest count and how often it occurred; of several that are about as
-// common, at least half as often as the commonest, the smallest. Where two ways
-// through the scheduler are as frequent as each other, chance would decide otherwise which is reported.
+// mode returns the commonest count and how often it occurred; of several that
+// are about as common, at least half as often as the commonest, the smallest.
+// Where two ways through the scheduler are as frequent as each other, chance
+// would decide otherwise which is reported.
 func (c *counter) mode() (count uint64, times int) {
 	most := 0
 	for _, k := range c.counts {
@@ -521,7 +542,8 @@ func (c *counter) report(b *testing.B) {
 	b.ReportMetric(float64(times)/float64(c.h.Count()), "modal-share")
 }
 
-// A percentile p is one of at least 1/(1-p) values: of fewer it would be the largest.
+// A percentile p is one of at least 1/(1-p) values: of fewer it would be the
+// largest.
 type percentile struct {
 	name  string
 	least uint64
@@ -536,11 +558,12 @@ var latencies = []percentile{
 	{"max", 1, func(h *latency.Histogram) uint64 { return h.Max() }, false},
 }
 
-// postLatencies are those of an event loop's senders: a part of the latency that
-// all of latencies are reported of.
+// postLatencies are those of an event loop's senders: a part of the latency
+// that all of latencies are reported of.
 var postLatencies = slices.DeleteFunc(slices.Clone(latencies), func(p percentile) bool { return !p.post })
 
-// Units are the Unit lines of every unit that this package and its users report.
+// Units are the Unit lines of every unit that this package and its users
+// report.
 func Units() []string {
 	lines := []string{
 		"Unit instrs/op better=lower assume=exact lines=lowest",
@@ -574,8 +597,8 @@ func Units() []string {
 }
 
 // settle lets what the Go runtime began in the background come to its end
-// before instructions are counted: sweeping after a garbage collection, and the page
-// faults that it takes after a fork, fall into some operation or other. A
+// before instructions are counted: sweeping after a garbage collection, and the
+// page faults that it takes after a fork, fall into some operation or other. A
 // guest skips the time it is idle, so this costs nothing.
 func settle() {
 	if Counted() {
@@ -583,11 +606,11 @@ func settle() {
 	}
 }
 
-// quiet returns just after a tick, when the next interruption is as far away as it
-// can be: a loop of fewer instructions than a tick has nanoseconds (4 million
-// where CONFIG_HZ is 250) is then counted without any. It sleeps
-// behind the Go runtime's back: were all its processors idle, its monitor would sleep as well and look at
-// everything again every 20 µs when it is woken.
+// quiet returns just after a tick, when the next interruption is as far away as
+// it can be: a loop of fewer instructions than a tick has nanoseconds (4
+// million where CONFIG_HZ is 250) is then counted without any. It sleeps behind
+// the Go runtime's back: were all its processors idle, its monitor would sleep
+// as well and look at everything again every 20 µs when it is woken.
 func quiet() error {
 	var now, res unix.Timespec
 	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &res); err != nil {
@@ -633,11 +656,13 @@ var here = sync.OnceValue(func() machine.System {
 // CPUs returns how many CPUs this process may use.
 func CPUs() int { return len(here().Allowed) }
 
-// Placed says where the two parties of a benchmark run, as its name does: cpus=same.
+// Placed says where the two parties of a benchmark run, as its name does:
+// cpus=same.
 type Placed string
 
-// The placements. Free leaves both parties to the scheduler: on few CPUs its choice makes a
-// figure of two modes, which is worth showing once, not everywhere.
+// The placements. Free leaves both parties to the scheduler: on few CPUs its
+// choice makes a figure of two modes, which is worth showing once, not
+// everywhere.
 const (
 	Same  Placed = "same"  // both on one CPU
 	Cross Placed = "cross" // on two
@@ -659,7 +684,8 @@ func eachPlacement(b *testing.B, places []Placed, f func(b *testing.B, place pee
 	}
 }
 
-// placement is where a party of that kind and this thread run. Across CPUs is skipped where only one is allowed.
+// placement is where a party of that kind and this thread run. Across CPUs is
+// skipped where only one is allowed.
 func placement(b *testing.B, kind peer.Kind, where Placed) peer.Placement {
 	b.Helper()
 	cpus := here().CPUs()

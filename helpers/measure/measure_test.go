@@ -172,8 +172,9 @@ func TestAccountMustBalance(t *testing.T) {
 	check("work that is half done", false, deed(4))
 }
 
-// What the kernel refuses is said, and is no operation; and who knows not which events came late says
-// nothing of their latency. Where it accepts nothing there is no result.
+// What the kernel refuses is said, and is no operation; and who knows not which
+// events came late says nothing of their latency. Where it accepts nothing
+// there is no result.
 func TestLoopRefused(t *testing.T) {
 	quickly(t)
 	loop := func(load string, room int) testing.BenchmarkResult {
@@ -227,7 +228,8 @@ func TestLoopRefused(t *testing.T) {
 	}
 }
 
-// Where a sender falls behind its schedule, the lateness of its events is told to be its own.
+// Where a sender falls behind its schedule, the lateness of its events is told
+// to be its own.
 func TestLoopPostLatency(t *testing.T) {
 	quickly(t)
 	const every, slow = 50 * time.Microsecond, 500 * time.Microsecond
@@ -251,7 +253,8 @@ func TestLoopPostLatency(t *testing.T) {
 	}
 }
 
-// A percentile is reported where a latency lies beyond it, and not where it would be the largest.
+// A percentile is reported where a latency lies beyond it, and not where it
+// would be the largest.
 func TestFewHaveNoPercentiles(t *testing.T) {
 	check := func(n int, want ...string) {
 		t.Helper()

@@ -22,9 +22,10 @@ import (
 type Way struct {
 	Post    []sys.Call
 	Receive Side // waits for one event and takes it
-	// Refusable says that the kernel refuses an event for which it has no room,
-	// with EAGAIN. On a schedule the sender then posts it again until it is
-	// accepted, as a write to a full pipe waits: no event is lost, only late.
+	// Refusable says that the kernel refuses an event for which it has no
+	// room, with EAGAIN. On a schedule the sender then posts it again until
+	// it is accepted, as a write to a full pipe waits: no event is lost,
+	// only late.
 	Refusable bool
 }
 
@@ -34,30 +35,32 @@ const (
 	TurnSender   = 1 // an event was posted and is not received yet
 )
 
-// gap is how long the sender lets the receiver fall asleep, besides the sender's
-// own timer slack.
+// gap is how long the sender lets the receiver fall asleep, besides the
+// sender's own timer slack.
 const gap = 50 * time.Microsecond
 
 // pace is the period of a schedule: shorter ones come near to what a sleeping
 // sender can keep.
 const pace = 100 * time.Microsecond
 
-// OneWay benchmarks an event's way from a peer to this thread: from just
-// before the post until the receiver has the event in hand. setup is as for RoundTrip;
+// OneWay benchmarks an event's way from a peer to this thread: from just before
+// the post until the receiver has the event in hand. setup is as for RoundTrip;
 // turn is for ways that are nothing but a word in memory.
 //
-// With pace=asleep the receiver says that it is about to wait, the peer sleeps for as long as
-// the receiver needs to fall asleep, takes a stamp and posts. asleep/op says how often
-// it was asleep, where the kernel counts it: it then gave up its CPU of its own accord once for each event.
+// With pace=asleep the receiver says that it is about to wait, the peer sleeps
+// for as long as the receiver needs to fall asleep, takes a stamp and posts.
+// asleep/op says how often it was asleep, where the kernel counts it: it then
+// gave up its CPU of its own accord once for each event.
 //
 // With pace=100us, only if queues, the peer posts on a schedule, whatever the
-// receiver does, and the latency is counted from the time at which the event was due. A stall
-// of either side thus delays all events due in it and is seen in all of their
-// latencies: counted from the post, one would show it and the others would be left out
-// (coordinated omission). So the lateness of the peer's own timer is part of it.
+// receiver does, and the latency is counted from the time at which the event
+// was due. A stall of either side thus delays all events due in it and is seen
+// in all of their latencies: counted from the post, one would show it and the
+// others would be left out (coordinated omission). So the lateness of the
+// peer's own timer is part of it.
 //
-// queues says that events posted before the receiver comes wait in line and are taken one by
-// one.
+// queues says that events posted before the receiver comes wait in line and are
+// taken one by one.
 //
 // ns/op is the mean latency, not the time from one event to the next.
 func OneWay(b *testing.B, setup func(p *peer.Pair, turn *uint32) Way, queues bool) {
@@ -149,7 +152,8 @@ func oneWayPaced(b *testing.B, place peer.Placement, setup func(p *peer.Pair, tu
 		return p.Run(n, func(stamps []uint64) {
 			now := readClocks()
 			for _, got := range stamps[1:] {
-				// The clocks are read apart by less than any latency; never below 0.
+				// The clocks are read apart by less than any
+				// latency; never below 0.
 				h.Record(uint64(max(0, last.between(now, got)-first-int64(at)*int64(pace))))
 				at++
 			}
@@ -165,9 +169,10 @@ func oneWayPaced(b *testing.B, place peer.Placement, setup func(p *peer.Pair, tu
 	reportMean(b, began, &h, 1)
 }
 
-// withoutSlack takes the timer slack from this thread, which delays what sleeps by up to 50 µs (PR_SET_TIMERSLACK in
-// prctl(2)), until the returned function is called; the goroutine stays on the thread as long. Peers started
-// meanwhile have none either. gVisor has none to begin with, and may refuse.
+// withoutSlack takes the timer slack from this thread, which delays what sleeps
+// by up to 50 µs (PR_SET_TIMERSLACK in prctl(2)), until the returned function
+// is called; the goroutine stays on the thread as long. Peers started meanwhile
+// have none either. gVisor has none to begin with, and may refuse.
 func withoutSlack() (restore func()) {
 	runtime.LockOSThread()
 	old, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
@@ -181,8 +186,9 @@ func withoutSlack() (restore func()) {
 	}
 }
 
-// travel runs both sides for b.N events after warming up, and compares the accounts. It returns how often
-// this side slept, and a tick's length in ns. start, if set, runs just before the peer begins.
+// travel runs both sides for b.N events after warming up, and compares the
+// accounts. It returns how often this side slept, and a tick's length in ns.
+// start, if set, runs just before the peer begins.
 func travel(b *testing.B, p *peer.Pair, w Way, run func(n int) error, start func()) (slept int64, perTick float64) {
 	b.Helper()
 	p.Here.Reset(0)
@@ -212,14 +218,16 @@ func travel(b *testing.B, p *peer.Pair, w Way, run func(n int) error, start func
 	return slept, perTick
 }
 
-// reportMean reports h, recorded since began, a unit of which is scale ns, with its mean as ns/op.
+// reportMean reports h, recorded since began, a unit of which is scale ns, with
+// its mean as ns/op.
 func reportMean(b *testing.B, began time.Time, h *latency.Histogram, scale float64) {
 	b.Helper()
 	b.ReportMetric(h.Mean()*scale, "ns/op")
 	reportLatencies(b, began, h, scale, "ns")
 }
 
-// voluntary returns how often this thread gave up its CPU of its own accord: getrusage(2).
+// voluntary returns how often this thread gave up its CPU of its own accord:
+// getrusage(2).
 func voluntary() int64 {
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
@@ -228,7 +236,8 @@ func voluntary() int64 {
 	return u.Nvcsw
 }
 
-// countsSwitches finds out whether the kernel counts what voluntary returns: gVisor does not.
+// countsSwitches finds out whether the kernel counts what voluntary returns:
+// gVisor does not.
 var countsSwitches = sync.OnceValue(func() bool {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -255,8 +264,8 @@ func SkipCounted(b *testing.B, why string) {
 	}
 }
 
-// skipUnsynchronised skips a benchmark that compares stamps of these CPUs where their time-stamp counters
-// are not known to agree: each with the first.
+// skipUnsynchronised skips a benchmark that compares stamps of these CPUs where
+// their time-stamp counters are not known to agree: each with the first.
 func skipUnsynchronised(b *testing.B, cpus ...int) {
 	b.Helper()
 	if Counted() { // all read one counter
@@ -272,18 +281,19 @@ func skipUnsynchronised(b *testing.B, cpus ...int) {
 	}
 }
 
-// tolerance is by how much counters of two CPUs may seem to differ: what a word takes
-// from one to the other is a part of it.
+// tolerance is by how much counters of two CPUs may seem to differ: what a word
+// takes from one to the other is a part of it.
 const tolerance = time.Microsecond
 
 // known holds what synchronised found of two CPUs.
 var known = make(map[[2]int]error)
 
-// synchronised finds out by trying, once, whether the time-stamp counters of two CPUs
-// agree: stamps go to and fro between them through memory, and none arrives
-// before it was taken. The least that a stamp seems to take in either direction bounds the
-// difference of the counters. The kernel does the same before it trusts the
-// counter (arch/x86/kernel/tsc_sync.c), but does not tell everywhere, a guest least of all.
+// synchronised finds out by trying, once, whether the time-stamp counters of
+// two CPUs agree: stamps go to and fro between them through memory, and none
+// arrives before it was taken. The least that a stamp seems to take in either
+// direction bounds the difference of the counters. The kernel does the same
+// before it trusts the counter (arch/x86/kernel/tsc_sync.c), but does not tell
+// everywhere, a guest least of all.
 func synchronised(one, other int) error {
 	pair := [2]int{min(one, other), max(one, other)}
 	err, ok := known[pair]
@@ -311,8 +321,9 @@ func compare(one, other int) (err error) {
 	return err
 }
 
-// agree judges the least numbers of ticks that stamps seemed to take to and fro: by
-// so many the one counter may be behind the other, or before it. A negative number means that it is.
+// agree judges the least numbers of ticks that stamps seemed to take to and
+// fro: by so many the one counter may be behind the other, or before it. A
+// negative number means that it is.
 func agree(there, back int64, perTick float64) error {
 	bound := time.Duration(float64(max(there, -there, back, -back)) * perTick)
 	switch {
@@ -330,7 +341,8 @@ func exchange(a, b int) (there, back int64, err error) {
 	const rounds = 5000
 	deadline := time.Now().Add(500 * time.Millisecond)
 	there, back = math.MaxInt64, math.MaxInt64
-	// The word holds the other side's stamp, and 0 while that has none to give.
+	// The word holds the other side's stamp, and 0 while that has none to
+	// give.
 	var ping, pong atomic.Uint64
 	await := func(w *atomic.Uint64) (uint64, bool) {
 		for n := 1; ; n++ {
@@ -350,7 +362,8 @@ func exchange(a, b int) (there, back int64, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// This thread ends with its goroutine: nobody else gets its affinity.
+		// This thread ends with its goroutine: nobody else gets its
+		// affinity.
 		runtime.LockOSThread()
 		err := pinSelf(b)
 		ready <- err

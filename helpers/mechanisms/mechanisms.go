@@ -1,11 +1,11 @@
 // Package mechanisms has the one list of what is measured: the mechanisms, the
 // operations of each, and what is made of them. Whatever names benchmarks asks
-// here: the sets that kernels and the gate measure, the headline, the comparison
-// with C, and which benchmarks a short run leaves out.
+// here: the sets that kernels and the gate measure, the headline, the
+// comparison with C, and which benchmarks a short run leaves out.
 //
 // A new mechanism is a line in [All]: what its operations are measured for
-// follows from theirs. A test of package eventbench fails for a benchmark that is
-// not listed, and for one that is listed and is not there.
+// follows from theirs. A test of package eventbench fails for a benchmark that
+// is not listed, and for one that is listed and is not there.
 package mechanisms
 
 import (
@@ -18,31 +18,33 @@ import (
 type Operation struct {
 	Name string
 
-	// Headline is whether mechanisms are set against each other in it. The order
-	// of operations is that of the table.
+	// Headline is whether mechanisms are set against each other in it. The
+	// order of operations is that of the table.
 	Headline bool
 
-	// Usual and Gate say which of the operation's benchmarks are in a set: [Whole],
-	// [None], or those of a place, such as "/peer=process".
+	// Usual and Gate say which of the operation's benchmarks are in a set:
+	// [Whole], [None], or those of a place, such as "/peer=process".
 	//
-	// In the usual set are those whose instructions say most about a kernel: what
-	// one thread does alone, and round trips between processes. A stream's figure
-	// depends on who runs when, and threads' round trips differ from processes' by
-	// the switch of address space alone.
+	// In the usual set are those whose instructions say most about a
+	// kernel: what one thread does alone, and round trips between
+	// processes. A stream's figure depends on who runs when, and threads'
+	// round trips differ from processes' by the switch of address space
+	// alone.
 	//
-	// In the gated set are those that say soonest whether a kernel became worse: on
-	// one CPU, where counts are exact or nearly so, and without the Go runtime.
+	// In the gated set are those that say soonest whether a kernel became
+	// worse: on one CPU, where counts are exact or nearly so, and without
+	// the Go runtime.
 	Usual, Gate string
 
 	// C is what has a namesake in testdata/reference/reference.c.
 	C []Reference
 
-	// Family is what it is called with others that take so long that only those
-	// run them who ask for it, by this word.
+	// Family is what it is called with others that take so long that only
+	// those run them who ask for it, by this word.
 	Family string
 
-	// Sized is whether its benchmarks have a size in their names, of which report
-	// growth makes curves.
+	// Sized is whether its benchmarks have a size in their names, of which
+	// report growth makes curves.
 	Sized bool
 }
 
@@ -54,8 +56,8 @@ const (
 // A Reference is a benchmark with a namesake in C.
 type Reference struct {
 	Place string // the end of its name: /peer=thread/cpus=same
-	// AtMost is the ratio of Go to C to reach: what an executor adds to calls
-	// that does not pass through the Go scheduler.
+	// AtMost is the ratio of Go to C to reach: what an executor adds to
+	// calls that does not pass through the Go scheduler.
 	AtMost float64
 }
 
@@ -67,12 +69,12 @@ func once(atMost float64) []Reference { return []Reference{{"", atMost}} }
 type Mechanism struct {
 	Name string
 
-	// Ways are the parts of the names of its benchmarks that come before those of
-	// the place, where it has several: /sig=rt/via=handler.
+	// Ways are the parts of the names of its benchmarks that come before
+	// those of the place, where it has several: /sig=rt/via=handler.
 	Ways []string
 
-	// Aside is whether it is no other means to the same end, and so not in the
-	// headline unless that is asked for.
+	// Aside is whether it is no other means to the same end, and so not in
+	// the headline unless that is asked for.
 	Aside bool
 
 	Operations []Operation
@@ -119,8 +121,8 @@ func (o Operation) notGated() Operation {
 	return o
 }
 
-// All are the mechanisms, in the headline's order. The first is what it sets all
-// others against.
+// All are the mechanisms, in the headline's order. The first is what it sets
+// all others against.
 var All = []Mechanism{
 	{Name: "Eventfd", Operations: []Operation{create, self, trip, throughput, oneWay, wake, growth("Throughput")}},
 	{Name: "Signal", Ways: ways, Operations: []Operation{self, trip, throughput, oneWay, growth("Queue")}},
@@ -150,7 +152,8 @@ var All = []Mechanism{
 	{Name: "Batch", Operations: []Operation{technique}},
 	{Name: "Counter", Operations: []Operation{technique}},
 	{Name: "Edge", Operations: []Operation{technique}},
-	// What the others are compared with: next to nothing, and nothing but the harness.
+	// What the others are compared with: next to nothing, and nothing but
+	// the harness.
 	{Name: "Null", Operations: []Operation{
 		{Name: "Getppid", Usual: Whole, Gate: Whole, C: once(EntryAlone)},
 		{Name: "NoSuchCall", Usual: Whole, Gate: Whole, C: once(EntryAlone)}}},
@@ -261,11 +264,11 @@ func Headline() (operations []string) {
 }
 
 // LeftOut returns those of the benchmarks that a run leaves out unless it is
-// asked for all. bench is its pattern, as of go test -bench, and matched are the
-// benchmarks that the pattern matches. Left out are members of long families
-// that the pattern does not name, if it matches others: "." leaves out all of
-// them, "Eventfd" leaves out EventfdOneWay, and "Growth|Pipe" PipeOneWay, but
-// "OneWay" and "^BenchmarkPin" none.
+// asked for all. bench is its pattern, as of go test -bench, and matched are
+// the benchmarks that the pattern matches. Left out are members of long
+// families that the pattern does not name, if it matches others: "." leaves out
+// all of them, "Eventfd" leaves out EventfdOneWay, and "Growth|Pipe"
+// PipeOneWay, but "OneWay" and "^BenchmarkPin" none.
 func LeftOut(bench string, matched []string) []string {
 	left := slices.DeleteFunc(slices.Clone(matched), func(name string) bool {
 		family := operation(strings.TrimPrefix(name, "Benchmark")).Family
@@ -298,8 +301,8 @@ func Order(name string) int {
 	return len(All)
 }
 
-// Asides returns the mechanisms that have the headline's operations, and are not
-// in it unless that is asked for.
+// Asides returns the mechanisms that have the headline's operations, and are
+// not in it unless that is asked for.
 func Asides() (names []string) {
 	for _, m := range All {
 		if m.Aside && slices.ContainsFunc(m.Operations, func(o Operation) bool { return o.Headline }) {
@@ -309,12 +312,12 @@ func Asides() (names []string) {
 	return names
 }
 
-// IsSized reports whether a benchmark has a size in its name: key=number. name is
-// without "Benchmark" and what is below.
+// IsSized reports whether a benchmark has a size in its name: key=number. name
+// is without "Benchmark" and what is below.
 func IsSized(name string) bool { return operation(name).Sized }
 
-// operation returns that of a benchmark, whose name is without "Benchmark". It is
-// none for a benchmark that is not listed.
+// operation returns that of a benchmark, whose name is without "Benchmark". It
+// is none for a benchmark that is not listed.
 func operation(name string) Operation {
 	for _, m := range All {
 		for _, o := range m.Operations {

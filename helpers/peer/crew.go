@@ -19,9 +19,9 @@ import (
 
 // A Crew is this thread and any number of peers, each with a loop of its own.
 //
-// Make the descriptors that all use, then Start the crew, then give each member its calls and
-// its number of iterations, then Open the gate. Members leave when their
-// loop ends and Dismiss is called, or with the test or benchmark.
+// Make the descriptors that all use, then Start the crew, then give each member
+// its calls and its number of iterations, then Open the gate. Members leave
+// when their loop ends and Dismiss is called, or with the test or benchmark.
 type Crew struct {
 	*Party
 	Kind    Kind
@@ -44,15 +44,16 @@ type Member struct {
 	stat   *os.File // open, for it is read again and again
 }
 
-// rewindable is how many iterations of a member can be stamped between two Rewinds.
+// rewindable is how many iterations of a member can be stamped between two
+// Rewinds.
 const rewindable = 511
 
 // memberSize is what a member takes of an arena: its stack, loops and stamps.
 const memberSize = 80 << 10
 
-// NewCrew makes the calling thread the head of a crew, on CPU here. The members do not exist yet.
-// There is one for each name, which messages call it by; they are dealt out to cpus in
-// turn (none: the scheduler places them).
+// NewCrew makes the calling thread the head of a crew, on CPU here. The members
+// do not exist yet. There is one for each name, which messages call it by; they
+// are dealt out to cpus in turn (none: the scheduler places them).
 func NewCrew(tb testing.TB, kind Kind, here int, cpus []int, names ...string) *Crew {
 	tb.Helper()
 	c := &Crew{Party: NewParty(tb, here), Kind: kind, cpus: cpus}
@@ -67,7 +68,8 @@ func NewCrew(tb testing.TB, kind Kind, here int, cpus []int, names ...string) *C
 	c.gate, c.leave = c.Arena.Word32(0), c.Arena.Word32(0)
 	for _, name := range names {
 		m := &Member{Loop: sys.NewLoop(arena), name: name, stamps: arena.Words(rewindable + 1)}
-		// As with a pair, the exit is not to be part of the last operation.
+		// As with a pair, the exit is not to be part of the last
+		// operation.
 		park := sys.NewLoop(arena, sys.FutexWaitWhile(c.leave, 0))
 		park.Reset(1)
 		m.Then(park)
@@ -86,8 +88,8 @@ func (c *Crew) Last(m *Member, calls ...sys.Call) {
 	last.Then(park)
 }
 
-// Start creates the members. They wait at the gate until Open. Descriptors opened later do not exist
-// in children.
+// Start creates the members. They wait at the gate until Open. Descriptors
+// opened later do not exist in children.
 func (c *Crew) Start() {
 	c.TB.Helper()
 	stops := c.stops()
@@ -117,7 +119,8 @@ func (c *Crew) Done() uintptr {
 	return n
 }
 
-// Check reports a member that will not go on: one whose call failed, or that is gone.
+// Check reports a member that will not go on: one whose call failed, or that is
+// gone.
 func (c *Crew) Check() error {
 	for _, m := range c.Members {
 		switch {
@@ -136,8 +139,8 @@ func (c *Crew) Check() error {
 // TID is the member's thread id. It has one from Start on.
 func (m *Member) TID() int { return m.task.TID }
 
-// CPUTime is the CPU time that the member has used: clock_gettime(2) of the clock that
-// pthread_getcpuclockid(3) names.
+// CPUTime is the CPU time that the member has used: clock_gettime(2) of the
+// clock that pthread_getcpuclockid(3) names.
 func (m *Member) CPUTime() (time.Duration, error) {
 	const perThread, sched = 4, 2 // CPUCLOCK_PERTHREAD_MASK and CPUCLOCK_SCHED of linux/posix-timers.h
 	var used unix.Timespec
@@ -150,8 +153,8 @@ func (m *Member) CPUTime() (time.Duration, error) {
 // ChildSize is what [Crew.Child] takes of an arena.
 const ChildSize = 68 << 10
 
-// Child starts a process that makes calls after Open and ends, quickly: see [sys.NewSharer]. It returns the
-// process id. The process's stack is in a.
+// Child starts a process that makes calls after Open and ends, quickly: see
+// [sys.NewSharer]. It returns the process id. The process's stack is in a.
 // Whoever waits for it has to do so before the test or benchmark ends.
 func (c *Crew) Child(a *sys.Arena, calls ...sys.Call) (pid int) {
 	c.TB.Helper()
@@ -168,9 +171,9 @@ func (m *Member) where() string {
 	return m.Where()
 }
 
-// Rewind makes the members, who must all be asleep in their loops, stamp the ends of their
-// next iterations, at most 511 each: a member that comes to do more ends its loop there. See
-// [Member.Stamps].
+// Rewind makes the members, who must all be asleep in their loops, stamp the
+// ends of their next iterations, at most 511 each: a member that comes to do
+// more ends its loop there. See [Member.Stamps].
 func (c *Crew) Rewind() {
 	for _, m := range c.Members {
 		m.StampFrom(m.stamps)
@@ -178,18 +181,21 @@ func (c *Crew) Rewind() {
 	}
 }
 
-// Stamps returns the ticks at which the member ended each of the n iterations since Rewind.
+// Stamps returns the ticks at which the member ended each of the n iterations
+// since Rewind.
 func (m *Member) Stamps(n int) []uint64 { return m.stamps[1 : n+1] }
 
-// AwaitAsleep waits until every member sleeps in its loop, so that nothing is going on
-// that an earlier event caused.
+// AwaitAsleep waits until every member sleeps in its loop, so that nothing is
+// going on that an earlier event caused.
 //
-// A member that has been woken is not in state S of proc_pid_stat(5), whether it runs yet or
-// not: the kernel changes the state in the call that wakes. So all are asleep if each is found in state S, one
-// after the other, unless one that was found awake later woke one that was found asleep
-// earlier, and then went to sleep itself. It has then ended an iteration between the first
-// look and the last, which Done tells. What that does not see is a member that wakes another and
-// sleeps on without coming back from its call; no mechanism here does that for long.
+// A member that has been woken is not in state S of proc_pid_stat(5), whether
+// it runs yet or not: the kernel changes the state in the call that wakes. So
+// all are asleep if each is found in state S, one after the other, unless one
+// that was found awake later woke one that was found asleep earlier, and then
+// went to sleep itself. It has then ended an iteration between the first look
+// and the last, which Done tells. What that does not see is a member that wakes
+// another and sleeps on without coming back from its call; no mechanism here
+// does that for long.
 func (c *Crew) AwaitAsleep() error {
 	for start := time.Now(); ; time.Sleep(20 * time.Microsecond) {
 		done := c.Done()
@@ -232,7 +238,8 @@ func (c *Crew) firstAwake() (*Member, error) {
 		if err != nil {
 			return m, nil // it is gone, as Check will tell
 		}
-		// The name is in parentheses and may hold anything, parentheses included.
+		// The name is in parentheses and may hold anything, parentheses
+		// included.
 		i := bytes.LastIndexByte(buf[:n], ')')
 		if i < 0 || i+2 >= n || buf[i+2] != 'S' {
 			return m, nil
@@ -241,9 +248,10 @@ func (c *Crew) firstAwake() (*Member, error) {
 	return nil, nil
 }
 
-// Switches returns how many context switches the members have been through, voluntary and not:
-// what getrusage(2) calls ru_nvcsw and ru_nivcsw, from proc_pid_status(5), which tells
-// of others than the caller as well. It is 0 where the kernel does not tell.
+// Switches returns how many context switches the members have been through,
+// voluntary and not: what getrusage(2) calls ru_nvcsw and ru_nivcsw, from
+// proc_pid_status(5), which tells of others than the caller as well. It is 0
+// where the kernel does not tell.
 func (c *Crew) Switches() (n uint64) {
 	for _, m := range c.Members {
 		text, err := os.ReadFile(m.proc + "status")

@@ -62,8 +62,8 @@ func TestCrewStamps(t *testing.T) {
 	}
 }
 
-// Errors of a crew say which member it was: one that is killed, one that is stopped, one
-// whose call fails, and one that comes to the end of its loop.
+// Errors of a crew say which member it was: one that is killed, one that is
+// stopped, one whose call fails, and one that comes to the end of its loop.
 func TestCrewSaysWho(t *testing.T) {
 	shorten(t, 300*time.Millisecond)
 	start := func(t *testing.T) (*Crew, int) {
@@ -106,7 +106,8 @@ func TestCrewSaysWho(t *testing.T) {
 	})
 }
 
-// While any member gets on, this side's wait is not given up; when all stand still, it is.
+// While any member gets on, this side's wait is not given up; when all stand
+// still, it is.
 func TestCrewProgress(t *testing.T) {
 	shorten(t, 500*time.Millisecond)
 	c, fd := readers(t, Thread, 1)
@@ -155,7 +156,8 @@ func TestCrewDiesWithParent(t *testing.T) {
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
 		var left []string
 		for _, pid := range pids {
-			// The name tells a member from a stranger that got its number.
+			// The name tells a member from a stranger that got its
+			// number.
 			if comm, err := os.ReadFile("/proc/" + pid + "/comm"); err == nil && string(comm) == "eventbench-peer\n" && !zombie(pid) {
 				left = append(left, pid)
 			}
@@ -169,13 +171,15 @@ func TestCrewDiesWithParent(t *testing.T) {
 	}
 }
 
-// zombie reports whether a process has ended and only waits to be reaped, by whoever that is now.
+// zombie reports whether a process has ended and only waits to be reaped, by
+// whoever that is now.
 func zombie(pid string) bool {
 	text, err := os.ReadFile("/proc/" + pid + "/stat")
 	return err != nil || strings.Contains(string(text), ") Z ")
 }
 
-// readers returns an open crew whose members read 1 from a semaphore, again and again.
+// readers returns an open crew whose members read 1 from a semaphore, again and
+// again.
 func readers(t *testing.T, kind Kind, n int) (c *Crew, fd int) {
 	t.Helper()
 	var names []string

@@ -14,9 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hire creates a peer on cpu, with its stack in a, that waits until gate is set and
-// then runs l and what follows it; atGate is the loop of that wait. The peer is gone when the
-// test or benchmark has ended: the signal stop must be handled until then.
+// hire creates a peer on cpu, with its stack in a, that waits until gate is set
+// and then runs l and what follows it; atGate is the loop of that wait. The
+// peer is gone when the test or benchmark has ended: the signal stop must be
+// handled until then.
 func (p *Party) hire(a *sys.Arena, kind Kind, cpu int, gate *uint32, l *sys.Loop) (t *sys.Task, atGate *sys.Loop) {
 	p.TB.Helper()
 	calls := []sys.Call{sys.SetName(a, "eventbench-peer")}
@@ -42,8 +43,8 @@ func (p *Party) hire(a *sys.Arena, kind Kind, cpu int, gate *uint32, l *sys.Loop
 	return t, atGate
 }
 
-// stops has the signal by which peer threads are stopped handled until the test or benchmark
-// ends, and returns the count of its handler.
+// stops has the signal by which peer threads are stopped handled until the test
+// or benchmark ends, and returns the count of its handler.
 func (p *Party) stops() *uint64 {
 	p.TB.Helper()
 	runs, restore, err := sys.Handle(stop)

@@ -12,9 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Load starts a competitor for the CPU, at the priority of this thread: a child that makes the cheapest of
-// system calls, getppid(2), again and again until the measurement ends. It returns when the child is at
-// work. working says afterwards whether it still was.
+// Load starts a competitor for the CPU, at the priority of this thread: a child
+// that makes the cheapest of system calls, getppid(2), again and again until
+// the measurement ends. It returns when the child is at work. working says
+// afterwards whether it still was.
 func (p *Party) Load(cpu int) (working func() error) {
 	p.TB.Helper()
 	begin := sys.NewLoop(p.Arena, sys.SetName(p.Arena, "eventbench-load"), sys.DieWithParent(), sys.ParentIs(unix.Getpid()))

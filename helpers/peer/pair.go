@@ -31,8 +31,8 @@ type Placement struct {
 
 // A Pair is two parties: this thread and its peer.
 //
-// Make the descriptors both use, then Start the peer, then give both
-// their calls, which may name the peer's ids, then Open the gate.
+// Make the descriptors both use, then Start the peer, then give both their
+// calls, which may name the peer's ids, then Open the gate.
 type Pair struct {
 	*Party
 	Kind        Kind
@@ -51,7 +51,8 @@ type Pair struct {
 	park    *sys.Loop   // what the peer does until then
 }
 
-// NewPair makes the calling thread one party of a pair; the peer does not exist yet.
+// NewPair makes the calling thread one party of a pair; the peer does not exist
+// yet.
 func NewPair(tb testing.TB, place Placement) *Pair {
 	tb.Helper()
 	p := &Pair{Party: NewParty(tb, place.Here), Kind: place.Kind, place: place}
@@ -87,8 +88,9 @@ func (p *Pair) Last(calls ...sys.Call) {
 	last.Then(p.park)
 }
 
-// Rehearse has the peer, once it has been started, make calls n times and last once before its loop, for which it
-// then waits at a second gate. It returns the loop of those calls.
+// Rehearse has the peer, once it has been started, make calls n times and last
+// once before its loop, for which it then waits at a second gate. It returns
+// the loop of those calls.
 func (p *Pair) Rehearse(n int, calls, last []sys.Call) *sys.Loop {
 	p.second = p.Arena.Word32(0)
 	rehearsal := sys.NewLoop(p.Arena, calls...)
@@ -105,7 +107,8 @@ func (p *Pair) Rehearse(n int, calls, last []sys.Call) *sys.Loop {
 	return rehearsal
 }
 
-// Open lets the peer begin its rehearsal, if it has one, and when called again, or at once, its loop.
+// Open lets the peer begin its rehearsal, if it has one, and when called again,
+// or at once, its loop.
 func (p *Pair) Open() {
 	set(p.gate)
 	if p.second != nil {

@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package peer holds the parties of a measurement: the thread that measures
-// (a [Party]) and the other side (a [Pair] has one, a [Crew] many: bare threads or forked
-// children that run their own tables of system calls and nothing else).
+// Package peer holds the parties of a measurement: the thread that measures (a
+// [Party]) and the other side (a [Pair] has one, a [Crew] many: bare threads or
+// forked children that run their own tables of system calls and nothing else).
 //
 // Nothing here waits without a deadline. A kernel timer interrupts the
 // measuring thread at intervals, whatever the Go scheduler does; when two of
@@ -62,8 +62,8 @@ type Party struct {
 	stamps     []uint64
 	cut        []uintptr // the iterations of the piece that stamps are of in which an interrupt was noticed
 	interrupts *uint64   // runs of interrupt's handler
-	// progress, unless nil, is how far others have come: while it changes, a wait for them
-	// is not given up.
+	// progress, unless nil, is how far others have come: while it changes,
+	// a wait for them is not given up.
 	progress func() uintptr
 }
 
@@ -129,8 +129,8 @@ func mask(set sys.Sigset) (undo func() error, err error) {
 	}, err
 }
 
-// Interrupts returns how often the deadline's timer has interrupted this thread. A wait
-// for a length of time begins again when it is.
+// Interrupts returns how often the deadline's timer has interrupted this
+// thread. A wait for a length of time begins again when it is.
 func (p *Party) Interrupts() uint64 { return atomic.LoadUint64(p.interrupts) }
 
 // AllBut returns a mask for a measured thread: it blocks every signal but
@@ -168,10 +168,10 @@ func startTimer(tid int) (stop func() error, err error) {
 	}, nil
 }
 
-// Run runs l on this thread for n iterations, in addition to those it has
-// done, or until l's Until holds. record, unless nil, is called with the stamps of each
-// piece: one before its first iteration and one after each. check, unless nil, is called when
-// a wait is interrupted; its error ends the run.
+// Run runs l on this thread for n iterations, in addition to those it has done,
+// or until l's Until holds. record, unless nil, is called with the stamps of
+// each piece: one before its first iteration and one after each. check, unless
+// nil, is called when a wait is interrupted; its error ends the run.
 func (p *Party) Run(l *sys.Loop, n int, record func(stamps []uint64), check func() error) error {
 	l.InterruptBy(p.interrupts)
 	total := l.Done + uintptr(n)
@@ -199,9 +199,10 @@ func (p *Party) Run(l *sys.Loop, n int, record func(stamps []uint64), check func
 	return nil
 }
 
-// Uninterrupted returns a function for Run to call with stamps that hands them on to record but for the iterations
-// that the deadline's timer interrupted, so that record may be called more than once: a wait for a
-// length of time begins anew then.
+// Uninterrupted returns a function for Run to call with stamps that hands them
+// on to record but for the iterations that the deadline's timer interrupted, so
+// that record may be called more than once: a wait for a length of time begins
+// anew then.
 func (p *Party) Uninterrupted(record func(stamps []uint64)) func(stamps []uint64) {
 	return func(stamps []uint64) {
 		from := uintptr(0)
@@ -235,7 +236,8 @@ func (p *Party) piece(l *sys.Loop, check func() error) error {
 				since, others = time.Now(), n
 			}
 		}
-		// One iteration more since the last interrupt may be the interrupt's own doing.
+		// One iteration more since the last interrupt may be the
+		// interrupt's own doing.
 		if since.IsZero() || l.Done > done+1 {
 			since = time.Now()
 		}
@@ -247,9 +249,9 @@ func (p *Party) piece(l *sys.Loop, check func() error) error {
 	return nil
 }
 
-// SkipOrFatal ends the test or benchmark for err, if there is one: as skipped where the call
-// does not exist, is refused by a security policy or meets a limit, naming
-// the call and the errno; as failed otherwise.
+// SkipOrFatal ends the test or benchmark for err, if there is one: as skipped
+// where the call does not exist, is refused by a security policy or meets a
+// limit, naming the call and the errno; as failed otherwise.
 //
 // A benchmark that has run once fails in any case: package testing prints a
 // result for one that skips in a later trial, and that result is NaN.

@@ -48,8 +48,8 @@ func TestPingPong(t *testing.T) {
 	}
 }
 
-// An interrupt that comes together with the signal that a side waits for takes nothing
-// from it: the deadline's timer is one among the events.
+// An interrupt that comes together with the signal that a side waits for takes
+// nothing from it: the deadline's timer is one among the events.
 func TestInterruptsLoseNothing(t *testing.T) {
 	const ping, pong = unix.Signal(45), unix.Signal(46)
 	handle := func(sig unix.Signal) *uint64 {
@@ -98,7 +98,8 @@ func TestInterruptsLoseNothing(t *testing.T) {
 	}
 }
 
-// What is recorded of a sleep is all but the iterations in which it was interrupted, and they are few.
+// What is recorded of a sleep is all but the iterations in which it was
+// interrupted, and they are few.
 func TestUninterrupted(t *testing.T) {
 	p := NewParty(t, AnyCPU)
 	l := sys.NewLoop(p.Arena, sys.Nanosleep(unix.CLOCK_MONOTONIC, 0, sys.Place(p.Arena, unix.Timespec{Nsec: 1e6})))
@@ -125,8 +126,8 @@ func TestUninterrupted(t *testing.T) {
 	}
 }
 
-// A rehearsal is all that the first Open lets a peer do; the second lets it into its loop. One that fails
-// is reported as a loop is.
+// A rehearsal is all that the first Open lets a peer do; the second lets it
+// into its loop. One that fails is reported as a loop is.
 func TestRehearse(t *testing.T) {
 	for _, kind := range []Kind{Thread, Process} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -182,7 +183,8 @@ func TestPeerKilled(t *testing.T) {
 	checkError(t, p.Run(6, nil), "killed by SIGKILL", "waited in read(eventfd), 4 of 10")
 }
 
-// A peer that is stopped ends the run at the deadline, with where both sides were.
+// A peer that is stopped ends the run at the deadline, with where both sides
+// were.
 func TestPeerStopped(t *testing.T) {
 	shorten(t, 300*time.Millisecond)
 	p := pingPong(t, Process)
@@ -216,7 +218,8 @@ func TestLoad(t *testing.T) {
 	checkError(t, err, "the load, peer process "+strconv.Itoa(pid)+" (killed by SIGKILL), ended before")
 }
 
-// A peer that waits for what never comes is ended with the test, thread or process.
+// A peer that waits for what never comes is ended with the test, thread or
+// process.
 func TestPeerStuck(t *testing.T) {
 	shorten(t, 300*time.Millisecond)
 	for _, kind := range []Kind{Thread, Process} {
@@ -232,7 +235,8 @@ func TestPeerStuck(t *testing.T) {
 	}
 }
 
-// A peer waiting for a handler, where EINTR is what its call wants, is ended too.
+// A peer waiting for a handler, where EINTR is what its call wants, is ended
+// too.
 func TestPeerStuckInSigsuspend(t *testing.T) {
 	shorten(t, 200*time.Millisecond)
 	runs, restore, err := sys.Handle(45)

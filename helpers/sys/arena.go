@@ -49,8 +49,8 @@ func alloc[T any](a *Arena, n int) *T {
 	return (*T)(p)
 }
 
-// Remap maps anonymous memory anew where mem is, mmap(2) with MAP_FIXED: what was there is gone, and the kernel finds a
-// page for it when it is touched.
+// Remap maps anonymous memory anew where mem is, mmap(2) with MAP_FIXED: what
+// was there is gone, and the kernel finds a page for it when it is touched.
 func Remap(mem []byte) Call {
 	at := ptr(&mem[0])
 	return Call{Name: "mmap(MAP_FIXED)", Nr: unix.SYS_MMAP, Want: int(at), Args: [6]uintptr{

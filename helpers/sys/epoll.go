@@ -21,14 +21,16 @@ func EpollCtl(epfd, op, fd int, event *unix.EpollEvent) Call {
 		Args: [6]uintptr{uintptr(epfd), uintptr(op), uintptr(fd), ptr(event)}}
 }
 
-// EpollWait waits for ready descriptors and wants exactly n of them: epoll_pwait(2) without a
-// mask, since arm64 has no epoll_wait. The timeout is in milliseconds, -1 for ever.
+// EpollWait waits for ready descriptors and wants exactly n of them:
+// epoll_pwait(2) without a mask, since arm64 has no epoll_wait. The timeout is
+// in milliseconds, -1 for ever.
 func EpollWait(epfd int, events []unix.EpollEvent, timeout, n int) Call {
 	return Call{Name: "epoll_pwait()", Nr: unix.SYS_EPOLL_PWAIT,
 		Args: [6]uintptr{uintptr(epfd), ptr(&events[0]), uintptr(len(events)), uintptr(timeout)}, Want: n}
 }
 
-// EpollWaitSome is EpollWait for any number of ready descriptors, which goes to *n.
+// EpollWaitSome is EpollWait for any number of ready descriptors, which goes to
+// *n.
 func EpollWaitSome(epfd int, events []unix.EpollEvent, timeout int, n *int32) Call {
 	c := EpollWait(epfd, events, timeout, noResult)
 	c.AnyCount, c.Save = true, n
@@ -43,7 +45,8 @@ func EpollSpin(a *Arena, epfd int, events []unix.EpollEvent) Call {
 	return c
 }
 
-// EpollWait2 is EpollWait with a time-out in nanoseconds: epoll_pwait2(2), since Linux 5.11.
+// EpollWait2 is EpollWait with a time-out in nanoseconds: epoll_pwait2(2),
+// since Linux 5.11.
 func EpollWait2(epfd int, events []unix.EpollEvent, timeout *unix.Timespec, n int) Call {
 	return Call{Name: "epoll_pwait2()", Nr: unix.SYS_EPOLL_PWAIT2,
 		Args: [6]uintptr{uintptr(epfd), ptr(&events[0]), uintptr(len(events)), ptr(timeout)}, Want: n}

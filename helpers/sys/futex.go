@@ -9,7 +9,8 @@ import (
 )
 
 // FutexSet stores v to *word and wakes one waiter: futex(2) FUTEX_WAKE. This
-// futex and those below are shared ones, which threads and processes can both use, unless made [Private].
+// futex and those below are shared ones, which threads and processes can both
+// use, unless made [Private].
 func FutexSet(word *uint32, v uint32) Call {
 	c := FutexWake(word)
 	c.Set, c.SetTo = word, v
@@ -23,7 +24,8 @@ func FutexWake(word *uint32) Call {
 	return c
 }
 
-// FutexWaitWhile sleeps until *word is no longer v: FUTEX_WAIT as often as it takes.
+// FutexWaitWhile sleeps until *word is no longer v: FUTEX_WAIT as often as it
+// takes.
 func FutexWaitWhile(word *uint32, v uint32) Call {
 	return Call{Name: "futex(WAIT)", Nr: unix.SYS_FUTEX,
 		Args: [6]uintptr{ptr(word), FutexOpWait, uintptr(v)}, While: word, WhileIs: v}
@@ -36,7 +38,8 @@ func FutexWakeAll(word *uint32, n int) Call {
 	return c
 }
 
-// FutexWakeOne wakes one of those who sleep on word, of which there must be one.
+// FutexWakeOne wakes one of those who sleep on word, of which there must be
+// one.
 func FutexWakeOne(word *uint32) Call {
 	c := futexWake(word, 1)
 	c.Want = 1
@@ -47,15 +50,18 @@ func futexWake(word *uint32, n int) Call {
 	return Call{Name: "futex(WAKE)", Nr: unix.SYS_FUTEX, Args: [6]uintptr{ptr(word), FutexOpWake, uintptr(n)}}
 }
 
-// FutexSleep sleeps on word, which must hold v, until it is woken: FUTEX_WAIT once. Unlike
-// [FutexWaitWhile] it ends by the wake-up, not by what the word holds then.
+// FutexSleep sleeps on word, which must hold v, until it is woken: FUTEX_WAIT
+// once. Unlike [FutexWaitWhile] it ends by the wake-up, not by what the word
+// holds then.
 func FutexSleep(word *uint32, v uint32) Call {
 	return Call{Name: "futex(WAIT)", Nr: unix.SYS_FUTEX, Args: [6]uintptr{ptr(word), FutexOpWait, uintptr(v)}}
 }
 
-// Private makes a futex's call one with FUTEX_PRIVATE_FLAG, as C libraries make theirs: all who use the futex
-// are threads of one process. It is found by its address alone, a shared one by the page of the file or of the shared
-// memory that it is in, which the kernel has to look up. Those who wait and those who wake must agree.
+// Private makes a futex's call one with FUTEX_PRIVATE_FLAG, as C libraries make
+// theirs: all who use the futex are threads of one process. It is found by its
+// address alone, a shared one by the page of the file or of the shared memory
+// that it is in, which the kernel has to look up. Those who wait and those who
+// wake must agree.
 func Private(c Call) Call {
 	c.Args[1] |= futexPrivate
 	return c

@@ -8,11 +8,11 @@
 // The executor is a page of assembly (loop_amd64.s, loop_arm64.s). It exists
 // because the alternatives cost more than what is measured or are unsafe:
 // syscall.Syscall adds 30 to 35 ns of Go scheduler to every call, and a
-// blocking syscall.RawSyscall on another goroutine stops the garbage
-// collector, and with it package testing. The executor needs no Go runtime
-// at all, so that the same table runs on the calling thread, on a bare thread
-// and in a forked child. It compares every result with what was expected,
-// so a wrong or short answer ends the loop instead of being timed.
+// blocking syscall.RawSyscall on another goroutine stops the garbage collector,
+// and with it package testing. The executor needs no Go runtime at all, so that
+// the same table runs on the calling thread, on a bare thread and in a forked
+// child. It compares every result with what was expected, so a wrong or short
+// answer ends the loop instead of being timed.
 package sys
 
 import (
@@ -25,9 +25,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Call is one system call of a [Loop] and what must come back from it.
-// All pointers must point into memory the garbage collector does not manage
-// (an [Arena]): the executor's threads and children are unknown to it.
+// A Call is one system call of a [Loop] and what must come back from it. All
+// pointers must point into memory the garbage collector does not manage (an
+// [Arena]): the executor's threads and children are unknown to it.
 type Call struct {
 	// Name is the call as an error message shows it: "read(eventfd)".
 	Name string
@@ -36,8 +36,8 @@ type Call struct {
 	Args [6]uintptr
 
 	// Want is the result that counts as success: a byte count, a signal
-	// number, zero, or a negative errno. With AnyCount, every result that is
-	// not an errno is a success.
+	// number, zero, or a negative errno. With AnyCount, every result that
+	// is not an errno is a success.
 	Want     int
 	AnyCount bool
 	// Refused, unless zero, is an errno that is counted (Loop.Refused) and
@@ -49,21 +49,23 @@ type Call struct {
 	Load *int32
 	Save *int32
 
-	// Set, if set, receives SetTo (with full ordering) before the call is made.
+	// Set, if set, receives SetTo (with full ordering) before the call is
+	// made.
 	Set   *uint32
 	SetTo uint32
 	// own says that the executor does this itself instead of making a call.
 	own own
 	// While, if set, makes the call a wait: it is made only while *While
-	// equals WhileIs, and again until that no longer holds. Zero, EAGAIN and
-	// only these are then expected results. This is how futex(2) is to be used.
+	// equals WhileIs, and again until that no longer holds. Zero, EAGAIN
+	// and only these are then expected results. This is how futex(2) is to
+	// be used.
 	While   *uint32
 	WhileIs uint32
 }
 
-// noResult is the Want of a call that has AnyCount and always takes the same path
-// through the executor, whatever comes back: no call returns it. An errno will not
-// do: -1 is EPERM, which would then be a success.
+// noResult is the Want of a call that has AnyCount and always takes the same
+// path through the executor, whatever comes back: no call returns it. An errno
+// will not do: -1 is EPERM, which would then be a success.
 const noResult = math.MinInt
 
 // own is what the executor does by itself, between system calls.
@@ -78,8 +80,9 @@ const (
 	ownSpin    own = 64 // while the word at Set is Args[0], for SetTo Ticks at most
 )
 
-// Stamp reads [Ticks] into ring, whose length must be a power of two, at the number of the
-// iteration: an instant within an iteration, as StampFrom keeps those between them.
+// Stamp reads [Ticks] into ring, whose length must be a power of two, at the
+// number of the iteration: an instant within an iteration, as StampFrom keeps
+// those between them.
 func Stamp(ring []uint64) Call {
 	if n := len(ring); n == 0 || n&(n-1) != 0 {
 		panic(fmt.Sprintf("a ring of %d stamps: want a power of two", n))
@@ -96,19 +99,22 @@ func Advance(at *unix.Timespec, d time.Duration) Call {
 	return Call{Name: "advancing a deadline", own: ownAdvance, Set: (*uint32)(unsafe.Pointer(at)), SetTo: uint32(d)}
 }
 
-// SpinWhile waits while *word is v by looking at it again and again, once at least and for so many [Ticks] at
-// most, and then goes on in any case: what a party does before it goes to sleep in earnest. The bound is a
-// time, not a number of looks: with the pause between them one takes 2 ns on some processors and 50 on others.
+// SpinWhile waits while *word is v by looking at it again and again, once at
+// least and for so many [Ticks] at most, and then goes on in any case: what a
+// party does before it goes to sleep in earnest. The bound is a time, not a
+// number of looks: with the pause between them one takes 2 ns on some
+// processors and 50 on others.
 func SpinWhile(word *uint32, v, ticks uint32) Call {
 	return Call{Name: "spinning", own: ownSpin, Set: word, SetTo: ticks, Args: [6]uintptr{uintptr(v)}}
 }
 
-// Dispatch returns the calls by which a loop handles what an epoll_wait(2) has told it: for each of
-// the *n events that are now in events, in their order, the handler that the event's data names.
-// names are the data to register descriptors with, one for each handler.
+// Dispatch returns the calls by which a loop handles what an epoll_wait(2) has
+// told it: for each of the *n events that are now in events, in their order,
+// the handler that the event's data names. names are the data to register
+// descriptors with, one for each handler.
 func Dispatch(events []unix.EpollEvent, n *int32, handlers ...[]Call) (calls []Call, names []uint64) {
-	// A handler is named by how far it is from the call that picks it. That call keeps
-	// where it is among the events in its own arguments.
+	// A handler is named by how far it is from the call that picks it. That
+	// call keeps where it is among the events in its own arguments.
 	each := Call{Name: "handling events", own: ownEach, Set: (*uint32)(unsafe.Pointer(n)),
 		Args: [6]uintptr{ptr(&events[0])}}
 	calls = []Call{each}
@@ -127,7 +133,8 @@ type Log struct {
 	read  uint64
 }
 
-// NewLog returns a log with room for n notes, a power of two, that have not been read.
+// NewLog returns a log with room for n notes, a power of two, that have not
+// been read.
 func NewLog(a *Arena, n int) *Log {
 	if n&(n-1) != 0 {
 		panic(fmt.Sprintf("a log of %d notes: want a power of two", n))
@@ -135,13 +142,13 @@ func NewLog(a *Arena, n int) *Log {
 	return &Log{words: a.Words(2 + 2*n)}
 }
 
-// Count points at the number of notes made, Total at the sum of their values. Both
-// hold for all notes, also for those that were lost before they were read.
+// Count points at the number of notes made, Total at the sum of their values.
+// Both hold for all notes, also for those that were lost before they were read.
 func (l *Log) Count() *uint64 { return &l.words[0] }
 func (l *Log) Total() *uint64 { return &l.words[1] }
 
-// Read calls f with each note since the last Read. It returns false if some were lost, because
-// there were more than the log has room for.
+// Read calls f with each note since the last Read. It returns false if some
+// were lost, because there were more than the log has room for.
 func (l *Log) Read(f func(ticks, value uint64)) bool {
 	size := uint64(len(l.words)-2) / 2
 	last := atomic.LoadUint64(l.Count())
@@ -154,9 +161,10 @@ func (l *Log) Read(f func(ticks, value uint64)) bool {
 	return !lost
 }
 
-// Note reads [Ticks] and empties *value into the log, unless *value is 0: the call that should have
-// put something there found nothing. If it found as much as full, it may have left something:
-// then the loop goes back that many calls, 1 for the one before this. full of 0 never is.
+// Note reads [Ticks] and empties *value into the log, unless *value is 0: the
+// call that should have put something there found nothing. If it found as much
+// as full, it may have left something: then the loop goes back that many calls,
+// 1 for the one before this. full of 0 never is.
 func Note(l *Log, value *uint64, full uint64, back int) Call {
 	return Call{Name: "noting what was taken", own: ownNote,
 		Set: (*uint32)(unsafe.Pointer(&l.words[0])), SetTo: uint32(len(l.words)/2 - 2),
@@ -188,13 +196,15 @@ type account struct {
 	Total uint64
 	// Refused counts the results that matched a call's Refused errno.
 	Refused uint64
-	// Until, if set, ends the loop after an iteration that finds
-	// *Until >= Limit. It may point at Total.
+	// Until, if set, ends the loop after an iteration that finds *Until >=
+	// Limit. It may point at Total.
 	Until *uint64
 	Limit uint64
-	// stamps, unless 0, is where the reading before iteration 0 would go; see StampFrom.
+	// stamps, unless 0, is where the reading before iteration 0 would go;
+	// see StampFrom.
 	stamps uintptr
-	// next runs when this loop has ended as wanted, on threads and in children.
+	// next runs when this loop has ended as wanted, on threads and in
+	// children.
 	next *account
 	// state is loopRunning from [Loop.Reset] on and set by the executor
 	// to loopEnded or loopFailed on threads and in children.
@@ -268,9 +278,9 @@ func (l *Loop) Reset(n int) {
 
 // InterruptBy has a run of the handler whose count is runs end the loop with
 // EINTR, also where EINTR is the result that a call wants ([Sigsuspend]). EINTR
-// without one has a call made again: some return it when the process was stopped
-// and goes on, though no handler ran ("Interruption of system calls and library
-// functions by stop signals" in signal(7): epoll_wait(2) is one).
+// without one has a call made again: some return it when the process was
+// stopped and goes on, though no handler ran ("Interruption of system calls and
+// library functions by stop signals" in signal(7): epoll_wait(2) is one).
 func (l *Loop) InterruptBy(runs *uint64) { l.alarm, l.seen = runs, *runs }
 
 // Run runs l on the calling thread until it has done N iterations or Until
@@ -288,8 +298,8 @@ func (l *Loop) Run() bool {
 // Ended reports whether a loop on a thread or in a child has ended as wanted.
 func (l *Loop) Ended() bool { return atomic.LoadUint32(&l.state) == loopEnded }
 
-// Failed reports whether a loop on a thread or in a child has ended
-// on a result it did not want.
+// Failed reports whether a loop on a thread or in a child has ended on a result
+// it did not want.
 func (l *Loop) Failed() bool { return atomic.LoadUint32(&l.state) == loopFailed }
 
 // StampFrom has the executor read [Ticks] before the next iteration, into

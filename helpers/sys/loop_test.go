@@ -153,7 +153,8 @@ func TestCallResults(t *testing.T) {
 	}
 }
 
-// Save and Load carry a descriptor from the call that makes it to the one that closes it.
+// Save and Load carry a descriptor from the call that makes it to the one that
+// closes it.
 func TestSaveAndLoad(t *testing.T) {
 	a := mustArena(t)
 	fd := Place(a, int32(-1))
@@ -195,7 +196,8 @@ func TestStamps(t *testing.T) {
 	}
 }
 
-// A stamp in the middle of iterations goes round its ring, and lies between those at the ends.
+// A stamp in the middle of iterations goes round its ring, and lies between
+// those at the ends.
 func TestStampWithin(t *testing.T) {
 	a := mustArena(t)
 	ends, ring := a.Words(11), a.Words(8)
@@ -264,8 +266,9 @@ func TestSpinWhile(t *testing.T) {
 	}
 }
 
-// An event loop as a table: each event of a wait is handled by the handler that it names, in the
-// events' order, and noted with its time; what a handler may have left is looked for again.
+// An event loop as a table: each event of a wait is handled by the handler that
+// it names, in the events' order, and noted with its time; what a handler may
+// have left is looked for again.
 func TestDispatch(t *testing.T) {
 	a := mustArena(t)
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -381,7 +384,8 @@ func TestUntil(t *testing.T) {
 	}
 }
 
-// A bare thread and a child run their loop and the next, and leave their accounts.
+// A bare thread and a child run their loop and the next, and leave their
+// accounts.
 func TestTasks(t *testing.T) {
 	check := func(name string, start func(*Arena, *Loop) (*Task, error)) {
 		t.Run(name, func(t *testing.T) {
@@ -462,7 +466,8 @@ func TestHandlerCounts(t *testing.T) {
 	}
 }
 
-// Interrupted, a loop comes back with EINTR even if EINTR is what its call wants.
+// Interrupted, a loop comes back with EINTR even if EINTR is what its call
+// wants.
 func TestInterruptBy(t *testing.T) {
 	a := mustArena(t)
 	l := NewLoop(a, Sigsuspend(Place(a, ^Sigs(45))))
@@ -485,7 +490,8 @@ func TestInterruptBy(t *testing.T) {
 	}
 }
 
-// A process that is stopped and goes on makes the call again that returns EINTR for it.
+// A process that is stopped and goes on makes the call again that returns EINTR
+// for it.
 func TestStopsAreNoInterrupts(t *testing.T) {
 	a := mustArena(t)
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Poll asks which of fds are ready, without waiting, and wants n of them: ppoll(2) with a
-// timeout of 0 and no mask, since arm64 has no poll.
+// Poll asks which of fds are ready, without waiting, and wants n of them:
+// ppoll(2) with a timeout of 0 and no mask, since arm64 has no poll.
 func Poll(a *Arena, fds []unix.PollFd, n int) Call {
 	return Call{Name: "ppoll()", Nr: unix.SYS_PPOLL,
 		Args: [6]uintptr{ptr(&fds[0]), uintptr(len(fds)), ptr(Place(a, unix.Timespec{}))}, Want: n}
@@ -18,10 +18,11 @@ func Poll(a *Arena, fds []unix.PollFd, n int) Call {
 // PollFds returns room for n descriptors.
 func PollFds(a *Arena, n int) []unix.PollFd { return sliceOf[unix.PollFd](a, n) }
 
-// Select asks which of fds are readable, without waiting, and wants n of them: pselect6(2) with
-// a timeout of 0 and no mask. The kernel overwrites the set, so it is laid out anew each
-// time, as every caller of select must: a [Store] for each 32 descriptors up to the highest.
-// Descriptors must be below FD_SETSIZE, 1024.
+// Select asks which of fds are readable, without waiting, and wants n of them:
+// pselect6(2) with a timeout of 0 and no mask. The kernel overwrites the set,
+// so it is laid out anew each time, as every caller of select must: a [Store]
+// for each 32 descriptors up to the highest. Descriptors must be below
+// FD_SETSIZE, 1024.
 func Select(a *Arena, fds []int, n int) []Call {
 	var all unix.FdSet
 	highest := 0

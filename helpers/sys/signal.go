@@ -35,8 +35,8 @@ type Siginfo struct {
 	_                  [96]byte
 }
 
-// Overrun returns, of a POSIX timer's signal, how many more expiries it stands for:
-// si_overrun, which lies where other signals have the sender's user id.
+// Overrun returns, of a POSIX timer's signal, how many more expiries it stands
+// for: si_overrun, which lies where other signals have the sender's user id.
 func (i *Siginfo) Overrun() int32 { return i.UID }
 
 // SIQueue is the si_code of a queued signal (SI_QUEUE, asm-generic/siginfo.h).
@@ -133,13 +133,13 @@ type sigaction struct {
 
 const saOnstack = 0x08000000 // SA_ONSTACK, asm-generic/signal-defs.h
 
-// Handle installs the counting handler for sig in this process and its
-// future children, and returns the address of the count and a function that
-// puts the former disposition back. The handler is a few instructions of assembly:
-// no Go code runs. It uses the alternate stack where the thread has one
-// (SA_ONSTACK), for a signal's frame may not fit a goroutine's, does not
-// restart the call that it interrupted (no SA_RESTART), and runs with all signals
-// blocked, so that the lower-numbered of two signals is counted first.
+// Handle installs the counting handler for sig in this process and its future
+// children, and returns the address of the count and a function that puts the
+// former disposition back. The handler is a few instructions of assembly: no Go
+// code runs. It uses the alternate stack where the thread has one (SA_ONSTACK),
+// for a signal's frame may not fit a goroutine's, does not restart the call
+// that it interrupted (no SA_RESTART), and runs with all signals blocked, so
+// that the lower-numbered of two signals is counted first.
 func Handle(sig unix.Signal) (runs *uint64, restore func() error, err error) {
 	if err := handlerArena(); err != nil {
 		return nil, nil, err

@@ -11,13 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stackSize is what a bare thread or child runs on. The executor needs
-// eight bytes; a signal frame with AVX-512 and AMX state needs 12 KiB.
+// stackSize is what a bare thread or child runs on. The executor needs eight
+// bytes; a signal frame with AVX-512 and AMX state needs 12 KiB.
 const stackSize = 64 << 10
 
-// A Task is a bare thread or a child that runs a chain of loops and
-// exits. Neither has a Go runtime: it executes nothing but the executor and, if
-// its mask allows, this package's signal handler.
+// A Task is a bare thread or a child that runs a chain of loops and exits.
+// Neither has a Go runtime: it executes nothing but the executor and, if its
+// mask allows, this package's signal handler.
 type Task struct {
 	// TID is its thread id; for a child also its process id.
 	TID   int
@@ -42,9 +42,9 @@ func NewThread(a *Arena, l *Loop) (*Task, error) {
 	return t, nil
 }
 
-// NewChild forks a child that runs l: clone(2) with SIGCHLD and nothing
-// shared but the arena and the open files. The same rule holds for
-// the mask. The child's first call must be prctl(PR_SET_PDEATHSIG).
+// NewChild forks a child that runs l: clone(2) with SIGCHLD and nothing shared
+// but the arena and the open files. The same rule holds for the mask. The
+// child's first call must be prctl(PR_SET_PDEATHSIG).
 func NewChild(a *Arena, l *Loop) (*Task, error) {
 	pid := spawn(uintptr(unix.SIGCHLD), stack(a), nil, nil, l.account)
 	if pid < 0 {
@@ -53,9 +53,10 @@ func NewChild(a *Arena, l *Loop) (*Task, error) {
 	return &Task{TID: pid, child: true}, nil
 }
 
-// NewSharer starts a child that runs l as NewChild does, but in this process's memory, as a child of
-// vfork(2) is: there is no copy of a Go program for its end to give back, which takes a CPU for most of a
-// millisecond. The same rules hold.
+// NewSharer starts a child that runs l as NewChild does, but in this process's
+// memory, as a child of vfork(2) is: there is no copy of a Go program for its
+// end to give back, which takes a CPU for most of a millisecond. The same rules
+// hold.
 func NewSharer(a *Arena, l *Loop) (*Task, error) {
 	pid := spawn(unix.CLONE_VM|uintptr(unix.SIGCHLD), stack(a), nil, nil, l.account)
 	if pid < 0 {
@@ -89,8 +90,8 @@ func (t *Task) Gone() bool {
 	}
 }
 
-// Stop ends the task if it has not ended by itself, and waits for its end.
-// A child is killed. A thread cannot be: it is interrupted by signal interrupt
+// Stop ends the task if it has not ended by itself, and waits for its end. A
+// child is killed. A thread cannot be: it is interrupted by signal interrupt
 // until its loop ends on EINTR, which takes a microsecond.
 func (t *Task) Stop(interrupt unix.Signal) error {
 	const patience = 10 * time.Second
@@ -108,7 +109,8 @@ func (t *Task) Stop(interrupt unix.Signal) error {
 	return nil
 }
 
-// WaitPidfd waits for the end of a child and reaps it, waitid(2) with P_PIDFD: since Linux 5.4.
+// WaitPidfd waits for the end of a child and reaps it, waitid(2) with P_PIDFD:
+// since Linux 5.4.
 func WaitPidfd(fd int) Call {
 	return Call{Name: "waitid(P_PIDFD)", Nr: unix.SYS_WAITID,
 		Args: [6]uintptr{unix.P_PIDFD, uintptr(fd), 0, unix.WEXITED | unix.WALL}}
