@@ -117,14 +117,23 @@ func (j *joint) pairPatterns(from int, have relabeling, allowed int) {
 
 // adjust sets the adjusted p of every comparison of the family.
 func (j *joint) adjust(family []*Comparison) {
-	most := make(map[relabeling]float64)
+	// Only distances that reach a comparison's own count in the end.
+	least := math.Inf(1)
 	for _, c := range family {
 		c.joint, c.standout = j, c.distance(c.interval.lo, c.interval.hi)
-		try := j.relabel
-		if j.paired {
-			try = j.swap
+		if c.standout > 0 {
+			least = math.Min(least, c.standout)
 		}
-		try(c, func(l relabeling, distance float64) { most[l] = math.Max(most[l], distance) })
+	}
+	most := make(map[relabeling]float64)
+	if !math.IsInf(least, 1) {
+		for _, c := range family {
+			if j.paired {
+				j.swap(c, least, most)
+			} else {
+				j.relabel(c, least, most)
+			}
+		}
 	}
 	all := make([]float64, 0, len(most))
 	for _, distance := range most {
@@ -148,19 +157,39 @@ func (j *joint) adjust(family []*Comparison) {
 func (c *Comparison) distance(lo, hi float64) float64 {
 	far := math.Max(math.Log(lo), -math.Log(hi))
 	if c.shift {
-		largest := math.Max(math.Max(c.Old.Max, c.New.Max), -math.Min(c.Old.Min, c.New.Min))
-		far = math.Log1p(math.Max(0, math.Max(lo, -hi)) / largest)
+		far = math.Log1p(math.Max(0, math.Max(lo, -hi)) / c.largest())
 	}
-	return far / math.Log1p(math.Max(c.Threshold, leastThreshold))
+	return far / c.threshold()
 }
 
 // leastThreshold stands in for a threshold of zero as the measure of how far a
 // comparison stands out.
 const leastThreshold = 0.001
 
-// relabel calls f with every relabeling that makes the comparison stand out,
-// and how far.
-func (j *joint) relabel(c *Comparison, f func(l relabeling, distance float64)) {
+// threshold is what a distance of 1 is, as a logarithm.
+func (c *Comparison) threshold() float64 {
+	return math.Log1p(math.Max(c.Threshold, leastThreshold))
+}
+
+// largest is the largest of all values, by size.
+func (c *Comparison) largest() float64 {
+	return math.Max(math.Max(c.Old.Max, c.New.Max), -math.Min(c.Old.Min, c.New.Min))
+}
+
+// near returns the end of an interval, above no change, that is at a distance:
+// or a hair less, for distances that were worked out in another order.
+func (c *Comparison) near(distance float64) float64 {
+	const hair = 1e-12
+	far := distance * c.threshold()
+	if c.shift {
+		return c.largest() * (math.Expm1(far) - hair)
+	}
+	return math.Exp(far) * (1 - hair)
+}
+
+// relabel notes in most, for every relabeling that makes the comparison stand
+// out, how far it does, if that is least or more and more than was noted.
+func (j *joint) relabel(c *Comparison, least float64, most map[relabeling]float64) {
 	values := slices.Concat(c.oldValues, c.newValues)
 	order := make([]int, len(values))
 	for i := range order {
@@ -170,28 +199,59 @@ func (j *joint) relabel(c *Comparison, f func(l relabeling, distance float64)) {
 	if values[order[0]] == values[order[len(order)-1]] {
 		return
 	}
+	slices.Sort(values)
+	bound := c.near(least)
 	old, new := make([]float64, 0, j.n1), make([]float64, 0, j.n2)
 	for _, up := range []bool{true, false} {
+		low, high := &old, &new
+		if !up {
+			low, high = high, low
+		}
 		for _, pattern := range j.extreme {
 			old, new = old[:0], new[:0]
 			var l relabeling
 			for position, sample := range order {
-				if pattern>>position&1 == 1 {
+				bit := position
+				if !up {
+					bit = len(order) - 1 - position
+				}
+				if pattern>>bit&1 == 1 {
 					l |= 1 << sample
-					new = append(new, values[sample])
+					new = append(new, values[position])
 				} else {
-					old = append(old, values[sample])
+					old = append(old, values[position])
 				}
 			}
-			lo, hi := c.bounds(old, new, j.rank)
-			if distance := c.distance(lo, hi); distance > 0 {
-				f(l, distance)
+			// Most do not get as far, which is quicker to see than how far they get.
+			if !c.reaches(*low, *high, j.rank, bound) {
+				continue
 			}
-		}
-		if up {
-			slices.Reverse(order)
+			if noted, ok := most[l]; ok && !c.reaches(*low, *high, j.rank, c.near(noted)) {
+				continue
+			}
+			lo, hi := c.bounds(old, new, j.rank)
+			most[l] = math.Max(most[l], c.distance(lo, hi))
 		}
 	}
+}
+
+// reaches reports whether the value of the given rank, of all high/low or high
+// minus low, is at least bound. Both are sorted.
+func (c *Comparison) reaches(low, high []float64, rank int, bound float64) bool {
+	less, below := 0, 0
+	for _, l := range low {
+		least := l * bound
+		if c.shift {
+			least = l + bound
+		}
+		for below < len(high) && high[below] < least {
+			below++
+		}
+		if less += below; less >= rank {
+			return false
+		}
+	}
+	return true
 }
 
 // bounds returns the interval of new/old, or of new minus old, bounded by the
@@ -212,7 +272,7 @@ func (c *Comparison) bounds(old, new []float64, rank int) (lo, hi float64) {
 }
 
 // swap is relabel for rounds.
-func (j *joint) swap(c *Comparison, f func(l relabeling, distance float64)) {
+func (j *joint) swap(c *Comparison, least float64, most map[relabeling]float64) {
 	diffs, order := make([]float64, j.n1), make([]int, j.n1)
 	for i := range diffs {
 		diffs[i], order[i] = math.Log(c.newValues[i]/c.oldValues[i]), i
@@ -221,19 +281,33 @@ func (j *joint) swap(c *Comparison, f func(l relabeling, distance float64)) {
 	if diffs[order[j.n1-1]] == 0 {
 		return
 	}
+	all := relabeling(1)<<j.n1 - 1
+	bound := math.Log(c.near(least))
 	signed, means := make([]float64, j.n1), make([]float64, 0, j.n1*(j.n1+1)/2)
 	for _, pattern := range j.extreme {
 		var l relabeling
-		for r, round := range order {
+		// Sorted: the largest of those below zero come first.
+		from, to := 0, j.n1-1
+		for r := j.n1 - 1; r >= 0; r-- {
+			round := order[r]
 			d := math.Abs(diffs[round])
 			smaller := pattern>>r&1 == 1
-			if smaller {
-				d = -d
-			}
 			if smaller != (diffs[round] < 0) {
 				l |= 1 << round
 			}
-			signed[r] = d
+			if smaller {
+				signed[from] = -d
+				from++
+			} else {
+				signed[to] = d
+				to--
+			}
+		}
+		if !meansReach(signed, j.rank, bound) {
+			continue
+		}
+		if noted, ok := most[l]; ok && !meansReach(signed, j.rank, math.Log(c.near(noted))) {
+			continue
 		}
 		means = means[:0]
 		for a, d := range signed {
@@ -242,10 +316,26 @@ func (j *joint) swap(c *Comparison, f func(l relabeling, distance float64)) {
 			}
 		}
 		slices.Sort(means)
-		if near := means[j.rank-1]; near > 0 {
-			distance := c.distance(math.Exp(near), math.Inf(1))
-			f(l, distance)
-			f(^l&(1<<j.n1-1), distance) // all swapped: as far the other way
+		distance := c.distance(math.Exp(means[j.rank-1]), math.Inf(1))
+		most[l] = math.Max(most[l], distance)
+		most[^l&all] = math.Max(most[^l&all], distance) // all swapped: as far the other way
+	}
+}
+
+// meansReach reports whether the value of the given rank, of the means of all
+// two of them and of each with itself, is at least bound. They are sorted.
+func meansReach(sorted []float64, rank int, bound float64) bool {
+	less, below := 0, len(sorted)
+	for a, d := range sorted {
+		for below > a && (d+sorted[below-1])/2 >= bound {
+			below--
+		}
+		if below <= a {
+			break
+		}
+		if less += below - a; less >= rank {
+			return false
 		}
 	}
+	return true
 }
