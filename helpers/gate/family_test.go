@@ -75,7 +75,7 @@ func TestAdjustDiscrete(t *testing.T) {
 // significant test.
 func TestFamilyError(t *testing.T) {
 	t.Parallel()
-	const trials, m = 600, 12
+	const trials, m = 600 / fewer, 12
 	r := rand.New(rand.NewPCG(2, 2))
 	check := func(name string, levels func(i int) int, n func(i int) (int, int)) {
 		t.Helper()
@@ -99,7 +99,7 @@ func TestFamilyError(t *testing.T) {
 				alarms++
 			}
 		}
-		if got := float64(alarms) / trials; got > 0.05+3*0.009 {
+		if got := float64(alarms) / trials; got > 0.05+3*math.Sqrt(0.05*0.95/trials) {
 			t.Errorf("%s: a significant test in %.3f of all families, want at most 0.05", name, got)
 		} else {
 			t.Logf("%s: a significant test in %.3f of all families", name, got)

@@ -49,7 +49,7 @@ func TestJointByHand(t *testing.T) {
 			}
 		}
 	}
-	for range 8 {
+	for range max(1, 8/fewer) {
 		continuous := func() float64 { return 100 * math.Exp(0.01*r.NormFloat64()) }
 		tied := func() float64 { return 100 + float64(r.IntN(4)) }
 		zeros := func() float64 { return float64(r.IntN(3)) }
@@ -128,7 +128,7 @@ func allRelabelings(family []*Comparison, paired bool) []float64 {
 // must be found among them.
 func TestJointError(t *testing.T) {
 	t.Parallel()
-	const trials, m = 150, 100
+	const trials, m = 150 / fewer, 100
 	r := rand.New(rand.NewPCG(2, 2))
 	for _, n := range []int{4, 5, 6} {
 		alarms, found := 0, 0

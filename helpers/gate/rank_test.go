@@ -268,9 +268,8 @@ func TestIntervalInvertsTest(t *testing.T) {
 // TestCoverage simulates how often the intervals hold the true ratio.
 func TestCoverage(t *testing.T) {
 	t.Parallel()
-	const trials, ratio = 2000, 1.07
-	// Three standard deviations of 2000 trials at 95 %.
-	const slack = 3 * 0.0049
+	const trials, ratio = 2000 / fewer, 1.07
+	slack := 3 * math.Sqrt(0.05*0.95/trials)
 	noises := map[string]func(r *rand.Rand) float64{
 		"lognormal":   func(r *rand.Rand) float64 { return math.Exp(0.03 * r.NormFloat64()) },
 		"exponential": func(r *rand.Rand) float64 { return 1 + 0.05*r.ExpFloat64() },

@@ -143,6 +143,7 @@ func TestFalseAlarms(t *testing.T) {
 	noThreshold := mustThresholds(t, "* 0% gate\n")
 	check := func(name string, o Options, w world, trials int, most float64) {
 		t.Helper()
+		trials /= fewer
 		got := simulate(t, trials, o, w, anyOf(Regression))
 		sd := math.Sqrt(most * (1 - most) / float64(trials))
 		if got > most+3*sd {
@@ -203,7 +204,7 @@ func TestPower(t *testing.T) {
 	}
 	check := func(name string, w world, want float64) {
 		t.Helper()
-		got := simulate(t, 60, Options{}, w, func(r *Report) bool {
+		got := simulate(t, 60/fewer, Options{}, w, func(r *Report) bool {
 			for _, c := range r.Comparisons {
 				if c.Name == "B0" {
 					return c.Verdict == Regression && r.Outcome == Fail
