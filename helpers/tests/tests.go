@@ -34,16 +34,20 @@ func run(ctx context.Context, c *cli.Call) error {
 		args = append(slices.Clone(args), "./...")
 	}
 	// Tests that are interrupted have no time to remove what they made.
-	tmp, err := os.MkdirTemp("", "eventbench-tests-")
-	if err == nil {
-		defer os.RemoveAll(tmp)
-		err = os.Chmod(tmp, 0o755) // some become another user
-	}
+	tmp, remove, err := temporary()
 	if err != nil {
 		return fmt.Errorf("%w: set TMPDIR to a directory with room", err)
 	}
-	cmd := exec.Command("go", append([]string{"test", "-json", "-count=1"}, args...)...)
-	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	defer remove()
+	key, err := key(ctx)
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	// GODEBUG is part of the cache's key for every test, whether the test looks at
+	// it or not (-exec and flags that go test does not know keep results from being
+	// cached): a result is for these surroundings only. Go ignores the setting.
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "GODEBUG="+strings.TrimPrefix(os.Getenv("GODEBUG")+",eventbench="+key, ","))
 	events, into := io.Pipe()
 	cmd.Stdout, cmd.Stderr = into, c.Stderr
 	p, err := process.Start(cmd)

@@ -165,6 +165,72 @@ func TestB(t *testing.T) {
 	check("func TestA(t *testing.T) {}", "nothing was left out: 1 test\n")
 }
 
+// A result stands while its surroundings do, with what was said of skipped tests.
+func TestCached(t *testing.T) {
+	mustModule(t, map[string]string{
+		"p_test.go":      head + `func TestA(t *testing.T) { os.WriteFile(t.TempDir()+"/file", nil, 0o666); t.Skip("not today") }`,
+		"other/other.go": "package other\n",
+	})
+	bin := t.TempDir()
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	check := func(name string, want bool, args ...string) {
+		t.Helper()
+		var stdout, stderr buffer
+		if got := tooltest.Verb(t.Context(), &verb, args, &stdout, &stderr); got != 0 {
+			t.Errorf("%s: exit status %d: %s", name, got, &stderr)
+		}
+		if got := strings.Contains(stdout.String(), "\t(cached)"); got != want {
+			t.Errorf("%s: cached: %v, want %v:\n%s%s", name, got, want, &stdout, &stderr)
+		}
+		if !strings.Contains(stdout.String(), "not tried here: others: 1 test, not today") {
+			t.Errorf("%s: the skip is not counted:\n%s", name, &stdout)
+		}
+	}
+	check("first", false)
+	check("again", true)
+	check("asked to run", false, "-count=1")
+	tooltest.MustWrite(t, filepath.Join(bin, "cc"), "#!/bin/sh\nexit 1\n")
+	if err := os.Chmod(filepath.Join(bin, "cc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	check("with a compiler that does not compile", false)
+	check("again", true)
+	tooltest.MustWrite(t, "other/other.go", "package other // changed\n")
+	check("another package changed", false)
+	t.Setenv("EVENTBENCH_REQUIRE_CC", "1")
+	check("a compiler is required", false)
+}
+
+// Runs at the same time have a directory each; what a killed run left is removed.
+func TestTemporary(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	one, remove, err := temporary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tooltest.MustWrite(t, filepath.Join(one, "a", "file"), "left")
+	two, removeTwo, err := temporary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one == two {
+		t.Errorf("both have %s", one)
+	}
+	removeTwo()
+	remove()
+	tooltest.MustBeEmpty(t, os.Getenv("TMPDIR"))
+	tooltest.MustWrite(t, filepath.Join(one, "a", "file"), "left")
+	again, remove, err := temporary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer remove()
+	if again != one {
+		t.Errorf("%s is not used again: got %s", one, again)
+	}
+	tooltest.MustBeEmpty(t, one)
+}
+
 // A variable that is misspelt would require nothing.
 func TestUnknownVariable(t *testing.T) {
 	t.Setenv("EVENTBENCH_REQUIRE_GUESTS", "1")
