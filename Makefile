@@ -144,7 +144,7 @@ gate-selftest: ## how often is the gate wrong? on recorded runs, in some minutes
 .PHONY: fidelity
 fidelity: ## the same loops in Go and in C, alternated: what Go adds; KERNEL=6.12: in instructions, in BOOTS guests of it
 	@test -z "$$KERNEL" || set -- -pairs="$$BOOTS" -n=150 -kernel="$$KERNEL"; \
-	exec "$$(go tool -n fidelity)" "$$@"
+	exec "$$(go tool -n eventbench)" fidelity "$$@"
 
 .PHONY: test
 test: ## the tests, as go test ./... runs them, and what this machine lacks to try all

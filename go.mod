@@ -27,7 +27,6 @@ tool (
 	eventbench/helpers/cmd/arms
 	eventbench/helpers/cmd/behaviours
 	eventbench/helpers/cmd/eventbench
-	eventbench/helpers/cmd/fidelity
 	eventbench/helpers/cmd/kernels
 	eventbench/helpers/cmd/report
 	eventbench/helpers/cmd/rounds

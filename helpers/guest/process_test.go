@@ -2,12 +2,14 @@ package guest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestSpoolNeverWaits(t *testing.T) {
@@ -34,6 +36,35 @@ func TestSpoolNeverWaits(t *testing.T) {
 	w.Close()
 	if got := <-read; !bytes.Equal(got, append(data, "end"...)) {
 		t.Errorf("%d bytes came through of %d", len(got), len(data)+3)
+	}
+}
+
+// Of a reader who does not read, a guest that was stopped takes no notice for long.
+func TestSpoolUnread(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	s := newSpool(w)
+	if _, err := s.Write(make([]byte, 1<<20)); err != nil { // more than a pipe holds
+		t.Fatal(err)
+	}
+	stopped := errors.New("stopped")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(50*time.Millisecond, func() { cancel(stopped) })
+	ended := make(chan error, 1)
+	go func() { ended <- s.close(ctx) }()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, stopped) || !strings.Contains(err.Error(), "nobody reads") {
+			t.Errorf("close = %v, want %v", err, stopped)
+		}
+	case <-time.After(time.Minute):
+		t.Error("waits for its reader still after a minute")
+	}
+	if _, err := s.Write(make([]byte, maxSpool+1)); !errors.As(err, new(*spoolFullError)) {
+		t.Errorf("Write beyond what there is room for = %v", err)
 	}
 }
 

@@ -32,6 +32,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"eventbench/helpers/cli"
+	"eventbench/helpers/interrupt"
 	"eventbench/helpers/need"
 )
 
@@ -183,14 +184,28 @@ func MustWrite(tb testing.TB, name, text string) {
 	}
 }
 
+// Commands returns what [testscript.Main] takes for scripts to run the verb as the
+// tool would, in a process of its own that is the test binary.
+func Commands(v *cli.Verb) map[string]func() {
+	return map[string]func(){"eventbench": func() {
+		t := tool(v)
+		t.Context = interrupt.Context
+		os.Exit(t.Run(os.Args[1:], os.Stdout, os.Stderr))
+	}}
+}
+
 // Verb runs a verb in this process as the tool would, but that it ends with ctx.
 func Verb(ctx context.Context, v *cli.Verb, args []string, stdout, stderr io.Writer) int {
-	t := &cli.Tool{
-		Name: "eventbench", Command: "go tool eventbench", Verbs: []*cli.Verb{v},
-		Manual:  cli.ParseManual("# eventbench: test a verb\n\n    eventbench VERB\n"),
-		Context: func(...os.Signal) context.Context { return ctx },
-	}
+	t := tool(v)
+	t.Context = func(...os.Signal) context.Context { return ctx }
 	return t.Run(append([]string{v.Name}, args...), stdout, stderr)
+}
+
+func tool(v *cli.Verb) *cli.Tool {
+	return &cli.Tool{
+		Name: "eventbench", Command: "go tool eventbench", Verbs: []*cli.Verb{v},
+		Manual: cli.ParseManual("# eventbench: test a verb\n\n    eventbench VERB\n"),
+	}
 }
 
 // Manual is that of a verb which a test runs.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"eventbench/helpers/cli"
+	"eventbench/helpers/fidelity"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/gvisor"
 	"eventbench/helpers/interrupt"
@@ -31,6 +32,7 @@ var stopContext = interrupt.Context
 func verbs() []*cli.Verb {
 	return []*cli.Verb{
 		gateVerb(),
+		{Manual: manual("fidelity"), New: fidelity.New},
 		{Manual: manual("selftest"), Resumes: true, New: selftest.New},
 		{Manual: manual("test"), Raw: true, New: tests.New},
 		{Manual: manual("soak"), New: soak.New},

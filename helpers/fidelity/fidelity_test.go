@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package fidelity
 
 import (
 	"bufio"
@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"eventbench/helpers/cli"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/need"
 	"eventbench/helpers/tooltest"
@@ -30,7 +31,7 @@ import (
 // Scripts run the real command as a process of its own, on the suite's own
 // test binary, and on one (testdata/tiny) that misbehaves.
 func TestMain(m *testing.M) {
-	testscript.Main(suite{m}, map[string]func(){"fidelity": main})
+	testscript.Main(suite{m}, tooltest.Commands(&cli.Verb{Manual: tooltest.Manual("fidelity"), New: New}))
 }
 
 // What the tests of this package share, built once.
@@ -44,7 +45,7 @@ func (s suite) Run() int {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	if built.root, err = filepath.Abs("../../.."); err != nil {
+	if built.root, err = filepath.Abs("../.."); err != nil {
 		log.Fatal(err)
 	}
 	built.suite = filepath.Join(dir, "suite.test")
@@ -145,7 +146,7 @@ func TestInterrupted(t *testing.T) {
 	mustReference(t)
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out.txt")
-	cmd := exec.Command("fidelity", "-test", built.suite, "-o", out, "-bench", "EventfdRoundTrip/peer=process", "-pairs", "6", "-time", "1h")
+	cmd := exec.Command("eventbench", "fidelity", "-test", built.suite, "-o", out, "-bench", "EventfdRoundTrip/peer=process", "-pairs", "6", "-time", "1h")
 	var stderr strings.Builder
 	told, err := cmd.StderrPipe()
 	if err != nil {
