@@ -35,7 +35,8 @@ import (
 //
 //go:embed *.go go.mod
 //go:embed helpers/aio helpers/child helpers/fdtest helpers/files helpers/latency
-//go:embed helpers/machine helpers/measure helpers/peer helpers/rawsig helpers/sys
+//go:embed helpers/machine helpers/measure helpers/peer helpers/printable helpers/rawsig
+//go:embed helpers/sys
 var sources embed.FS
 
 // modules are those of go.mod that it is built from as well.
