@@ -1,5 +1,5 @@
-# Every target is a go command or a tool of this module: go tool rounds -h and
-# go tool report -h tell more than make help. Recipes run what go tool -n names,
+# Every target is a go command or a verb of go tool eventbench, whose help VERB
+# tells more than make help. Recipes run what go tool -n names,
 # for go tool itself exits 0 when a tool is killed. They exec it: a signal that
 # only a shell in between got, such as SIGINT, the shell would keep to itself.
 
@@ -64,7 +64,7 @@ eventbench.test:
 bench: ## measure this kernel, but for what takes long; print all figures
 bench-full: ## the same with tails, growth, wake-ups, lateness, loops and techniques
 bench bench-full: eventbench.test
-	@exec "$$(go tool -n rounds)" $(if $(filter bench-full,$@),-long) -bench="$$BENCH" -rounds="$$ROUNDS" -benchtime="$$BENCHTIME" \
+	@exec "$$(go tool -n eventbench)" bench $(if $(filter bench-full,$@),-long) -bench="$$BENCH" -rounds="$$ROUNDS" -benchtime="$$BENCHTIME" \
 		-count="$$COUNT" -seed="$$SEED" $${HISTOGRAMS:+-histograms} -results="$$RESULTS" -report summary -- eventbench.test
 
 .PHONY: soak
@@ -74,16 +74,16 @@ soak: eventbench.test ## does one ever fail? all benchmarks in short rounds, bes
 .PHONY: headline
 headline: ## eventfd against the others: of the last bench or OF=directory; FILTER='/peer:thread'
 	@of="$${OF:-$$RESULTS/latest}" && test -e "$$of" || { printf 'no results in %s: make bench makes them\n' "$$of" >&2; exit 1; } && \
-	exec "$$(go tool -n report)" headline -filter="$$FILTER" -- "$$of"
+	exec "$$(go tool -n eventbench)" headline -filter="$$FILTER" -- "$$of"
 
 .PHONY: growth
 growth: ## what grows, and how: of the last bench-full or OF=directory
 	@of="$${OF:-$$RESULTS/latest}" && test -e "$$of" || { printf 'no results in %s: make bench-full makes them\n' "$$of" >&2; exit 1; } && \
-	exec "$$(go tool -n report)" growth -- "$$of"
+	exec "$$(go tool -n eventbench)" growth -- "$$of"
 
 .PHONY: compare
 compare: ## what changed from OLD to NEW, files or directories; ACROSS=sandbox lets that differ
-	@exec "$$(go tool -n report)" compare -across="$$ACROSS" -- $${OLD:+"$$OLD"} $${NEW:+"$$NEW"}
+	@exec "$$(go tool -n eventbench)" compare -across="$$ACROSS" -- $${OLD:+"$$OLD"} $${NEW:+"$$NEW"}
 
 # Guests have no libraries, and counting needs no race detector.
 .PHONY: eventbench.static behaviours.static
@@ -95,7 +95,7 @@ behaviours.static:
 .PHONY: kernels
 kernels: eventbench.static ## what it costs on other KERNELS: counted instructions, BOOTS guests of each
 	@test "$$BENCH" = . || set -- -bench="$$BENCH"; \
-	set -f; exec "$$(go tool -n kernels)" "$$@" -boots="$$BOOTS" -results="$$RESULTS" -- eventbench.static $$KERNELS
+	set -f; exec "$$(go tool -n eventbench)" kernels "$$@" -boots="$$BOOTS" -results="$$RESULTS" -- eventbench.static $$KERNELS
 
 .PHONY: where
 where: eventbench.static ## in which kernel functions an operation's instructions are, and which make the difference between two KERNELS
@@ -106,31 +106,31 @@ where: eventbench.static ## in which kernel functions an operation's instruction
 .PHONY: gvisor
 gvisor: eventbench.static behaviours.static ## what it costs under gVisor: which rows are not as recorded, ROUNDS of both in turn, what costs most more
 	@go tool eventbench gvisor -build >/dev/null
-	@"$$(go tool -n behaviours)" -format=counts -results="$$RESULTS" -- behaviours.static gvisor || \
+	@"$$(go tool -n eventbench)" behaviours -format=counts -results="$$RESULTS" -- behaviours.static gvisor || \
 		{ s=$$?; test $$s = 1 || exit $$s; echo "gvisor: not all rows are as recorded: see above" >&2; }
 	@"$$(go tool -n eventbench)" gvisor eventbench.static || \
 		{ s=$$?; test $$s = 1 || exit $$s; echo "gvisor: tests fail there: see above" >&2; }
-	@exec "$$(go tool -n rounds)" -arm host= -arm 'gvisor=go tool eventbench gvisor' -bench="$$BENCH" -rounds="$$ROUNDS" \
+	@exec "$$(go tool -n eventbench)" bench -arm host= -arm 'gvisor=go tool eventbench gvisor' -bench="$$BENCH" -rounds="$$ROUNDS" \
 		-benchtime="$$BENCHTIME" -count="$$COUNT" -seed="$$SEED" -results="$$RESULTS" \
 		-report 'compare -across sandbox -most 15' -- eventbench.static
 
 .PHONY: gate-kernels
 gate-kernels: eventbench.static ## is NEW, a series or a bzImage, worse than OLD? boots both until the gate can tell
 	@test "$$BENCH" = . || set -- -bench="$$BENCH"; \
-	exec "$$(go tool -n arms)" kernels "$$@" $${MAX:+-max="$$MAX"} -results="$$RESULTS" -- eventbench.static "$$OLD" "$$NEW"
+	exec "$$(go tool -n eventbench)" gate-kernels "$$@" $${MAX:+-max="$$MAX"} -results="$$RESULTS" -- eventbench.static "$$OLD" "$$NEW"
 
 .PHONY: baselines
 baselines: eventbench.static ## record KERNELS in testdata/baselines, for gate-kernels OLD=testdata/baselines/6.12.txt
-	@set -f; exec "$$(go tool -n arms)" record -results="$$RESULTS" -- eventbench.static $$KERNELS
+	@set -f; exec "$$(go tool -n eventbench)" baselines -results="$$RESULTS" -- eventbench.static $$KERNELS
 
 .PHONY: gate-arms
 gate-arms: $(filter eventbench.test eventbench.static,$(BINARY)) ## the same on this kernel: OLD and NEW end in a test binary, or with BINARY=eventbench.test go before it
 	@test "$$BENCH" = . || set -- -bench="$$BENCH"; \
-	exec "$$(go tool -n arms)" host "$$@" $${MAX:+-max="$$MAX"} -results="$$RESULTS" -- $${BINARY:+"$$BINARY"} "$$OLD" "$$NEW"
+	exec "$$(go tool -n eventbench)" gate-arms "$$@" $${MAX:+-max="$$MAX"} -results="$$RESULTS" -- $${BINARY:+"$$BINARY"} "$$OLD" "$$NEW"
 
 .PHONY: behaviours
 behaviours: behaviours.static ## which promises hold on other KERNELS, under gVisor and here, row by row
-	@set -f; exec "$$(go tool -n behaviours)" -results="$$RESULTS" -- behaviours.static $$KERNELS gvisor host
+	@set -f; exec "$$(go tool -n eventbench)" behaviours -results="$$RESULTS" -- behaviours.static $$KERNELS gvisor host
 
 .PHONY: mutants
 mutants: behaviours.static ## check the tests on kernels with one mutation each: an hour

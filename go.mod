@@ -24,12 +24,7 @@ require (
 )
 
 tool (
-	eventbench/helpers/cmd/arms
-	eventbench/helpers/cmd/behaviours
 	eventbench/helpers/cmd/eventbench
-	eventbench/helpers/cmd/kernels
-	eventbench/helpers/cmd/report
-	eventbench/helpers/cmd/rounds
 	golang.org/x/perf/cmd/benchstat
 	honnef.co/go/tools/cmd/staticcheck
 )

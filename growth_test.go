@@ -22,7 +22,7 @@ import (
 
 // What a mechanism costs as there is more of it: more registered descriptors,
 // more that are ready, more pending signals, more senders and receivers. go
-// tool report growth says how each grows. A size that a limit forbids is
+// tool eventbench growth says how each grows. A size that a limit forbids is
 // skipped, naming the limit; the smaller ones run.
 
 var (

@@ -25,7 +25,7 @@ func TestFailures(t *testing.T) {
 	kernel := need.Kernel(t)
 	dir := t.TempDir()
 	tiny := filepath.Join(dir, "tiny.static")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", tiny, "../cmd/rounds/testdata/tiny")
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", tiny, "../rounds/testdata/tiny")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 
+	"eventbench/helpers/cli"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/samples"
 )
@@ -37,7 +38,7 @@ func checkProgram(ctx context.Context, path, bench string) error {
 		return fmt.Errorf("-bench=%s: %w", bench, err)
 	}
 	if !some {
-		return fmt.Errorf("-bench=%s: no benchmark matches (mind that their names begin with Benchmark); there are:\n\t%s", bench, strings.Join(names, "\n\t"))
+		return cli.Usage("-bench=%s: no benchmark matches (mind that their names begin with Benchmark); there are:\n\t%s", bench, strings.Join(names, "\n\t"))
 	}
 	return nil
 }

@@ -187,7 +187,9 @@ func (t *Tool) status(v *Verb, err error, stderr io.Writer) int {
 	case errors.As(err, &status):
 		failure = status.status
 	case IsUsage(err):
-		fmt.Fprintf(stderr, "%s: %v (%s)\n", name, err, help)
+		// What follows the first line is a list of what there is.
+		first, list, _ := strings.Cut(err.Error()+"\n", "\n")
+		fmt.Fprintf(stderr, "%s: %s (%s)\n%s", name, first, help, list)
 		return WrongUsage
 	case errors.As(err, &stopped):
 		failure = stopped.Status()

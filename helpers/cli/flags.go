@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -140,7 +141,7 @@ func describe(fs *flag.FlagSet) string {
 		// Those that are no strings say their default themselves, or have none.
 		if getter, ok := f.Value.(flag.Getter); ok && !isZero(getter, f.DefValue) {
 			if _, isString := getter.Get().(string); isString {
-				usage += fmt.Sprintf(" (default %q)", f.DefValue)
+				usage += fmt.Sprintf(" (default %s)", shorten(f.DefValue))
 			} else {
 				usage += fmt.Sprintf(" (default %s)", f.DefValue)
 			}
@@ -148,6 +149,16 @@ func describe(fs *flag.FlagSet) string {
 		b.WriteString("\n" + fill(strings.ReplaceAll(usage, "\n", " "), "    ") + "\n")
 	})
 	return b.String()
+}
+
+// shorten quotes a default; of a long one, such as a list of all benchmarks, only
+// the beginning.
+func shorten(value string) string {
+	const most = 40
+	if r := []rune(value); len(r) > most {
+		return strconv.Quote(string(r[:most])) + "..."
+	}
+	return strconv.Quote(value)
 }
 
 func isZero(g flag.Getter, value string) bool {

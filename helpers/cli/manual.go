@@ -81,31 +81,47 @@ func (v *Verb) page(t *Tool) string {
 	fs := v.flagSet()
 	v.New(fs)
 	var b strings.Builder
-	section(&b, "Name", t.Name+" "+v.Name+" - "+v.Brief)
-	section(&b, "Synopsis", strings.Join(v.Synopsis, "\n"))
+	section(&b, "Name", t.Name+" "+v.Name+" - "+v.Brief, false)
+	section(&b, "Synopsis", strings.Join(v.Synopsis, "\n"), true)
 	for i, s := range v.Body {
 		if s.Heading == "" {
 			s.Heading = "Description"
 		}
-		section(&b, s.Heading, s.Text)
+		section(&b, s.Heading, s.Text, false)
 		if i == 0 {
-			section(&b, "Flags", describe(fs))
+			section(&b, "Flags", describe(fs), true)
 		}
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-func section(b *strings.Builder, heading, text string) {
+// section writes a part of the page. Paragraphs are wrapped anew, unless the text
+// is verbatim; what is indented stays as it is.
+func section(b *strings.Builder, heading, text string, verbatim bool) {
 	if text == "" {
 		return
 	}
 	b.WriteString(strings.ToUpper(heading) + "\n")
-	for line := range strings.Lines(strings.TrimSuffix(text, "\n") + "\n") {
-		if line != "\n" {
-			line = indent + line
+	var paragraph []string
+	end := func() {
+		if paragraph != nil {
+			b.WriteString(fill(strings.Join(paragraph, " "), indent) + "\n")
 		}
-		b.WriteString(line)
+		paragraph = nil
 	}
+	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
+		switch {
+		case line == "":
+			end()
+			b.WriteString("\n")
+		case verbatim || strings.HasPrefix(line, " "):
+			end()
+			b.WriteString(indent + line + "\n")
+		default:
+			paragraph = append(paragraph, line)
+		}
+	}
+	end()
 	b.WriteString("\n")
 }
 

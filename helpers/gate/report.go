@@ -239,7 +239,7 @@ func (r *Report) Reproduce() string {
 // again returns how to measure a benchmark again.
 func (r *Report) again(pkg, name string) string {
 	if slices.ContainsFunc(r.NewSamples, func(s *Sample) bool { return s.clock == "instrs" }) {
-		return fmt.Sprintf("go tool arms kernels -bench %s eventbench.static OLD NEW  # the two kernels: a series, such as 6.12, or an image\n", printable.ShellWord(results.Pattern(results.Stem(printable.Text(name)))))
+		return fmt.Sprintf("go tool eventbench gate-kernels -bench %s eventbench.static OLD NEW  # the two kernels: a series, such as 6.12, or an image\n", printable.ShellWord(results.Pattern(results.Stem(printable.Text(name)))))
 	}
 	return fmt.Sprintf("go test -run '^$' -bench %s%s %s  # on old and on new\n", printable.ShellWord(results.Pattern(results.Stem(printable.Text(name)))), procsFlag(name), printable.ShellWord(cmp.Or(pkg, ".")))
 }

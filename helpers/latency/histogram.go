@@ -1,5 +1,5 @@
-// Package latency keeps the latencies of single operations and returns their
-// percentiles.
+// Package latency keeps the latencies of single operations and says what
+// their percentiles are.
 package latency
 
 import (
@@ -7,9 +7,9 @@ import (
 	"math/bits"
 )
 
-// A Histogram counts values from 0 up in buckets. Each is at most 1/128 of its
-// value wide, so that a percentile is accurate to 0.8 %. Its memory is fixed,
-// and recording a value is a shift and an increment.
+// A Histogram counts values from 0 up in buckets of which each is at most 1/128
+// of its value wide: a percentile is right to 0.8 %. Its memory is fixed, and
+// recording a value is a shift and an increment.
 //
 // The layout is HdrHistogram's: 128 linear buckets, then 64 more for each
 // doubling.
@@ -55,8 +55,8 @@ func bounds(i int) (lowest, highest uint64) {
 	return lowest, lowest + 1<<shift - 1
 }
 
-// middle returns the value that represents bucket i. It is never outside the
-// recorded range.
+// middle returns the value that stands for those in bucket i: never outside
+// what was recorded.
 func (h *Histogram) middle(i int) uint64 {
 	lowest, highest := bounds(i)
 	return min(max(lowest+(highest-lowest)/2, h.min), h.max)
@@ -77,7 +77,7 @@ func (h *Histogram) Mean() float64 {
 }
 
 // Percentile returns the value that p percent of the values do not exceed: the
-// middle of its bucket, never outside the recorded range; 0 if there was none.
+// middle of its bucket, never outside what was recorded; 0 if there was none.
 func (h *Histogram) Percentile(p float64) uint64 {
 	if h.n == 0 {
 		return 0

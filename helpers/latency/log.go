@@ -20,11 +20,11 @@ type Interval struct {
 }
 
 // Log returns the intervals in HdrHistogram's log format, version 1.3, each as
-// a V2 compressed histogram. All counts are kept. A value is the middle of its
-// bucket, so accurate to 0.8 % as percentiles are; the largest and smallest are
-// exact to the unit. Comments, which readers of the format skip, come before
-// the first interval. The column Interval_Max is in millions of the unit, as
-// readers expect of ns.
+// a V2 compressed histogram. All counts are kept; a value is the middle of its
+// bucket, so right to 0.8 % as percentiles are, and the largest and smallest
+// are exact to the unit. Comments, which readers of the format pass over, go
+// before the first interval. The column Interval_Max is in millions of the
+// unit, as readers expect of ns.
 func Log(comments []string, intervals []Interval) ([]byte, error) {
 	var buf bytes.Buffer
 	w := hdrhistogram.NewHistogramLogWriter(&buf)
@@ -59,7 +59,7 @@ func (i Interval) encodable() (*hdrhistogram.Histogram, error) {
 		if n == 0 {
 			continue
 		}
-		// The largest value represents itself: the bucket's middle may
+		// The largest value stands for itself: the bucket's middle may
 		// be below.
 		if b == index(i.Histogram.max) {
 			if err := h.RecordValue(scaled(i.Histogram.max)); err != nil {

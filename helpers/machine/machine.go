@@ -127,7 +127,7 @@ func (s System) Config() ([]Line, error) {
 	}
 	if v := s.virt(); clock == "instrs" && v != "qemu" && v != "" {
 		return nil, fmt.Errorf("EVENTBENCH_CLOCK=instrs: here (virt: %s) the time-stamp counter counts time: "+
-			"only a guest that go tool guest starts with -clock instrs counts instructions, and sets this by itself", v)
+			"only a guest that go tool eventbench guest starts with -clock instrs counts instructions, and sets this by itself", v)
 	}
 	cpus := s.CPUs()
 	var lines []Line

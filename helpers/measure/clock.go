@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A reading is one instant on two clocks: sys.Ticks, which stamps are in, and
-// CLOCK_MONOTONIC in ns, which timers expire by.
+// A reading is one instant on two clocks: sys.Ticks, by which stamps are taken,
+// and CLOCK_MONOTONIC in ns, by which timers expire.
 type reading struct {
 	ticks uint64
 	ns    int64
 }
 
-// readClocks reads both clocks as close together as a few attempts allow: half
-// a system call apart on an idle machine.
+// readClocks reads both clocks as near to one another as a few attempts allow:
+// on an idle machine half a system call apart.
 func readClocks() reading {
 	var r reading
 	for best, i := uint64(math.MaxUint64), 0; i < 5; i++ {
@@ -36,7 +36,7 @@ func readClocks() reading {
 	return r
 }
 
-// perTick returns the mean length of a tick from r to later, in ns.
+// perTick returns how many ns a tick took from r to later.
 func (r reading) perTick(later reading) float64 {
 	if later.ticks <= r.ticks {
 		return 0
@@ -45,15 +45,15 @@ func (r reading) perTick(later reading) float64 {
 }
 
 // between returns the instant, on CLOCK_MONOTONIC, at which the other clock
-// read ticks, which lies between r and later.
+// stood at ticks, which lies between r and later.
 func (r reading) between(later reading, ticks uint64) int64 {
 	return r.ns + int64(float64(int64(ticks-r.ticks))*r.perTick(later))
 }
 
-// Ticks returns d, which is less than a second, in [sys.Ticks].
+// Ticks returns how many [sys.Ticks] d takes, less than a second.
 func Ticks(d time.Duration) uint32 { return uint32(float64(d) / tick()) }
 
-// tick is the length of a tick in ns.
+// tick is how many ns a tick takes.
 var tick = sync.OnceValue(func() float64 {
 	start := readClocks()
 	time.Sleep(10 * time.Millisecond)

@@ -16,30 +16,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Herd is several waiters for one event.
+// A Herd is what a number of waiters wait for.
 type Herd struct {
 	// Post posts one event.
 	Post []sys.Call
-	// Waiter returns what waiter i does each time: it waits, then tries to
-	// take the event. A try that may find nothing has a Refused result, and
-	// is counted as spurious.
+	// Waiter returns what waiter i does each time: it waits, and looks for
+	// the event. A look that may find nothing has a Refused result, and is
+	// counted as spurious.
 	Waiter func(i int) []sys.Call
 	// Each says that an event is for all the waiters, not for one of them.
 	Each bool
 }
 
 // Wake benchmarks one event for many waiters, once for each kind of peer. The
-// waiters are spread over the CPUs allowed; this thread posts. setup makes the
+// waiters are dealt out to the CPUs allowed; this thread posts. setup makes the
 // descriptors.
 //
-// An operation begins before the post. It ends when the last of the waiters
-// that woke for it has tried to take the event and is about to wait again.
-// Between operations this thread waits until all are asleep, which is not
-// timed; see [peer.Crew.AwaitAsleep]. Each waiter counts in shared memory how
-// often it woke (wakeups/event) and found nothing (spurious/event). Each event
-// must be taken before the next. The waiters' context switches are switches/op:
-// one for each that returns from its wait, and more if the kernel wakes waiters
-// that go back to sleep without returning.
+// An operation begins before the post and ends when the last of those that came
+// back from their wait for it has looked for the event and is about to wait
+// again. Between operations this thread waits until all are asleep, which is
+// not timed; see [peer.Crew.AwaitAsleep]. Each waiter counts by itself, in
+// shared memory, how often it came back (wakeups/event) and found nothing
+// (spurious/event). What is posted must be taken, each event before the next.
+// The waiters' context switches are switches/op: one for each that comes back,
+// and more where the kernel wakes waiters and has them sleep on without coming
+// back.
 func Wake(b *testing.B, waiters int, setup func(c *peer.Crew) Herd) {
 	b.Helper()
 	for _, kind := range Shuffled(b, peer.Thread, peer.Process) {
@@ -107,11 +108,11 @@ func herd(b *testing.B, waiters int, kind peer.Kind, setup func(c *peer.Crew) He
 	reportSwitches(b, c, switches)
 }
 
-// dealt returns the CPUs that so many members of a crew are spread over.
+// dealt are the CPUs that so many members of a crew are dealt out to.
 func dealt(members int) []int { return here().Allowed[:min(members, len(here().Allowed))] }
 
-// reportSwitches reports the context switches of c's members beyond before, if
-// the kernel counts them: gVisor does not.
+// reportSwitches reports the context switches of c's members since there were
+// before many, where the kernel tells: gVisor shows none at all.
 func reportSwitches(b *testing.B, c *peer.Crew, before uint64) {
 	b.Helper()
 	if after := c.Switches(); after > 0 {
@@ -119,7 +120,7 @@ func reportSwitches(b *testing.B, c *peer.Crew, before uint64) {
 	}
 }
 
-// herding is a running Herd and its account so far.
+// herding is a Herd at work, and its account so far.
 type herding struct {
 	Herd
 	crew            *peer.Crew
@@ -127,9 +128,9 @@ type herding struct {
 	woken, spurious uint64
 }
 
-// event posts an event to waiters that are all asleep and waits until they
-// sleep again. It returns the ticks from the post until the last woken waiter
-// was done.
+// event posts an event to waiters that are all asleep, waits until they are
+// again, and returns the ticks from the post until the last of those that were
+// woken was done.
 func (h *herding) event() (ticks uint64, err error) {
 	c := h.crew
 	c.Rewind()
@@ -142,7 +143,8 @@ func (h *herding) event() (ticks uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	// Leave the CPUs to the waiters for about as long as they take.
+	// The waiters have the CPUs for themselves for about as long as they
+	// take.
 	pause := unix.NsecToTimespec(int64(20*time.Microsecond) * int64(2+len(c.Members)))
 	unix.Nanosleep(&pause, nil) // until then or until the deadline's timer interrupts it
 	if err := c.AwaitAsleep(); err != nil {
@@ -167,17 +169,18 @@ func (h *herding) event() (ticks uint64, err error) {
 	return max(last, posted) - posted, nil // clocks of two CPUs may differ by a little
 }
 
-// A Flow is the events that several senders post and several receivers take.
+// A Flow is what many senders post and many receivers take.
 type Flow struct {
 	Send    []sys.Call        // posts one event
 	Receive func() []sys.Call // returns the calls by which one of the receivers takes one
 	Left    func() error      // says whether nothing is left when all is taken
 }
 
-// Crowd benchmarks streams from senders to receivers, threads that are spread
-// over the CPUs allowed. An operation is one event posted and taken. Senders
-// and receivers each have equal shares of b.N, and the time ends when the last
-// is done. Each announces its end on an eventfd, whose counter loses none.
+// Crowd benchmarks streams from senders to receivers, threads that are dealt
+// out to the CPUs allowed: an operation is one event posted and taken. All
+// send, and all receive, equal shares of b.N, and the time ends when the last
+// is done. Each tells of its end by an eventfd, which adds up what it has not
+// been asked for yet: none is lost.
 func Crowd(b *testing.B, senders, receivers int, setup func(c *peer.Crew) Flow) {
 	b.Helper()
 	if trial(b) {
@@ -234,12 +237,12 @@ func Crowd(b *testing.B, senders, receivers int, setup func(c *peer.Crew) Flow) 
 	}
 }
 
-// share returns party i's share of n events, among so many parties.
+// share is party i's of n events among so many.
 func share(n, i, among int) int { return n*(i+1)/among - n*i/among }
 
 // Grow runs f as a sub-benchmark for each size of key: registered=1,
-// registered=10. The sizes are plain numbers, so that they can be the axis of a
-// chart.
+// registered=10. The sizes are plain numbers, so that a chart can have them as
+// its axis.
 func Grow(b *testing.B, key string, sizes []int, f func(b *testing.B, size int)) {
 	b.Helper()
 	for _, size := range Shuffled(b, slices.Clone(sizes)...) {

@@ -24,40 +24,40 @@ import (
 // A Source is one kind of event that an event loop waits for.
 type Source struct {
 	Name string // one of Sources: its figures are eventfd-p99-latency-ns and so on
-	// Every is the time between events: a timer's expiries, and posts under
-	// a paced load.
+	// Every is the time from one event to the next: of a timer, and of
+	// posts where the load is paced.
 	Every time.Duration
 	FDs   []int // what loops register for reading
-	// Post posts one event, or Burst of them. Nobody posts to a source
-	// without it: a timer, or processes that end.
+	// Post posts one event, or Burst of them. A source without is one that
+	// nobody posts to: a timer, or processes that end.
 	Post  []sys.Call
 	Burst int
-	// Take returns what a loop does when FDs[i], which is registered with
-	// epfd, is ready.
+	// Take returns what a loop does when FDs[i] is ready, which it has
+	// registered with epfd.
 	Take func(a *sys.Arena, epfd, i int) Taking
 	// Timer says that FDs[0] is a timerfd of CLOCK_MONOTONIC, which expires
 	// once every Every.
 	Timer bool
-	// Due[i], if Due is set, is when the process behind FDs[i] exits. Under
-	// a paced load these times are spread over the time in which the others
-	// post.
+	// Due, if set, are the times until which processes sleep that then end,
+	// and each of FDs is of the one whose time is at the same index. Where
+	// the load is paced they end spread over the time that the others post.
 	Due []*unix.Timespec
 }
 
 // Sources are the names that a source may have.
 var Sources = []string{"eventfd", "timerfd", "signalfd", "pidfd", "socket", "pipe"}
 
-// A Taking is how a loop takes pending events, and how they are counted.
+// A Taking is how a loop takes what has come, and how it is counted.
 type Taking struct {
 	Calls []sys.Call // a result that finds nothing is Refused
-	Value *uint64    // what the calls found, in units
+	Value *uint64    // what they found, in units
 	Unit  uint64     // of Value for each event; 0 is 1
 	Full  uint64     // Value that may have left something, or 0
 }
 
-// An EventLoop describes the loops of a benchmark.
+// An EventLoop says how a loop is built.
 type EventLoop struct {
-	Loops   int    // how many there are, each on a CPU of its own if there are enough
+	Loops   int    // how many there are, each on a CPU of its own as far as there are CPUs
 	Trigger uint32 // bits beside EPOLLIN: unix.EPOLLET, unix.EPOLLEXCLUSIVE
 	Batch   int    // events that one epoll_wait takes at most
 }
@@ -65,36 +65,39 @@ type EventLoop struct {
 // The load of an event loop.
 const (
 	Paced = "paced" // each source posts on its schedule
-	Full  = "full"  // each sender posts as fast as it can
+	Full  = "full"  // each sender posts as quickly as it can
 )
 
-// Run benchmarks event loops: threads that wait in epoll_wait(2) and take
-// pending events, under a paced or a full load. Each source that is posted to
-// has a sender, a thread. Senders are spread over all CPUs but the first, if
-// there are others, so that the first loop has its CPU to itself. An operation
-// is one event that a sender posts and the kernel accepts.
+// Run benchmarks event loops, threads that wait in epoll_wait(2) and take what
+// has come, under the load of sources: paced, or full. A source that is posted
+// to has a sender, a thread. However many loops there are, senders are spread
+// over all CPUs but the first, if there are others: one loop then has its CPU
+// to itself, and of several the first. The benchmark's operation is one event
+// that a sender posts and the kernel accepts.
 //
-// Every event is accounted for: it is posted, then refused by the kernel
-// (EAGAIN of a full queue of signals) or taken by a loop. Events that merged
-// are taken as one. Per event taken, delivered/op is how often a loop took
-// something, wakeups/event how often it waited, spurious/event how often it
-// found nothing, and cpu-ns/op the loops' own CPU time
-// (CLOCK_THREAD_CPUTIME_ID). If the kernel may refuse events, sent/op is the
-// share that it accepted. The end cannot be lost: senders announce theirs on an
-// eventfd whose every count this thread reads, and the loops end by one that
-// stays readable.
+// Every event is accounted for: posted, refused by the kernel (EAGAIN of a full
+// queue of signals), or taken by a loop, where several that merged are taken as
+// one. For each event taken, delivered/op is how often a loop took something,
+// wakeups/event how often it waited, spurious/event how often it found nothing,
+// and cpu-ns/op the loops' own CPU time (CLOCK_THREAD_CPUTIME_ID). No end can
+// be lost: a sender tells of its by an eventfd of which this thread reads each
+// count, and all loops of theirs by one that stays readable. Where the kernel
+// may refuse, sent/op is the share that it accepted of all that senders tried
+// to post.
 //
-// Under a paced load each source has latencies, counted from the time at which
-// an event was due, not from its post. An event that a delayed sender posts
-// late counts as late, and none is left out because the one before it was slow
-// (coordinated omission). Events that merged have a due time each. The sender's
-// share of the latency is eventfd-p99-post-latency-ns and so on: from when a
-// post was due until just before it was made. Timers and processes have no
-// sender, so they have none.
+// Where the load is paced, each source has its latencies, counted from the time
+// at which an event was due, not from its post: what a sender could not post in
+// time because it was held up is late as well, and no event is left out because
+// the one before it was slow (coordinated omission). Events that merged have a
+// due time each. How much of that was the sender's doing is told by
+// eventfd-p99-post-latency-ns and so on: from the time at which a post was due
+// until just before it was made. Nobody posts a timer's expiry or a process's
+// end, so they have none.
 //
-// If some of a source's events were refused, only the latencies of its posts
-// are reported: it is unknown which were refused, and so when the others were
-// due. ns/op would be the schedule's, so it is left out.
+// A source some of whose events were refused has no latencies but those of its
+// posts: which were refused is not known, so neither is when the others were
+// due; and what never comes is later than any that does. ns/op would be the
+// schedule's, so it is left out.
 func (e EventLoop) Run(b *testing.B, load string, sources ...Maker) {
 	b.Helper()
 	if load == Paced {
@@ -114,11 +117,11 @@ func (e EventLoop) Run(b *testing.B, load string, sources ...Maker) {
 	w.report()
 }
 
-// A Maker makes a source for loops, threads of the crew that have started and
-// wait.
+// A Maker makes a source for loops, threads of the crew that have been started
+// and wait.
 type Maker func(c *peer.Crew, loops []*peer.Member) Source
 
-// A workload is a running benchmark of event loops.
+// A workload is an event loop at work.
 type workload struct {
 	EventLoop
 	b     *testing.B
@@ -136,7 +139,7 @@ type workload struct {
 	cpu     time.Duration
 }
 
-// An origin is a source and the account of its events.
+// An origin is a source and what came of its events.
 type origin struct {
 	Source
 	sender *peer.Member   // idle where nobody posts
@@ -150,7 +153,7 @@ type origin struct {
 	sent   []int64  // when those were, on CLOCK_MONOTONIC
 }
 
-// A note records that a loop took something.
+// A note is one time that a loop came to take something.
 type note struct {
 	ns     int64 // CLOCK_MONOTONIC
 	amount uint64
@@ -182,7 +185,7 @@ func (w *workload) hire(makers []Maker) {
 	cpus := w.cpus(len(makers))
 	restore := withoutSlack()
 	defer restore()
-	// Registered before the crew, so that it outlives all threads.
+	// Before the crew, so that it is there until all threads are gone.
 	arena, err := sys.NewArena(w.room(len(makers)))
 	peer.SkipOrFatal(w.b, err)
 	w.b.Cleanup(func() {
@@ -200,18 +203,18 @@ func (w *workload) hire(makers []Maker) {
 	w.stop = w.eventfd(0)
 }
 
-// room is the most that the loops' tables and all logs can take.
+// room is what the loops' tables and all logs take at most.
 func (w *workload) room(sources int) int {
 	const tables, mostFDs = 64 << 10, 64
 	logs := sources * (16*w.logRoom() + 64)
 	return logs + w.Loops*(tables+logs+mostFDs*(16*4+64))
 }
 
-// logRoom is how many notes a log has room for: twice the number of events, so
-// that this thread finds them all even if it is late, and at least 30,000 for a
-// timer, which goes on until it is stopped. With more than half a million
-// events it may be late by half a million. Nobody reads the notes of a full
-// load.
+// logRoom is how many notes a log has room for: twice as many as there are
+// events, so that a thread that comes late to read them finds them all, and for
+// a timer, which goes on for as long as it is not stopped, 30,000 at least. Of
+// more than half a million this thread may come late by as many. Nobody reads
+// those of a full load.
 func (w *workload) logRoom() int {
 	if !w.paced {
 		return 1
@@ -266,14 +269,13 @@ func (w *workload) program() {
 	w.senders = senders
 }
 
-// share returns how many of b.N events source i posts. All post for equally
-// long.
+// share is how many of b.N events source i posts: all post for as long.
 func (w *workload) share(i int) int {
 	return int(float64(w.b.N) * w.rate(w.origins[i]) / w.rates())
 }
 
-// rate is how often the source is posted to: events per nanosecond under a
-// paced load, and the same for every source under a full one.
+// rate is how often the source is posted to: events in a nanosecond where the
+// load is paced, and as often as any other at full load.
 func (w *workload) rate(o *origin) float64 {
 	if o.Post == nil {
 		return 0
@@ -303,8 +305,8 @@ func (w *workload) programLoop(m *peer.Member, a *sys.Arena) {
 		fd   int
 		bits uint32
 	}
-	// The stop eventfd is never read, so that every loop sees it; its log
-	// ends the loop.
+	// The stop is never read, so that every loop sees it; its log ends the
+	// loop.
 	stopped := sys.NewLog(a, 1)
 	handlers := [][]sys.Call{{sys.Note(stopped, a.Word(1), 0, 0)}}
 	watches := []watch{{w.stop, unix.EPOLLIN}}
@@ -334,9 +336,9 @@ func (w *workload) programLoop(m *peer.Member, a *sys.Arena) {
 	m.Until, m.Limit = stopped.Count(), 1
 }
 
-// schedule sets the times at which events are due. Under a paced load sources
-// take turns: otherwise senders that share a CPU would delay each other at
-// every event.
+// schedule sets the times at which events are due. Where the load is paced the
+// sources take turns, or the senders, which may have to share a CPU, would be
+// in each other's way at every one.
 func (w *workload) schedule() error {
 	w.last = readClocks()
 	turn := int64(math.MaxInt64)
@@ -366,11 +368,10 @@ func (w *workload) schedule() error {
 	return nil
 }
 
-// due returns when the source's event i is due, in ns of CLOCK_MONOTONIC.
+// due is when the source's event i is due, in ns of CLOCK_MONOTONIC.
 func (o *origin) due(i uint64) int64 { return o.first + int64(i)*int64(o.Every) }
 
-// run lets all threads begin, waits until every posted event is taken, and ends
-// the loops.
+// run lets all begin, waits until what was posted is taken, and ends the loops.
 func (w *workload) run() error {
 	b, c := w.b, w.crew
 	if err := w.schedule(); err != nil {
@@ -412,8 +413,8 @@ func (w *workload) run() error {
 	return err
 }
 
-// check is called while this thread waits. It reads the notes before their logs
-// overflow.
+// check is called while this thread waits: it reads the notes before their logs
+// run over.
 func (w *workload) check() error {
 	if err := w.read(); err != nil {
 		return err
@@ -421,7 +422,7 @@ func (w *workload) check() error {
 	return w.crew.Check()
 }
 
-// read reads what the loops noted since the last call.
+// read takes what the loops have noted since the last time.
 func (w *workload) read() error {
 	if !w.paced {
 		return nil
@@ -467,8 +468,8 @@ func (w *workload) drain() error {
 	}
 }
 
-// left names the source whose events are not all taken, with the counts, or
-// returns "" if all are.
+// left says which source's events are not all taken, with the counts; "" if all
+// are.
 func (w *workload) left() string {
 	for _, o := range w.origins {
 		if taken, refused := o.taken(), o.sender.Refused; !o.Timer && taken != o.posted-refused {
@@ -478,7 +479,7 @@ func (w *workload) left() string {
 	return ""
 }
 
-// taken returns how many of the source's events the loops have taken.
+// taken is how many of the source's events the loops have taken.
 func (o *origin) taken() (n uint64) {
 	for _, log := range o.logs {
 		n += atomic.LoadUint64(log.Total()) / o.unit
@@ -486,7 +487,7 @@ func (o *origin) taken() (n uint64) {
 	return n
 }
 
-// times returns how often a loop took events of the source.
+// times is how often a loop came to take events of the source.
 func (o *origin) times() (n uint64) {
 	for _, log := range o.logs {
 		n += atomic.LoadUint64(log.Count())
@@ -494,7 +495,7 @@ func (o *origin) times() (n uint64) {
 	return n
 }
 
-// cpuTime returns the CPU time that the loops have used.
+// cpuTime is what the loops have used.
 func (w *workload) cpuTime() (sum time.Duration, err error) {
 	for _, m := range w.loops {
 		used, err := m.CPUTime()
@@ -506,8 +507,8 @@ func (w *workload) cpuTime() (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// posted returns how often senders tried to post an event, and how many of
-// those the kernel refused.
+// posted is how often senders tried to post an event, and how many of those the
+// kernel refused.
 func (w *workload) posted() (all, refused uint64) {
 	for _, o := range w.origins {
 		if o.Post != nil {
@@ -518,7 +519,7 @@ func (w *workload) posted() (all, refused uint64) {
 	return all, refused
 }
 
-// shut returns the error of a source of which the kernel accepted no event.
+// shut is the error of a source that the kernel accepted nothing from.
 func (w *workload) shut() error {
 	for _, o := range w.origins {
 		if err := refusedAll(o.Post, o.sender.Loop, o.posted); err != nil {
@@ -540,9 +541,9 @@ func (w *workload) account() {
 		if !o.Timer {
 			continue
 		}
-		// Expiries since the loops ended are left to be taken, and the
-		// last one may still be to come: a timer may be late, but not
-		// early.
+		// What has expired since the loops ended is left to be taken,
+		// and the last expiry may still be on its way: a timer is not
+		// early, but late.
 		least := max(w.expired(o), 1) - 1
 		left, err := expiries(o.FDs[0])
 		most := w.expired(o)
@@ -554,7 +555,7 @@ func (w *workload) account() {
 	}
 }
 
-// expired returns how often a timer has expired by now.
+// expired is how often a timer has expired by now.
 func (w *workload) expired(o *origin) uint64 {
 	if since := readClocks().ns - o.first; since >= 0 {
 		return uint64(since/int64(o.Every)) + 1
@@ -562,7 +563,7 @@ func (w *workload) expired(o *origin) uint64 {
 	return 0
 }
 
-// expiries reads the remaining expiries of a non-blocking timerfd.
+// expiries takes what is left of a non-blocking timerfd.
 func expiries(fd int) (uint64, error) {
 	var buf [8]byte
 	switch _, err := unix.Read(fd, buf[:]); err {
@@ -619,8 +620,8 @@ func (w *workload) report() {
 }
 
 // record counts the latency of each of the source's events from the time it was
-// due. Loops that share a source keep separate notes: the events are assumed to
-// be in order.
+// due. Loops that share a source note what they took each for itself: the
+// events are taken to be in order.
 func (o *origin) record(h *latency.Histogram) {
 	slices.SortFunc(o.notes, func(a, b note) int { return cmp.Compare(a.ns, b.ns) })
 	burst := uint64(max(1, o.Burst))
@@ -637,6 +638,6 @@ func (o *origin) record(h *latency.Histogram) {
 	}
 }
 
-// since returns the time from due to ns, never below 0. Their clocks are read
-// further apart than that only by less than any latency.
+// since is the time from due to ns, which are of clocks that are read apart by
+// less than any latency: never below 0.
 func since(due, ns int64) uint64 { return uint64(max(0, ns-due)) }

@@ -19,8 +19,8 @@ import (
 
 var histograms = flag.String("histograms", "", "write the latencies of each benchmark that has any to a file in `directory`, in HdrHistogram's log format")
 
-// OpenHistograms makes the directory that -histograms names, if set, and checks
-// that files can be written there before anything is measured.
+// OpenHistograms makes the directory that -histograms names, if it does, and
+// finds out that files can be written there, before anything is measured.
 func OpenHistograms() error {
 	if *histograms == "" {
 		return nil
@@ -40,8 +40,9 @@ type log struct {
 	n         int // b.N of the last
 }
 
-// keep writes the benchmark's file, whole, if one was asked for. Testing runs a
-// benchmark with a growing b.N: the last run stays.
+// keep writes the benchmark's file, whole, if one was asked for. Of the runs by
+// which testing finds its b.N the last one stays: b.N grows from each to the
+// next.
 func keep(b *testing.B, began time.Time, h *latency.Histogram, scale float64, unit string) {
 	b.Helper()
 	if *histograms == "" {
@@ -71,8 +72,9 @@ func keep(b *testing.B, began time.Time, h *latency.Histogram, scale float64, un
 	}
 }
 
-// forgetFailed removes the benchmark's file if the benchmark fails: what an
-// earlier run or process left there is not its result.
+// forgetFailed has the benchmark's file removed if the benchmark fails: what an
+// earlier run of it, or an earlier process, left there is not this one's
+// result.
 func forgetFailed(b *testing.B) {
 	if *histograms == "" {
 		return

@@ -22,8 +22,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// No event is posted while the sender is stopped, but each counts from when it
-// was due: counted from its post, only the first would be late.
+// While the sender is stopped no event is posted, but each is as late as it is
+// overdue: counted from its post, only the first would be late.
 func TestPacedOmitsNothing(t *testing.T) {
 	const stall = 500 * time.Millisecond
 	benchtime := flag.Lookup("test.benchtime").Value
@@ -133,7 +133,7 @@ func TestGrid(t *testing.T) {
 	}
 }
 
-// Every way to wait yields a result whose account balances, also under a load.
+// Every way to wait yields a result, whose account balances; under a load too.
 func TestLateness(t *testing.T) {
 	quickly(t)
 	for _, load := range []string{idle, busy} {
@@ -162,7 +162,7 @@ func TestLateness(t *testing.T) {
 }
 
 // Counters that differ, or could differ by more than a latency may be wrong,
-// are distinguished from those that agree.
+// are told from those that agree.
 func TestAgree(t *testing.T) {
 	check := func(there, back int64, want string) {
 		t.Helper()
@@ -196,8 +196,8 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-// The clocks agree: an instant read on one lies, on the other, between two read
-// around it.
+// The clocks tell one time: an instant read on one lies, on the other, between
+// two read around it.
 func TestClocks(t *testing.T) {
 	from := readClocks()
 	before := time.Now()
@@ -235,9 +235,9 @@ func BenchmarkKept(b *testing.B) {
 }
 
 // With -histograms, each benchmark that has latencies leaves a file that
-// HdrHistogram's reader reads: an interval for each -count, with as many values
-// as operations and the percentiles that were printed. A benchmark that fails
-// leaves none.
+// HdrHistogram's reader reads: an interval for each -count, of as many values
+// as there were operations, with the percentiles that were printed. One that
+// fails leaves none.
 func TestHistograms(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	run := func(env string) (string, error) {

@@ -14,15 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Timer is a means to be woken repeatedly.
+// A Timer is a way to be woken again and again.
 type Timer struct {
 	Wait []sys.Call // waits for one wake-up
 	// Start, if set, arms the timer: its first expiry is at the time first
 	// of CLOCK_MONOTONIC, the others follow a period apart. Without it each
-	// wait lasts a period from its own beginning.
+	// wait is for a period from its own beginning.
 	Start func(first unix.Timespec) error
 	// Taken, if set, is called after each wait and returns how many
-	// expiries it took: 1, or more if further ones came before the wait
+	// expiries it took: 1, and more when the next ones came before the wait
 	// returned.
 	Taken func() uint64
 }
@@ -33,15 +33,15 @@ const (
 	busy = "busy" // another process, at the same priority, that never sleeps
 )
 
-// Lateness benchmarks how late a timer wakes this thread: from when it was due
-// until the wait has returned, for each period and with and without a load.
-// setup makes the timer.
+// Lateness benchmarks how late a timer wakes this thread: from the time at
+// which it was due until the wait has returned, for each period and with and
+// without a load. setup makes the timer.
 //
 // With a Start the due times are on a grid, so that lateness does not add up,
 // and a wake-up that finds further expiries due is as late as the oldest of
 // those it took. The younger ones were missed: missed/op is their share of all
-// periods. The benchmark fails unless the expiries taken are exactly those that
-// were due. cyclictest(8) counts in the same way.
+// periods. The benchmark fails unless those taken are just those whose time has
+// come. cyclictest(8) counts in the same way.
 //
 // ns/op is the mean lateness, not the period.
 func Lateness(b *testing.B, periods []time.Duration, setup func(p *peer.Party, period time.Duration) Timer) {
@@ -100,7 +100,7 @@ func lateness(b *testing.B, period time.Duration, load string, setup func(p *pee
 		}
 		w.counted = sys.Ticks()
 		if t.Start == nil && p.Interrupts() != interrupts {
-			return nil // the wait may have restarted: five times a second at most
+			return nil // the wait may have begun anew: five times a second at most
 		}
 		wakes = append(wakes, w)
 		return nil
@@ -109,8 +109,8 @@ func lateness(b *testing.B, period time.Duration, load string, setup func(p *pee
 	g := grid{first: last.ns + int64(period), period: int64(period), relative: t.Start == nil, slack: int64(early)}
 	if here().GVisor() {
 		// Its timers have a clock of their own, and count when a
-		// goroutine of the sandbox runs. Linux's count when they are
-		// read.
+		// goroutine of the sandbox gets to run: Linux' count when they
+		// are read.
 		g.slack = int64(time.Second)
 	}
 	if !g.relative {
@@ -147,7 +147,8 @@ func lateness(b *testing.B, period time.Duration, load string, setup func(p *pee
 		b.Error(err)
 	}
 	h, missed := g.h, float64(g.missed)/float64(g.taken)
-	// After a sleep it is certain what one more wait has to take.
+	// With the thread away for a while it is certain what one more wait has
+	// to take.
 	rest := unix.NsecToTimespec(int64(period) * 5 / 2)
 	unix.Nanosleep(&rest, nil) // an interrupt may cut it short
 	if err := run(1); err != nil {
@@ -159,7 +160,7 @@ func lateness(b *testing.B, period time.Duration, load string, setup func(p *pee
 	}
 }
 
-// A grid is the times at which a timer is due, and the account of its expiries.
+// A grid is when a timer is due, and the account of what came of it.
 type grid struct {
 	first, period int64 // ns, on CLOCK_MONOTONIC
 	relative      bool  // each wait is due a period after its own beginning
@@ -175,9 +176,9 @@ type grid struct {
 const early = 5 * time.Microsecond
 
 // add counts the wakes, which lie between two readings of the clocks. It is an
-// error if a wake-up is early, or if the expiries taken are not those that were
-// due: all that were due when the wait began, and none that was not when it
-// ended.
+// error for a wake-up to come before its time, and for the expiries taken to be
+// other than those whose time has come: all for which it had when the wait
+// began, and none for which it had not when that was over.
 func (g *grid) add(wakes []wake, from, to reading) error {
 	for i, w := range wakes {
 		begin, end := from.between(to, w.begin), from.between(to, w.end)
@@ -201,7 +202,7 @@ func (g *grid) add(wakes []wake, from, to reading) error {
 	return nil
 }
 
-// elapsed returns how many expiries are due at t.
+// elapsed returns how many expiries are due at the time t.
 func (g *grid) elapsed(t int64) int64 {
 	if t < g.first {
 		return 0

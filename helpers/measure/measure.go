@@ -14,20 +14,19 @@
 //   - [Lateness]: how late a timer wakes this thread.
 //   - [Wake]: one event for many waiters.
 //
-// On a wall clock the figure is testing's own ns/op, except for the last three,
-// whose ns/op is the mean latency. Percentiles are of single operations'
-// latencies. A percentile is reported only if at least one latency lies beyond
-// it: p50 of 2 or more, p99 of 100, p99.9 of 1000. With fewer it would be the
-// largest, which is reported as max. So a line of few operations lacks units
-// that another line of the same benchmark has.
-//
-// Where instructions are counted (EVENTBENCH_CLOCK=instrs) no figure is in ns.
-// Each operation is counted separately: instrs/op is the mode of the counts,
-// modal-share the share of operations that had exactly that count, and
-// mean-instrs/op the mean over all. The loop begins just after a timer tick, so
-// that a loop shorter than a tick has none in it. Other disturbances, such as a
-// kernel thread, only add to a count: the lowest of several lines of one boot
-// is used (lines=lowest in its Unit line).
+// On a wall clock the figure is testing's own ns/op, but of the last three,
+// whose ns/op is the mean latency. Latencies of single operations have
+// percentiles, each only where there are enough of them that one at least lies
+// beyond it: p50 of 2, p99 of 100, p99.9 of 1000 and more. Of fewer it would be
+// the largest, which max is in any case. So a line of few operations lacks
+// units that another of the same benchmark has. Where instructions are counted
+// (EVENTBENCH_CLOCK=instrs) no figure is in ns: each operation is read by
+// itself, instrs/op is the commonest count, modal-share the share of operations
+// that had just that count, and mean-instrs/op the mean over all. The loop
+// begins just after a timer tick: one that is shorter than a tick has none in
+// it. What else disturbs a count, such as a kernel's thread, only ever adds to
+// it: of several lines of one boot the lowest counts (lines=lowest in its Unit
+// line).
 package measure
 
 import (
@@ -52,24 +51,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Side is what one party does repeatedly, and how its account is kept.
+// A Side is what one party does, again and again, and how its account is kept.
 type Side struct {
 	Calls []sys.Call
-	// Sum, if set, is a word that holds after each iteration the number of
-	// events received in it: Each, or 1 if that is 0. The sum over all
-	// iterations must be right.
+	// Sum, if set, is a word that holds 1 after each iteration for the one
+	// event received in it, or Each (0 is 1) for as many. The words are
+	// added up and must come to that for all iterations.
 	Sum  *uint64
 	Each uint64
-	// Count, if set, is a counter that something else increments, such as a
-	// handler. It must rise by the number of iterations.
+	// Count, if set, counts events by itself, as a handler does. It must
+	// rise by the number of iterations.
 	Count *uint64
-	// Check, if set, is called after all n iterations and reports whether
-	// the kernel holds what it should by then.
+	// Check, if set, is called after all n iterations and says whether the
+	// kernel holds what it then should.
 	Check func(n int) error
 }
 
-// warmup is the number of iterations, or events of a stream, before the timed
-// ones. First touches of pages, a child's above all, belong to no operation.
+// warmup is how many iterations, or events of a stream, go before the timed
+// ones: the first touches of pages, a child's above all, are nobody's
+// operation.
 const warmup = 32
 
 // Self benchmarks what one thread does alone. setup makes the descriptors and
@@ -79,7 +79,7 @@ func Self(b *testing.B, setup func(p *peer.Party) Side) {
 	solo(b, setup, func(run runner) { timed(b, run, false) })
 }
 
-// Overhead is Self with the harness's own work made visible: with record, each
+// Overhead is Self with the harness's own work laid open: with record, each
 // operation's latency is recorded as in a RoundTrip, but not reported.
 func Overhead(b *testing.B, record bool, setup func(p *peer.Party) Side) {
 	b.Helper()
@@ -94,7 +94,7 @@ func Overhead(b *testing.B, record bool, setup func(p *peer.Party) Side) {
 	})
 }
 
-// A runner does n operations, and records their stamps if record is set.
+// A runner does n operations and has their stamps recorded if told where.
 type runner func(n int, record func(stamps []uint64)) error
 
 func solo(b *testing.B, setup func(p *peer.Party) Side, bench func(run runner)) {
@@ -159,11 +159,11 @@ func RoundTrip(b *testing.B, setup func(p *peer.Pair) (here, there Side), free .
 // A Stream is a one-way flow of events from a peer to this thread.
 //
 // Its end cannot be lost, whatever buffer is full and however late this side
-// is. If events neither merge nor are refused, this side counts them, and the
-// kernel keeps each until it is taken. Otherwise the end is not one more event
-// in the same queue: the peer's account is in shared memory and complete before
-// Last runs, and Last only wakes this side, by something that needs no room in
-// that queue.
+// is. Where events neither merge nor are refused this side counts them, and
+// the kernel keeps each until it is taken. Where they do, the end is not one
+// more event in their queue: the peer's account is in shared memory and
+// complete before Last is run, and Last only wakes this side, by something
+// that needs no room in that queue.
 type Stream struct {
 	// Send posts one event; the peer runs it once for each.
 	Send []sys.Call
@@ -186,8 +186,9 @@ type Stream struct {
 	// While nothing comes it calls check, whose error says why nothing
 	// will.
 	Take func(check func() error) error
-	// Told, if set, returns how often this side was told of an event since
-	// the last call, if that is not once for each iteration of Receive.
+	// Told, if set, says how often this side was told of an event since
+	// Told was last called, where that is not once for each iteration of
+	// Receive.
 	Told func() uint64
 	// Merges says that events posted before the receiver comes are taken as
 	// one: Receive.Sum counts them, and the stream ends when the sum is
@@ -201,13 +202,13 @@ type Stream struct {
 }
 
 // Throughput benchmarks a one-way stream: an operation is one event posted, and
-// the time ends when this side has taken the last. A stream of 32 events runs
-// first, so that the timed one begins with a sleeping peer that has touched its
-// memory. setup is as for RoundTrip.
+// the time ends when this side has taken the last. A stream of 32 events goes
+// before, so that it begins with a peer that sleeps, not with one that has yet
+// to touch its memory. setup is as for RoundTrip.
 //
-// If events merge, are lost or are refused, delivered/op is how often the
-// receiver was told of an event, and sent/op how many events the kernel
-// accepted, both per event that the sender posted.
+// Where events merge, are lost or are refused, delivered/op is how often the
+// receiver was told of an event, and sent/op how many the kernel accepted, for
+// each that the sender posted.
 func Throughput(b *testing.B, setup func(p *peer.Pair) *Stream) {
 	b.Helper()
 	eachPlacement(b, placed, func(b *testing.B, place peer.Placement) { throughput(b, place, setup) })
@@ -346,9 +347,9 @@ func Bulk(b *testing.B, size int, run func(times int) error) {
 	reportEach(b, took, ticks, uint64(times*size))
 }
 
-// clocked times run by both clocks.
+// clocked times what run does by both clocks.
 func clocked(b *testing.B, run func() error) (took time.Duration, ticks uint64, err error) {
-	// Only the run is between the readings: testing stops the world to set
+	// Between the readings is the run alone: testing stops the world to set
 	// its timer.
 	b.ResetTimer()
 	start := time.Now()
@@ -359,8 +360,8 @@ func clocked(b *testing.B, run func() error) (took time.Duration, ticks uint64, 
 	return took, ticks, err
 }
 
-// reportEach reports the time of one of n operations that were timed together,
-// if n is not b.N.
+// reportEach reports what one of n operations took that were clocked together,
+// where n is not b.N.
 func reportEach(b *testing.B, took time.Duration, ticks, n uint64) {
 	b.Helper()
 	if Counted() {
@@ -397,7 +398,7 @@ func account(who string, l *sys.Loop, s Side, n int) error {
 
 // timed runs the benchmark's b.N operations and reports what they cost; with
 // percentiles, their latencies too. run does as many operations as it is told,
-// recording stamps if record is set.
+// recording stamps if it is given where.
 func timed(b *testing.B, run runner, percentiles bool) {
 	b.Helper()
 	if Counted() {
@@ -435,10 +436,10 @@ func timed(b *testing.B, run runner, percentiles bool) {
 }
 
 // A debugger of the guest stops at these two calls, which do nothing:
-// helpers/where logs what is executed between them. Neither call falls between
-// two stamps. A stop makes the counted clock jump to its next timer, so the
-// first call comes before the sleep that ends at a tick. The second call has
-// the stamps as its argument.
+// helpers/where logs what is executed between them. Neither falls between two
+// stamps. A stop lets the counted clock jump to its next timer, so that the
+// first comes before the sleep that ends at a tick. The second has the stamps
+// as its argument.
 //
 //go:noinline
 func loopBegins() {}
@@ -446,16 +447,17 @@ func loopBegins() {}
 //go:noinline
 func loopEnds(stamps []uint64) {}
 
-// reportLatencies reports percentiles of h, which was recorded since began and
-// counts in units of scale. With -histograms it keeps h itself, too.
+// reportLatencies reports percentiles of h, recorded since began, a unit of
+// which is scale of the given one, and keeps h itself where -histograms asks
+// for it.
 func reportLatencies(b *testing.B, began time.Time, h *latency.Histogram, scale float64, unit string) {
 	b.Helper()
 	reportPercentiles(b, latencies, h, scale, "%s-latency-"+unit)
 	keep(b, began, h, scale, unit)
 }
 
-// reportPercentiles reports the percentiles of h for which it has enough
-// values. format makes units of their names.
+// reportPercentiles reports those percentiles of h for which it has counted
+// enough, in units that format makes of their names.
 func reportPercentiles(b *testing.B, of []percentile, h *latency.Histogram, scale float64, format string) {
 	b.Helper()
 	for _, p := range of {
@@ -465,9 +467,9 @@ func reportPercentiles(b *testing.B, of []percentile, h *latency.Histogram, scal
 	}
 }
 
-// reportTime reports a time, unless it is below the clocks' resolution. Package
-// benchfmt reads ns as seconds, except for a value of 0, whose unit it keeps:
-// benchstat would put that in a table of its own.
+// reportTime reports a time, unless it is less than the clocks can tell: of 0
+// package benchfmt keeps the unit as it is written, where it reads all others'
+// ns as seconds, and benchstat would have it in a table of its own.
 func reportTime(b *testing.B, value float64, unit string) {
 	b.Helper()
 	if value != 0 {
@@ -477,7 +479,7 @@ func reportTime(b *testing.B, value float64, unit string) {
 
 // trial reports whether this is testing's first run of a benchmark, of one
 // operation, to be followed by the one whose figures are shown. On a wall clock
-// it warms up caches. Where instructions are counted it is left out, because a
+// that warms things up; where instructions are counted it is left out, for a
 // guest is slow.
 func trial(b *testing.B) bool {
 	forgetFailed(b)
@@ -515,10 +517,10 @@ func (c *counter) add(d uint64) {
 	c.h.Record(d)
 }
 
-// mode returns the most frequent count and how often it occurred. Counts at
-// least half as frequent as that one are about equally frequent, and mode
-// returns the smallest of these: otherwise chance would decide between two
-// equally frequent ways through the scheduler.
+// mode returns the commonest count and how often it occurred; of several that
+// are about as common, at least half as often as the commonest, the smallest.
+// Where two ways through the scheduler are as frequent as each other, chance
+// would decide otherwise which is reported.
 func (c *counter) mode() (count uint64, times int) {
 	most := 0
 	for _, k := range c.counts {
@@ -540,7 +542,7 @@ func (c *counter) report(b *testing.B) {
 	b.ReportMetric(float64(times)/float64(c.h.Count()), "modal-share")
 }
 
-// A percentile p needs at least 1/(1-p) values: of fewer it would be the
+// A percentile p is one of at least 1/(1-p) values: of fewer it would be the
 // largest.
 type percentile struct {
 	name  string
@@ -556,8 +558,8 @@ var latencies = []percentile{
 	{"max", 1, func(h *latency.Histogram) uint64 { return h.Max() }, false},
 }
 
-// postLatencies are those of the latencies that are reported of an event loop's
-// senders as well.
+// postLatencies are those of an event loop's senders: a part of the latency
+// that all of latencies are reported of.
 var postLatencies = slices.DeleteFunc(slices.Clone(latencies), func(p percentile) bool { return !p.post })
 
 // Units are the Unit lines of every unit that this package and its users
@@ -594,10 +596,10 @@ func Units() []string {
 	return lines
 }
 
-// settle lets the Go runtime finish its background work before instructions are
-// counted. Sweeping after a garbage collection, and page faults after a fork,
-// would otherwise fall into some operation. A guest skips idle time, so this
-// costs nothing.
+// settle lets what the Go runtime began in the background come to its end
+// before instructions are counted: sweeping after a garbage collection, and the
+// page faults that it takes after a fork, fall into some operation or other. A
+// guest skips the time it is idle, so this costs nothing.
 func settle() {
 	if Counted() {
 		time.Sleep(50 * time.Millisecond)
@@ -606,9 +608,9 @@ func settle() {
 
 // quiet returns just after a tick, when the next interruption is as far away as
 // it can be: a loop of fewer instructions than a tick has nanoseconds (4
-// million where CONFIG_HZ is 250) is then counted without any. It sleeps
-// without telling the Go runtime: if all its Ps were idle, its monitor would
-// sleep as well, and poll every 20 µs once it is woken.
+// million where CONFIG_HZ is 250) is then counted without any. It sleeps behind
+// the Go runtime's back: were all its processors idle, its monitor would sleep
+// as well and look at everything again every 20 µs when it is woken.
 func quiet() error {
 	var now, res unix.Timespec
 	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &res); err != nil {
@@ -642,7 +644,7 @@ var counted = sync.OnceValue(func() bool {
 	return err == nil && clock == "instrs"
 })
 
-// here is the machine as it was before any thread was pinned.
+// here is the machine as it was before anything was pinned.
 var here = sync.OnceValue(func() machine.System {
 	s, err := machine.Here()
 	if err != nil {
@@ -658,8 +660,8 @@ func CPUs() int { return len(here().Allowed) }
 // cpus=same.
 type Placed string
 
-// The placements. Free leaves both parties to the scheduler. On few CPUs its
-// choice makes a figure of two modes, which is worth showing once, but not
+// The placements. Free leaves both parties to the scheduler: on few CPUs its
+// choice makes a figure of two modes, which is worth showing once, not
 // everywhere.
 const (
 	Same  Placed = "same"  // both on one CPU
@@ -682,8 +684,8 @@ func eachPlacement(b *testing.B, places []Placed, f func(b *testing.B, place pee
 	}
 }
 
-// placement is where a party of that kind and this thread run. It skips
-// cpus=cross if only one CPU is allowed.
+// placement is where a party of that kind and this thread run. Across CPUs is
+// skipped where only one is allowed.
 func placement(b *testing.B, kind peer.Kind, where Placed) peer.Placement {
 	b.Helper()
 	cpus := here().CPUs()

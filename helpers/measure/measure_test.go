@@ -172,8 +172,8 @@ func TestAccountMustBalance(t *testing.T) {
 	check("work that is half done", false, deed(4))
 }
 
-// Refused events are reported, and are no operations. If it is unknown which
-// events were refused, no latency is reported. If the kernel accepts none,
+// What the kernel refuses is said, and is no operation; and who knows not which
+// events came late says nothing of their latency. Where it accepts nothing
 // there is no result.
 func TestLoopRefused(t *testing.T) {
 	quickly(t)
@@ -228,8 +228,8 @@ func TestLoopRefused(t *testing.T) {
 	}
 }
 
-// If a sender falls behind its schedule, the lateness of its events is reported
-// as its own.
+// Where a sender falls behind its schedule, the lateness of its events is told
+// to be its own.
 func TestLoopPostLatency(t *testing.T) {
 	quickly(t)
 	const every, slow = 50 * time.Microsecond, 500 * time.Microsecond
@@ -253,8 +253,8 @@ func TestLoopPostLatency(t *testing.T) {
 	}
 }
 
-// A percentile is reported if a latency lies beyond it, and not if it would be
-// the largest.
+// A percentile is reported where a latency lies beyond it, and not where it
+// would be the largest.
 func TestFewHaveNoPercentiles(t *testing.T) {
 	check := func(n int, want ...string) {
 		t.Helper()
@@ -289,7 +289,7 @@ func TestFewHaveNoPercentiles(t *testing.T) {
 	check(1000, "p50", "p99", "p99.9", "max")
 }
 
-// Bulk runs as often as b.N operations take, rounded up.
+// What is done in bulk is done as often as b.N takes, rounded up.
 func TestBulk(t *testing.T) {
 	quickly(t)
 	var times []int
@@ -367,8 +367,8 @@ func TestShuffled(t *testing.T) {
 	}
 }
 
-// The mode is the most frequent count, and the smallest of several that are
-// about equally frequent; rare counts do not matter, however small.
+// The commonest count is that of most operations, and the smallest of several
+// that are about as common; rare ones do not matter, however small.
 func TestCounterMode(t *testing.T) {
 	check := func(count uint64, times int, stamps ...uint64) {
 		t.Helper()

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Way is a path of one event from a peer to this thread.
+// A Way is how one event goes from a peer to this thread.
 type Way struct {
 	Post    []sys.Call
 	Receive Side // waits for one event and takes it
@@ -29,38 +29,38 @@ type Way struct {
 	Refusable bool
 }
 
-// The turn of a OneWay: which side acts next.
+// The turn of a OneWay: whose it is to act.
 const (
 	TurnReceiver = 0 // the receiver is about to wait, or waits
 	TurnSender   = 1 // an event was posted and is not received yet
 )
 
-// gap is how long the sender waits for the receiver to fall asleep, in addition
-// to the sender's timer slack.
+// gap is how long the sender lets the receiver fall asleep, besides the
+// sender's own timer slack.
 const gap = 50 * time.Microsecond
 
-// pace is the period of a schedule. A sleeping sender could hardly keep a
-// shorter one.
+// pace is the period of a schedule: shorter ones come near to what a sleeping
+// sender can keep.
 const pace = 100 * time.Microsecond
 
-// OneWay benchmarks one event from a peer to this thread: from just before the
-// post until the receiver has the event. setup is as for RoundTrip; turn is for
-// ways that are only a word in memory.
+// OneWay benchmarks an event's way from a peer to this thread: from just before
+// the post until the receiver has the event in hand. setup is as for RoundTrip;
+// turn is for ways that are nothing but a word in memory.
 //
-// With pace=asleep the receiver announces that it is about to wait. The peer
-// sleeps for as long as the receiver needs to fall asleep, takes a stamp and
-// posts. asleep/op is how often the receiver was asleep, if the kernel counts
-// voluntary context switches.
+// With pace=asleep the receiver says that it is about to wait, the peer sleeps
+// for as long as the receiver needs to fall asleep, takes a stamp and posts.
+// asleep/op says how often it was asleep, where the kernel counts it: it then
+// gave up its CPU of its own accord once for each event.
 //
 // With pace=100us, only if queues, the peer posts on a schedule, whatever the
 // receiver does, and the latency is counted from the time at which the event
-// was due. A stall of either side thus shows in the latencies of all events
-// that were due in it. Counted from the post, only one event would show it, and
-// the others would be left out (coordinated omission). The lateness of the
-// peer's own timer is part of the latency.
+// was due. A stall of either side thus delays all events due in it and is seen
+// in all of their latencies: counted from the post, one would show it and the
+// others would be left out (coordinated omission). So the lateness of the
+// peer's own timer is part of it.
 //
-// queues says that events posted before the receiver waits are queued and taken
-// one by one.
+// queues says that events posted before the receiver comes wait in line and are
+// taken one by one.
 //
 // ns/op is the mean latency, not the time from one event to the next.
 func OneWay(b *testing.B, setup func(p *peer.Pair, turn *uint32) Way, queues bool) {
@@ -169,10 +169,10 @@ func oneWayPaced(b *testing.B, place peer.Placement, setup func(p *peer.Pair, tu
 	reportMean(b, began, &h, 1)
 }
 
-// withoutSlack removes this thread's timer slack, which delays sleeps by up to
-// 50 µs (PR_SET_TIMERSLACK in prctl(2)), until the returned function is called.
-// The goroutine stays on the thread until then. Peers started meanwhile have
-// none either. gVisor has no timer slack, and may refuse the call.
+// withoutSlack takes the timer slack from this thread, which delays what sleeps
+// by up to 50 µs (PR_SET_TIMERSLACK in prctl(2)), until the returned function
+// is called; the goroutine stays on the thread as long. Peers started meanwhile
+// have none either. gVisor has none to begin with, and may refuse.
 func withoutSlack() (restore func()) {
 	runtime.LockOSThread()
 	old, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
@@ -218,15 +218,15 @@ func travel(b *testing.B, p *peer.Pair, w Way, run func(n int) error, start func
 	return slept, perTick
 }
 
-// reportMean reports h, which was recorded since began and counts in units of
-// scale ns, with its mean as ns/op.
+// reportMean reports h, recorded since began, a unit of which is scale ns, with
+// its mean as ns/op.
 func reportMean(b *testing.B, began time.Time, h *latency.Histogram, scale float64) {
 	b.Helper()
 	b.ReportMetric(h.Mean()*scale, "ns/op")
 	reportLatencies(b, began, h, scale, "ns")
 }
 
-// voluntary returns the number of voluntary context switches of this thread:
+// voluntary returns how often this thread gave up its CPU of its own accord:
 // getrusage(2).
 func voluntary() int64 {
 	var u unix.Rusage
@@ -236,7 +236,7 @@ func voluntary() int64 {
 	return u.Nvcsw
 }
 
-// countsSwitches reports whether the kernel counts voluntary context switches:
+// countsSwitches finds out whether the kernel counts what voluntary returns:
 // gVisor does not.
 var countsSwitches = sync.OnceValue(func() bool {
 	runtime.LockOSThread()
@@ -250,7 +250,7 @@ var countsSwitches = sync.OnceValue(func() bool {
 	return voluntary()-before >= sleeps
 })
 
-// Reasons for [SkipCounted].
+// Why counted instructions may say nothing, for [SkipCounted].
 const (
 	ClockJumps = "a clock that counts instructions jumps while every CPU sleeps: what is late by it says nothing"
 	TurnsTaken = "where instructions are counted, CPUs take turns: spinning only uses one up, and waits for the next"
@@ -264,8 +264,8 @@ func SkipCounted(b *testing.B, why string) {
 	}
 }
 
-// skipUnsynchronised skips a benchmark that compares stamps of these CPUs,
-// unless their time-stamp counters are known to agree with the first CPU's.
+// skipUnsynchronised skips a benchmark that compares stamps of these CPUs where
+// their time-stamp counters are not known to agree: each with the first.
 func skipUnsynchronised(b *testing.B, cpus ...int) {
 	b.Helper()
 	if Counted() { // all read one counter
@@ -281,19 +281,19 @@ func skipUnsynchronised(b *testing.B, cpus ...int) {
 	}
 }
 
-// tolerance is the most by which counters of two CPUs may seem to differ,
-// including the time that a word takes from one to the other.
+// tolerance is by how much counters of two CPUs may seem to differ: what a word
+// takes from one to the other is a part of it.
 const tolerance = time.Microsecond
 
-// known caches the results of synchronised.
+// known holds what synchronised found of two CPUs.
 var known = make(map[[2]int]error)
 
-// synchronised tests once whether the time-stamp counters of two CPUs agree.
-// Stamps go back and forth between them through memory, and none may arrive
-// before it was taken. The least time that a stamp seems to take in either
+// synchronised finds out by trying, once, whether the time-stamp counters of
+// two CPUs agree: stamps go to and fro between them through memory, and none
+// arrives before it was taken. The least that a stamp seems to take in either
 // direction bounds the difference of the counters. The kernel does the same
-// before it trusts the counter (arch/x86/kernel/tsc_sync.c), but its verdict
-// cannot be read everywhere, least of all in a guest.
+// before it trusts the counter (arch/x86/kernel/tsc_sync.c), but does not tell
+// everywhere, a guest least of all.
 func synchronised(one, other int) error {
 	pair := [2]int{min(one, other), max(one, other)}
 	err, ok := known[pair]
@@ -306,10 +306,9 @@ func synchronised(one, other int) error {
 	return err
 }
 
-// compare returns why the time-stamp counters of two CPUs are not known to
-// agree.
+// compare says why the time-stamp counters of two CPUs are not known to agree.
 func compare(one, other int) (err error) {
-	// On a busy machine both run at once only now and then.
+	// On a busy machine the two run at once only now and then.
 	for start, n := readClocks(), 0; n < 8; n++ {
 		var there, back int64
 		if there, back, err = exchange(one, other); err == nil {
@@ -322,8 +321,8 @@ func compare(one, other int) (err error) {
 	return err
 }
 
-// agree judges the least numbers of ticks that stamps seemed to take back and
-// forth. These bound how far one counter may be behind or ahead of the other. A
+// agree judges the least numbers of ticks that stamps seemed to take to and
+// fro: by so many the one counter may be behind the other, or before it. A
 // negative number means that it is.
 func agree(there, back int64, perTick float64) error {
 	bound := time.Duration(float64(max(there, -there, back, -back)) * perTick)
@@ -342,7 +341,8 @@ func exchange(a, b int) (there, back int64, err error) {
 	const rounds = 5000
 	deadline := time.Now().Add(500 * time.Millisecond)
 	there, back = math.MaxInt64, math.MaxInt64
-	// The word holds the other side's stamp, or 0 if it has none yet.
+	// The word holds the other side's stamp, and 0 while that has none to
+	// give.
 	var ping, pong atomic.Uint64
 	await := func(w *atomic.Uint64) (uint64, bool) {
 		for n := 1; ; n++ {
@@ -362,8 +362,8 @@ func exchange(a, b int) (there, back int64, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// This thread ends with its goroutine, so that no other
-		// goroutine gets its affinity.
+		// This thread ends with its goroutine: nobody else gets its
+		// affinity.
 		runtime.LockOSThread()
 		err := pinSelf(b)
 		ready <- err

@@ -10,32 +10,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Work is the work that a technique is tried on.
+// Work is what a technique is tried on.
 type Work struct {
 	Here  Side
 	There Side // no calls: this thread is alone
-	// From and To, if set, hold two stamps of each iteration ([sys.Stamp]),
-	// which bound its latency in place of the whole iteration. Each is a
-	// ring with room for StampRing stamps.
+	// From and To, if set, hold stamps of each iteration ([sys.Stamp]): its
+	// latency is what lies between them, not the whole iteration. A ring
+	// has room for StampRing.
 	From, To []uint64
-	// Sleeps says that Here waits for a length of time and does nothing
-	// else. The deadline's timer interrupts it five times a second, and it
-	// restarts: latencies of such iterations are left out.
+	// Sleeps says that Here, all of it, waits for a length of time. The
+	// deadline's timer interrupts it five times a second, and it begins
+	// anew: latencies of such iterations are left out.
 	Sleeps bool
 
-	Busy     bool // beside a process that keeps this thread's CPU busy
+	Busy     bool // beside a process that wants this thread's CPU for itself
 	RealTime bool // with both parties SCHED_FIFO, sched(7)
 	NoSlack  bool // without timer slack, PR_SET_TIMERSLACK of prctl(2)
 }
 
-// StampRing is the room for stamps within iterations: more than a piece of a
-// loop takes.
+// StampRing is the room for stamps within iterations: more than those of a
+// piece of a loop.
 const StampRing = 1024
 
 // Technique benchmarks the same work without a technique and with it, so that
-// benchstat -col /technique shows its gain. setup is told which of the two it
-// is. The price is cpu-ns/op: the CPU time of the whole process, both parties
-// included, per operation.
+// benchstat -col /technique shows what it gains. setup is told which. Its price
+// is in cpu-ns/op: the CPU time of the whole process, both parties included,
+// for each operation.
 func Technique(b *testing.B, place func(on bool) Placed, setup func(p *peer.Pair, on bool) Work) {
 	b.Helper()
 	for _, technique := range Shuffled(b, "off", "on") {
@@ -53,8 +53,8 @@ func Technique(b *testing.B, place func(on bool) Placed, setup func(p *peer.Pair
 
 func work(b *testing.B, p *peer.Pair, at peer.Placement, w Work) {
 	b.Helper()
-	// Start the competitor first, so that it has the priority that this
-	// thread has now.
+	// First the competitor: it is to have the priority that this thread has
+	// now.
 	working := func() error { return nil }
 	if w.Busy {
 		working = p.Load(at.Here)
@@ -101,8 +101,8 @@ func work(b *testing.B, p *peer.Pair, at peer.Placement, w Work) {
 	}
 }
 
-// recorded makes run record the right latencies: those between From and To,
-// those of uninterrupted iterations if they sleep, or all.
+// recorded has run record what is to be: what lies between From and To, only
+// iterations that were not interrupted where they sleep, or all.
 func (w *Work) recorded(p *peer.Party, run runner) runner {
 	switch {
 	case w.From != nil:
@@ -131,7 +131,7 @@ func processTime() int64 {
 }
 
 // realTime makes a thread SCHED_FIFO, at that policy's lowest priority, until
-// the benchmark ends. It skips the benchmark if that is not allowed.
+// the benchmark ends. It skips the benchmark where that is not allowed.
 func realTime(b *testing.B, tid int) {
 	b.Helper()
 	old, err := unix.SchedGetAttr(tid, 0)

@@ -17,11 +17,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Crew is this thread and several peers, each with a loop of its own.
+// A Crew is this thread and any number of peers, each with a loop of its own.
 //
-// Make the descriptors that all use, Start the crew, give each member its calls
-// and its number of iterations, then Open the gate. Members leave when their
-// loop ends and Dismiss is called, or when the test or benchmark ends.
+// Make the descriptors that all use, then Start the crew, then give each member
+// its calls and its number of iterations, then Open the gate. Members leave
+// when their loop ends and Dismiss is called, or with the test or benchmark.
 type Crew struct {
 	*Party
 	Kind    Kind
@@ -41,19 +41,19 @@ type Member struct {
 	atGate *sys.Loop
 	stamps []uint64
 	proc   string   // its directory in /proc
-	stat   *os.File // kept open: it is read often
+	stat   *os.File // open, for it is read again and again
 }
 
 // rewindable is how many iterations of a member can be stamped between two
-// calls of Rewind.
+// Rewinds.
 const rewindable = 511
 
-// memberSize is a member's size in an arena: its stack, loops and stamps.
+// memberSize is what a member takes of an arena: its stack, loops and stamps.
 const memberSize = 80 << 10
 
 // NewCrew makes the calling thread the head of a crew, on CPU here. The members
-// do not exist yet. There is one for each name, which messages use. They are
-// spread over cpus in turn; without cpus the scheduler places them.
+// do not exist yet. There is one for each name, which messages call it by; they
+// are dealt out to cpus in turn (none: the scheduler places them).
 func NewCrew(tb testing.TB, kind Kind, here int, cpus []int, names ...string) *Crew {
 	tb.Helper()
 	c := &Crew{Party: NewParty(tb, here), Kind: kind, cpus: cpus}
@@ -68,7 +68,7 @@ func NewCrew(tb testing.TB, kind Kind, here int, cpus []int, names ...string) *C
 	c.gate, c.leave = c.Arena.Word32(0), c.Arena.Word32(0)
 	for _, name := range names {
 		m := &Member{Loop: sys.NewLoop(arena), name: name, stamps: arena.Words(rewindable + 1)}
-		// As with a pair, the exit must not be part of the last
+		// As with a pair, the exit is not to be part of the last
 		// operation.
 		park := sys.NewLoop(arena, sys.FutexWaitWhile(c.leave, 0))
 		park.Reset(1)
@@ -79,7 +79,7 @@ func NewCrew(tb testing.TB, kind Kind, here int, cpus []int, names ...string) *C
 	return c
 }
 
-// Last makes member m make calls once, when its loop has ended.
+// Last has member m make calls once, when its loop has ended.
 func (c *Crew) Last(m *Member, calls ...sys.Call) {
 	last, park := sys.NewLoop(c.Arena, calls...), sys.NewLoop(c.Arena, sys.FutexWaitWhile(c.leave, 0))
 	last.Reset(1)
@@ -107,10 +107,10 @@ func (c *Crew) Start() {
 	}
 }
 
-// Open makes all members begin their loops.
+// Open lets all members begin their loops.
 func (c *Crew) Open() { set(c.gate) }
 
-// Done returns how many iterations all members together have completed.
+// Done is how many iterations all members together have completed.
 func (c *Crew) Done() uintptr {
 	var n uintptr
 	for _, m := range c.Members {
@@ -119,8 +119,8 @@ func (c *Crew) Done() uintptr {
 	return n
 }
 
-// Check returns an error for a member that will not go on: its call failed, or
-// it is gone.
+// Check reports a member that will not go on: one whose call failed, or that is
+// gone.
 func (c *Crew) Check() error {
 	for _, m := range c.Members {
 		switch {
@@ -136,11 +136,11 @@ func (c *Crew) Check() error {
 	return nil
 }
 
-// TID returns the member's thread id, once it is started.
+// TID is the member's thread id. It has one from Start on.
 func (m *Member) TID() int { return m.task.TID }
 
-// CPUTime returns the CPU time that the member has used: clock_gettime(2) of
-// the clock that pthread_getcpuclockid(3) names.
+// CPUTime is the CPU time that the member has used: clock_gettime(2) of the
+// clock that pthread_getcpuclockid(3) names.
 func (m *Member) CPUTime() (time.Duration, error) {
 	const perThread, sched = 4, 2 // CPUCLOCK_PERTHREAD_MASK and CPUCLOCK_SCHED of linux/posix-timers.h
 	var used unix.Timespec
@@ -150,12 +150,12 @@ func (m *Member) CPUTime() (time.Duration, error) {
 	return time.Duration(used.Nano()), nil
 }
 
-// ChildSize is the size of a [Crew.Child] in an arena.
+// ChildSize is what [Crew.Child] takes of an arena.
 const ChildSize = 68 << 10
 
-// Child starts a process that makes calls after Open and ends quickly: see
-// [sys.NewSharer]. It returns the process id. The process's stack is in a. The
-// process must be waited for before the test or benchmark ends.
+// Child starts a process that makes calls after Open and ends, quickly: see
+// [sys.NewSharer]. It returns the process id. The process's stack is in a.
+// Whoever waits for it has to do so before the test or benchmark ends.
 func (c *Crew) Child(a *sys.Arena, calls ...sys.Call) (pid int) {
 	c.TB.Helper()
 	l := sys.NewLoop(a, calls...)
@@ -171,9 +171,9 @@ func (m *Member) where() string {
 	return m.Where()
 }
 
-// Rewind makes the members, which must all be asleep in their loops, stamp the
-// ends of their next iterations, at most 511 each. A member's loop ends after
-// so many. See [Member.Stamps].
+// Rewind makes the members, who must all be asleep in their loops, stamp the
+// ends of their next iterations, at most 511 each: a member that comes to do
+// more ends its loop there. See [Member.Stamps].
 func (c *Crew) Rewind() {
 	for _, m := range c.Members {
 		m.StampFrom(m.stamps)
@@ -185,17 +185,17 @@ func (c *Crew) Rewind() {
 // since Rewind.
 func (m *Member) Stamps(n int) []uint64 { return m.stamps[1 : n+1] }
 
-// AwaitAsleep waits until every member sleeps in its loop, so that no effect of
-// an earlier event is still going on.
+// AwaitAsleep waits until every member sleeps in its loop, so that nothing is
+// going on that an earlier event caused.
 //
 // A member that has been woken is not in state S of proc_pid_stat(5), whether
 // it runs yet or not: the kernel changes the state in the call that wakes. So
-// all are asleep if each is found in state S, one after the other, with one
-// exception: a member not yet looked at may wake one that was found asleep, and
-// then go to sleep itself. It has then ended an iteration between the first
-// look and the last, which Done shows. A member that wakes another and sleeps
-// on without returning from its call is missed; no mechanism here does that for
-// long.
+// all are asleep if each is found in state S, one after the other, unless one
+// that was found awake later woke one that was found asleep earlier, and then
+// went to sleep itself. It has then ended an iteration between the first look
+// and the last, which Done tells. What that does not see is a member that wakes
+// another and sleeps on without coming back from its call; no mechanism here
+// does that for long.
 func (c *Crew) AwaitAsleep() error {
 	for start := time.Now(); ; time.Sleep(20 * time.Microsecond) {
 		done := c.Done()
@@ -236,10 +236,10 @@ func (c *Crew) firstAwake() (*Member, error) {
 		}
 		n, err := unix.Pread(int(m.stat.Fd()), buf[:], 0)
 		if err != nil {
-			return m, nil // it is gone, as Check will report
+			return m, nil // it is gone, as Check will tell
 		}
-		// The name is in parentheses and may contain anything, even
-		// parentheses.
+		// The name is in parentheses and may hold anything, parentheses
+		// included.
 		i := bytes.LastIndexByte(buf[:n], ')')
 		if i < 0 || i+2 >= n || buf[i+2] != 'S' {
 			return m, nil
@@ -248,9 +248,10 @@ func (c *Crew) firstAwake() (*Member, error) {
 	return nil, nil
 }
 
-// Switches returns the members' context switches, voluntary and involuntary:
-// ru_nvcsw and ru_nivcsw of getrusage(2), but from proc_pid_status(5), which
-// has them for other threads, too. It is 0 if the kernel does not count them.
+// Switches returns how many context switches the members have been through,
+// voluntary and not: what getrusage(2) calls ru_nvcsw and ru_nivcsw, from
+// proc_pid_status(5), which tells of others than the caller as well. It is 0
+// where the kernel does not tell.
 func (c *Crew) Switches() (n uint64) {
 	for _, m := range c.Members {
 		text, err := os.ReadFile(m.proc + "status")
@@ -270,7 +271,7 @@ func (c *Crew) Switches() (n uint64) {
 	return n
 }
 
-// Join waits until all members' loops have ended, and returns their errors.
+// Join waits until all members' loops have ended, and returns what went wrong.
 func (c *Crew) Join() error {
 	for start := time.Now(); ; time.Sleep(20 * time.Microsecond) {
 		running := (*Member)(nil)

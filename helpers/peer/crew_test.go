@@ -63,7 +63,7 @@ func TestCrewStamps(t *testing.T) {
 }
 
 // Errors of a crew say which member it was: one that is killed, one that is
-// stopped, one whose call fails, and one that reaches the end of its loop.
+// stopped, one whose call fails, and one that comes to the end of its loop.
 func TestCrewSaysWho(t *testing.T) {
 	shorten(t, 300*time.Millisecond)
 	start := func(t *testing.T) (*Crew, int) {
@@ -106,8 +106,8 @@ func TestCrewSaysWho(t *testing.T) {
 	})
 }
 
-// This side does not give up its wait while any member makes progress; it does
-// when all stand still.
+// While any member gets on, this side's wait is not given up; when all stand
+// still, it is.
 func TestCrewProgress(t *testing.T) {
 	shorten(t, 500*time.Millisecond)
 	c, fd := readers(t, Thread, 1)
@@ -171,14 +171,15 @@ func TestCrewDiesWithParent(t *testing.T) {
 	}
 }
 
-// zombie reports whether a process has ended and only waits to be reaped.
+// zombie reports whether a process has ended and only waits to be reaped, by
+// whoever that is now.
 func zombie(pid string) bool {
 	text, err := os.ReadFile("/proc/" + pid + "/stat")
 	return err != nil || strings.Contains(string(text), ") Z ")
 }
 
-// readers returns an open crew whose members read 1 from a semaphore
-// repeatedly.
+// readers returns an open crew whose members read 1 from a semaphore, again and
+// again.
 func readers(t *testing.T, kind Kind, n int) (c *Crew, fd int) {
 	t.Helper()
 	var names []string

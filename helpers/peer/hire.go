@@ -16,8 +16,8 @@ import (
 
 // hire creates a peer on cpu, with its stack in a, that waits until gate is set
 // and then runs l and what follows it; atGate is the loop of that wait. The
-// peer is gone when the test or benchmark ends: the signal stop must be handled
-// until then.
+// peer is gone when the test or benchmark has ended: the signal stop must be
+// handled until then.
 func (p *Party) hire(a *sys.Arena, kind Kind, cpu int, gate *uint32, l *sys.Loop) (t *sys.Task, atGate *sys.Loop) {
 	p.TB.Helper()
 	calls := []sys.Call{sys.SetName(a, "eventbench-peer")}
@@ -43,8 +43,8 @@ func (p *Party) hire(a *sys.Arena, kind Kind, cpu int, gate *uint32, l *sys.Loop
 	return t, atGate
 }
 
-// stops handles the signal that stops peer threads, until the test or benchmark
-// ends, and returns the count of its handler.
+// stops has the signal by which peer threads are stopped handled until the test
+// or benchmark ends, and returns the count of its handler.
 func (p *Party) stops() *uint64 {
 	p.TB.Helper()
 	runs, restore, err := sys.Handle(stop)
@@ -65,7 +65,7 @@ func set(gate *uint32) {
 	unix.RawSyscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(gate)), sys.FutexOpWake, math.MaxInt32)
 }
 
-// limited names the limit that a clone(2) hit, if err is one of that kind.
+// limited names the limit that a clone(2) met, if that is what err says.
 func limited(err error) error {
 	if errors.Is(err, unix.EAGAIN) {
 		return fmt.Errorf("%w: %w: raise RLIMIT_NPROC (ulimit -u) or pids.max", err, errLimit)

@@ -13,8 +13,8 @@ import (
 )
 
 // Load starts a competitor for the CPU, at the priority of this thread: a child
-// that calls getppid(2), the cheapest system call, in a loop until the
-// measurement ends. It returns once the child is running. working reports
+// that makes the cheapest of system calls, getppid(2), again and again until
+// the measurement ends. It returns when the child is at work. working says
 // afterwards whether it still was.
 func (p *Party) Load(cpu int) (working func() error) {
 	p.TB.Helper()

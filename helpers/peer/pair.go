@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Kind is what the other side is.
+// Kind says what the other side is.
 type Kind string
 
 // The kinds of peer, as sub-benchmarks name them.
 const (
 	Thread  Kind = "thread"  // a bare thread of this process
 	Process Kind = "process" // a forked child
-	sharer  Kind = "sharer"  // a child in this process's memory: not a party: its end is an event
+	sharer  Kind = "sharer"  // a child in this process's memory: no party, but its end is an event
 )
 
 // A Placement is what the other side is and on which CPUs the two run.
@@ -31,8 +31,8 @@ type Placement struct {
 
 // A Pair is two parties: this thread and its peer.
 //
-// Make the descriptors that both use, Start the peer, give both their calls,
-// which may name the peer's ids, then Open the gate.
+// Make the descriptors both use, then Start the peer, then give both their
+// calls, which may name the peer's ids, then Open the gate.
 type Pair struct {
 	*Party
 	Kind        Kind
@@ -59,8 +59,7 @@ func NewPair(tb testing.TB, place Placement) *Pair {
 	p.gate, p.leave = p.Arena.Word32(0), p.Arena.Word32(0)
 	p.Here = sys.NewLoop(p.Arena)
 	p.There = sys.NewLoop(p.Arena)
-	// The peer's exit takes long, and must not be part of the last
-	// operation.
+	// The peer's exit is long, and not to be part of the last operation.
 	p.park = sys.NewLoop(p.Arena, sys.FutexWaitWhile(p.leave, 0))
 	p.park.Reset(1)
 	p.There.Then(p.park)
@@ -81,7 +80,7 @@ func (p *Pair) Start() {
 	}
 }
 
-// Last makes the peer make calls once, after its loop.
+// Last has the peer make calls once, after its loop.
 func (p *Pair) Last(calls ...sys.Call) {
 	last := sys.NewLoop(p.Arena, calls...)
 	last.Reset(1)
@@ -89,9 +88,9 @@ func (p *Pair) Last(calls ...sys.Call) {
 	last.Then(p.park)
 }
 
-// Rehearse makes the peer, once started, make calls n times and last once
-// before its loop, and then wait at a second gate. It returns the loop of those
-// calls.
+// Rehearse has the peer, once it has been started, make calls n times and last
+// once before its loop, for which it then waits at a second gate. It returns
+// the loop of those calls.
 func (p *Pair) Rehearse(n int, calls, last []sys.Call) *sys.Loop {
 	p.second = p.Arena.Word32(0)
 	rehearsal := sys.NewLoop(p.Arena, calls...)
@@ -108,8 +107,8 @@ func (p *Pair) Rehearse(n int, calls, last []sys.Call) *sys.Loop {
 	return rehearsal
 }
 
-// Open lets the peer begin its rehearsal. Without one, or when called again, it
-// lets the peer begin its loop.
+// Open lets the peer begin its rehearsal, if it has one, and when called again,
+// or at once, its loop.
 func (p *Pair) Open() {
 	set(p.gate)
 	if p.second != nil {
@@ -139,7 +138,7 @@ func (p *Pair) Run(n int, record func(stamps []uint64)) error {
 	return err
 }
 
-// loop returns the first of the peer's loops that has not ended, or its last.
+// loop is the first of the peer's that has not ended, or its last.
 func (p *Pair) loop() *sys.Loop {
 	for _, l := range p.before {
 		if !l.Ended() {
@@ -151,7 +150,7 @@ func (p *Pair) loop() *sys.Loop {
 
 func (p *Pair) where() string { return p.loop().Where() }
 
-// Check returns an error if the peer will not answer any more.
+// Check reports a peer that will not answer any more.
 func (p *Pair) Check() error {
 	switch l := p.loop(); {
 	case l.Ended():
@@ -164,7 +163,7 @@ func (p *Pair) Check() error {
 	return nil
 }
 
-// Join waits for the peer's end and returns its error.
+// Join waits for the peer's end and returns what went wrong on its side.
 func (p *Pair) Join() error {
 	set(p.leave)
 	for start := time.Now(); !p.peer.Gone(); time.Sleep(20 * time.Microsecond) {

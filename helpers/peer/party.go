@@ -1,15 +1,14 @@
 //go:build linux
 
-// Package peer has the parties of a measurement: the thread that measures (a
-// [Party]) and its peers (one in a [Pair], several in a [Crew]). Peers are bare
-// threads or forked children that run their own tables of system calls and
-// nothing else.
+// Package peer holds the parties of a measurement: the thread that measures (a
+// [Party]) and the other side (a [Pair] has one, a [Crew] many: bare threads or
+// forked children that run their own tables of system calls and nothing else).
 //
 // Nothing here waits without a deadline. A kernel timer interrupts the
-// measuring thread at intervals, whatever the Go scheduler does; when two
-// interrupts a deadline apart find the same system call in progress, the run
-// fails and says which side waited for what. A goroutine would not do: the
-// measuring thread holds its P while it waits, which may be the only one.
+// measuring thread at intervals, whatever the Go scheduler does; when two of
+// them a deadline apart find the same system call in progress, the run fails
+// and says which side waited for what. A timer in the kernel, not a goroutine:
+// the measuring thread holds its P while it waits, which may be the only one.
 package peer
 
 import (
@@ -28,8 +27,8 @@ import (
 
 // The two signals that measured threads leave unblocked. Their handlers only
 // count: what matters is the EINTR. Neither the Go runtime nor a C library uses
-// them. Neither can be lost when the queue of signals is full
-// (RLIMIT_SIGPENDING): a timer reserves its place at timer_create(2), and a
+// them. Neither can be lost where the queue of signals is full
+// (RLIMIT_SIGPENDING): a timer has a place in it from timer_create(2) on, and a
 // standard signal needs none.
 const (
 	interrupt = unix.Signal(64) // from the timer to the measuring thread
@@ -40,32 +39,31 @@ const (
 // the run fails. Tests of stuck peers shorten it.
 var Deadline = 10 * time.Second
 
-// pace is how often the timer interrupts, and so how soon a dead peer is
-// noticed.
+// pace is how often the timer interrupts: how soon a dead peer is noticed.
 const pace = 200 * time.Millisecond
 
-// chunk is how many iterations run before the thread returns to Go. A garbage
-// collection waits for no more than these.
+// chunk is how many iterations run before the thread returns to Go, so that a
+// garbage collection elsewhere need not wait for more.
 const chunk = 512
 
-// errLimit marks an error that a limit caused, and names the limit.
+// errLimit marks an error that is a limit's doing and names the limit.
 var errLimit = errors.New("limit reached")
 
-// AnyCPU leaves the choice of the CPU to the scheduler.
+// AnyCPU leaves a party where the scheduler puts it.
 const AnyCPU = -1
 
-// A Party is the calling thread, ready to measure: locked to its goroutine,
-// pinned, and with every signal blocked but the deadline's.
+// A Party is the calling thread made ready to measure: locked to its
+// goroutine, pinned, deaf to every signal but the deadline's.
 type Party struct {
 	TB    testing.TB // the test or benchmark that measures, and cleans up
 	Arena *sys.Arena
 	TID   int
 
 	stamps     []uint64
-	cut        []uintptr // the iterations of the stamped piece in which an interrupt was noticed
+	cut        []uintptr // the iterations of the piece that stamps are of in which an interrupt was noticed
 	interrupts *uint64   // runs of interrupt's handler
-	// progress, unless nil, returns how far others have come: while it
-	// changes, this side keeps waiting for them.
+	// progress, unless nil, is how far others have come: while it changes,
+	// a wait for them is not given up.
 	progress func() uintptr
 }
 
@@ -132,7 +130,7 @@ func mask(set sys.Sigset) (undo func() error, err error) {
 }
 
 // Interrupts returns how often the deadline's timer has interrupted this
-// thread. A wait for a length of time restarts at each interrupt.
+// thread. A wait for a length of time begins again when it is.
 func (p *Party) Interrupts() uint64 { return atomic.LoadUint64(p.interrupts) }
 
 // AllBut returns a mask for a measured thread: it blocks every signal but
@@ -149,7 +147,7 @@ func (p *Party) Unblock(sigs ...unix.Signal) {
 	}
 }
 
-// startTimer makes the kernel send interrupt to this thread every pace.
+// startTimer has the kernel send interrupt to this thread every pace.
 func startTimer(tid int) (stop func() error, err error) {
 	id, err := sys.NewTimer(unix.CLOCK_MONOTONIC, interrupt, tid)
 	if errors.Is(err, unix.EAGAIN) {
@@ -170,10 +168,10 @@ func startTimer(tid int) (stop func() error, err error) {
 	}, nil
 }
 
-// Run runs l on this thread for n more iterations, or until l's Until holds.
-// record, unless nil, is called with the stamps of each piece: one before its
-// first iteration and one after each. check, unless nil, is called when a wait
-// is interrupted; its error ends the run.
+// Run runs l on this thread for n iterations, in addition to those it has done,
+// or until l's Until holds. record, unless nil, is called with the stamps of
+// each piece: one before its first iteration and one after each. check, unless
+// nil, is called when a wait is interrupted; its error ends the run.
 func (p *Party) Run(l *sys.Loop, n int, record func(stamps []uint64), check func() error) error {
 	l.InterruptBy(p.interrupts)
 	total := l.Done + uintptr(n)
@@ -201,9 +199,10 @@ func (p *Party) Run(l *sys.Loop, n int, record func(stamps []uint64), check func
 	return nil
 }
 
-// Uninterrupted returns a record function for Run. It passes stamps on to
-// record without the iterations that the deadline's timer interrupted, because
-// a wait for a length of time restarts then. It may call record more than once.
+// Uninterrupted returns a function for Run to call with stamps that hands them
+// on to record but for the iterations that the deadline's timer interrupted, so
+// that record may be called more than once: a wait for a length of time begins
+// anew then.
 func (p *Party) Uninterrupted(record func(stamps []uint64)) func(stamps []uint64) {
 	return func(stamps []uint64) {
 		from := uintptr(0)
@@ -237,8 +236,8 @@ func (p *Party) piece(l *sys.Loop, check func() error) error {
 				since, others = time.Now(), n
 			}
 		}
-		// The interrupt itself may have caused one more iteration since
-		// the last one.
+		// One iteration more since the last interrupt may be the
+		// interrupt's own doing.
 		if since.IsZero() || l.Done > done+1 {
 			since = time.Now()
 		}
@@ -250,9 +249,9 @@ func (p *Party) piece(l *sys.Loop, check func() error) error {
 	return nil
 }
 
-// SkipOrFatal ends the test or benchmark if err is set. It skips if the call
-// does not exist, is refused by a security policy or hits a limit, naming the
-// call and the errno; otherwise it fails.
+// SkipOrFatal ends the test or benchmark for err, if there is one: as skipped
+// where the call does not exist, is refused by a security policy or meets a
+// limit, naming the call and the errno; as failed otherwise.
 //
 // A benchmark that has run once fails in any case: package testing prints a
 // result for one that skips in a later trial, and that result is NaN.

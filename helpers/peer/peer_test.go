@@ -48,8 +48,8 @@ func TestPingPong(t *testing.T) {
 	}
 }
 
-// An interrupt that comes with the signal that a side waits for does not take
-// that signal away: the deadline's timer is one of the events.
+// An interrupt that comes together with the signal that a side waits for takes
+// nothing from it: the deadline's timer is one among the events.
 func TestInterruptsLoseNothing(t *testing.T) {
 	const ping, pong = unix.Signal(45), unix.Signal(46)
 	handle := func(sig unix.Signal) *uint64 {
@@ -98,8 +98,8 @@ func TestInterruptsLoseNothing(t *testing.T) {
 	}
 }
 
-// All iterations of a sleep are recorded except the interrupted ones, and those
-// are few.
+// What is recorded of a sleep is all but the iterations in which it was
+// interrupted, and they are few.
 func TestUninterrupted(t *testing.T) {
 	p := NewParty(t, AnyCPU)
 	l := sys.NewLoop(p.Arena, sys.Nanosleep(unix.CLOCK_MONOTONIC, 0, sys.Place(p.Arena, unix.Timespec{Nsec: 1e6})))
@@ -126,8 +126,8 @@ func TestUninterrupted(t *testing.T) {
 	}
 }
 
-// The first Open lets a peer do its rehearsal only; the second lets it begin
-// its loop. A rehearsal that fails is reported as a loop is.
+// A rehearsal is all that the first Open lets a peer do; the second lets it
+// into its loop. One that fails is reported as a loop is.
 func TestRehearse(t *testing.T) {
 	for _, kind := range []Kind{Thread, Process} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestPeerStopped(t *testing.T) {
 	checkError(t, p.Run(6, nil), "nothing came for", "this side waited in read(eventfd)", "peer process "+strconv.Itoa(p.PeerPID)+" was in")
 }
 
-// A load is running when Load returns, and it is noticed if it did not last.
+// A load is at work when Load returns, and it is noticed if it did not last.
 func TestLoad(t *testing.T) {
 	p := NewParty(t, AnyCPU)
 	working := p.Load(0)
@@ -218,8 +218,8 @@ func TestLoad(t *testing.T) {
 	checkError(t, err, "the load, peer process "+strconv.Itoa(pid)+" (killed by SIGKILL), ended before")
 }
 
-// A peer, thread or process, that waits for an event that never comes ends with
-// the test.
+// A peer that waits for what never comes is ended with the test, thread or
+// process.
 func TestPeerStuck(t *testing.T) {
 	shorten(t, 300*time.Millisecond)
 	for _, kind := range []Kind{Thread, Process} {
@@ -235,7 +235,8 @@ func TestPeerStuck(t *testing.T) {
 	}
 }
 
-// So does a peer that waits for a handler, whose call wants EINTR.
+// A peer waiting for a handler, where EINTR is what its call wants, is ended
+// too.
 func TestPeerStuckInSigsuspend(t *testing.T) {
 	shorten(t, 200*time.Millisecond)
 	runs, restore, err := sys.Handle(45)
@@ -268,7 +269,7 @@ func TestPeerFails(t *testing.T) {
 	}
 }
 
-// This side gives up at the deadline even without a peer.
+// This side alone gives up at the deadline as well.
 func TestAloneStuck(t *testing.T) {
 	shorten(t, 300*time.Millisecond)
 	p := NewParty(t, AnyCPU)

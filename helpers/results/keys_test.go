@@ -32,7 +32,7 @@ func writesPrefixes(path string) bool {
 }
 
 // notKeys are those that begin messages, though they look like it.
-var notKeys = []string{"failed", "note", "rounds"}
+var notKeys = []string{"cached", "sysfs", "failed", "note", "rounds"}
 
 // Every key that this project writes is in the table, and says there whether it
 // must agree.

@@ -100,7 +100,7 @@ func (r *recording) processes(ctx context.Context, g *group) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"rounds", "-bench", g.set.bench, "-benchtime", g.set.benchtime, "-count", strconv.Itoa(g.set.count), "-rounds", strconv.Itoa(r.rounds), "-results", r.results}
+	args := []string{"eventbench", "bench", "-bench", g.set.bench, "-benchtime", g.set.benchtime, "-count", strconv.Itoa(g.set.count), "-rounds", strconv.Itoa(r.rounds), "-results", r.results}
 	for _, a := range g.arms {
 		args = append(args, "-arm", a.name+"="+a.command)
 	}
@@ -110,7 +110,7 @@ func (r *recording) processes(ctx context.Context, g *group) error {
 	}
 	dirs := strings.Fields(out.String())
 	if len(dirs) != len(g.arms) {
-		return fmt.Errorf("go tool rounds printed %q, want a directory for each of %d arms", out.String(), len(g.arms))
+		return fmt.Errorf("go tool eventbench bench printed %q, want a directory for each of %d arms", out.String(), len(g.arms))
 	}
 	for i, a := range g.arms {
 		files, err := results.Find(dirs[i])

@@ -30,7 +30,7 @@ const (
 var judgeNames = [judges]string{"gate", "benchstat p < .05", "10 % rule"}
 
 // A trial draws samples for two sides and may plant something in the second. The gate looks at the
-// first of them, and at more until it can tell, as go tool arms does.
+// first of them, and at more until it can tell, as gate-kernels and gate-arms do.
 type trial struct {
 	old, new []gate.Draw
 	looks    []gate.Look

@@ -10,9 +10,9 @@ import (
 )
 
 // An Arena is memory that both parties of a measurement see at the same
-// address, whether threads or forked children. It is one shared anonymous
-// mapping, allocated piece by piece and unmapped as a whole. The garbage
-// collector does not know it, so it must hold no pointers to Go objects.
+// address, threads and forked children alike: one shared anonymous mapping,
+// handed out piece by piece and returned as a whole. The garbage collector
+// knows nothing of it, so it must hold no pointers to Go objects.
 type Arena struct {
 	mem  []byte
 	used uintptr
@@ -22,7 +22,7 @@ type Arena struct {
 // write to the same line unless they mean to.
 const cacheLine = 64
 
-// NewArena maps size bytes, zeroed. It touches every page, so that no page
+// NewArena maps size bytes, zeroed, and touches every page, so that no page
 // fault falls into a measurement (a child still takes its own first faults).
 func NewArena(size int) (*Arena, error) {
 	mem, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE,
@@ -33,11 +33,11 @@ func NewArena(size int) (*Arena, error) {
 	return &Arena{mem: mem}, nil
 }
 
-// Close unmaps the arena. Nothing in it may be used afterwards.
+// Close unmaps the arena. Nothing that lives in it may be used any more.
 func (a *Arena) Close() error { return unix.Munmap(a.mem) }
 
-// alloc allocates n zeroed values of T on cache lines of their own. It panics
-// if the arena is full: its size is a constant of the caller's.
+// alloc hands out room for n values of T, zeroed, on cache lines of their
+// own. It panics when the arena is full: its size is the caller's constant.
 func alloc[T any](a *Arena, n int) *T {
 	var zero T
 	size := max(unsafe.Sizeof(zero)*uintptr(n), 1)
@@ -49,8 +49,8 @@ func alloc[T any](a *Arena, n int) *T {
 	return (*T)(p)
 }
 
-// Remap maps anonymous memory over mem, mmap(2) with MAP_FIXED. The old
-// contents are gone, and the kernel allocates a page on the first touch.
+// Remap maps anonymous memory anew where mem is, mmap(2) with MAP_FIXED: what
+// was there is gone, and the kernel finds a page for it when it is touched.
 func Remap(mem []byte) Call {
 	at := ptr(&mem[0])
 	return Call{Name: "mmap(MAP_FIXED)", Nr: unix.SYS_MMAP, Want: int(at), Args: [6]uintptr{

@@ -29,15 +29,15 @@ func EpollWait(epfd int, events []unix.EpollEvent, timeout, n int) Call {
 		Args: [6]uintptr{uintptr(epfd), ptr(&events[0]), uintptr(len(events)), uintptr(timeout)}, Want: n}
 }
 
-// EpollWaitSome is EpollWait for any number of ready descriptors. The number
-// goes to *n.
+// EpollWaitSome is EpollWait for any number of ready descriptors, which goes to
+// *n.
 func EpollWaitSome(epfd int, events []unix.EpollEvent, timeout int, n *int32) Call {
 	c := EpollWait(epfd, events, timeout, noResult)
 	c.AnyCount, c.Save = true, n
 	return c
 }
 
-// EpollSpin polls with a timeout of 0 until there is an event.
+// EpollSpin asks again and again, with a timeout of 0, until there is an event.
 func EpollSpin(a *Arena, epfd int, events []unix.EpollEvent) Call {
 	none := a.Word32(0)
 	c := EpollWaitSome(epfd, events, 0, (*int32)(unsafe.Pointer(none)))

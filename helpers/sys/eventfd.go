@@ -13,5 +13,5 @@ func EventfdCreate(flags int, fd *int32) Call {
 // EventfdWrite adds *value to the counter: write(2) of 8 bytes, see eventfd(2).
 func EventfdWrite(fd int, value *uint64) Call { return Write("eventfd", fd, value, 8) }
 
-// EventfdRead reads the counter, or 1 in semaphore mode, into *value.
+// EventfdRead takes the counter, or 1 of it in semaphore mode, into *value.
 func EventfdRead(fd int, value *uint64) Call { return Read("eventfd", fd, value, 8) }

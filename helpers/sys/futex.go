@@ -9,8 +9,8 @@ import (
 )
 
 // FutexSet stores v to *word and wakes one waiter: futex(2) FUTEX_WAKE. This
-// futex and those below are shared, for threads and processes alike, unless
-// made [Private].
+// futex and those below are shared ones, which threads and processes can both
+// use, unless made [Private].
 func FutexSet(word *uint32, v uint32) Call {
 	c := FutexWake(word)
 	c.Set, c.SetTo = word, v
@@ -24,14 +24,14 @@ func FutexWake(word *uint32) Call {
 	return c
 }
 
-// FutexWaitWhile sleeps until *word is no longer v: FUTEX_WAIT, repeated as
-// needed.
+// FutexWaitWhile sleeps until *word is no longer v: FUTEX_WAIT as often as it
+// takes.
 func FutexWaitWhile(word *uint32, v uint32) Call {
 	return Call{Name: "futex(WAIT)", Nr: unix.SYS_FUTEX,
 		Args: [6]uintptr{ptr(word), FutexOpWait, uintptr(v)}, While: word, WhileIs: v}
 }
 
-// FutexWakeAll wakes all who sleep on word, and expects them to be n.
+// FutexWakeAll wakes everyone who sleeps on word, and wants them to be n.
 func FutexWakeAll(word *uint32, n int) Call {
 	c := futexWake(word, math.MaxInt32)
 	c.Want = n
@@ -57,10 +57,11 @@ func FutexSleep(word *uint32, v uint32) Call {
 	return Call{Name: "futex(WAIT)", Nr: unix.SYS_FUTEX, Args: [6]uintptr{ptr(word), FutexOpWait, uintptr(v)}}
 }
 
-// Private gives a futex's call FUTEX_PRIVATE_FLAG, as C libraries do: all who
-// use the futex are threads of one process. The kernel finds a private futex by
-// its address alone; for a shared one it has to look up the page of the file or
-// shared memory. Waiters and wakers must agree.
+// Private makes a futex's call one with FUTEX_PRIVATE_FLAG, as C libraries make
+// theirs: all who use the futex are threads of one process. It is found by its
+// address alone, a shared one by the page of the file or of the shared memory
+// that it is in, which the kernel has to look up. Those who wait and those who
+// wake must agree.
 func Private(c Call) Call {
 	c.Args[1] |= futexPrivate
 	return c

@@ -1,9 +1,9 @@
 //go:build linux
 
-// Package sys has the system calls under test, as thin as they can be. Each
-// mechanism has a file (eventfd.go, signal.go, …) of functions that describe
-// one system call each as a [Call]. One executor runs a table of such calls in
-// a [Loop].
+// Package sys holds the system calls under test, as thin as they can be: a
+// file a mechanism (eventfd.go, signal.go, …), each a set of functions that
+// describe one system call as a [Call], and one executor that runs a table of
+// such calls in a [Loop].
 //
 // The executor is a page of assembly (loop_amd64.s, loop_arm64.s). It exists
 // because the alternatives cost more than what is measured or are unsafe:
@@ -35,18 +35,17 @@ type Call struct {
 	Nr   uintptr
 	Args [6]uintptr
 
-	// Want is the result that means success: a byte count, a signal
+	// Want is the result that counts as success: a byte count, a signal
 	// number, zero, or a negative errno. With AnyCount, every result that
 	// is not an errno is a success.
 	Want     int
 	AnyCount bool
 	// Refused, unless zero, is an errno that is counted (Loop.Refused) and
-	// is no failure: EAGAIN of a full signal queue.
+	// passed over: EAGAIN of a full signal queue.
 	Refused unix.Errno
 
-	// Load, if set, is read each time and replaces Args[0]; Save, if set,
-	// receives the result. Together they close a descriptor that another
-	// call made.
+	// Load, if set, is read anew each time and takes the place of Args[0];
+	// Save, if set, receives the result. Together they close what was made.
 	Load *int32
 	Save *int32
 
@@ -56,19 +55,20 @@ type Call struct {
 	SetTo uint32
 	// own says that the executor does this itself instead of making a call.
 	own own
-	// While, if set, makes the call a wait: it is repeated while *While
-	// equals WhileIs. Zero and EAGAIN are then the only expected results.
-	// This is how futex(2) has to be used.
+	// While, if set, makes the call a wait: it is made only while *While
+	// equals WhileIs, and again until that no longer holds. Zero, EAGAIN
+	// and only these are then expected results. This is how futex(2) is to
+	// be used.
 	While   *uint32
 	WhileIs uint32
 }
 
-// noResult is the Want of a call that has AnyCount and takes the same path
-// through the executor whatever its result: no call returns it. An errno would
-// not do: -1 is EPERM, which would then be a success.
+// noResult is the Want of a call that has AnyCount and always takes the same
+// path through the executor, whatever comes back: no call returns it. An errno
+// will not do: -1 is EPERM, which would then be a success.
 const noResult = math.MinInt
 
-// own is what the executor does itself, between system calls.
+// own is what the executor does by itself, between system calls.
 type own uintptr
 
 const (
@@ -81,8 +81,8 @@ const (
 )
 
 // Stamp reads [Ticks] into ring, whose length must be a power of two, at the
-// index of the iteration. It records an instant within an iteration, while
-// StampFrom records those between iterations.
+// number of the iteration: an instant within an iteration, as StampFrom keeps
+// those between them.
 func Stamp(ring []uint64) Call {
 	if n := len(ring); n == 0 || n&(n-1) != 0 {
 		panic(fmt.Sprintf("a ring of %d stamps: want a power of two", n))
@@ -99,10 +99,11 @@ func Advance(at *unix.Timespec, d time.Duration) Call {
 	return Call{Name: "advancing a deadline", own: ownAdvance, Set: (*uint32)(unsafe.Pointer(at)), SetTo: uint32(d)}
 }
 
-// SpinWhile spins while *word is v, at least once and for at most ticks
-// [Ticks], and then goes on in any case: what a party does before it goes to
-// sleep. The bound is a time and not a number of iterations, because one with
-// its pause takes 2 ns on some processors and 50 on others.
+// SpinWhile waits while *word is v by looking at it again and again, once at
+// least and for so many [Ticks] at most, and then goes on in any case: what a
+// party does before it goes to sleep in earnest. The bound is a time, not a
+// number of looks: with the pause between them one takes 2 ns on some
+// processors and 50 on others.
 func SpinWhile(word *uint32, v, ticks uint32) Call {
 	return Call{Name: "spinning", own: ownSpin, Set: word, SetTo: ticks, Args: [6]uintptr{uintptr(v)}}
 }
@@ -112,8 +113,8 @@ func SpinWhile(word *uint32, v, ticks uint32) Call {
 // the handler that the event's data names. names are the data to register
 // descriptors with, one for each handler.
 func Dispatch(events []unix.EpollEvent, n *int32, handlers ...[]Call) (calls []Call, names []uint64) {
-	// A handler is identified by its distance from the call that picks it.
-	// That call keeps its position among the events in its own arguments.
+	// A handler is named by how far it is from the call that picks it. That
+	// call keeps where it is among the events in its own arguments.
 	each := Call{Name: "handling events", own: ownEach, Set: (*uint32)(unsafe.Pointer(n)),
 		Args: [6]uintptr{ptr(&events[0])}}
 	calls = []Call{each}
@@ -126,7 +127,7 @@ func Dispatch(events []unix.EpollEvent, n *int32, handlers ...[]Call) (calls []C
 	return calls, names
 }
 
-// A Log is where the executor notes what was taken: when, and how much.
+// A Log is what the executor notes of what was taken: when, and how much.
 type Log struct {
 	words []uint64 // how many notes there were, the sum of their values, then Ticks and value of each
 	read  uint64
@@ -160,17 +161,18 @@ func (l *Log) Read(f func(ticks, value uint64)) bool {
 	return !lost
 }
 
-// Note reads [Ticks] and moves *value into the log, unless *value is 0, because
-// the call that should have stored something there found nothing. If that call
-// found full, it may have left something: the loop then goes back by back
-// calls, 1 for the call before this one. A full of 0 never goes back.
+// Note reads [Ticks] and empties *value into the log, unless *value is 0: the
+// call that should have put something there found nothing. If it found as much
+// as full, it may have left something: then the loop goes back that many calls,
+// 1 for the one before this. full of 0 never is.
 func Note(l *Log, value *uint64, full uint64, back int) Call {
 	return Call{Name: "noting what was taken", own: ownNote,
 		Set: (*uint32)(unsafe.Pointer(&l.words[0])), SetTo: uint32(len(l.words)/2 - 2),
 		Args: [6]uintptr{ptr(value), uintptr(full), uintptr(back)}}
 }
 
-// A Loop is a table of calls, how often to run it, and the account of the run.
+// A Loop is a table of calls, how often to run it, and the account of what
+// came of it.
 type Loop struct {
 	*account
 	table []Call // what the account's entries were made from, for messages
@@ -201,16 +203,16 @@ type account struct {
 	// stamps, unless 0, is where the reading before iteration 0 would go;
 	// see StampFrom.
 	stamps uintptr
-	// next runs when this loop has ended successfully, on threads and in
+	// next runs when this loop has ended as wanted, on threads and in
 	// children.
 	next *account
 	// state is loopRunning from [Loop.Reset] on and set by the executor
 	// to loopEnded or loopFailed on threads and in children.
 	state uint32
 	_     uint32
-	// alarm is a handler's count. When it differs from seen, the loop
-	// returns with EINTR from the wait, or after the current iteration, as
-	// it does for a call whose success is EINTR.
+	// alarm is a handler's count. When it is no longer seen, the loop comes
+	// back with EINTR from the wait or after the iteration it is in, as
+	// a call does whose success is EINTR.
 	alarm *uint64
 	seen  uint64
 }
@@ -274,19 +276,18 @@ func (l *Loop) Reset(n int) {
 	atomic.StoreUint32(&l.state, loopRunning)
 }
 
-// InterruptBy makes a run of the handler that counts in runs end the loop with
-// EINTR, even if EINTR is the result that a call wants ([Sigsuspend]). A call
-// that returns EINTR without such a run is repeated: some calls return it when
-// a stopped process continues, though no handler ran ("Interruption of system
-// calls and library functions by stop signals" in signal(7): epoll_wait(2) is
-// one).
+// InterruptBy has a run of the handler whose count is runs end the loop with
+// EINTR, also where EINTR is the result that a call wants ([Sigsuspend]). EINTR
+// without one has a call made again: some return it when the process was
+// stopped and goes on, though no handler ran ("Interruption of system calls and
+// library functions by stop signals" in signal(7): epoll_wait(2) is one).
 func (l *Loop) InterruptBy(runs *uint64) { l.alarm, l.seen = runs, *runs }
 
-// Run runs l on the calling thread. It returns true when N iterations are done
-// or Until holds, and false when a call's result was not the one it wanted: At
-// and Result say which and what. An interrupted loop resumes where it was when
-// Run is called again. Run does not yield to the Go scheduler: run long loops
-// in pieces.
+// Run runs l on the calling thread until it has done N iterations or Until
+// holds (true), or a call came back with something else than it wanted
+// (false: At and Result say which and what). A loop that was interrupted
+// goes on where it was when Run is called again. Run does not yield to the Go
+// scheduler: run long loops in pieces.
 func (l *Loop) Run() bool {
 	if l.alarm != nil {
 		l.seen = atomic.LoadUint64(l.alarm)
@@ -294,18 +295,17 @@ func (l *Loop) Run() bool {
 	return run(l.account) == 0
 }
 
-// Ended reports whether a loop on a thread or in a child has ended
-// successfully.
+// Ended reports whether a loop on a thread or in a child has ended as wanted.
 func (l *Loop) Ended() bool { return atomic.LoadUint32(&l.state) == loopEnded }
 
 // Failed reports whether a loop on a thread or in a child has ended on a result
 // it did not want.
 func (l *Loop) Failed() bool { return atomic.LoadUint32(&l.state) == loopFailed }
 
-// StampFrom makes the executor read [Ticks] before the next iteration, into
-// buf[0], and after that and each following one, into buf[1] and so on. The
-// differences of neighbours cover the whole time: no wait falls between two
-// samples. buf belongs to an Arena; nil stops the stamps.
+// StampFrom has the executor read [Ticks] before the next iteration, into
+// buf[0], and after it and each one that follows, into buf[1] and so on, so
+// that neighbours' differences tile the time: no wait falls between two
+// samples. buf belongs to an Arena; nil ends it.
 func (l *Loop) StampFrom(buf []uint64) {
 	l.stamps = 0
 	if buf != nil {
@@ -316,19 +316,18 @@ func (l *Loop) StampFrom(buf []uint64) {
 // Then runs next after l, on the same thread or in the same child.
 func (l *Loop) Then(next *Loop) { l.next = next.account }
 
-// Err returns which call failed with what result, and how far the loop had
-// come.
+// Err says which call came back with what, and how far the loop had come.
 func (l *Loop) Err() error {
 	c := l.table[min(int(l.At), len(l.table)-1)]
 	return &CallError{Call: c, Result: l.Result, Done: int(l.Done), N: int(l.N)}
 }
 
-// Where returns the call that the loop is or was in, as messages show it.
+// Where says in which call the loop is or was, as messages show it.
 func (l *Loop) Where() string {
 	return fmt.Sprintf("%s, %d of %d done", l.table[min(int(l.At), len(l.table)-1)].Name, l.Done, l.N)
 }
 
-// A CallError is a system call's unwanted result.
+// A CallError is a system call's result that was not the one wanted.
 type CallError struct {
 	Call    Call
 	Result  int // as the kernel returned it: negative for an errno

@@ -92,8 +92,8 @@ func TestLoopAccounts(t *testing.T) {
 	}
 }
 
-// An unwanted result ends the loop at that call, and the loop can go on from
-// there.
+// A result that was not wanted ends the loop at the call that had it, and the
+// loop can go on from there.
 func TestLoopStopsAtOddResult(t *testing.T) {
 	a := mustArena(t)
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
@@ -122,7 +122,7 @@ func TestLoopStopsAtOddResult(t *testing.T) {
 	}
 }
 
-// Every form of an expected result.
+// Each way of saying what a call's result is to be.
 func TestCallResults(t *testing.T) {
 	a := mustArena(t)
 	check := func(name string, c Call, want bool) {
@@ -168,8 +168,8 @@ func TestSaveAndLoad(t *testing.T) {
 	}
 }
 
-// There is one more reading of the counter than iterations, and readings never
-// go back, wherever in a loop they begin.
+// Readings of the counter are one more than iterations, and never go back,
+// wherever in a loop they begin.
 func TestStamps(t *testing.T) {
 	a := mustArena(t)
 	buf := a.Words(11)
@@ -196,7 +196,7 @@ func TestStamps(t *testing.T) {
 	}
 }
 
-// A stamp in the middle of iterations wraps around its ring, and lies between
+// A stamp in the middle of iterations goes round its ring, and lies between
 // those at the ends.
 func TestStampWithin(t *testing.T) {
 	a := mustArena(t)
@@ -214,7 +214,7 @@ func TestStampWithin(t *testing.T) {
 	}
 }
 
-// A deadline that advances always has less than a second of nanoseconds.
+// A deadline that advances has less than a second of nanoseconds, always.
 func TestAdvance(t *testing.T) {
 	a := mustArena(t)
 	at := Place(a, unix.Timespec{Sec: 5, Nsec: 999_999_000})
@@ -237,7 +237,7 @@ func TestAdvance(t *testing.T) {
 	check(1, unix.Timespec{Sec: 10})
 }
 
-// A spin ends when the word changes, or at its bound.
+// A spin ends when the word changes, and after so long in any case.
 func TestSpinWhile(t *testing.T) {
 	a := mustArena(t)
 	word := a.Word32(7)
@@ -267,8 +267,8 @@ func TestSpinWhile(t *testing.T) {
 }
 
 // An event loop as a table: each event of a wait is handled by the handler that
-// it names, in the events' order, and noted with its time. A handler that may
-// have left something runs again.
+// it names, in the events' order, and noted with its time; what a handler may
+// have left is looked for again.
 func TestDispatch(t *testing.T) {
 	a := mustArena(t)
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -369,7 +369,7 @@ func eventfdAdd(fd int, n uint64) error {
 	return err
 }
 
-// Until ends a loop after the iteration in which it first holds.
+// Until ends a loop after the iteration that fulfils it.
 func TestUntil(t *testing.T) {
 	a := mustArena(t)
 	l := NewLoop(a, Getppid())
@@ -466,7 +466,8 @@ func TestHandlerCounts(t *testing.T) {
 	}
 }
 
-// An interrupted loop returns with EINTR even if its call wants EINTR.
+// Interrupted, a loop comes back with EINTR even if EINTR is what its call
+// wants.
 func TestInterruptBy(t *testing.T) {
 	a := mustArena(t)
 	l := NewLoop(a, Sigsuspend(Place(a, ^Sigs(45))))
@@ -489,7 +490,7 @@ func TestInterruptBy(t *testing.T) {
 	}
 }
 
-// A process that is stopped and continued repeats the call that returned EINTR
+// A process that is stopped and goes on makes the call again that returns EINTR
 // for it.
 func TestStopsAreNoInterrupts(t *testing.T) {
 	a := mustArena(t)
@@ -528,9 +529,9 @@ func TestStopsAreNoInterrupts(t *testing.T) {
 	}
 }
 
-// An event that comes with the interruption is not lost: the wait is over, and
-// the interruption takes effect after the iteration. Here both are one signal,
-// so that they always come together.
+// An event that comes together with the interruption is not lost: the wait is
+// over, and the interruption is for after the iteration. Here they are one
+// signal, so that they always come together.
 func TestInterruptWithEvent(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -4,8 +4,8 @@ package sys
 
 import "golang.org/x/sys/unix"
 
-// Getppid is the cheapest system call that does something: getppid(2). Its cost
-// is what any call costs before it does anything.
+// Getppid is the cheapest system call that does something: getppid(2). What it
+// costs is what any call costs before it does anything.
 func Getppid() Call {
 	return Call{Name: "getppid()", Nr: unix.SYS_GETPPID, AnyCount: true, Want: noResult}
 }
@@ -15,7 +15,7 @@ func NoSuchCall() Call {
 	return Call{Name: "call without a number", Nr: 4000, Want: -int(unix.ENOSYS)}
 }
 
-// Close is close(2) of the descriptor in *fd at the time of the call.
+// Close is close(2) of the descriptor that *fd holds when the call is made.
 func Close(fd *int32) Call {
 	return Call{Name: "close()", Nr: unix.SYS_CLOSE, Load: fd}
 }

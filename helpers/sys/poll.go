@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Poll asks which of fds are ready, without waiting, and expects n of them:
+// Poll asks which of fds are ready, without waiting, and wants n of them:
 // ppoll(2) with a timeout of 0 and no mask, since arm64 has no poll.
 func Poll(a *Arena, fds []unix.PollFd, n int) Call {
 	return Call{Name: "ppoll()", Nr: unix.SYS_PPOLL,
@@ -18,9 +18,9 @@ func Poll(a *Arena, fds []unix.PollFd, n int) Call {
 // PollFds returns room for n descriptors.
 func PollFds(a *Arena, n int) []unix.PollFd { return sliceOf[unix.PollFd](a, n) }
 
-// Select asks which of fds are readable, without waiting, and expects n of
-// them: pselect6(2) with a timeout of 0 and no mask. The kernel overwrites the
-// set, so it is rebuilt each time, as every caller of select must do: a [Store]
+// Select asks which of fds are readable, without waiting, and wants n of them:
+// pselect6(2) with a timeout of 0 and no mask. The kernel overwrites the set,
+// so it is laid out anew each time, as every caller of select must: a [Store]
 // for each 32 descriptors up to the highest. Descriptors must be below
 // FD_SETSIZE, 1024.
 func Select(a *Arena, fds []int, n int) []Call {
@@ -40,7 +40,7 @@ func Select(a *Arena, fds []int, n int) []Call {
 		Args: [6]uintptr{uintptr(highest + 1), ptr(set), 0, 0, ptr(Place(a, unix.Timespec{}))}, Want: n})
 }
 
-// Store is not a system call: it stores v to *word.
+// Store is no system call: it puts v into *word.
 func Store(a *Arena, word *uint32, v uint32) Call {
 	return Call{Name: "store", Set: word, SetTo: v, While: a.Word32(0), WhileIs: 1}
 }

@@ -4,15 +4,15 @@ package sys
 
 import "golang.org/x/sys/unix"
 
-// DieWithParent makes the kernel kill this task when the thread that forked it
+// DieWithParent has the kernel kill this task when the thread that forked it
 // ends: prctl(2) PR_SET_PDEATHSIG.
 func DieWithParent() Call {
 	return Call{Name: "prctl(PDEATHSIG)", Nr: unix.SYS_PRCTL,
 		Args: [6]uintptr{unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL)}}
 }
 
-// ParentIs expects the parent to be pid: it fails in a child whose parent ended
-// before DieWithParent took effect.
+// ParentIs wants the parent to be pid: it fails in a child whose parent was
+// gone before DieWithParent took effect.
 func ParentIs(pid int) Call {
 	return Call{Name: "getppid()", Nr: unix.SYS_GETPPID, Want: pid}
 }

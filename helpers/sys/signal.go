@@ -35,8 +35,8 @@ type Siginfo struct {
 	_                  [96]byte
 }
 
-// Overrun returns how many more expiries a POSIX timer's signal stands for:
-// si_overrun, at the offset of the sender's user id in other signals.
+// Overrun returns, of a POSIX timer's signal, how many more expiries it stands
+// for: si_overrun, which lies where other signals have the sender's user id.
 func (i *Siginfo) Overrun() int32 { return i.UID }
 
 // SIQueue is the si_code of a queued signal (SI_QUEUE, asm-generic/siginfo.h).
@@ -52,8 +52,8 @@ func Tgkill(tgid, tid int, sig unix.Signal) Call {
 	return Call{Name: "tgkill()", Nr: unix.SYS_TGKILL, Args: [6]uintptr{uintptr(tgid), uintptr(tid), uintptr(sig)}}
 }
 
-// Sigqueue queues sig with info to process pid: rt_sigqueueinfo(2). It fails
-// with EAGAIN if the queue is full (RLIMIT_SIGPENDING).
+// Sigqueue queues sig with info to process pid: rt_sigqueueinfo(2). EAGAIN is
+// the answer of a queue that is full (RLIMIT_SIGPENDING).
 func Sigqueue(pid int, sig unix.Signal, info *Siginfo) Call {
 	return Call{Name: "rt_sigqueueinfo()", Nr: unix.SYS_RT_SIGQUEUEINFO,
 		Args: [6]uintptr{uintptr(pid), uintptr(sig), ptr(info)}}
@@ -65,23 +65,23 @@ func Tgsigqueue(tgid, tid int, sig unix.Signal, info *Siginfo) Call {
 		Args: [6]uintptr{uintptr(tgid), uintptr(tid), uintptr(sig), ptr(info)}}
 }
 
-// Sigwait takes one pending signal of set and expects it to be sig:
+// Sigwait takes one pending signal of set and wants it to be sig:
 // rt_sigtimedwait(2) without a timeout, which is sigwaitinfo(2).
 func Sigwait(set *Sigset, info *Siginfo, sig unix.Signal) Call {
 	return Call{Name: "rt_sigtimedwait()", Nr: unix.SYS_RT_SIGTIMEDWAIT,
 		Args: [6]uintptr{ptr(set), ptr(info), 0, sigsetSize}, Want: int(sig)}
 }
 
-// Sigsuspend replaces the thread's mask by mask until a handler has run:
-// sigsuspend(2). Unlike pause(2) it cannot miss a signal that came before.
+// Sigsuspend lets mask take the place of the thread's own until a handler has
+// run: sigsuspend(2). Unlike pause(2) it cannot miss a signal that came before.
 func Sigsuspend(mask *Sigset) Call {
 	return Call{Name: "rt_sigsuspend()", Nr: unix.SYS_RT_SIGSUSPEND,
 		Args: [6]uintptr{ptr(mask), sigsetSize}, Want: -int(unix.EINTR)}
 }
 
-// SigsuspendUntilRun sets *runs, the count of a handler, to 0 and suspends
-// until that handler has run, whatever other handlers run meanwhile. The signal
-// must be blocked outside mask.
+// SigsuspendUntilRun empties *runs, the count of a handler, and suspends
+// until that handler has run, whatever other handlers run meanwhile. The
+// signal must be blocked outside mask.
 func SigsuspendUntilRun(mask *Sigset, runs *uint64) Call {
 	c := Sigsuspend(mask)
 	c.Set = (*uint32)(unsafe.Pointer(runs)) // its low half: both architectures are little-endian
@@ -89,7 +89,7 @@ func SigsuspendUntilRun(mask *Sigset, runs *uint64) Call {
 	return c
 }
 
-// Insist repeats c while it fails with EAGAIN.
+// Insist makes c again for as long as it comes back with EAGAIN.
 func Insist(a *Arena, c Call) Call {
 	again := a.Word32(1)
 	c.Set, c.SetTo = again, 1
@@ -110,7 +110,7 @@ func Mask(mask Sigset) (Sigset, error) {
 	return old, nil
 }
 
-// handlerRuns points at a counter for each signal, in memory shared with forked
+// handlerRuns points at one counter a signal, in memory shared with forked
 // children; the handler in loop_*.s adds to it.
 var handlerRuns *[65]uint64
 
@@ -134,12 +134,12 @@ type sigaction struct {
 const saOnstack = 0x08000000 // SA_ONSTACK, asm-generic/signal-defs.h
 
 // Handle installs the counting handler for sig in this process and its future
-// children, and returns the address of the count and a function that restores
-// the former disposition. The handler is a few instructions of assembly: no Go
-// code runs. It uses the alternate stack if the thread has one (SA_ONSTACK),
-// because a signal frame may not fit a goroutine's stack. It does not restart
-// the call that it interrupted (no SA_RESTART). It runs with all signals
-// blocked, so that the lower-numbered of two signals is counted first.
+// children, and returns the address of the count and a function that puts the
+// former disposition back. The handler is a few instructions of assembly: no Go
+// code runs. It uses the alternate stack where the thread has one (SA_ONSTACK),
+// for a signal's frame may not fit a goroutine's, does not restart the call
+// that it interrupted (no SA_RESTART), and runs with all signals blocked, so
+// that the lower-numbered of two signals is counted first.
 func Handle(sig unix.Signal) (runs *uint64, restore func() error, err error) {
 	if err := handlerArena(); err != nil {
 		return nil, nil, err

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SignalfdInfoSize is the size of one signal's record in a signalfd(2) read.
+// SignalfdInfoSize is what one signal takes of a signalfd(2) read.
 const SignalfdInfoSize = int(unsafe.Sizeof(unix.SignalfdSiginfo{}))
 
 // SignalfdCreate is signalfd4(2) with a new descriptor; it goes to *fd.

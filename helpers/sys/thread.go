@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stackSize is the size of a bare thread's or child's stack. The executor needs
-// eight bytes; a signal frame with AVX-512 and AMX state needs 12 KiB.
+// stackSize is what a bare thread or child runs on. The executor needs eight
+// bytes; a signal frame with AVX-512 and AMX state needs 12 KiB.
 const stackSize = 64 << 10
 
 // A Task is a bare thread or a child that runs a chain of loops and exits.
@@ -28,8 +28,8 @@ type Task struct {
 }
 
 // NewThread starts a thread of this process on l: clone(2) with everything
-// shared. It inherits the caller's signal mask, which must block every signal
-// that the Go runtime handles: Go's handlers cannot run on it.
+// shared. It inherits the caller's signal mask, which must block whatever
+// the Go runtime handles: Go's handlers cannot run on it.
 func NewThread(a *Arena, l *Loop) (*Task, error) {
 	t := &Task{alive: alloc[int32](a, 1)}
 	tid := spawn(unix.CLONE_VM|unix.CLONE_FS|unix.CLONE_FILES|unix.CLONE_SIGHAND|unix.CLONE_THREAD|
@@ -54,8 +54,8 @@ func NewChild(a *Arena, l *Loop) (*Task, error) {
 }
 
 // NewSharer starts a child that runs l as NewChild does, but in this process's
-// memory, as a child of vfork(2) does. Its exit then has no copy of a Go
-// program to free, which takes a CPU most of a millisecond. The same rules
+// memory, as a child of vfork(2) is: there is no copy of a Go program for its
+// end to give back, which takes a CPU for most of a millisecond. The same rules
 // hold.
 func NewSharer(a *Arena, l *Loop) (*Task, error) {
 	pid := spawn(unix.CLONE_VM|uintptr(unix.SIGCHLD), stack(a), nil, nil, l.account)
@@ -65,7 +65,7 @@ func NewSharer(a *Arena, l *Loop) (*Task, error) {
 	return &Task{TID: pid, child: true}, nil
 }
 
-// stack returns the top of a new stack, aligned as the ABI requires.
+// stack returns the top of a new stack, aligned as the ABI wants it.
 func stack(a *Arena) uintptr {
 	s := a.Bytes(stackSize)
 	return (uintptr(unsafe.Pointer(unsafe.SliceData(s))) + stackSize) &^ 15
@@ -90,9 +90,9 @@ func (t *Task) Gone() bool {
 	}
 }
 
-// Stop ends the task if it has not ended by itself, and waits for its end. It
-// kills a child. It cannot kill a thread: it interrupts that by signal
-// interrupt until its loop ends on EINTR, which takes a microsecond.
+// Stop ends the task if it has not ended by itself, and waits for its end. A
+// child is killed. A thread cannot be: it is interrupted by signal interrupt
+// until its loop ends on EINTR, which takes a microsecond.
 func (t *Task) Stop(interrupt unix.Signal) error {
 	const patience = 10 * time.Second
 	for start := time.Now(); !t.Gone(); {
@@ -116,8 +116,7 @@ func WaitPidfd(fd int) Call {
 		Args: [6]uintptr{unix.P_PIDFD, uintptr(fd), 0, unix.WEXITED | unix.WALL}}
 }
 
-// String returns the task's name as messages show it, and how it ended if it is
-// a child.
+// String names the task as messages do, with its end if it was a child's.
 func (t *Task) String() string {
 	switch {
 	case !t.child:

@@ -50,8 +50,8 @@ func TimerSettime(id, flags int, spec *unix.ItimerSpec) Call {
 		Args: [6]uintptr{uintptr(id), uintptr(flags), ptr(spec)}}
 }
 
-// Nanosleep is clock_nanosleep(2): until *at with unix.TIMER_ABSTIME, for *at
-// without.
+// Nanosleep is clock_nanosleep(2): until *at with unix.TIMER_ABSTIME, for so
+// long without.
 func Nanosleep(clock, flags int, at *unix.Timespec) Call {
 	return Call{Name: "clock_nanosleep()", Nr: unix.SYS_CLOCK_NANOSLEEP,
 		Args: [6]uintptr{uintptr(clock), uintptr(flags), ptr(at)}}

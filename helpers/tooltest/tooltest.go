@@ -184,11 +184,11 @@ func MustWrite(tb testing.TB, name, text string) {
 	}
 }
 
-// Commands returns what [testscript.Main] takes for scripts to run the verb as the
+// Commands returns what [testscript.Main] takes for scripts to run verbs as the
 // tool would, in a process of its own that is the test binary.
-func Commands(v *cli.Verb) map[string]func() {
+func Commands(verbs ...*cli.Verb) map[string]func() {
 	return map[string]func(){"eventbench": func() {
-		t := tool(v)
+		t := tool(verbs)
 		t.Context = interrupt.Context
 		os.Exit(t.Run(os.Args[1:], os.Stdout, os.Stderr))
 	}}
@@ -196,15 +196,20 @@ func Commands(v *cli.Verb) map[string]func() {
 
 // Verb runs a verb in this process as the tool would, but that it ends with ctx.
 func Verb(ctx context.Context, v *cli.Verb, args []string, stdout, stderr io.Writer) int {
-	t := tool(v)
-	t.Context = func(...os.Signal) context.Context { return ctx }
-	return t.Run(append([]string{v.Name}, args...), stdout, stderr)
+	return Run(ctx, []*cli.Verb{v}, append([]string{v.Name}, args...), stdout, stderr)
 }
 
-func tool(v *cli.Verb) *cli.Tool {
+// Run runs a tool with these verbs in this process.
+func Run(ctx context.Context, verbs []*cli.Verb, args []string, stdout, stderr io.Writer) int {
+	t := tool(verbs)
+	t.Context = func(...os.Signal) context.Context { return ctx }
+	return t.Run(args, stdout, stderr)
+}
+
+func tool(verbs []*cli.Verb) *cli.Tool {
 	return &cli.Tool{
-		Name: "eventbench", Command: "go tool eventbench", Verbs: []*cli.Verb{v},
-		Manual: cli.ParseManual("# eventbench: test a verb\n\n    eventbench VERB\n"),
+		Name: "eventbench", Command: "go tool eventbench", Verbs: verbs,
+		Manual: cli.ParseManual("# eventbench: test verbs\n\n    eventbench VERB\n"),
 	}
 }
 

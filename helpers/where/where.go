@@ -58,7 +58,7 @@ const (
 // helpers/peer.
 const MaxN = 512
 
-// memory is the guests', in MiB, as go tool guest gives it.
+// memory is the guests', in MiB, as go tool eventbench guest gives it.
 const guestMemory = 512
 
 // Check says which setting has a value that it cannot have.
@@ -89,7 +89,7 @@ type Kernel struct {
 	err     error
 }
 
-// Open finds QEMU and the kernels. args are as go tool guest's -kernel takes
+// Open finds QEMU and the kernels. args are as go tool eventbench guest's -kernel takes
 // them: series, images, packages.
 func (s *Settings) Open(ctx context.Context, args []string, say func(string, ...any)) ([]*Kernel, error) {
 	var err error

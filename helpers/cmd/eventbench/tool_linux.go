@@ -1,12 +1,18 @@
 package main
 
 import (
+	"eventbench/helpers/arms"
 	"eventbench/helpers/cli"
+	"eventbench/helpers/columns"
 	"eventbench/helpers/fidelity"
+	"eventbench/helpers/gate"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/gvisor"
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/kernels"
 	"eventbench/helpers/mutants"
+	"eventbench/helpers/report"
+	"eventbench/helpers/rounds"
 	"eventbench/helpers/selftest"
 	"eventbench/helpers/soak"
 	"eventbench/helpers/tests"
@@ -31,16 +37,28 @@ var stopContext = interrupt.Context
 
 func verbs() []*cli.Verb {
 	return []*cli.Verb{
+		{Manual: manual("bench"), New: rounds.New},
+		{Manual: manual("summary"), New: report.NewSummary},
+		{Manual: manual("headline"), New: report.NewHeadline},
+		{Manual: manual("growth"), New: report.NewGrowth},
+		{Manual: manual("compare"), New: report.NewCompare},
+		{Manual: manual("kernels"), Resumes: true, New: kernels.New},
+		whereVerb(),
 		gateVerb(),
-		{Manual: manual("fidelity"), New: fidelity.New},
+		{Manual: manual("gate-kernels"), Resumes: true, Failure: gate.Unreadable.ExitCode(), Values: gateValues, New: arms.NewKernels},
+		{Manual: manual("gate-arms"), Resumes: true, Failure: gate.Unreadable.ExitCode(), Values: gateValues, New: arms.NewHost},
+		{Manual: manual("baselines"), Resumes: true, Failure: gate.Unreadable.ExitCode(), New: arms.NewBaselines},
 		{Manual: manual("selftest"), Resumes: true, New: selftest.New},
+		{Manual: manual("behaviours"), Resumes: true, Values: map[string][]string{"format": {"text", "markdown", "counts"}}, New: columns.New},
+		{Manual: manual("mutants"), Resumes: true, New: mutants.New},
+		{Manual: manual("fidelity"), Values: map[string][]string{"kernel": series}, New: fidelity.New},
 		{Manual: manual("test"), Raw: true, New: tests.New},
 		{Manual: manual("soak"), New: soak.New},
-		{Manual: manual("mutants"), Resumes: true, New: mutants.New},
 		guestVerb(),
 		gvisorVerb(),
 		kbuildVerb(),
 		seccompVerb(),
-		whereVerb(),
 	}
 }
+
+var gateValues = map[string][]string{"format": formats}

@@ -1,0 +1,260 @@
+//go:build linux
+
+// Package arms measures two kernels, or two programs on this one, in turn, until
+// the gate can tell whether the new one is worse.
+package arms
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+
+	"eventbench/helpers/boots"
+	"eventbench/helpers/cli"
+	"eventbench/helpers/files"
+	"eventbench/helpers/gate"
+)
+
+// Arms are the two things compared.
+type arms interface {
+	// measure sees to it that there are n samples a side, numbered from the
+	// first, and returns their files.
+	measure(ctx context.Context, n int) (old, new side, err error)
+	close()
+}
+
+// A side is the samples of one arm that a look is at.
+type side struct {
+	name  string // with which go tool eventbench gate finds the same
+	files []string
+}
+
+// options are what both kinds of arms have.
+type options struct {
+	gate     gate.Options
+	max      int
+	seed     int
+	bisect   bool
+	format   string
+	markdown string
+}
+
+func (o *options) flags(fs *flag.FlagSet) {
+	o.gate.Flags(fs, "")
+	fs.IntVar(&o.max, "max", o.max, "measure at most `n` samples a side")
+	fs.IntVar(&o.seed, "seed", 1, "draw every order from seeds that begin with `n`")
+	fs.BoolVar(&o.bisect, "bisect", false, "exit as git bisect run wants it: 125 where the gate cannot tell, 128 for bad input")
+	fs.StringVar(&o.format, "format", "text", "write the report as `text`, markdown or json")
+	fs.StringVar(&o.markdown, "markdown", "", "write the report to `file` as markdown as well")
+}
+
+func (o *options) check() error {
+	if o.seed < 1 {
+		return fmt.Errorf("-seed %d: want at least 1", o.seed)
+	}
+	return gate.CheckFormat(o.format)
+}
+
+// NewKernels defines the flags of the verb gate-kernels.
+func NewKernels(fs *flag.FlagSet) cli.Action {
+	var o options
+	k := &kernels{}
+	k.flags(fs, &o)
+	return func(ctx context.Context, c *cli.Call) error {
+		return o.run(ctx, c, gate.FirstBoots, func() (arms, error) { return k, k.open(ctx, c.Operands, o, c.Say) })
+	}
+}
+
+// NewHost defines the flags of the verb gate-arms.
+func NewHost(fs *flag.FlagSet) cli.Action {
+	var o options
+	h := &host{}
+	h.flags(fs, &o)
+	return func(ctx context.Context, c *cli.Call) error {
+		h.stderr = c.Stderr
+		return o.run(ctx, c, gate.FirstRounds, func() (arms, error) { return h, h.open(ctx, c.Operands, o) })
+	}
+}
+
+// NewBaselines defines the flags of the verb baselines.
+func NewBaselines(fs *flag.FlagSet) cli.Action {
+	r := &recording{}
+	r.flags(fs)
+	return func(ctx context.Context, c *cli.Call) error {
+		err := r.record(ctx, c.Operands, c.Say)
+		if kernel := (*boots.KernelError)(nil); errors.As(err, &kernel) {
+			return cli.WithStatus(err, skipCommit)
+		}
+		return err
+	}
+}
+
+// run measures, looks and reports. First is the size of the first look.
+func (o *options) run(ctx context.Context, c *cli.Call, first int, open func() (arms, error)) error {
+	if err := o.check(); err != nil {
+		return cli.Usage("%w", err)
+	}
+	if o.markdown != "" {
+		// Before hours of measuring; and so that a run that is stopped leaves no verdict of an earlier one.
+		if err := files.Write(o.markdown, []byte("### Benchmarks: no verdict\n\nThe run that was to give one has not come to its end.\n")); err != nil {
+			return cli.Usage("-markdown: %w", err)
+		}
+	}
+	report, err := judge(ctx, *o, c.Say, first, open)
+	status, outcome := o.status(report, err)
+	if ctx.Err() != nil && status > stopBisect {
+		return err
+	}
+	if werr := write(*o, report, outcome, status, err, c.Stdout); werr != nil {
+		return cli.WithStatus(errors.Join(err, werr), gate.Unreadable.ExitCode())
+	}
+	if tool := (toolError{}); errors.As(err, &tool) {
+		err = tool.error // it has told standard error why
+	}
+	switch {
+	case err == nil:
+		return cli.Exit(status)
+	case cli.IsUsage(err) && status == cli.WrongUsage:
+		return err
+	}
+	return cli.WithStatus(err, status)
+}
+
+// judge measures and looks, until the gate can tell.
+func judge(ctx context.Context, o options, say func(string, ...any), first int, open func() (arms, error)) (*gate.Report, error) {
+	a, err := open()
+	if err != nil {
+		return nil, err
+	}
+	defer a.close()
+	alpha := cmp.Or(o.gate.Alpha, gate.DefaultAlpha)
+	looks, err := gate.Looks(first, o.max, alpha)
+	if err != nil {
+		return nil, cli.Usage("-max %d: %w", o.max, err)
+	}
+	for i, l := range looks {
+		old, new, err := a.measure(ctx, l.N)
+		if err != nil {
+			return nil, err
+		}
+		g := o.gate
+		last := i == len(looks)-1
+		g.Alpha = l.Alpha
+		g.AllowCannotTell = g.AllowCannotTell && last
+		report, err := gate.CompareFiles(old.name, old.files, new.name, new.files, g)
+		if err != nil {
+			return nil, err
+		}
+		if report.Outcome != gate.Undecided || last || !report.Open() {
+			report.Notes = append(report.Notes, note(looks, i, alpha))
+			if report.Outcome == gate.Undecided && !report.Open() && o.gate.AllowCannotTell {
+				report.Outcome = gate.Pass // as at the last look
+			}
+			if report.Outcome == gate.Undecided && report.Open() {
+				report.Notes = append(report.Notes, goOn(report, first, alpha))
+			}
+			if e, ok := a.(explainer); ok {
+				note, err := e.explain(ctx, report)
+				if err != nil {
+					return nil, err
+				}
+				if note != "" {
+					report.Notes = append(report.Notes, note)
+				}
+			}
+			return report, nil
+		}
+		say("look %d, at %d a side: %s; going on to %d", i+1, l.N, report.Summary(), looks[i+1].N)
+	}
+	panic("unreachable: the last look returns")
+}
+
+// note says how often was looked, and what that costs.
+func note(looks []gate.Look, i int, alpha float64) string {
+	var ns []string
+	for _, l := range looks[:i+1] {
+		ns = append(ns, fmt.Sprint(l.N))
+	}
+	return fmt.Sprintf("look %d of at most %d, at %s samples a side. Repeated looks are corrected for: a false alarm may come of all of them with probability %.2g, "+
+		"of which this one has %.2g", i+1, len(looks), strings.Join(ns, ", "), alpha, looks[i].Alpha)
+}
+
+// goOn says which -max leads to a verdict, by the samples that comparisons ask for, or else to the next look.
+func goOn(r *gate.Report, first int, alpha float64) string {
+	have, need := len(r.NewSamples), 0
+	for _, c := range r.Comparisons {
+		if c.Gates && !c.Safe {
+			need = max(need, c.Need)
+		}
+	}
+	const most = 1000 // samples a side that the gate reads
+	looks, err := gate.Looks(first, most, alpha)
+	if err != nil {
+		return err.Error()
+	}
+	for _, l := range looks {
+		if l.N > have && l.N >= need {
+			return fmt.Sprintf("the same command with -max %d goes on from here; with make, MAX=%[1]d", l.N)
+		}
+	}
+	return "more samples would not help: narrow what is measured with -bench, or raise a threshold"
+}
+
+const (
+	skipCommit = 125 // for git bisect run
+	stopBisect = 128
+)
+
+// cannotBoot is the outcome where an arm could not be measured.
+const cannotBoot gate.Outcome = "cannot boot"
+
+// status returns the exit status, and what to call the outcome.
+func (o *options) status(r *gate.Report, err error) (int, gate.Outcome) {
+	outcome := gate.Unreadable
+	if r != nil {
+		outcome = r.Outcome
+	}
+	status := outcome.ExitCode()
+	var stopped cli.Stopped
+	var kernel *boots.KernelError
+	var old oldError
+	switch {
+	case errors.As(err, &stopped):
+		return stopped.Status(), outcome
+	case errors.As(err, &kernel):
+		outcome, status = cannotBoot, skipCommit
+		if o.bisect && errors.As(err, &old) {
+			status = stopBisect
+		}
+	case o.bisect && outcome == gate.Unreadable:
+		status = stopBisect
+	case o.bisect && outcome == gate.Undecided:
+		status = skipCommit
+	}
+	return status, outcome
+}
+
+// write writes the report, or why there is none, to stdout and to the file that
+// was asked for.
+func write(o options, r *gate.Report, outcome gate.Outcome, status int, problem error, stdout io.Writer) error {
+	to := func(w io.Writer, format string) error {
+		if r == nil {
+			return gate.WriteProblems(w, format, outcome, status, problem)
+		}
+		return r.Write(w, format)
+	}
+	err := to(stdout, o.format)
+	if o.markdown != "" {
+		var b bytes.Buffer
+		if err := to(&b, "markdown"); err != nil {
+			return err
+		}
+		err = errors.Join(err, files.Write(o.markdown, b.Bytes()))
+	}
+	return err
+}

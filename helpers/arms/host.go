@@ -1,0 +1,154 @@
+//go:build linux
+
+package arms
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"eventbench/helpers/boots"
+	"eventbench/helpers/cli"
+	"eventbench/helpers/gate"
+	"eventbench/helpers/mechanisms"
+	"eventbench/helpers/process"
+	"eventbench/helpers/results"
+
+	"golang.org/x/sys/unix"
+)
+
+// host are arms that run on this kernel. go tool eventbench bench does the measuring.
+type host struct {
+	bench, skip, benchtime string
+	limit                  time.Duration
+	results                string
+
+	rounds string   // its path
+	args   []string // for it, but for the number of rounds
+	stderr io.Writer
+}
+
+func (h *host) flags(fs *flag.FlagSet, o *options) {
+	fs.StringVar(&h.bench, "bench", mechanisms.Gate, "run the benchmarks that match `regexp`, as in go test")
+	fs.StringVar(&h.skip, "skip", "", "but not those that match `regexp`")
+	fs.StringVar(&h.benchtime, "benchtime", boots.HostBenchtime, "measure each for a `time`, or a number of iterations (1000x)")
+	fs.DurationVar(&h.limit, "limit", 0, "give up on a benchmark that prints nothing for this `time`\n(default as go tool eventbench bench)")
+	fs.StringVar(&h.results, "results", "results", "keep results under `dir`")
+	o.max = gate.MostRounds
+	o.flags(fs)
+}
+
+func (h *host) open(ctx context.Context, operands []string, o options) error {
+	binary := ""
+	if len(operands) == 3 {
+		binary, operands = operands[0], operands[1:]
+	}
+	if len(operands) != 2 {
+		return cli.Usage("want two commands, OLD and NEW, or a test binary before them, have %q", operands)
+	}
+	var sums []string
+	for i, label := range []string{"OLD", "NEW"} {
+		argv := strings.Fields(operands[i])
+		if binary != "" {
+			argv = append(argv, binary)
+		}
+		if len(argv) == 0 {
+			return cli.Usage("%s is empty: want a command that ends in a test binary, or a test binary before both", label)
+		}
+		if argv[0] == binary {
+			argv[0], _ = filepath.Abs(binary) // not to be looked up in PATH
+		}
+		sum, err := results.HashCommand(argv)
+		if err != nil {
+			return fmt.Errorf("%s: %w", label, err)
+		}
+		sums = append(sums, sum)
+	}
+	if sums[0] == sums[1] {
+		return fmt.Errorf("OLD, %q, and NEW, %q, are the same command on the same files: there is nothing to compare", operands[0], operands[1])
+	}
+	// Rounds of OLD belong to those of the NEW they were measured beside.
+	pair := fmt.Sprintf("%x", sha256.Sum256([]byte(sums[0]+sums[1])))[:8]
+	h.args = []string{"-bench", h.bench, "-skip", h.skip, "-benchtime", h.benchtime, "-seed", strconv.Itoa(o.seed), "-results", h.results,
+		"-limit", h.limit.String(), "-arm", "old-" + pair + "=" + operands[0], "-arm", "new-" + pair + "=" + operands[1]}
+	if binary != "" {
+		h.args = append(h.args, binary)
+	}
+	var err error
+	h.rounds, err = results.Tool(ctx, "eventbench")
+	return err
+}
+
+func (h *host) close() {}
+
+func (h *host) measure(ctx context.Context, n int) (old, new side, err error) {
+	out, err := h.runRounds(ctx, n)
+	if err != nil {
+		return old, new, err
+	}
+	var sides []side
+	for dir := range strings.Lines(out) {
+		s := side{name: strings.TrimSuffix(dir, "\n")}
+		for i := 1; i <= n; i++ {
+			file := filepath.Join(s.name, fmt.Sprintf("round-%02d%s", i, results.Ext))
+			if _, err := os.Stat(file); err != nil {
+				return old, new, toolError{errors.New("go tool eventbench bench has lost a round"), err.Error()}
+			}
+			s.files = append(s.files, file)
+		}
+		if all, err := results.Find(s.name); err != nil || !slices.Equal(all, s.files) {
+			s.name = strings.Join(s.files, ",")
+		}
+		sides = append(sides, s)
+	}
+	if len(sides) != 2 {
+		return old, new, fmt.Errorf("go tool eventbench bench names %d directories, want 2:\n%s", len(sides), out)
+	}
+	return sides[0], sides[1], nil
+}
+
+// A toolError is that of another tool, which has told standard error why.
+type toolError struct {
+	error
+	why string // what it told, if that is known
+}
+
+func (e toolError) Error() string { return strings.TrimSuffix(e.error.Error()+": "+e.why, ": ") }
+func (e toolError) Unwrap() error { return e.error }
+
+// runRounds has rounds 1 to n measured where they are not there, and returns
+// what go tool eventbench bench printed.
+func (h *host) runRounds(ctx context.Context, n int) (string, error) {
+	var stdout, stderr bytes.Buffer
+	cmd := exec.Command(h.rounds, slices.Concat([]string{"bench", "-rounds", strconv.Itoa(n)}, h.args)...)
+	cmd.Stdout = &stdout
+	cmd.Stderr = io.MultiWriter(h.stderr, &stderr)
+	if f, ok := h.stderr.(*os.File); ok {
+		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
+			cmd.Stderr = f // for its progress
+		}
+	}
+	err := process.Limits{Runner: true}.Run(ctx, cmd)
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case err != nil && stdout.Len() == 0: // or else it has made what it could
+		why := stderr.String()
+		if i := strings.LastIndex(why, "eventbench bench: "); i >= 0 {
+			why = why[i+len("eventbench bench: "):]
+		}
+		return "", toolError{fmt.Errorf("go tool eventbench bench: %w", err), strings.TrimSpace(why)}
+	}
+	return stdout.String(), nil
+}

@@ -1,0 +1,192 @@
+//go:build linux
+
+package arms
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"eventbench/helpers/boots"
+	"eventbench/helpers/cli"
+	"eventbench/helpers/gate"
+	"eventbench/helpers/guest"
+	"eventbench/helpers/mechanisms"
+	"eventbench/helpers/results"
+)
+
+// kernels are arms that are booted.
+type kernels struct {
+	boots.Settings
+	seed     int
+	old      string // as given, or
+	recorded side   // results in its place
+	set      *boots.Set
+	unlock   func()
+	where    bool // name functions
+	say      func(string, ...any)
+}
+
+// An oldError is about OLD and not NEW.
+type oldError struct{ error }
+
+func (e oldError) Unwrap() error { return e.error }
+
+func (k *kernels) flags(fs *flag.FlagSet, o *options) {
+	k.Bench, k.Benchtime, k.Count = mechanisms.Gate, boots.GateBenchtime, boots.GateCount
+	k.Flags(fs)
+	o.max = gate.MostBoots
+	o.flags(fs)
+	fs.BoolVar(&k.where, "where", true, "name the functions that make most of each regression and improvement")
+}
+
+func (k *kernels) open(ctx context.Context, operands []string, o options, say func(string, ...any)) error {
+	if err := k.Check(); err != nil {
+		return cli.Usage("%w", err)
+	}
+	if len(operands) != 3 {
+		return cli.Usage("want a static test binary (make eventbench.static) and two kernels, OLD and NEW, have %q", operands)
+	}
+	k.seed, k.say = o.seed, say
+	k.Binary = operands[0]
+	names := operands[1:]
+	for i, name := range names {
+		if name == "" {
+			return cli.Usage("%s is empty: want a kernel, a series such as 6.12 or the path of an image (make gate-kernels OLD=6.12 NEW=bzImage)", []string{"OLD", "NEW"}[i])
+		}
+	}
+	switch {
+	case isRecorded(names[1]):
+		return cli.Usage("NEW, %s, is not a kernel but results: go tool eventbench gate compares results", names[1])
+	case isRecorded(names[0]):
+		files, err := results.Find(names[0])
+		if err != nil {
+			return err
+		}
+		k.recorded, names = side{names[0], files}, names[1:]
+	}
+	for _, name := range names {
+		if _, err := os.Stat(name); err != nil && strings.Contains(name, "/") {
+			return fmt.Errorf("kernel: %w", err)
+		}
+	}
+	if len(names) == 2 {
+		k.old = names[0]
+	} else if err := k.checkRecorded(ctx, o.gate.Allow); err != nil {
+		return err
+	}
+	var err error
+	if k.set, k.unlock, err = boots.Open(ctx, k.Settings, names, say); err != nil {
+		return k.blame(err)
+	}
+	if both := k.set.Kernels; len(both) == 2 && both[0].Same(both[1]) {
+		k.unlock()
+		return fmt.Errorf("OLD, %s, and NEW, %s, are the same kernel (their images are equal): there is nothing to compare", both[0].Arg, both[1].Arg)
+	}
+	return nil
+}
+
+// checkRecorded refuses, before anything is booted, results that the gate would refuse after it: those of
+// another QEMU, if its version is known, of another harness, or of other settings.
+func (k *kernels) checkRecorded(ctx context.Context, allow []string) error {
+	qemu := ""
+	if !strings.Contains(k.Guest, "-qemu") {
+		q, err := guest.FindQEMU(ctx, "")
+		if err != nil {
+			return err
+		}
+		qemu = q.Version
+	}
+	harness, err := k.harness(ctx)
+	if err != nil {
+		return err
+	}
+	here := []struct{ key, value string }{
+		{"qemu", qemu}, {"harness", harness}, {"benchtime", k.Benchtime}, {"count", strconv.Itoa(k.Count)},
+	}
+	for _, path := range k.recorded.files {
+		f, err := results.Read(path)
+		if err != nil {
+			return err
+		}
+		config := f.Config()
+		for _, h := range here {
+			if there := strings.Join(config[h.key], ", "); h.value != "" && there != h.value && !slices.Contains(allow, h.key) {
+				return fmt.Errorf("results differ in %s: %q in %s, %q here: record it anew (make baselines), or name the kernel as OLD; if that is meant: -allow %[1]s", h.key, there, path, h.value)
+			}
+		}
+	}
+	return nil
+}
+
+// harness asks the test binary, which runs here as well, which harness its results will name; those of other programs
+// name none.
+func (k *kernels) harness(ctx context.Context) (string, error) {
+	path, err := filepath.Abs(k.Binary)
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.CommandContext(ctx, path, "-test.run=^$", "-test.bench=^$").Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", k.Binary, err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if id, ok := strings.CutPrefix(line, "harness: "); ok {
+			return strings.TrimSpace(id), nil
+		}
+	}
+	return "", nil
+}
+
+// isRecorded reports whether the argument means results and not a kernel.
+func isRecorded(arg string) bool {
+	fi, err := os.Stat(arg)
+	return err == nil && (fi.IsDir() || filepath.Ext(arg) == results.Ext)
+}
+
+// blame marks an error that is OLD's.
+func (k *kernels) blame(err error) error {
+	var kernel *boots.KernelError
+	if errors.As(err, &kernel) && kernel.Kernel == k.old {
+		return oldError{err}
+	}
+	return err
+}
+
+func (k *kernels) close() { k.unlock() }
+
+func (k *kernels) measure(ctx context.Context, n int) (old, new side, err error) {
+	last := k.seed + n - 1
+	todo, err := k.set.Missing(k.seed, last)
+	if err != nil {
+		return old, new, err
+	}
+	if len(todo) > 0 {
+		k.say("%d boots to go until the gate looks at %d of each kernel, %d at a time, into %s", len(todo), n, k.Jobs, k.set.Dir)
+	}
+	if err := k.set.Make(ctx, todo, false, k.say); err != nil {
+		return old, new, k.blame(err)
+	}
+	sides := []side{k.recorded}
+	if k.recorded.files == nil {
+		sides = nil
+	}
+	for _, kernel := range k.set.Kernels {
+		s := side{name: kernel.Dir}
+		for seed := k.seed; seed <= last; seed++ {
+			s.files = append(s.files, boots.Boot{Kernel: kernel, Seed: seed}.File())
+		}
+		if all, err := results.Find(kernel.Dir); err != nil || !slices.Equal(all, s.files) {
+			s.name = strings.Join(s.files, ",")
+		}
+		sides = append(sides, s)
+	}
+	return sides[0], sides[1], nil
+}

@@ -1,0 +1,95 @@
+//go:build linux
+
+package arms
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"eventbench/helpers/boots"
+	"eventbench/helpers/cli"
+	"eventbench/helpers/files"
+	"eventbench/helpers/gate"
+	"eventbench/helpers/mechanisms"
+	"eventbench/helpers/results"
+)
+
+// recording are kernels whose boots become baselines.
+type recording struct {
+	boots.Settings
+	boots int
+	out   string
+}
+
+func (r *recording) flags(fs *flag.FlagSet) {
+	r.Bench, r.Benchtime, r.Count = mechanisms.Gate, boots.GateBenchtime, boots.GateCount
+	r.Flags(fs)
+	fs.IntVar(&r.boots, "boots", gate.MostBoots, "boot each kernel `n` times")
+	fs.StringVar(&r.out, "out", "testdata/baselines", "write a file for each kernel into `dir`")
+}
+
+// record boots the kernels and writes each one's samples to one file.
+func (r *recording) record(ctx context.Context, operands []string, say func(string, ...any)) error {
+	switch {
+	case r.boots < 1:
+		return cli.Usage("-boots %d: want at least 1", r.boots)
+	case len(operands) < 2:
+		return cli.Usage("want a static test binary (make eventbench.static) and kernels, such as 6.12")
+	}
+	if err := r.Check(); err != nil {
+		return cli.Usage("%w", err)
+	}
+	r.Binary = operands[0]
+	set, unlock, err := boots.Open(ctx, r.Settings, operands[1:], say)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	todo, err := set.Missing(1, r.boots)
+	if err != nil {
+		return err
+	}
+	say("%d of %d boots to go, %d at a time, into %s", len(todo), r.boots*len(set.Kernels), r.Jobs, set.Dir)
+	if err := set.Make(ctx, todo, false, say); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(r.out, 0o777); err != nil {
+		return err
+	}
+	for _, k := range set.Kernels {
+		var samples [][]byte
+		for seed := 1; seed <= r.boots; seed++ {
+			text, err := os.ReadFile(boots.Boot{Kernel: k, Seed: seed}.File())
+			if err != nil {
+				return err
+			}
+			samples = append(samples, text)
+		}
+		if err := files.Write(filepath.Join(r.out, k.Label+results.Ext), baseline(k.Label, samples)); err != nil {
+			return err
+		}
+	}
+	say("%d baselines are in %s", len(set.Kernels), r.out)
+	return nil
+}
+
+// baseline makes one file of a kernel's boots, which lines "sample: 1" tell
+// apart. What they say of units is said once.
+func baseline(label string, samples [][]byte) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# Boots of %s, for gate and gate-kernels to compare with. Made by make baselines.\n", label)
+	for i, text := range samples {
+		fmt.Fprintf(&b, "sample: %d\n", i+1)
+		for line := range strings.Lines(string(text)) {
+			if i == 0 || !strings.HasPrefix(line, "Unit ") {
+				b.WriteString(line)
+			}
+		}
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,100 @@
+//go:build linux
+
+package arms
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"eventbench/helpers/gate"
+	"eventbench/helpers/process"
+	"eventbench/helpers/results"
+	"eventbench/helpers/where"
+)
+
+// An explainer knows more of the changes in a report. It does not change its
+// verdicts, and returns what a reader should know where it has failed.
+type explainer interface {
+	explain(ctx context.Context, r *gate.Report) (note string, err error)
+}
+
+const (
+	// explained is how many benchmarks' changes are explained: the worst.
+	explained = 4
+	// most is how many functions are named of each.
+	most = 3
+)
+
+// explain says of regressions and improvements which functions make most of
+// them. The profiles are kept beside the boots' results.
+func (k *kernels) explain(ctx context.Context, r *gate.Report) (note string, err error) {
+	if !k.where {
+		return "", nil
+	}
+	var changed []*gate.Comparison
+	var names []string
+	for _, v := range []gate.Verdict{gate.Regression, gate.Improvement} {
+		for _, c := range r.Comparisons {
+			if c.Verdict != v || !strings.HasSuffix(c.Unit, "instrs/op") {
+				continue
+			}
+			if !slices.Contains(names, c.Name) && len(names) < explained {
+				names = append(names, c.Name)
+			}
+			if slices.Contains(names, c.Name) {
+				changed = append(changed, c)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return "", nil
+	}
+	if k.recorded.files != nil {
+		return "OLD is recorded results. With the kernel itself as OLD, the functions that make most of each change are named here", nil
+	}
+	k.say("looking for the functions that make most of what changed in %s (-where=false leaves that out)", strings.Join(names, ", "))
+	tool, err := results.Tool(ctx, "eventbench")
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(k.set.Dir, fmt.Sprintf("where-%s-%s", filepath.Base(k.set.Kernels[0].Dir), filepath.Base(k.set.Kernels[1].Dir)))
+	cmd := exec.Command(tool, "where", "-format", "json", "-bench", where.Pattern(names...), "-seed", strconv.Itoa(k.seed),
+		"-jobs", strconv.Itoa(k.Jobs), "-timeout", k.Timeout.String(), "-o", dir, "--", k.Binary, k.set.Kernels[0].Arg, k.set.Kernels[1].Arg)
+	var out process.Buffer
+	says := &process.Tail{}
+	cmd.Stdout, cmd.Stderr = &out, says
+	err = process.Run(ctx, cmd)
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	var reports []*where.Report
+	if jerr := json.Unmarshal(out.Bytes(), &reports); jerr != nil && err == nil {
+		err = jerr
+	}
+	for _, c := range changed {
+		for _, w := range reports {
+			if w.Benchmark == c.Name && w.New != nil {
+				c.Where = explanation(w)
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Sprintf("which functions make most of the change is not known of all: %s", strings.Join(says.Lines(3), "; ")), nil
+	}
+	return "", nil
+}
+
+// explanation is a report in short.
+func explanation(w *where.Report) *gate.Where {
+	e := &gate.Where{Old: w.Old.Count, New: w.New.Count, Profiles: [2]string{w.Old.Profile, w.New.Profile}}
+	for _, row := range w.Most(most) {
+		e.Functions = append(e.Functions, gate.Function{Name: row.Label(), Old: row.Old, New: row.New})
+	}
+	return e
+}

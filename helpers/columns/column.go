@@ -1,0 +1,325 @@
+//go:build linux
+
+package columns
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"eventbench/helpers/boots"
+	"eventbench/helpers/files"
+	"eventbench/helpers/guest"
+	"eventbench/helpers/gvisor"
+	"eventbench/helpers/process"
+	"eventbench/helpers/results"
+
+	"golang.org/x/sys/unix"
+)
+
+// A column is where rows are run, and what came of them.
+type column struct {
+	arg  string   // as the user named it
+	name string   // for the table
+	argv []string // what the test binary and its arguments are appended to
+	wall []string // the same for a guest that lives by the wall clock; nil where there is no guest
+	file string   // of the results, without its ending
+
+	ends  map[string]outcome
+	broke error // why rows have no result
+	took  time.Duration
+}
+
+func (c *column) gvisor() bool { return c.name == "gvisor" }
+
+func columnName(arg string) string {
+	if arg == "gvisor" || arg == "host" {
+		return arg
+	}
+	return boots.Label(arg)
+}
+
+// runColumns runs the rows in all columns that have no results yet.
+func runColumns(ctx context.Context, o options, inv inventory, wanted []string, say func(string, ...any)) ([]*column, error) {
+	binary, err := filepath.Abs(o.binary)
+	if err != nil {
+		return nil, err
+	}
+	build, err := results.Hash(binary)
+	if err != nil {
+		return nil, err
+	}
+	pattern := o.rows
+	if pattern == "" {
+		pattern = "."
+	}
+	dir := filepath.Join(o.results, "behaviours", build[:10], results.PatternName(pattern))
+	if err := files.MakeDir(dir); err != nil {
+		return nil, err
+	}
+	unlock, err := results.Lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var columns []*column
+	for _, arg := range o.columns {
+		c, err := findColumn(ctx, arg, dir, o.timeout, say)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", arg, err)
+		}
+		columns = append(columns, c)
+	}
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		slots = make(chan struct{}, o.jobs)
+		errs  []error
+	)
+	locked := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		say(format, args...)
+	}
+	for _, c := range columns {
+		if c.load(wanted) {
+			say("%s: results are in %s.txt", c.name, c.file)
+			continue
+		}
+		wg.Go(func() {
+			select {
+			case slots <- struct{}{}:
+				defer func() { <-slots }()
+			case <-ctx.Done():
+				return
+			}
+			locked("%s: %d rows to run", c.name, len(wanted))
+			err := c.run(ctx, inv, binary, wanted, o.timeout, locked)
+			if ctx.Err() != nil {
+				return
+			}
+			if err != nil {
+				mu.Lock()
+				errs = append(errs, fmt.Errorf("%s: %w", c.arg, err))
+				mu.Unlock()
+				return
+			}
+			locked("%s: %s after %s", c.name, c.counts(wanted), c.took.Round(time.Second))
+		})
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return columns, errors.Join(errs...)
+}
+
+// findColumn finds what the column's rows are run by, and what its results are known by.
+func findColumn(ctx context.Context, arg, dir string, timeout time.Duration, say func(string, ...any)) (*column, error) {
+	c := &column{arg: arg, name: columnName(arg)}
+	var known string
+	switch arg {
+	case "host":
+		var u unix.Utsname
+		if err := unix.Uname(&u); err != nil {
+			return nil, err
+		}
+		known = files.Name(unix.ByteSliceToString(u.Release[:]))
+	case "gvisor":
+		tool, err := results.Tool(ctx, "eventbench")
+		if err != nil {
+			return nil, err
+		}
+		known = gvisor.Release()
+		c.argv = []string{tool, "gvisor", "-timeout", timeout.String()}
+	default:
+		tool, err := results.Tool(ctx, "eventbench")
+		if err != nil {
+			return nil, err
+		}
+		cache, err := guest.UserCache()
+		if err != nil {
+			return nil, err
+		}
+		kernel, err := guest.FindKernel(ctx, cache, arg, "", false, say)
+		if err != nil {
+			return nil, err
+		}
+		sum := kernel.Sum()
+		known = fmt.Sprintf("%x", sum[:5])
+		boot := []string{tool, "guest", "-kernel", arg, "-accel", "tcg", "-timeout", timeout.String()}
+		c.argv = append(slices.Clone(boot), "-clock", "instrs")
+		c.wall = append(slices.Clone(boot), "-clock", "wall")
+	}
+	c.file = filepath.Join(dir, c.name+"-"+known)
+	return c, nil
+}
+
+// load takes the column's results, if they are there.
+func (c *column) load(wanted []string) bool {
+	text, err := os.ReadFile(c.file + ".txt")
+	if err != nil {
+		return false
+	}
+	ends, _, err := readOutcomes(bytes.NewReader(text))
+	if err != nil || slices.ContainsFunc(wanted, func(id string) bool { return ends[id].status == "" }) {
+		return false
+	}
+	c.ends = ends
+	return true
+}
+
+// run runs the rows until each has a result, and keeps what was printed if none broke off.
+func (c *column) run(ctx context.Context, inv inventory, binary string, wanted []string, timeout time.Duration, say func(string, ...any)) error {
+	start := time.Now()
+	defer func() { c.took = time.Since(start) }()
+	c.ends = map[string]outcome{}
+	var all, log bytes.Buffer
+	whole := true
+	for _, p := range c.parts(inv, wanted) {
+		ok, err := c.runPart(ctx, p, inv, binary, start.Add(timeout), &all, &log, say)
+		if err != nil {
+			return err
+		}
+		whole = whole && ok
+	}
+	if err := files.Write(c.file+".log", log.Bytes()); err != nil {
+		return err
+	}
+	if !whole {
+		return nil
+	}
+	return files.Write(c.file+".txt", all.Bytes())
+}
+
+// A part is rows that run together.
+type part struct {
+	argv []string
+	env  []string // added to this process's
+	rows []string
+}
+
+// parts are all rows but those that ask for a setting, and in guests a part for each setting. Such
+// a row suspends the machine, which has to sleep by a clock that does not skip idle time.
+func (c *column) parts(inv inventory, wanted []string) []part {
+	parts := []part{{argv: c.argv}}
+	for _, id := range wanted {
+		to := 0
+		if s := inv.setting(id); s != "" && c.wall != nil {
+			if to = slices.IndexFunc(parts, func(p part) bool { return slices.Equal(p.env, []string{s}) }); to < 0 {
+				to = len(parts)
+				parts = append(parts, part{argv: c.wall, env: []string{s}})
+			}
+		}
+		parts[to].rows = append(parts[to].rows, id)
+	}
+	return parts
+}
+
+// again is how often the rows that are left are run when one has ended the run.
+const again = 10
+
+// runPart runs the part's rows, without those that have ended the run, until each has a result. It says whether all
+// have one and none broke off.
+func (c *column) runPart(ctx context.Context, p part, inv inventory, binary string, deadline time.Time, all, log *bytes.Buffer, say func(string, ...any)) (whole bool, err error) {
+	left := p.rows
+	whole = true
+	for try := 0; len(left) > 0; try++ {
+		stdout, stderr, err := c.start(ctx, append(slices.Clone(p.argv), binary, "-test.v=test2json", "-test.run="+inv.pattern(left), "-test.timeout="+time.Until(deadline).String()), p.env)
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		all.Write(stdout)
+		fmt.Fprintf(log, "%s%s%v\n", stdout, stderr, err)
+		ends, in, perr := readOutcomes(bytes.NewReader(stdout))
+		if perr != nil {
+			return false, perr
+		}
+		for id, o := range ends {
+			c.ends[id] = o
+		}
+		// A column that is out of time says nothing about the row that it was in.
+		late := !time.Now().Before(deadline)
+		if in != "" && c.ends[in].status == "" && !late {
+			why := lastLines(stderr, 3)
+			c.ends[in] = outcome{broke, append([]string{fmt.Sprintf("the run ended in it: %v", err)}, why...)}
+			whole = false
+		}
+		before := len(left)
+		left = slices.DeleteFunc(slices.Clone(left), func(id string) bool { return c.ends[id].status != "" })
+		if len(left) == 0 {
+			return whole, nil
+		}
+		switch {
+		case late:
+			c.broke = fmt.Errorf("%d rows have no result: -timeout was over in %s", len(left), in)
+			return false, nil
+		case len(left) == before, try == again:
+			c.broke = fmt.Errorf("%d rows have no result: %w", len(left), errors.Join(err, errors.New(strings.Join(lastLines(append(stdout, stderr...), 12), "\n\t"))))
+			return false, nil
+		}
+		say("%s: the run ended in %s; running the %d rows after it once more", c.name, in, len(left))
+	}
+	return whole, nil
+}
+
+// start runs a command to its end, or that of ctx. Its status is that of the test binary.
+func (c *column) start(ctx context.Context, argv, env []string) (stdout, stderr []byte, err error) {
+	var out, diag process.Buffer
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = &out, &diag
+	cmd.Env = append(os.Environ(), env...)
+	err = process.Limits{Runner: true}.Run(ctx, cmd)
+	return out.Bytes(), diag.Bytes(), err
+}
+
+// counts says how many rows ended how.
+func (c *column) counts(wanted []string) string {
+	n := map[status]int{}
+	for _, id := range wanted {
+		n[c.kind(id)]++
+	}
+	var parts []string
+	for _, k := range kinds {
+		if n[k] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n[k], k))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// kinds are what rows are counted by.
+var kinds = []status{passes, partly, known, deviates, broke, absent, "skipped", none}
+
+func (c *column) end(id string) outcome {
+	if o, ok := c.ends[id]; ok {
+		return o
+	}
+	return outcome{status: none}
+}
+
+func (c *column) kind(id string) status {
+	s := c.end(id).status
+	if strings.HasPrefix(string(s), string(skip)) {
+		return "skipped"
+	}
+	return s
+}
+
+func lastLines(text []byte, n int) []string {
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(strings.TrimPrefix(line, "\x16")); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines[max(0, len(lines)-n):]
+}

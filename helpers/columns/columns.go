@@ -1,0 +1,138 @@
+//go:build linux
+
+// Package columns runs the rows of testdata/behaviours on kernels in guests,
+// under gVisor and here, each of these a column, and sets the results side by
+// side.
+package columns
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"time"
+
+	"eventbench/helpers/cli"
+	"eventbench/helpers/files"
+)
+
+// options are what the user asks for.
+type options struct {
+	binary      string
+	columns     []string
+	rows        string
+	inventories string
+	format      string
+	output      string
+	deviations  bool
+	results     string
+	jobs        int
+	timeout     time.Duration
+}
+
+// errRows says that rows did not come out as they must; which has been told.
+var errRows = errors.New("not all rows came out as they must")
+
+// New defines the flags of the verb behaviours.
+func New(fs *flag.FlagSet) cli.Action {
+	var o options
+	fs.StringVar(&o.rows, "rows", "", "run the rows whose id matches `regexp`, such as '^TFD|EFD-19'; all by default")
+	fs.StringVar(&o.inventories, "inventories", "testdata/behaviours", "the `directory` of the inventories")
+	fs.StringVar(&o.format, "format", "text", "print the table as `text` or markdown, or only the counts of how rows ended")
+	fs.StringVar(&o.output, "o", "", "write what would be printed to `file`")
+	fs.BoolVar(&o.deviations, "deviations", false, "print the lines for gvisor.deviations in place of the table")
+	fs.StringVar(&o.results, "results", "results", "keep results under `dir`")
+	fs.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "run `n` columns at a time")
+	fs.DurationVar(&o.timeout, "timeout", 15*time.Minute, "give up on a column after this `time`")
+	return func(ctx context.Context, c *cli.Call) error {
+		if err := o.check(c.Operands); err != nil {
+			return cli.Usage("%w", err)
+		}
+		return do(ctx, o, c.Stdout, c.Say)
+	}
+}
+
+func do(ctx context.Context, o options, stdout io.Writer, say func(string, ...any)) error {
+	if o.output != "" {
+		if err := files.Writable(o.output); err != nil {
+			return cli.Usage("-o: %w", err)
+		}
+	}
+	inv, err := readInventories(o.inventories)
+	if err != nil {
+		return err
+	}
+	wanted, err := inv.match(o.rows)
+	if err != nil {
+		return err
+	}
+	if err := checkTests(ctx, o.binary, inv); err != nil {
+		return err
+	}
+	known, err := readDeviations(filepath.Join(o.inventories, deviationsFile), inv)
+	if err != nil {
+		return err
+	}
+	columns, err := runColumns(ctx, o, inv, wanted, say)
+	if err != nil {
+		return err
+	}
+	bad := judge(columns, wanted, known, say)
+	var text strings.Builder
+	switch {
+	case o.deviations:
+		if err := printDeviations(&text, columns, inv, wanted, known); err != nil {
+			return err
+		}
+	case o.format == "counts":
+		for _, c := range columns {
+			fmt.Fprintf(&text, "%s: %s\n", c.name, c.counts(wanted))
+		}
+	default:
+		(&table{inv: inv, rows: wanted, columns: columns, markdown: o.format == "markdown"}).print(&text)
+	}
+	if o.output != "" {
+		err = files.Write(o.output, []byte(text.String()))
+	} else {
+		_, err = io.WriteString(stdout, text.String())
+	}
+	if err == nil && bad && !o.deviations {
+		err = errRows
+	}
+	return err
+}
+
+// check checks what was asked for, and takes the operands.
+func (o *options) check(operands []string) error {
+	switch {
+	case o.format != "text" && o.format != "markdown" && o.format != "counts":
+		return fmt.Errorf("-format=%s: want text, markdown or counts", o.format)
+	case o.jobs < 1:
+		return fmt.Errorf("-jobs=%d: want at least 1", o.jobs)
+	case o.timeout <= 0:
+		return fmt.Errorf("-timeout=%v: want more than 0", o.timeout)
+	case len(operands) < 2:
+		return errors.New("want a static test binary (CGO_ENABLED=0 go test -c -o behaviours.static ./behaviours) and at least one column: gvisor, host, or a kernel such as 6.12")
+	}
+	if _, err := regexp.Compile(o.rows); err != nil {
+		return fmt.Errorf("-rows: %v", err)
+	}
+	o.binary, o.columns = operands[0], operands[1:]
+	seen := map[string]string{}
+	for _, c := range o.columns {
+		name := columnName(c)
+		if other, ok := seen[name]; ok {
+			return fmt.Errorf("columns %s and %s would both be called %s", other, c, name)
+		}
+		seen[name] = c
+	}
+	if o.deviations && seen["gvisor"] == "" {
+		return errors.New("-deviations: want gvisor among the columns")
+	}
+	return nil
+}

@@ -1,0 +1,245 @@
+//go:build linux
+
+package columns
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"eventbench/helpers/behaviour"
+	"eventbench/helpers/cli"
+	"eventbench/helpers/interrupt"
+	"eventbench/helpers/process"
+	"eventbench/helpers/tooltest"
+)
+
+// Wrong usage says which flag or argument, and is exit status 2.
+func TestUsage(t *testing.T) {
+	check := func(want string, args ...string) {
+		t.Helper()
+		wantRun(t, t.Context(), 2, "", want, args...)
+	}
+	check("at least one column")
+	check("at least one column", "x.test")
+	check("-format=csv", "-format=csv", "x.test", "host")
+	check("-jobs=0", "-jobs=0", "x.test", "host")
+	check("-timeout=0s", "-timeout=0", "x.test", "host")
+	check("-rows", "-rows=(", "x.test", "host")
+	check("would both be called bzImage", "x.test", "a/bzImage", "b/bzImage")
+	check("would both be called host", "x.test", "host", "host")
+	check("want gvisor", "-deviations", "x.test", "host")
+	check("-sideways", "-sideways", "x.test", "host")
+}
+
+// What is missing or wrong among the inputs is named, with what to do.
+func TestRefused(t *testing.T) {
+	binary := mustBuildTiny(t)
+	dir := t.TempDir()
+	check := func(want string, args ...string) {
+		t.Helper()
+		wantRun(t, t.Context(), 1, "", want, args...)
+	}
+	inventories := "testdata/tiny/inventories"
+	check("no inventories in "+dir, "-inventories", dir, binary, "host")
+	check("none.test: no such file", "-inventories", inventories, "none.test", "host")
+	wantRun(t, t.Context(), 2, "", `-rows: no row matches "XXX"`, "-inventories", inventories, "-rows=XXX", binary, "host")
+	check("no such file", "-inventories", inventories, "-results", dir, binary, "host/bzImage")
+	tooltest.MustWrite(t, filepath.Join(dir, "other.txt"), "OTH-1 a row\n")
+	check("has no TestOther, for the rows of other.txt", "-inventories", dir, binary, "host")
+	tooltest.MustWrite(t, filepath.Join(dir, "more.txt"), "OTH-1 a row\n")
+	check("OTH-1 is a row of", "-inventories", dir, binary, "host")
+	tooltest.MustWrite(t, filepath.Join(dir, "more.txt"), "OTH 1\n")
+	check("more.txt:1: ", "-inventories", dir, binary, "host")
+
+	dir = filepath.Join(t.TempDir(), "inventories")
+	if err := os.CopyFS(dir, os.DirFS(inventories)); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"TNY-1 a\nTNY-9 b\n":   `gvisor.deviations:2: "TNY-9" is no row`,
+		"# TNY\nTNY-1\n":       "gvisor.deviations:2: TNY-1 does not say",
+		"TNY-1 sometimes: \n":  "gvisor.deviations:1: TNY-1 does not say",
+		"TNY-1 a\n\nTNY-1 b\n": "gvisor.deviations:3: a second line for TNY-1",
+	} {
+		tooltest.MustWrite(t, filepath.Join(dir, "gvisor.deviations"), text)
+		check(want, "-inventories", dir, binary, "host")
+	}
+}
+
+// A real run: each row is shown as it ended, one that ends the process does not take others with it and is no pass, and
+// what has results is not run again.
+func TestRun(t *testing.T) {
+	binary := mustBuildTiny(t)
+	results := t.TempDir()
+	args := []string{"-inventories", "testdata/tiny/inventories", "-results", results, binary, "host"}
+	stdout, stderr := wantRun(t, t.Context(), 1, "", "", args...)
+	for _, want := range []string{
+		"2 of 7 rows are not the same everywhere, or do not hold",
+		"TNY-2  DEVIATES  two is three", "TNY-5  BROKE ", "tiny       7     2 pass, 1 pass in part, 1 DEVIATES, 1 BROKE, 1 absent, 1 skipped",
+		"TNY-4  host   skip privilege  privilege: nobody", "TNY-7  host   pass in part    in part, limit: one of two",
+	} {
+		if !strings.Contains(squeeze(stdout), squeeze(want)) {
+			t.Errorf("the table lacks %q:\n%s", want, stdout)
+		}
+	}
+	for _, want := range []string{"host: TNY-2 DEVIATES: two is 2,", "host: TNY-5 BROKE: the run ended in it: exit status 3"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("standard error lacks %q:\n%s", want, stderr)
+		}
+	}
+	if files, _ := filepath.Glob(filepath.Join(results, "behaviours/*/*/*.txt")); len(files) != 0 {
+		t.Errorf("a run that broke off left %q as results", files)
+	}
+
+	t.Setenv("TINY", "well")
+	if _, stderr := wantRun(t, t.Context(), 0, "4 pass, 1 pass in part", "", args...); !strings.Contains(stderr, "7 rows to run") {
+		t.Errorf("the broken column was not run again:\n%s", stderr)
+	}
+	// From here on it is there: another environment does not matter.
+	t.Setenv("TINY", "")
+	out := filepath.Join(t.TempDir(), "table.md")
+	stdout, stderr = wantRun(t, t.Context(), 0, "", "results are in", append([]string{"-format=markdown", "-o", out}, args...)...)
+	text, err := os.ReadFile(out)
+	if err != nil || !strings.Contains(string(text), "| tiny | 7 | 4 pass, 1 pass in part, 1 absent, 1 skipped |") || stdout != "" {
+		t.Errorf("-o wrote %q, %v, and to standard output %q; %s", text, err, stdout, stderr)
+	}
+	if stdout, _ := wantRun(t, t.Context(), 0, "", "", append([]string{"-format=counts"}, args...)...); stdout != "host: 4 pass, 1 pass in part, 1 absent, 1 skipped\n" {
+		t.Errorf("-format=counts printed %q", stdout)
+	}
+}
+
+// A signal ends the run with its status, and leaves no half column.
+func TestStopped(t *testing.T) {
+	binary := mustBuildTiny(t)
+	ctx, stop := context.WithCancelCause(t.Context())
+	results := t.TempDir()
+	stop(interrupt.Error{Signal: syscall.SIGINT})
+	wantRun(t, ctx, 130, "", "the same command goes on from there", "-inventories", "testdata/tiny/inventories", "-results", results, binary, "host")
+	if files, _ := filepath.Glob(filepath.Join(results, "behaviours/*/*/*.txt")); len(files) != 0 {
+		t.Errorf("a stopped run left %q", files)
+	}
+}
+
+// What gVisor itself printed, cut short, is read as it went: passes, deviations with their reasons, and the row in
+// which the output ends.
+func TestReadOutcomes(t *testing.T) {
+	f, err := os.Open("testdata/gvisor.out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	ends, in, err := readOutcomes(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(id string, want status, reason string) {
+		t.Helper()
+		if o := ends[id]; o.status != want || !strings.HasPrefix(o.reason(), reason) {
+			t.Errorf("%s: %q, %q; want %q, %q", id, o.status, o.reason(), want, reason)
+		}
+	}
+	check("EPL-001", passes, "")
+	check("EPL-006", deviates, "lseek(0, 0) = 0, <nil>; want 0, illegal seek")
+	check("TFD-29", "", "")
+	check("TFD-27", deviates, "lseek")
+	if in != "TFD-28" {
+		t.Errorf("the output ends in %q, want TFD-28", in)
+	}
+}
+
+// What is recorded of gVisor and still so is known; what is new, and what has gone, is told of, unless it comes and goes.
+func TestJudge(t *testing.T) {
+	c := func(name string) *column {
+		return &column{name: name, ends: map[string]outcome{
+			"A-1": {passes, nil}, "A-2": {deviates, []string{"no"}}, "A-3": {deviates, []string{"nor"}}, "A-4": {passes, nil}, "A-5": {absent, nil},
+		}}
+	}
+	ids := []string{"A-1", "A-2", "A-3", "A-4", "A-5"}
+	check := func(c *column, recorded deviations, wantBad bool, want ...string) {
+		t.Helper()
+		var said []string
+		bad := judge([]*column{c}, ids, recorded, func(format string, args ...any) {
+			said = append(said, args[1].(string))
+		})
+		if bad != wantBad || !slices.Equal(said, want) {
+			t.Errorf("judge %s with %v: %t, of %q; want %t, %q", c.name, recorded, bad, said, wantBad, want)
+		}
+	}
+	check(c("gvisor"), deviations{"A-2": "x", "A-3": "x"}, false)
+	check(c("gvisor"), deviations{"A-2": "x"}, true, "A-3")
+	check(c("gvisor"), deviations{"A-2": "x", "A-3": "x", "A-4": "x"}, true, "A-4")
+	check(c("gvisor"), deviations{"A-2": "x", "A-3": "x", "A-5": "x"}, false)
+	check(c("gvisor"), deviations{"A-2": "sometimes: x", "A-3": "x", "A-4": "sometimes: x"}, false)
+	check(c("6.12"), deviations{"A-2": "x", "A-3": "x"}, true, "A-2", "A-3")
+}
+
+// What gVisor breaks is printed as a file, with what was recorded of rows that did not run, and of those that come and go.
+func TestPrintDeviations(t *testing.T) {
+	inv := inventory{{name: "a", rows: []behaviour.Row{{ID: "A-1"}, {ID: "A-2"}, {ID: "A-3"}, {ID: "A-4"}, {ID: "A-5"}}}}
+	c := &column{name: "gvisor", ends: map[string]outcome{
+		"A-1": {passes, nil}, "A-2": {deviates, []string{"no"}}, "A-3": {known, []string{"nor"}}, "A-4": {passes, nil},
+	}}
+	recorded := deviations{"A-1": "gone", "A-3": "sometimes: x", "A-4": "sometimes: y", "A-5": "z"}
+	var b strings.Builder
+	if err := printDeviations(&b, []*column{c}, inv, []string{"A-1", "A-2", "A-3", "A-4"}, recorded); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\n\nA-2 no\nA-3 sometimes: nor\nA-4 sometimes: y\nA-5 z\n"; !strings.HasSuffix(b.String(), want) {
+		t.Errorf("printed %q, want it to end with %q", b.String(), want)
+	}
+}
+
+// squeeze makes one blank of many.
+func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// wantRun runs the command, which must end with this status, and have these in its output.
+func wantRun(t *testing.T, ctx context.Context, status int, out, diag string, args ...string) (stdout, stderr string) {
+	t.Helper()
+	var o, d bytes.Buffer
+	if code := tooltest.Verb(ctx, &cli.Verb{Manual: tooltest.Manual("behaviours"), Resumes: true, New: New}, args, &o, &d); code != status || !strings.Contains(o.String(), out) || !strings.Contains(d.String(), diag) {
+		t.Errorf("behaviours %q: exit status %d, %q and %q; want %d, %q and %q", args, code, &o, &d, status, out, diag)
+	}
+	return o.String(), d.String()
+}
+
+// mustBuildTiny builds the test binary that has rows that end in every way.
+func mustBuildTiny(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "tiny.test")
+	cmd := exec.Command("go", "test", "-c", "-o", binary, "./testdata/tiny")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := process.Run(t.Context(), cmd); err != nil {
+		t.Fatalf("building testdata/tiny: %v\n%s", err, &out)
+	}
+	return binary
+}
+
+// A row that suspends the machine runs in a guest of its own, by a clock that goes on while it sleeps, and nowhere else: the
+// host is never told that it may.
+func TestParts(t *testing.T) {
+	inv, err := readInventories("../../testdata/behaviours")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := []string{"TFD-34", "TFD-35", "TFD-36"}
+	own, wall := []string{"guest", "-clock", "instrs"}, []string{"guest", "-clock", "wall"}
+	check := func(c *column, want ...part) {
+		t.Helper()
+		if got := c.parts(inv, rows); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s runs %+v, want %+v", c.name, got, want)
+		}
+	}
+	check(&column{name: "host"}, part{rows: rows})
+	check(&column{name: "6.12", argv: own, wall: wall},
+		part{argv: own, rows: []string{"TFD-34", "TFD-36"}},
+		part{argv: wall, env: []string{"EVENTBENCH_SUSPEND=1"}, rows: []string{"TFD-35"}})
+}

@@ -1,0 +1,393 @@
+//go:build linux
+
+package rounds
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"eventbench/helpers/cli"
+	"eventbench/helpers/files"
+	"eventbench/helpers/process"
+	"eventbench/helpers/results"
+	"eventbench/helpers/samples"
+)
+
+// errIncomplete is the error for rounds that were made as far as they could be.
+var errIncomplete = errors.New("not everything has a figure in every round")
+
+// measure runs what rounds of opts are missing and returns the directory of
+// the set they belong to, for each arm, also with errIncomplete.
+func measure(ctx context.Context, opts options, p *progress) (dirs []string, err error) {
+	defer p.clear()
+	defer p.keepTime()()
+	if opts.binary != "" {
+		// With a slash, so that exec does not look it up in PATH.
+		if opts.binary, err = filepath.Abs(opts.binary); err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(opts.binary); err != nil {
+			return nil, err
+		}
+	}
+	host, err := hostDir()
+	if err != nil {
+		return nil, err
+	}
+	host = filepath.Join(opts.results, host)
+	if err := files.MakeDir(host); err != nil {
+		return nil, err
+	}
+	unlock, err := results.Lock(host)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if !results.Alone() {
+		p.say("eventbench bench: another run measures on this machine, into other results: each of the two disturbs the other; wait until it has ended for figures to be trusted")
+	}
+
+	var sets []*set
+	for _, a := range opts.arms {
+		s, err := findSet(ctx, opts, a, host, p)
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, s)
+		dirs = append(dirs, s.Dir)
+	}
+	if err := results.Link(opts.results, dirs[0]); err != nil {
+		return nil, err
+	}
+	if err := makeRounds(ctx, opts, sets, p); err != nil {
+		return nil, err
+	}
+	return dirs, conclude(opts, sets, p)
+}
+
+// findSet finds out which set the arm's rounds belong to, and makes its directory.
+func findSet(ctx context.Context, opts options, a arm, host string, p *progress) (*set, error) {
+	// Of the binary, so that all its arms are in one directory.
+	argv := []string{opts.binary}
+	if opts.binary == "" {
+		argv = a.command
+	}
+	build, err := results.HashCommand(argv)
+	if err == nil {
+		a.build, err = results.HashCommand(a.argv(opts.binary))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", a.said("what is to be run"), err)
+	}
+	now, err := look(ctx, opts, a, opts.settings(a), host, p)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openSet(a, filepath.Join(host, build[:10], opts.settingsDir(a)), now, p)
+	if err != nil {
+		return nil, err
+	}
+	return s, files.MakeDir(s.Dir)
+}
+
+// makeRounds makes the rounds that are missing. Those that cannot be made are
+// told of and left out; after two of an arm in a row it is given up.
+func makeRounds(ctx context.Context, opts options, sets []*set, p *progress) error {
+	var dirs []*samples.Set
+	for _, s := range sets {
+		dirs = append(dirs, &s.Set)
+		p.say("eventbench bench: %d of %d to go, of %d benchmarks each, into %s",
+			opts.rounds-len(s.within(opts.rounds)), opts.rounds, len(s.survey.names), s.Dir)
+	}
+	todo, err := samples.Missing(dirs, 1, opts.rounds, uint64(opts.seed))
+	if err != nil {
+		return err
+	}
+	lost := make(map[*set]int)
+	for i, t := range todo {
+		s, n := sets[t.Set], t.Number
+		if lost[s] == 2 {
+			continue
+		}
+		label := s.arm.said(fmt.Sprintf("round %d/%d", n, opts.rounds))
+		after := len(todo) - i - 1
+		p.begin(label, len(s.survey.names)*opts.count, after)
+		err := s.measureRound(ctx, n, opts, p)
+		if broken := (*samples.Error)(nil); errors.As(err, &broken) {
+			p.say("eventbench bench: %s: %v", s.arm.said(fmt.Sprintf("round %d", n)), err)
+			if lost[s]++; lost[s] == 2 {
+				p.say("eventbench bench: %s", s.arm.said("two rounds in a row were lost: no more are tried"))
+			}
+			continue
+		} else if err != nil {
+			return fmt.Errorf("%s: %w\n\t%d of %d rounds are in %s; the same command goes on from there",
+				s.arm.said(fmt.Sprintf("round %d", n)), err, len(s.within(opts.rounds)), opts.rounds, s.Dir)
+		}
+		lost[s] = 0
+		p.end()
+		if p.terminal == nil {
+			p.say("%s: %s elapsed, about %s left", label, clock(time.Since(p.begun)), clock(p.mean()*time.Duration(after)))
+		}
+	}
+	return nil
+}
+
+// conclude says what has no figure. Its error is errIncomplete, or, where an arm has no
+// round at all, one that says so.
+func conclude(opts options, sets []*set, p *progress) (err error) {
+	for _, s := range sets {
+		files := s.within(opts.rounds)
+		if len(files) == 0 {
+			return fmt.Errorf("%s; the same command tries them again", s.arm.said("there are no rounds"))
+		}
+		failed := make(map[string]bool)
+		for _, f := range files {
+			for _, failure := range f.Failures {
+				failed[failure.Name] = failed[failure.Name] || !failure.Skipped
+			}
+		}
+		n := 0
+		for _, f := range failed {
+			if f {
+				n++
+			}
+		}
+		if n > 0 {
+			p.say("eventbench bench: %s, go tool eventbench summary %s shows why", s.arm.said(samples.Counted(n, "benchmark")+" failed in some rounds"), s.Dir)
+		}
+		if missing := opts.rounds - len(files); missing > 0 {
+			p.say("eventbench bench: %s; the same command tries them again", s.arm.said(fmt.Sprintf("%d of %d rounds were lost", missing, opts.rounds)))
+		}
+		if n > 0 || len(files) < opts.rounds {
+			err = errIncomplete
+		}
+	}
+	return err
+}
+
+// benchArgs are flags of each run of the test binary's benchmarks. -test.v is
+// there to know which benchmark it is at, and why one skips.
+func (o options) benchArgs() []string {
+	args := []string{"-test.run=^$", "-test.v", "-test.bench=" + o.bench}
+	if o.long {
+		args = append(args, "-long")
+	}
+	return args
+}
+
+// runner runs the test binary's benchmarks.
+func (a arm) runner(opts options, p *progress, args ...string) func(context.Context, string, io.Writer, io.Writer) error {
+	return func(ctx context.Context, skip string, stdout, stderr io.Writer) error {
+		argv := a.argv(opts.binary, slices.Concat(opts.benchArgs(), args)...)
+		if skip != "" {
+			argv = append(argv, "-test.skip="+skip)
+		}
+		return run1(ctx, argv, opts, io.MultiWriter(p, stdout), stderr)
+	}
+}
+
+// run1 runs argv until it ends, ctx does, or it has printed nothing for longer
+// than -limit.
+func run1(ctx context.Context, argv []string, opts options, stdout, stderr io.Writer) error {
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	err := process.Limits{Silence: opts.limit}.Run(ctx, cmd)
+	if errors.As(err, new(*process.LateError)) {
+		err = fmt.Errorf("%w (-limit sets another time)", err)
+	}
+	return err
+}
+
+// look runs every benchmark once, for a survey, and says which of them skip.
+// All that one prints which breaks off is kept in dir.
+func look(ctx context.Context, opts options, a arm, settings, dir string, p *progress) (survey, error) {
+	what := fmt.Sprintf("-bench=%s: %s", opts.bench, a.said("running each benchmark once"))
+	p.begin(a.said("looking what there is"), 0, 0)
+	sample := samples.Sample{Run: a.runner(opts, p, "-test.benchtime=1x"), Skip: opts.skip, Count: 1, Going: p.going(what)}
+	made, err := sample.Make(ctx)
+	if ctx.Err() != nil {
+		return survey{}, err
+	}
+	if made != nil {
+		for _, f := range made.Failures {
+			if f.Skipped {
+				_, why, _ := strings.Cut(f.Message, ": ") // without the file and line
+				p.say("eventbench bench: %s: %s", a.said("skipped Benchmark"+f.Name), why)
+			} else {
+				p.say("eventbench bench: %s: Benchmark%s failed: %s", what, f.Name, f.Message)
+			}
+		}
+	}
+	if err != nil || made.Died {
+		path := filepath.Join(dir, "each-once.failed")
+		if kept := keep(path, made, err); kept != nil {
+			return survey{}, kept
+		}
+		if err != nil {
+			return survey{}, fmt.Errorf("%s: %w\n\tall it printed: %s", what, err, path)
+		}
+	}
+	f, err := results.Parse(bytes.NewReader(made.Text), "a run of each benchmark once")
+	switch {
+	case err == nil:
+		return surveyOf(f, settings), nil
+	case !errors.Is(err, results.ErrNone):
+		return survey{}, err
+	case len(made.Failures) > 0:
+		return survey{}, fmt.Errorf("-bench=%s: every benchmark that matches was skipped", opts.bench)
+	}
+	known, err := list(ctx, opts, a)
+	if err != nil {
+		return survey{}, err
+	}
+	return survey{}, cli.Usage("-bench=%s%s: no benchmark matches (mind that their names begin with Benchmark%s); there are:\n\t%s",
+		opts.bench, opts.narrowing(), map[bool]string{true: ", and what -skip leaves out"}[opts.skip != ""], strings.Join(known, "\n\t"))
+}
+
+// keep writes all that processes printed which broke off.
+func keep(path string, made *samples.Made, err error) error {
+	broken := new(samples.Error)
+	switch {
+	case errors.As(err, &broken):
+		return files.Write(path, broken.Log)
+	case made != nil && made.Died:
+		return files.Write(path, made.Log)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// list returns the names of the benchmarks that opts.bench could mean: all at
+// the top level, or if it names one of those, what is below.
+func list(ctx context.Context, opts options, a arm) ([]string, error) {
+	if top, _, below := strings.Cut(opts.bench, "/"); below {
+		o := opts
+		o.bench = top
+		sample := samples.Sample{Run: a.runner(o, newProgress(io.Discard), "-test.benchtime=1x"), Skip: opts.skip, Count: 1}
+		if made, err := sample.Make(ctx); err == nil {
+			if f, err := results.Parse(bytes.NewReader(made.Text), "a run of each benchmark once"); err == nil {
+				return samples.Names(f), nil // if not: what is at the top level may help
+			}
+		}
+	}
+	var stdout, stderr process.Buffer
+	if err := run1(ctx, a.argv(opts.binary, "-test.list=^Benchmark"), opts, &stdout, &stderr); err != nil {
+		return nil, fmt.Errorf("listing the benchmarks: %w\n%s", err, stderr.Bytes())
+	}
+	return strings.Fields(stdout.String()), nil
+}
+
+// measureRound runs round n and puts its file into the set. An error that is a
+// [*samples.Error] is the round's alone.
+func (s *set) measureRound(ctx context.Context, n int, opts options, p *progress) error {
+	argv := s.arm.argv(opts.binary)
+	if now, err := results.HashCommand(argv); err != nil {
+		return err
+	} else if now != s.arm.build {
+		return fmt.Errorf("%s was replaced by another build since this run began", strings.Join(argv, " "))
+	}
+	path := s.File(n)
+	base := strings.TrimSuffix(path, results.Ext)
+	failed, histograms := base+".failed", base+".histograms"
+	// They are written here and moved when the round has turned out well.
+	trial, err := filepath.Abs(base + ".histograms.tmp")
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(trial); err != nil {
+		return err
+	}
+	args := []string{"-test.benchtime=" + opts.benchtime, fmt.Sprintf("-test.count=%d", opts.count), fmt.Sprintf("-test.shuffle=%d", opts.seed+int64(n))}
+	if opts.keep {
+		args = append(args, "-histograms="+trial)
+		defer os.RemoveAll(trial)
+	}
+	what := s.arm.said(fmt.Sprintf("round %d", n))
+	sample := samples.Sample{Run: s.arm.runner(opts, p, args...), Skip: opts.skip, Count: opts.count,
+		Known: s.known(), Hopeless: samples.Hopeless(s.files), Going: p.going(what)}
+	began := time.Now()
+	made, err := sample.Make(ctx)
+	if ctx.Err() != nil {
+		return err
+	}
+	var data []byte
+	var file *results.File
+	if err == nil {
+		data = slices.Concat([]byte(s.header(n, opts, args, began)), made.Text)
+		file, err = s.check(data, path)
+	}
+	if kept := keep(failed, made, err); kept != nil {
+		return kept
+	}
+	if err != nil {
+		return fmt.Errorf("%w\n\tall it printed: %s", err, failed)
+	}
+	if err := os.RemoveAll(histograms); err != nil { // of a round whose file was removed
+		return err
+	}
+	if opts.keep {
+		kept, err := os.ReadDir(trial)
+		if err != nil {
+			return err
+		}
+		if len(kept) == 0 {
+			p.say("eventbench bench: -histograms: no benchmark here keeps latencies: RoundTrip, OneWay, Lateness and paced loops do")
+		} else if err := os.Rename(trial, histograms); err != nil {
+			return err
+		}
+	}
+	if err := files.Write(path, data); err != nil {
+		return err
+	}
+	s.files = append(s.files, file)
+	for _, f := range made.Failures {
+		if !f.Skipped {
+			p.say("eventbench bench: %s: Benchmark%s failed: %s", what, f.Name, f.Message)
+		}
+	}
+	if len(made.Stderr) > 0 {
+		p.say("%s", strings.TrimSuffix(string(made.Stderr), "\n"))
+	}
+	return nil
+}
+
+// header is what a round's file begins with.
+func (s *set) header(n int, opts options, args []string, began time.Time) string {
+	argv := s.arm.argv(opts.binary)
+	run := slices.Concat(opts.benchArgs(), args)
+	if opts.skip != "" {
+		run = append(run, "-test.skip="+opts.skip)
+	}
+	header := fmt.Sprintf("# Round %d of go tool eventbench bench: one process, its benchmarks in an order of its own.\n", n) +
+		fmt.Sprintf("# command: %s %q\n", filepath.Base(argv[len(argv)-1]), run) +
+		samples.Alone(append(argv, "-test.run=^$", "-test.v", "-test.benchtime="+opts.benchtime)) +
+		settingsPrefix + s.survey.settings + "\n" +
+		fmt.Sprintf("# began: %s, took %.1fs\n", began.Format(time.RFC3339), time.Since(began).Seconds())
+	if s.arm.name != "" {
+		header += fmt.Sprintf("%s: %d\n", roundKey, n)
+	}
+	return header
+}
+
+// check is the judgement on a round's file.
+func (s *set) check(data []byte, path string) (*results.File, error) {
+	f, err := results.Parse(bytes.NewReader(data), path)
+	if err != nil {
+		return nil, &samples.Error{Why: err.Error(), Log: data}
+	}
+	if d := s.survey.otherwise(surveyOf(f, s.survey.settings)); d != "" {
+		return nil, &samples.Error{Why: "this round is not like the set: there " + d, Log: data}
+	}
+	return f, nil
+}

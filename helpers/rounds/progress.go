@@ -1,0 +1,208 @@
+//go:build linux
+
+package rounds
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"eventbench/helpers/samples"
+
+	"golang.org/x/sys/unix"
+
+	"eventbench/helpers/printable"
+)
+
+// progress follows a child through its benchmarks and tells the user: in place
+// on a terminal, and elsewhere with a plain line now and then, which is all a
+// log wants.
+type progress struct {
+	w        io.Writer
+	terminal *os.File // nil where lines cannot be redrawn
+
+	mu       sync.Mutex
+	begun    time.Time       // the run
+	finished []time.Duration // the rounds of this run
+	shown    bool            // a line is on the terminal that the next one replaces
+
+	// The child that runs.
+	label string    // such as "round 3/10"
+	after int       // rounds to go after this one
+	total int       // benchmark results it will print, 0 when not known
+	start time.Time // when it started
+	done  int       // results it has printed
+	name  string    // the benchmark it is at
+	line  []byte    // the line it has not finished
+}
+
+func newProgress(w io.Writer) *progress {
+	p := &progress{w: printable.NewWriter(w), begun: time.Now()}
+	if f, ok := printable.Unwrap(w).(*os.File); ok {
+		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
+			p.terminal = f
+		}
+	}
+	return p
+}
+
+// begin says that a child starts now, which will print total results.
+func (p *progress) begin(label string, total, after int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.label, p.total, p.after = label, total, after
+	p.start = now
+	p.done, p.name, p.line = 0, "", nil
+	p.draw(now)
+}
+
+// end says that the round came to a good end.
+func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.finished = append(p.finished, time.Since(p.start))
+}
+
+// mean is how long a finished round took.
+func (p *progress) mean() time.Duration {
+	var sum time.Duration
+	for _, d := range p.finished {
+		sum += d
+	}
+	return sum / time.Duration(len(p.finished))
+}
+
+// Write sees what the child prints. With -test.v that is a benchmark's name when
+// it starts, on a line of its own, and when it has finished its name and result.
+func (p *progress) Write(out []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(out)
+	for {
+		piece, rest, complete := bytes.Cut(out, []byte("\n"))
+		if len(p.line) < 4096 { // more than any name has
+			p.line = append(p.line, piece...)
+		}
+		if !complete {
+			return n, nil
+		}
+		if name, ok := samples.Started(string(p.line)); ok {
+			p.name = name
+			p.draw(time.Now())
+		} else if bytes.HasPrefix(p.line, []byte("Benchmark")) {
+			p.done++
+		}
+		p.line = p.line[:0]
+		out = rest
+	}
+}
+
+// keepTime redraws the clock until the returned function is called.
+func (p *progress) keepTime() (stop func()) {
+	tick := time.NewTicker(time.Second)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-tick.C:
+				p.tick()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { tick.Stop(); close(done) }
+}
+
+// going says that what is measured goes on without a benchmark.
+func (p *progress) going(what string) func(name, why string) {
+	return func(name, why string) {
+		p.say("eventbench bench: %s: going on without Benchmark%s: %s", what, name, why)
+	}
+}
+
+// tick redraws the clock.
+func (p *progress) tick() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.draw(time.Now())
+}
+
+// say prints a line that stays.
+func (p *progress) say(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wipe()
+	fmt.Fprintf(p.w, format+"\n", args...)
+}
+
+// clear takes the line that is drawn in place away.
+func (p *progress) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wipe()
+}
+
+func (p *progress) wipe() {
+	if p.shown {
+		fmt.Fprint(p.terminal, "\r\x1b[K")
+		p.shown = false
+	}
+}
+
+func (p *progress) draw(now time.Time) {
+	if p.terminal == nil {
+		return
+	}
+	text := printable.Text(p.text(now))
+	width := 80
+	if size, err := unix.IoctlGetWinsize(int(p.terminal.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
+		width = int(size.Col)
+	}
+	// One column less than there are: some terminals wrap at the last.
+	fmt.Fprintf(p.terminal, "\r%s\x1b[K", text[:min(len(text), width-1)])
+	p.shown = true
+}
+
+func (p *progress) text(now time.Time) string {
+	var s strings.Builder
+	s.WriteString(p.label)
+	if p.total > 0 {
+		fmt.Fprintf(&s, ", benchmark %d/%d", min(p.done+1, p.total), p.total)
+	}
+	fmt.Fprintf(&s, ", %s elapsed", clock(now.Sub(p.begun)))
+	if left, ok := p.left(now); ok {
+		fmt.Fprintf(&s, ", about %s left", clock(left))
+	}
+	if p.name != "" {
+		s.WriteString(": " + p.name)
+	}
+	return s.String()
+}
+
+// left estimates the time to the end of all rounds: from the rounds of this
+// run, and in the first of them from how far it has come.
+func (p *progress) left(now time.Time) (time.Duration, bool) {
+	here := now.Sub(p.start)
+	var round time.Duration
+	switch {
+	case len(p.finished) > 0:
+		round = p.mean()
+	case p.done > 0 && p.total > 0:
+		round = here * time.Duration(p.total) / time.Duration(p.done)
+	default:
+		return 0, false
+	}
+	return max(round-here, 0) + round*time.Duration(p.after), true
+}
+
+// clock formats d as minutes and seconds.
+func clock(d time.Duration) string {
+	s := int(d.Round(time.Second).Seconds())
+	return fmt.Sprintf("%d:%02d", s/60, s%60)
+}

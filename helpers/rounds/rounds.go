@@ -1,0 +1,194 @@
+//go:build linux
+
+// Package rounds measures: it runs a compiled test binary's benchmarks again
+// and again, each time in a fresh process and in another order.
+package rounds
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"eventbench/helpers/cli"
+	"eventbench/helpers/files"
+	"eventbench/helpers/process"
+	"eventbench/helpers/results"
+)
+
+// options are what the user asks for. Together with the binary's content those
+// up to seed decide which set a round belongs to.
+type options struct {
+	bench     string
+	skip      string
+	long      bool
+	benchtime string
+	count     int
+	seed      int64
+
+	rounds  int
+	limit   time.Duration
+	keep    bool
+	results string
+	binary  string
+	arms    []arm
+	report  []string
+}
+
+// An arm is a way to measure.
+type arm struct {
+	name    string   // "" for the only one
+	command []string // what comes before the binary's path, if there is a binary
+	build   string   // what all the words together are, by content
+}
+
+// argv returns the words of the arm's command, with those of args after it.
+func (a arm) argv(binary string, args ...string) []string {
+	if binary != "" {
+		args = slices.Concat([]string{binary}, args)
+	}
+	return slices.Concat(a.command, args)
+}
+
+// said puts the arm's name, if it has one, after text.
+func (a arm) said(text string) string {
+	if a.name == "" {
+		return text
+	}
+	return text + ", " + a.name
+}
+
+// New defines the flags of the verb bench.
+func New(fs *flag.FlagSet) cli.Action {
+	opts := options{bench: ".", benchtime: "200ms", count: 1, seed: 1, rounds: 10, results: "results"}
+	fs.StringVar(&opts.bench, "bench", opts.bench, "run the benchmarks that match `regexp`, as in go test")
+	fs.StringVar(&opts.skip, "skip", "", "leave out the benchmarks that match `regexp`, as go test -skip does")
+	fs.BoolVar(&opts.long, "long", false, "run the benchmarks that take long, too, which eventbench leaves out unless -bench names them")
+	fs.Func("benchtime", "measure each for a `time`, or a number of iterations (1000x) (default 200ms)", func(s string) error {
+		opts.benchtime = s
+		return checkBenchtime(s)
+	})
+	fs.Func("count", "measure each `n` times in a round; still one sample (default 1)", atLeastOne(&opts.count))
+	fs.Func("rounds", "have `n` rounds in the set when done (default 10)", atLeastOne(&opts.rounds))
+	fs.Func("seed", "order the benchmarks of round i by seed `n`+i (default 1)", func(s string) (err error) {
+		if opts.seed, err = strconv.ParseInt(s, 10, 64); err != nil {
+			return errors.New("want a whole number")
+		}
+		return nil
+	})
+	fs.DurationVar(&opts.limit, "limit", 0, "give up on a benchmark that prints nothing for this `time`\n(default 20 times -benchtime, at least 2m)")
+	fs.BoolVar(&opts.keep, "histograms", false, "keep the latencies beside each new round, in HdrHistogram's log format")
+	fs.StringVar(&opts.results, "results", opts.results, "keep the results under `directory`")
+	fs.Func("report", "at the end show what a verb makes of the sets, by these `words`, such as summary", func(s string) error {
+		if opts.report = strings.Fields(s); len(opts.report) == 0 {
+			return errors.New("want a verb, such as summary, and its flags")
+		}
+		return nil
+	})
+	fs.Func("arm", "run the binary by `NAME=COMMAND`, one of several ways to compare; NAME= runs it by itself,\nand where there is no binary a command ends in one", func(s string) error {
+		name, command, ok := strings.Cut(s, "=")
+		if !ok || name == "" || name != files.Name(name) {
+			return errors.New("want NAME=COMMAND, with a name of letters, digits, '.', '_' and '-'")
+		}
+		if slices.ContainsFunc(opts.arms, func(a arm) bool { return a.name == name }) {
+			return fmt.Errorf("there is an arm %s already", name)
+		}
+		opts.arms = append(opts.arms, arm{name: name, command: strings.Fields(command)})
+		return nil
+	})
+	return func(ctx context.Context, c *cli.Call) error {
+		if err := opts.check(c.Operands); err != nil {
+			return cli.Usage("%w", err)
+		}
+		dirs, err := measure(ctx, opts, newProgress(c.Stderr))
+		if err != nil && err != errIncomplete {
+			return err
+		}
+		failed := err != nil
+		if opts.report == nil {
+			for _, dir := range dirs {
+				if _, err := fmt.Fprintln(c.Stdout, dir); err != nil {
+					return err
+				}
+			}
+		} else if err := showReport(ctx, opts.report, dirs, c.Stdout, c.Stderr); err != nil {
+			if exit := new(exec.ExitError); errors.As(err, &exit) && ctx.Err() == nil {
+				return cli.Exit(1) // it has said why itself
+			}
+			return err
+		}
+		if failed {
+			return cli.Exit(1)
+		}
+		return nil
+	}
+}
+
+// showReport runs a verb that reports on the sets.
+func showReport(ctx context.Context, words, dirs []string, stdout, stderr io.Writer) error {
+	path, err := results.Tool(ctx, "eventbench")
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(path, slices.Concat(words, []string{"--"}, dirs)...)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	return process.Limits{}.Run(ctx, cmd)
+}
+
+// check checks what was asked for, and takes the operands.
+func (opts *options) check(operands []string) error {
+	withoutBinary := len(opts.arms) > 0 && !slices.ContainsFunc(opts.arms, func(a arm) bool { return len(a.command) == 0 })
+	if len(operands) > 1 || len(operands) == 0 && !withoutBinary {
+		return fmt.Errorf("want one test binary (go test -c makes one), have %q", operands)
+	}
+	if len(operands) == 1 {
+		opts.binary = operands[0]
+	}
+	if opts.bench == "" {
+		return errors.New("-bench: the pattern is empty; . matches all benchmarks")
+	}
+	if opts.results == "" {
+		return errors.New("-results: the directory's name is empty")
+	}
+	if opts.arms == nil {
+		opts.arms = []arm{{}}
+	}
+	if opts.limit < 0 {
+		return fmt.Errorf("-limit %v: want more than 0", opts.limit)
+	}
+	if opts.limit == 0 {
+		d, _ := time.ParseDuration(opts.benchtime) // 0 for a number of iterations
+		opts.limit = max(2*time.Minute, 20*d)
+	}
+	return nil
+}
+
+func atLeastOne(p *int) func(string) error {
+	return func(s string) error {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			return errors.New("want a whole number, at least 1")
+		}
+		*p = n
+		return nil
+	}
+}
+
+// checkBenchtime accepts what -test.benchtime does. testing would refuse the
+// rest only in the child, with a page of usage.
+func checkBenchtime(s string) error {
+	if n, ok := strings.CutSuffix(s, "x"); ok {
+		if n, err := strconv.Atoi(n); err == nil && n > 0 {
+			return nil
+		}
+	} else if d, err := time.ParseDuration(s); err == nil && d > 0 {
+		return nil
+	}
+	return errors.New("want a duration such as 200ms or a number of iterations such as 1000x")
+}

@@ -1,0 +1,209 @@
+//go:build linux
+
+package rounds
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"eventbench/helpers/files"
+	"eventbench/helpers/results"
+	"eventbench/helpers/samples"
+
+	"golang.org/x/sys/unix"
+)
+
+// A survey is what the test binary is and does on this machine now; rounds
+// with different surveys are not of one set.
+type survey struct {
+	settings string   // what was asked for, as in settingsLine
+	config   []string // configuration lines
+	names    []string // benchmarks that give a result or fail, sorted
+	failed   []string // those that fail, which may have others below
+}
+
+func surveyOf(f *results.File, settings string) survey {
+	s := survey{settings: settings, names: samples.Known([]*results.File{f}), failed: failed(f)}
+	for key, values := range f.Config() {
+		if key != roundKey {
+			s.config = append(s.config, key+": "+strings.Join(values, " "))
+		}
+	}
+	slices.Sort(s.config)
+	return s
+}
+
+// failed returns the benchmarks that failed in the files.
+func failed(files ...*results.File) (names []string) {
+	for _, file := range files {
+		for _, f := range file.Failures {
+			if !f.Skipped {
+				names = append(names, f.Name)
+			}
+		}
+	}
+	return names
+}
+
+// otherwise says in what respect a round was made otherwise; it is empty when it was
+// not.
+func (s survey) otherwise(have survey) string {
+	if s.settings != have.settings {
+		return fmt.Sprintf("settings %s, there %s", s.settings, have.settings)
+	}
+	if here, there := without(s.config, have.config), without(have.config, s.config); len(here)+len(there) > 0 {
+		return fmt.Sprintf("configuration %q, there %q", here, there)
+	}
+	return ""
+}
+
+// otherNames says whether the rounds in files have other benchmarks. What is
+// below one that failed is not known.
+func (s survey) otherNames(files []*results.File) string {
+	have, unknown := samples.Known(files), slices.Concat(s.failed, failed(files...))
+	certain := func(names []string) []string {
+		return slices.DeleteFunc(names, func(name string) bool {
+			return slices.ContainsFunc(unknown, func(f string) bool { return samples.Within(name, f) })
+		})
+	}
+	if here, there := certain(without(s.names, have)), certain(without(have, s.names)); len(here)+len(there) > 0 {
+		return fmt.Sprintf("%d benchmarks, there %d: only here %q, only there %q", len(s.names), len(have), here, there)
+	}
+	return ""
+}
+
+// without returns what is in a and not in b.
+func without(a, b []string) []string {
+	var only []string
+	for _, v := range a {
+		if !slices.Contains(b, v) {
+			only = append(only, v)
+		}
+	}
+	return only
+}
+
+// roundKey is the configuration key that says in which round of several arms a
+// process was measured.
+const roundKey = "round"
+
+// settingsPrefix begins the comment in a round's file that says what it was
+// made with.
+const settingsPrefix = "# settings: "
+
+func settingsOf(f *results.File) string {
+	for _, c := range f.Comments {
+		if s, ok := strings.CutPrefix(c, settingsPrefix); ok {
+			return s
+		}
+	}
+	return ""
+}
+
+// settings states all that makes rounds comparable and is not in the
+// configuration lines.
+func (o options) settings(a arm) string {
+	s := fmt.Sprintf("-bench=%q%s -benchtime=%s -count=%d -seed=%d sha256=%s", o.bench, o.narrowing(), o.benchtime, o.count, o.seed, a.build)
+	if len(a.command) > 0 {
+		s += fmt.Sprintf(" -arm=%q", a.command)
+	}
+	return s
+}
+
+// settingsDir is the short form of settings, for people: a directory's name.
+func (o options) settingsDir(a arm) string {
+	name := results.PatternName(o.bench) + "-" + o.benchtime
+	if o.count != 1 {
+		name += fmt.Sprintf("-count%d", o.count)
+	}
+	if o.seed != 1 {
+		name += fmt.Sprintf("-seed%d", o.seed)
+	}
+	if o.skip != "" {
+		name += "-skip" + results.PatternName(o.skip)
+	}
+	if o.long {
+		name += "-long"
+	}
+	if a.name != "" {
+		name += "-" + a.name
+	}
+	return name
+}
+
+// narrowing is -skip and -long as messages and settings show them.
+func (o options) narrowing() (s string) {
+	if o.skip != "" {
+		s = fmt.Sprintf(" -skip=%q", o.skip)
+	}
+	if o.long {
+		s += " -long"
+	}
+	return s
+}
+
+// hostDir names the machine and its kernel.
+func hostDir() (string, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", fmt.Errorf("uname: %w", err)
+	}
+	name := unix.ByteSliceToString(u.Nodename[:]) + "-" + unix.ByteSliceToString(u.Release[:])
+	return files.Name(name), nil
+}
+
+// A set is the rounds of an arm.
+type set struct {
+	samples.Set
+	arm    arm
+	survey survey
+	files  []*results.File // the rounds that are there, in the order in which they are to be seen
+}
+
+// openSet returns the first set among dir, dir.2, dir.3 … that rounds like s
+// belong to; the last of them may be new and not exist yet. It tells p why it
+// passed over others.
+func openSet(a arm, dir string, s survey, p *progress) (*set, error) {
+	for n := 1; ; n++ {
+		name := dir
+		if n > 1 {
+			name = fmt.Sprintf("%s.%d", dir, n)
+		}
+		set := &set{Set: samples.Set{Dir: name, Kind: "round"}, arm: a, survey: s}
+		var err error
+		if set.files, err = set.Read(); err != nil {
+			return nil, err
+		}
+		different := ""
+		for i, f := range set.files {
+			d := s.otherwise(surveyOf(f, settingsOf(f)))
+			if i > 0 && d != different && (d == "" || different == "") {
+				return nil, fmt.Errorf("%s: not like %s beside it: remove one of them", f.Path, filepath.Base(set.files[0].Path))
+			}
+			different = d
+		}
+		if different == "" && len(set.files) > 0 {
+			different = s.otherNames(set.files)
+		}
+		if different == "" {
+			return set, nil
+		}
+		p.say("eventbench bench: %s is another set: here %s", name, different)
+	}
+}
+
+// within returns the rounds 1 to n that are there.
+func (s *set) within(n int) []*results.File {
+	paths := make(map[string]bool)
+	for i := range n {
+		paths[s.File(i+1)] = true
+	}
+	return slices.DeleteFunc(slices.Clone(s.files), func(f *results.File) bool { return !paths[f.Path] })
+}
+
+// known returns the benchmarks that a round is to have results of.
+func (s *set) known() []string {
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(s.survey.names, samples.Known(s.files)))))
+}
