@@ -25,9 +25,9 @@ type Function struct {
 
 // most says which functions make most of the difference.
 func (w *Where) most() string {
-	parts := make([]string, len(w.Functions))
-	for i, f := range w.Functions {
-		parts[i] = fmt.Sprintf("%s %+d", f.Name, f.New-f.Old)
+	var parts []string
+	for _, f := range w.Functions {
+		parts = append(parts, fmt.Sprintf("%s %+d", f.Name, f.New-f.Old))
 	}
 	if parts == nil {
 		return fmt.Sprintf("%d and %d instructions in one operation, in the same functions", w.Old, w.New)
