@@ -79,13 +79,17 @@ func LoadProgram(path string) (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	for name, m := range map[string]*marker{loopBegins: &p.begins, loopEnds: &p.ends} {
+	for _, wanted := range []struct {
+		name string
+		m    *marker
+	}{{loopBegins, &p.begins}, {loopEnds, &p.ends}} {
+		name := wanted.name
 		addr, ok := p.table.Addr(name)
 		if !ok || addr < text.Addr || addr >= text.Addr+uint64(len(code)) {
 			return nil, fmt.Errorf("%s has no function %s: want a test binary of this module, as make eventbench.static builds it", path, name)
 		}
 		from := code[addr-text.Addr:]
-		*m = marker{addr, from[:min(64, len(from))]}
+		*wanted.m = marker{addr, from[:min(64, len(from))]}
 	}
 	for at := 0; ; at++ {
 		i := bytes.Index(code[at:], stampCode)
