@@ -11,21 +11,21 @@ import (
 	"strings"
 )
 
-// CPUs are where to measure.
+// CPUs are the CPUs to measure on.
 type CPUs struct {
 	// Same is where both parties of cpus=same run: the highest-numbered CPU
-	// allowed, as the lowest serve most interrupts.
+	// allowed, because the lowest serve most interrupts.
 	Same int
-	// Cross are where the parties of cpus=cross run, Same first. The CPUs
-	// are of different cores of one package where there are such.
+	// Cross are where the parties of cpus=cross run, Same first. They are
+	// different cores of one package if possible.
 	Cross [2]int
-	// Relation is how the CPUs of Cross are to each other: "cores",
-	// "packages", "smt-siblings", or "unknown" without /sys. It is "" when
-	// only one CPU is allowed, and Cross then is of no use.
+	// Relation is how the CPUs of Cross are related: "cores", "packages",
+	// "smt-siblings", or "unknown" without /sys. It is "" if only one CPU
+	// is allowed; Cross is then unusable.
 	Relation string
 }
 
-// CPUs returns where to measure, of the CPUs that are allowed.
+// CPUs returns the CPUs to measure on, of those that are allowed.
 //
 // /sys/devices/system/cpu/cpuN/topology/thread_siblings_list and
 // physical_package_id (Documentation/admin-guide/cputopology.rst).
@@ -82,7 +82,7 @@ func parseCPUList(list string) ([]int, error) {
 	return cpus, nil
 }
 
-// governor returns who chooses the frequency of the CPUs allowed:
+// governor returns the frequency governor of the CPUs allowed:
 // /sys/devices/system/cpu/cpuN/cpufreq/scaling_governor
 // (Documentation/admin-guide/pm/cpufreq.rst). Several are joined by commas.
 func (s System) governor() string {
@@ -109,13 +109,12 @@ func (s System) smt() string {
 	return ""
 }
 
-// cpuQuota returns how many CPUs' time the control groups grant, which is
-// less than the number of CPUs where threads are stopped in mid-run for having
-// spent it. It returns "" without a quota.
+// cpuQuota returns how many CPUs' time the control groups grant. Threads that
+// have used it up are throttled in mid-run. It returns "" without a quota.
 //
 // Version 2: cpu.max, Documentation/admin-guide/cgroup-v2.rst; version 1:
-// cpu.cfs_quota_us, Documentation/scheduler/sched-bwc.rst. A group's quota
-// binds the groups below it as well, so the smallest on the way up counts.
+// cpu.cfs_quota_us, Documentation/scheduler/sched-bwc.rst. A group's quota also
+// limits the groups below it, so the smallest on the way up counts.
 func (s System) cpuQuota() string {
 	quota := math.Inf(1)
 	for _, g := range cpuGroups(s.read("proc/self/cgroup"), s.read("proc/self/mountinfo")) {
@@ -171,8 +170,8 @@ func cpuGroups(cgroup, mountinfo string) []cpuGroup {
 			if v1 && (g[0] != "cgroup" || !slices.Contains(strings.Split(g[2], ","), "cpu")) || !v1 && g[0] != "cgroup2" {
 				continue
 			}
-			// The mount shows the hierarchy from its own root on:
-			// "/", or in a container often the container's group.
+			// The mount's root is "/", or in a container often the
+			// container's group.
 			below, ok := strings.CutPrefix(group, strings.TrimSuffix(f[3], "/"))
 			if !ok || strings.HasPrefix(below, "/..") {
 				below = ""

@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Watch counts what disturbs a measurement from outside: other programs that
-// want the CPUs, a hypervisor that takes them, whoever stops the process.
+// A Watch counts disturbances of a measurement from outside: other programs
+// that use the CPUs, a hypervisor that takes them, and stops of the process.
 type Watch struct {
-	read        func(name string) string // a file of /proc, or nothing
+	read        func(name string) string // a file of /proc, or ""
 	preempted   int64
 	stolen, all uint64
 	stopped     atomic.Int64
@@ -31,7 +31,7 @@ func NewWatch() *Watch {
 	}}
 	w.preempted = preemptions()
 	w.stolen, w.all = cpuTimes(w.read("stat"))
-	// Nobody tells a process that it was stopped, but that it goes on.
+	// A process is not told that it was stopped, only that it continues.
 	w.signals = make(chan os.Signal, 16)
 	signal.Notify(w.signals, unix.SIGCONT)
 	go func() {
@@ -42,18 +42,17 @@ func NewWatch() *Watch {
 	return w
 }
 
-// Stop ends watching and returns what there was since NewWatch, in a line that
-// readers of the benchmark format pass over: as configuration it would make
-// each process another system's.
+// Stop ends watching and returns the disturbances since NewWatch, in a line
+// that readers of the benchmark format skip: as configuration it would make
+// each process look like another system.
 //
 //	# disturbed: nice=19 load=4.31 steal=2.1% preempted=812 stopped=1
 //
 // nice is the process's niceness; load the average of the last minute,
 // proc_loadavg(5); steal the share of the CPUs' time that the hypervisor gave
 // to others, proc_stat(5); preempted how often a thread or child of the process
-// had to leave its CPU to another (ru_nivcsw of getrusage(2)), stopped how
-// often the process was stopped and went on. What the kernel does not tell is
-// left out.
+// was preempted (ru_nivcsw of getrusage(2)); stopped how often the process was
+// stopped and continued. What the kernel does not count is left out.
 func (w *Watch) Stop() string {
 	signal.Stop(w.signals)
 	close(w.signals)
@@ -71,8 +70,8 @@ func (w *Watch) Stop() string {
 	return line + fmt.Sprintf(" preempted=%d stopped=%d", preemptions()-w.preempted, w.stopped.Load())
 }
 
-// preemptions is how often threads of this process, and children that were
-// waited for, had to leave a CPU.
+// preemptions returns how often threads of this process, and children that were
+// waited for, were preempted.
 func preemptions() (n int64) {
 	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
 		var u unix.Rusage
@@ -91,7 +90,7 @@ func cpuTimes(stat string) (stolen, all uint64) {
 	if len(fields) < 9 || fields[0] != "cpu" {
 		return 0, 0
 	}
-	for i, field := range fields[1:9] { // guests' times after them are in user and nice already
+	for i, field := range fields[1:9] { // guest times, which follow, are already in user and nice
 		n, err := strconv.ParseUint(field, 10, 64)
 		if err != nil {
 			return 0, 0

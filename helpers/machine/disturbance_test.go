@@ -25,7 +25,7 @@ func TestCPUTimes(t *testing.T) {
 	check("", 0, 0)
 }
 
-// A process that is stopped and goes on has this in its line, which no reader
+// A process that is stopped and continued says so in its line, which no reader
 // of the benchmark format takes for configuration.
 func TestWatch(t *testing.T) {
 	w := NewWatch()

@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// kernelSeries returns "6.12" for "6.12.48+deb13-cloud-amd64", which is what
-// two builds of one series have in common, and "" for a release that does not
-// start with two numbers.
+// kernelSeries returns the series of a release: "6.12" for
+// "6.12.48+deb13-cloud-amd64", and "" for a release that does not start with
+// two numbers.
 func kernelSeries(release string) string {
 	digits := func(s string) string {
 		return s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
@@ -27,13 +27,13 @@ func kernelSeries(release string) string {
 	return major + "." + minor
 }
 
-// preemption returns the kernel's preemption model: where a thread may lose
-// its CPU inside the kernel decides how a wake-up on the same CPU proceeds.
+// preemption returns the kernel's preemption model: where the kernel may be
+// preempted decides how a wake-up on the same CPU proceeds.
 //
 // PREEMPT_DYNAMIC kernels choose among the models at boot
 // (Documentation/admin-guide/kernel-parameters.txt, preempt=) or later in
-// /sys/kernel/debug/sched/preempt, which only root reads; else the choice is
-// that of the command line, and without one that of the build.
+// /sys/kernel/debug/sched/preempt, which only root can read. Otherwise the
+// command line decides, and without it the build.
 func (s System) preemption() string {
 	inUse := bracketed(s.read("sys/kernel/debug/sched/preempt"))
 	build := buildPreemption(s.read("proc/config.gz"), s.read("boot/config-"+s.Release))
@@ -42,8 +42,8 @@ func (s System) preemption() string {
 		version = "rt"
 	}
 	if version != "dynamic" {
-		// Neither full nor real-time: only the configuration tells the
-		// others apart.
+		// Neither full nor real-time: only the configuration
+		// distinguishes the others.
 		if version == "" {
 			version = build
 		}
@@ -60,8 +60,8 @@ func (s System) preemption() string {
 // versionPreemption returns the model that the kernel's build put into its
 // version (init/Makefile and scripts/mkcompile_h): "full" for PREEMPT, "rt" for
 // PREEMPT_RT and the "PREEMPT RT" of the out-of-tree patches, "dynamic", or
-// "lazy". It returns "" where the version names none, which "none" and
-// "voluntary" kernels have in common.
+// "lazy". It returns "" if the version names none, as for "none" and
+// "voluntary" kernels.
 func versionPreemption(version string) string {
 	words := strings.Fields(version)
 	for i, w := range words {
@@ -100,7 +100,8 @@ func buildPreemption(configs ...string) string {
 		}
 		found := ""
 		for text.Scan() {
-			// PREEMPT_RT sets PREEMPT as well, in no certain order.
+			// PREEMPT_RT sets PREEMPT as well, in no particular
+			// order.
 			if m := models[text.Text()]; m != "" && found != "rt" {
 				found = m
 			}
@@ -112,7 +113,7 @@ func buildPreemption(configs ...string) string {
 	return ""
 }
 
-// bracketed returns what stands in parentheses: "full" of "none voluntary
+// bracketed returns the text in parentheses: "full" of "none voluntary
 // (full)".
 func bracketed(s string) string {
 	_, s, _ = strings.Cut(s, "(")
@@ -125,7 +126,7 @@ func bracketed(s string) string {
 
 // bootParameter returns the value that takes effect for a parameter of
 // /proc/cmdline, which is the last one
-// (Documentation/admin-guide/kernel-parameters.rst). What follows "--" is for
+// (Documentation/admin-guide/kernel-parameters.rst). Words after "--" are for
 // init.
 func bootParameter(cmdline, name string) string {
 	value := ""
@@ -143,7 +144,7 @@ func bootParameter(cmdline, name string) string {
 const vulnerabilities = "sys/devices/system/cpu/vulnerabilities"
 
 // mitigations returns the CPU vulnerabilities that this CPU has and what the
-// kernel does about each: the largest part of what entering the kernel costs.
+// kernel does about each: the largest part of the cost of entering the kernel.
 //
 // /sys/devices/system/cpu/vulnerabilities/* (Documentation/admin-guide/hw-vuln,
 // Documentation/ABI/testing/sysfs-devices-system-cpu), since 4.15.
@@ -164,8 +165,8 @@ func (s System) mitigations() string {
 //
 //	meltdown=pti spectre_v2=retpolines,ibpb:conditional,rsb-filling
 //
-// What is not affected, disabled, or says only whether SMT is on (which has a
-// line of its own) is left out.
+// Entries that are not affected or disabled are left out, and so is whether SMT
+// is on, which has a line of its own.
 func parseVulnerabilities(texts map[string]string) string {
 	var out []string
 	for name, text := range texts {
@@ -197,7 +198,7 @@ func parseVulnerabilities(texts map[string]string) string {
 	return strings.Join(out, " ")
 }
 
-// shorter has a word for the kernel's longest sentences.
+// shorter abbreviates the kernel's longest sentences.
 var shorter = map[string]string{
 	"usercopy/swapgs barriers and __user pointer sanitization":           "barriers",
 	"vulnerable: __user pointer sanitization and usercopy barriers only": "vulnerable:barriers",

@@ -1,7 +1,8 @@
 //go:build linux
 
-// Package machine says what a result was measured on, as configuration lines
-// of the Go benchmark format, and which CPUs to measure on.
+// Package machine describes the machine that a result was measured on, as
+// configuration lines of the Go benchmark format, and chooses the CPUs to
+// measure on.
 //
 // The lines, in the order they are printed:
 //
@@ -22,8 +23,8 @@
 //	goversion         go1.26.0
 //	clock             wall, instrs
 //
-// A line is left out when the system does not say: an absent line makes no
-// claim, while a guess would pass for a fact when results are compared.
+// A line is left out if the system does not tell. An absent line makes no
+// claim, while a guess would be taken for a fact when results are compared.
 package machine
 
 import (
@@ -44,10 +45,10 @@ type Line struct {
 	Value string // not empty; no newline, no space at either end
 }
 
-// String returns the line as the format has it, without a newline.
+// String returns the line in the format, without a newline.
 func (l Line) String() string { return l.Key + ": " + l.Value }
 
-// A System is where the facts are read: the running system, or a recorded one.
+// A System is the source of the facts: the running system, or a recorded one.
 type System struct {
 	FS         fs.FS               // root of a file system that holds proc and sys
 	Release    string              // release of uname(2)
@@ -83,8 +84,8 @@ func Here() (System, error) {
 }
 
 // Allowed returns the CPUs that the calling thread may run on, in ascending
-// order. Per sched_getaffinity(2) a mask shorter than the kernel's own fails
-// with EINVAL, hence the growing size.
+// order. A mask shorter than the kernel's fails with EINVAL
+// (sched_getaffinity(2)), hence the growing size.
 func Allowed() ([]int, error) {
 	for max := 1024; ; max *= 4 {
 		set := unix.NewCPUSet(max)
@@ -105,8 +106,8 @@ func Allowed() ([]int, error) {
 	}
 }
 
-// kernelLog returns the start of the kernel's log, which the kernel keeps from
-// ordinary users where kernel.dmesg_restrict is set.
+// kernelLog returns the start of the kernel's log. With kernel.dmesg_restrict
+// ordinary users cannot read it.
 func kernelLog() string {
 	buf := make([]byte, 1<<16)
 	n, err := unix.Klogctl(unix.SYSLOG_ACTION_READ_ALL, buf)
@@ -116,10 +117,10 @@ func kernelLog() string {
 	return string(buf[:n])
 }
 
-// Config returns the lines that describe the system, the lines of
-// EVENTBENCH_CONFIG after its own. It fails on an EVENTBENCH_CLOCK or
-// EVENTBENCH_CONFIG that it cannot use, and on nothing else. Only QEMU without
-// KVM counts instructions: elsewhere they would be a name for time.
+// Config returns the lines that describe the system, followed by the lines of
+// EVENTBENCH_CONFIG. It fails only on an EVENTBENCH_CLOCK or EVENTBENCH_CONFIG
+// that it cannot use. Only QEMU without KVM counts instructions: elsewhere the
+// counter counts time.
 func (s System) Config() ([]Line, error) {
 	clock, err := s.Clock()
 	if err != nil {
@@ -132,8 +133,8 @@ func (s System) Config() ([]Line, error) {
 	cpus := s.CPUs()
 	var lines []Line
 	add := func(key, value string) {
-		// The kernel's texts are one line each; a stray newline in one
-		// would become a line of its own in the results.
+		// The kernel's texts are one line each. A newline within one
+		// would start another line in the results.
 		if value = strings.Join(strings.Fields(value), " "); value != "" {
 			lines = append(lines, Line{key, value})
 		}
@@ -175,7 +176,7 @@ func (s System) Config() ([]Line, error) {
 }
 
 // Clock returns what figures are counted in: "wall", or "instrs" in a guest
-// whose time-stamp counter counts instructions. EVENTBENCH_CLOCK says so.
+// whose time-stamp counter counts instructions. EVENTBENCH_CLOCK selects it.
 func (s System) Clock() (string, error) {
 	switch clock := s.Getenv("EVENTBENCH_CLOCK"); clock {
 	case "", "wall":
@@ -187,8 +188,9 @@ func (s System) Clock() (string, error) {
 	}
 }
 
-// parseConfig returns the lines of EVENTBENCH_CONFIG. A reader of the format
-// takes a malformed line for text and drops it in silence, so it is refused.
+// parseConfig returns the lines of EVENTBENCH_CONFIG. It refuses a malformed
+// line, because readers of the format would take it for text and silently drop
+// it.
 func parseConfig(text string) ([]Line, error) {
 	var lines []Line
 	for i, line := range strings.Split(text, "\n") {
@@ -224,8 +226,8 @@ func parseConfig(text string) ([]Line, error) {
 	return lines, nil
 }
 
-// read returns a file's text without white space at its ends, and "" for a
-// file that is not there or may not be read.
+// read returns a file's text without leading and trailing white space, or "" if
+// the file does not exist or may not be read.
 func (s System) read(name string) string {
 	data, err := fs.ReadFile(s.FS, name)
 	if err != nil {
@@ -234,7 +236,7 @@ func (s System) read(name string) string {
 	return strings.TrimSpace(strings.TrimRight(string(data), "\x00"))
 }
 
-// exists reports whether a file is there.
+// exists reports whether a file exists.
 func (s System) exists(name string) bool {
 	_, err := fs.Stat(s.FS, name)
 	return err == nil

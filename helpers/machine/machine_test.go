@@ -17,8 +17,8 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// TestRecorded reads recorded systems: testdata/*.txtar hold the files of
-// /proc and /sys that matter, uname, the CPUs allowed, and the lines wanted.
+// TestRecorded reads recorded systems: testdata/*.txtar have the relevant files
+// of /proc and /sys, uname, the CPUs allowed, and the lines wanted.
 func TestRecorded(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -37,8 +37,8 @@ func TestRecorded(t *testing.T) {
 			}
 			want := strings.Split(s.read("want"), "\n")
 			want = append(want, "gomaxprocs: 4", "goversion: go1.26.0", "clock: wall")
-			// The order is the same for all systems, and no part of
-			// what is recorded.
+			// The order is the same for all systems and is not
+			// recorded.
 			slices.Sort(got)
 			slices.Sort(want)
 			if !slices.Equal(got, want) {
@@ -48,8 +48,8 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
-// TestHere reads the running system, and reads the lines back as a user's
-// tools will.
+// TestHere reads the running system, and reads the lines back as a user's tools
+// do.
 func TestHere(t *testing.T) {
 	s, err := Here()
 	if err != nil {
@@ -134,7 +134,7 @@ func TestCPUQuota(t *testing.T) {
 		}
 	}
 	v2 := "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
-	// The smallest on the way up binds.
+	// The smallest quota on the way up counts.
 	check(t, "1.5", map[string]string{
 		"proc/self/cgroup":                  "0::/a/b\n",
 		"proc/self/mountinfo":               v2,
@@ -175,7 +175,7 @@ func TestClock(t *testing.T) {
 	check(t, "cycles", "", `EVENTBENCH_CLOCK="cycles": want instrs, wall, or nothing`)
 }
 
-// Where virt says that the counter counts time, instructions are refused.
+// Instructions are refused if virt says that the counter counts time.
 func TestCountedClock(t *testing.T) {
 	for file, wantErr := range map[string]string{
 		"firecracker": "virt: kvm", "gvisor": "virt: gvisor",
@@ -220,7 +220,8 @@ func TestEnvironmentConfig(t *testing.T) {
 		}
 	}
 	check(t, "accelerator: tcg\nqemu:\t10.0.2\n\ncmdline: a=b: c\n", []string{"accelerator: tcg", "qemu: 10.0.2", "cmdline: a=b: c"}, "")
-	// What was found here may be repeated, not contradicted.
+	// The configuration may repeat what was found here, but not contradict
+	// it.
 	check(t, "clock: wall\nseed: 7", []string{"seed: 7"}, "")
 	check(t, "clock: instrs", nil, `"clock: instrs" contradicts "clock: wall"`)
 	check(t, "accelerator: tcg\nnonsense", nil, `line 2: "nonsense": no colon`)

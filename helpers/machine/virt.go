@@ -13,8 +13,8 @@ var GVisor = sync.OnceValue(func() bool {
 	return err == nil && system.GVisor()
 })
 
-// GVisor reports whether the kernel is gVisor's, which only looks like Linux:
-// it says so in its release, in older versions only in its log.
+// GVisor reports whether the kernel is gVisor's, which imitates Linux: its
+// release says so, in older versions only its log.
 func (s System) GVisor() bool {
 	return strings.Contains(s.Release, "gvisor") || strings.Contains(s.KernelLog, "Starting gVisor")
 }
@@ -29,10 +29,10 @@ func (s System) virt() string {
 	if s.GVisor() {
 		return "gvisor"
 	}
-	// The clocks that a hypervisor offers name it, even where DMI names
-	// only the machine's seller (Documentation/virt/kvm/x86/cpuid.rst).
-	// They are also what tells QEMU with KVM from QEMU without, whose DMI
-	// are the same.
+	// The clocks that a hypervisor offers name it, even if DMI names only
+	// the machine's vendor (Documentation/virt/kvm/x86/cpuid.rst). They
+	// also distinguish QEMU with KVM from QEMU without, whose DMI data are
+	// the same.
 	clocks := s.read("sys/devices/system/clocksource/clocksource0/available_clocksource")
 	for _, w := range strings.Fields(clocks) {
 		switch {
@@ -80,9 +80,9 @@ func (s System) virt() string {
 	return ""
 }
 
-// virtOfDMI returns the virtual machine whose firmware gives these texts.
+// virtOfDMI returns the virtual machine whose firmware has these texts.
 func virtOfDMI(texts []string) string {
-	// A metal instance has its seller's DMI without a hypervisor.
+	// A metal instance has its vendor's DMI data without a hypervisor.
 	if strings.HasSuffix(texts[0], ".metal") {
 		return ""
 	}
@@ -108,10 +108,10 @@ func virtOfDMI(texts []string) string {
 	return ""
 }
 
-// container returns what confines the process, where it shows: by the files
-// that the managers leave in the root, else by the names of the control groups
-// (proc(5), /proc/PID/cgroup). A container runs on the host's kernel, but under
-// its seccomp filter, which costs each call.
+// container returns the container that the process runs in, if it can be seen:
+// from the files that container managers leave in the root, otherwise from the
+// names of the control groups (proc(5), /proc/PID/cgroup). A container runs on
+// the host's kernel, but under its seccomp filter, which costs each call.
 func (s System) container() string {
 	switch {
 	case strings.Contains(s.Version+s.Release, "Microsoft") || strings.Contains(s.Release, "microsoft"):

@@ -1,11 +1,11 @@
-// Package mechanisms has the one list of what is measured: the mechanisms, the
-// operations of each, and what is made of them. Whatever names benchmarks asks
-// here: the sets that kernels and the gate measure, the headline, the
-// comparison with C, and which benchmarks a short run leaves out.
+// Package mechanisms has the one list of what is measured: the mechanisms and
+// the operations of each. Everything that names benchmarks is derived from it:
+// the sets that kernels and the gate measure, the headline, the comparison with
+// C, and the benchmarks that a short run leaves out.
 //
-// A new mechanism is a line in [All]: what its operations are measured for
-// follows from theirs. A test of package eventbench fails for a benchmark that
-// is not listed, and for one that is listed and is not there.
+// A new mechanism is a line in [All]: its operations decide which sets it is
+// in. A test of package eventbench fails for a benchmark that is not listed,
+// and for a listed one that does not exist.
 package mechanisms
 
 import (
@@ -18,33 +18,34 @@ import (
 type Operation struct {
 	Name string
 
-	// Headline is whether mechanisms are set against each other in it. The
-	// order of operations is that of the table.
+	// Headline is whether the headline compares mechanisms in this
+	// operation. Operations are in the table's order.
 	Headline bool
 
 	// Usual and Gate say which of the operation's benchmarks are in a set:
 	// [Whole], [None], or those of a place, such as "/peer=process".
 	//
-	// In the usual set are those whose instructions say most about a
+	// The usual set has the benchmarks whose instructions say most about a
 	// kernel: what one thread does alone, and round trips between
 	// processes. A stream's figure depends on who runs when, and threads'
 	// round trips differ from processes' by the switch of address space
 	// alone.
 	//
-	// In the gated set are those that say soonest whether a kernel became
-	// worse: on one CPU, where counts are exact or nearly so, and without
-	// the Go runtime.
+	// The gated set has the benchmarks that show a worse kernel soonest: on
+	// one CPU, where counts are exact or nearly so, and without the Go
+	// runtime.
 	Usual, Gate string
 
-	// C is what has a namesake in testdata/reference/reference.c.
+	// C are the benchmarks with a namesake in
+	// testdata/reference/reference.c.
 	C []Reference
 
-	// Family is what it is called with others that take so long that only
-	// those run them who ask for it, by this word.
+	// Family is the name of a group of operations that take so long that
+	// they run only if a pattern names the group.
 	Family string
 
-	// Sized is whether its benchmarks have a size in their names, of which
-	// report growth makes curves.
+	// Sized is whether its benchmarks have a size in their names, over
+	// which report growth draws curves.
 	Sized bool
 }
 
@@ -56,12 +57,12 @@ const (
 // A Reference is a benchmark with a namesake in C.
 type Reference struct {
 	Place string // the end of its name: /peer=thread/cpus=same
-	// AtMost is the ratio of Go to C to reach: what an executor adds to
-	// calls that does not pass through the Go scheduler.
+	// AtMost is the highest acceptable ratio of Go to C: the cost that an
+	// executor outside the Go scheduler adds to calls.
 	AtMost float64
 }
 
-// once is the reference of what is not done in several places.
+// once is the reference of an operation with one placement.
 func once(atMost float64) []Reference { return []Reference{{"", atMost}} }
 
 // A Mechanism is a way to tell a program that something happened, or something
@@ -73,8 +74,8 @@ type Mechanism struct {
 	// those of the place, where it has several: /sig=rt/via=handler.
 	Ways []string
 
-	// Aside is whether it is no other means to the same end, and so not in
-	// the headline unless that is asked for.
+	// Aside is whether it serves another purpose than the others, and so is
+	// in the headline only on request.
 	Aside bool
 
 	Operations []Operation
@@ -121,8 +122,8 @@ func (o Operation) notGated() Operation {
 	return o
 }
 
-// All are the mechanisms, in the headline's order. The first is what it sets
-// all others against.
+// All are the mechanisms, in the headline's order. The headline compares all
+// others with the first.
 var All = []Mechanism{
 	{Name: "Eventfd", Operations: []Operation{create, self, trip, throughput, oneWay, wake, growth("Throughput")}},
 	{Name: "Signal", Ways: ways, Operations: []Operation{self, trip, throughput, oneWay, growth("Queue")}},
@@ -152,15 +153,15 @@ var All = []Mechanism{
 	{Name: "Batch", Operations: []Operation{technique}},
 	{Name: "Counter", Operations: []Operation{technique}},
 	{Name: "Edge", Operations: []Operation{technique}},
-	// What the others are compared with: next to nothing, and nothing but
-	// the harness.
+	// Baselines for the others: a call that does next to nothing, and the
+	// harness alone.
 	{Name: "Null", Operations: []Operation{
 		{Name: "Getppid", Usual: Whole, Gate: Whole, C: once(EntryAlone)},
 		{Name: "NoSuchCall", Usual: Whole, Gate: Whole, C: once(EntryAlone)}}},
 	{Name: "Harness", Operations: []Operation{{Name: ""}, {Name: "Stamp"}}},
 }
 
-// EntryAlone is the ratio to C of what does nothing but enter the kernel.
+// EntryAlone is the ratio to C of a call that only enters the kernel.
 const EntryAlone = 1.00
 
 // ways are how signals of both classes are received.
@@ -169,19 +170,20 @@ var ways = []string{
 	"/sig=rt/via=sigtimedwait", "/sig=rt/via=signalfd", "/sig=rt/via=handler",
 }
 
-// Usual and Gate are patterns, for go test -bench, of what is measured of a
-// kernel and of what gates it. See [Operation].
+// Usual and Gate are patterns, for go test -bench, of the usual and the gated
+// set. See [Operation].
 var (
 	Usual = pattern(func(o Operation) string { return o.Usual })
 	Gate  = pattern(func(o Operation) string { return o.Gate })
 )
 
-// pattern matches the benchmarks of a set, by what it has of each operation.
+// pattern returns a pattern that matches the benchmarks of a set. of returns
+// which of an operation's are in it.
 func pattern(of func(Operation) string) string {
 	var places []string // below the names, in the order in which they come
 	names := map[string][]string{}
 	for _, m := range All {
-		// Other parts of the names come before the place's.
+		// Other parts of the names precede the place.
 		before := ""
 		if len(m.Ways) > 0 {
 			before = strings.Repeat("/", strings.Count(m.Ways[0], "/"))
@@ -225,8 +227,8 @@ type Row struct {
 	AtMost float64
 }
 
-// References returns what has a namesake in C: first what one thread does, then
-// what takes two.
+// References returns the benchmarks with a namesake in C: those of one thread
+// first, then those of two.
 func References() []Row {
 	var alone, two []Row
 	for _, m := range All {
@@ -250,8 +252,8 @@ func References() []Row {
 	return append(alone, two...)
 }
 
-// Headline returns the operations in which mechanisms are set against each
-// other, in the table's order.
+// Headline returns the operations in which the headline compares mechanisms, in
+// the table's order.
 func Headline() (operations []string) {
 	for _, m := range All {
 		for _, o := range m.Operations {
@@ -263,12 +265,12 @@ func Headline() (operations []string) {
 	return operations
 }
 
-// LeftOut returns those of the benchmarks that a run leaves out unless it is
-// asked for all. bench is its pattern, as of go test -bench, and matched are
-// the benchmarks that the pattern matches. Left out are members of long
-// families that the pattern does not name, if it matches others: "." leaves out
-// all of them, "Eventfd" leaves out EventfdOneWay, and "Growth|Pipe"
-// PipeOneWay, but "OneWay" and "^BenchmarkPin" none.
+// LeftOut returns the benchmarks that a run leaves out unless it is asked for
+// all. bench is the run's pattern, as of go test -bench, and matched are the
+// benchmarks that it matches. A member of a long family is left out if the
+// pattern does not name it and matches others: "." leaves out all of them,
+// "Eventfd" leaves out EventfdOneWay, and "Growth|Pipe" PipeOneWay, but
+// "OneWay" and "^BenchmarkPin" none.
 func LeftOut(bench string, matched []string) []string {
 	left := slices.DeleteFunc(slices.Clone(matched), func(name string) bool {
 		family := operation(strings.TrimPrefix(name, "Benchmark")).Family
@@ -292,7 +294,7 @@ func Families() (names []string) {
 	return names
 }
 
-// Order is a mechanism's place in the headline. One that is not listed comes
+// Order returns a mechanism's place in the headline. An unlisted one comes
 // last.
 func Order(name string) int {
 	if i := slices.IndexFunc(All, func(m Mechanism) bool { return m.Name == name }); i >= 0 {
@@ -301,8 +303,8 @@ func Order(name string) int {
 	return len(All)
 }
 
-// Asides returns the mechanisms that have the headline's operations, and are
-// not in it unless that is asked for.
+// Asides returns the mechanisms that have the headline's operations but are in
+// it only on request.
 func Asides() (names []string) {
 	for _, m := range All {
 		if m.Aside && slices.ContainsFunc(m.Operations, func(o Operation) bool { return o.Headline }) {
@@ -316,8 +318,8 @@ func Asides() (names []string) {
 // is without "Benchmark" and what is below.
 func IsSized(name string) bool { return operation(name).Sized }
 
-// operation returns that of a benchmark, whose name is without "Benchmark". It
-// is none for a benchmark that is not listed.
+// operation returns a benchmark's operation, or none if the benchmark is not
+// listed. name is without "Benchmark".
 func operation(name string) Operation {
 	for _, m := range All {
 		for _, o := range m.Operations {

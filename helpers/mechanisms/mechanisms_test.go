@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A mechanism with the common operations is in the sets that they are in.
+// A mechanism with the common operations is in the sets of these operations.
 func TestSets(t *testing.T) {
 	old := All
 	t.Cleanup(func() { All = old })
@@ -45,7 +45,7 @@ func TestSets(t *testing.T) {
 		"SignalRoundTrip/sig=std/via=signalfd/peer=thread/cpus=same SignalRoundTrip/sig=std/via=signalfd/peer=process/cpus=same")
 }
 
-// What is gated is measured of every kernel, and nothing that takes long is.
+// What is gated is in the usual set, and nothing slow is.
 func TestGateIsUsual(t *testing.T) {
 	for _, m := range All {
 		for _, o := range m.Operations {
