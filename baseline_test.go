@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the mechanisms are compared with: a system call that does next to
-// nothing, and the older ways of telling another that something happened.
+// Baselines for the mechanisms: a system call that does next to nothing, and
+// the older means of signalling an event.
 
-// BenchmarkNullGetppid is the cheapest call that does something.
+// BenchmarkNullGetppid makes the cheapest call that does something.
 func BenchmarkNullGetppid(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
 		return measure.Side{Calls: []sys.Call{sys.Getppid()}}
@@ -85,7 +85,7 @@ func BenchmarkPipeThroughput(b *testing.B) {
 	})
 }
 
-// BenchmarkPipeOneWay writes 8 bytes to a pipe that another reads from.
+// BenchmarkPipeOneWay writes 8 bytes to a pipe that the receiver reads.
 func BenchmarkPipeOneWay(b *testing.B) {
 	measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way {
 		r, w := fdtest.Pipe(p.TB)
@@ -151,8 +151,8 @@ func BenchmarkSocketpairThroughput(b *testing.B) {
 	})
 }
 
-// BenchmarkSocketpairOneWay writes 8 bytes to a socket whose other end is read
-// from.
+// BenchmarkSocketpairOneWay writes 8 bytes to a socket whose other end the
+// receiver reads.
 func BenchmarkSocketpairOneWay(b *testing.B) {
 	measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way {
 		s := fdtest.Socketpair(p.TB)
@@ -165,9 +165,9 @@ func BenchmarkSocketpairOneWay(b *testing.B) {
 	}, true)
 }
 
-// Futexes are private ones (FUTEX_PRIVATE_FLAG), as a C library's are, where
-// only threads of one process use them, and shared ones, which cost more, with
-// peer=process: see sys.Private.
+// Futexes are private (FUTEX_PRIVATE_FLAG), as a C library's are, if only
+// threads of one process use them. With peer=process they are shared, which
+// costs more: see sys.Private.
 
 // BenchmarkFutexSelf wakes a private futex nobody waits for.
 func BenchmarkFutexSelf(b *testing.B) {
@@ -176,9 +176,9 @@ func BenchmarkFutexSelf(b *testing.B) {
 	})
 }
 
-// BenchmarkFutexRoundTrip hands a turn to the peer and back: a word in shared
-// memory, and a wake for whoever sleeps on it: a private futex with
-// peer=thread. A futex carries no count, so there is no Throughput.
+// BenchmarkFutexRoundTrip passes a turn to the peer and back: a word in shared
+// memory, and a wake-up for the side that sleeps on it. The futex is private
+// with peer=thread. A futex carries no count, so there is no Throughput.
 func BenchmarkFutexRoundTrip(b *testing.B) {
 	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
 		const ours, theirs = 0, 1
@@ -192,8 +192,8 @@ func BenchmarkFutexRoundTrip(b *testing.B) {
 	})
 }
 
-// BenchmarkFutexOneWay gives the turn away to one who sleeps until it comes: by
-// a private futex with peer=thread.
+// BenchmarkFutexOneWay passes the turn to a receiver that sleeps until it
+// comes. The futex is private with peer=thread.
 func BenchmarkFutexOneWay(b *testing.B) {
 	measure.OneWay(b, func(p *peer.Pair, turn *uint32) measure.Way {
 		p.Start()
@@ -204,8 +204,8 @@ func BenchmarkFutexOneWay(b *testing.B) {
 	}, false)
 }
 
-// among makes calls of a futex private where this thread and its peers are of
-// one process.
+// among makes a futex's calls private if this thread and its peers are in one
+// process.
 func among(kind peer.Kind, futexes ...sys.Call) []sys.Call {
 	if kind == peer.Thread {
 		for i, c := range futexes {
@@ -215,8 +215,8 @@ func among(kind peer.Kind, futexes ...sys.Call) []sys.Call {
 	return futexes
 }
 
-// BenchmarkHarness is what the harness itself adds to an eventfd's write and
-// read: account=on sums the values received, record=on reads the time-stamp
+// BenchmarkHarness measures what the harness itself adds to an eventfd's write
+// and read: account=on sums the values received, record=on reads the time-stamp
 // counter after each and keeps a histogram. EventfdSelf is
 // account=on/record=off, a RoundTrip has both on.
 func BenchmarkHarness(b *testing.B) {
@@ -239,7 +239,8 @@ func BenchmarkHarness(b *testing.B) {
 	}
 }
 
-// BenchmarkHarnessStamp is what the stamp before each event of a OneWay costs.
+// BenchmarkHarnessStamp measures the cost of the stamp before each event of a
+// OneWay.
 func BenchmarkHarnessStamp(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
 		return measure.Side{Calls: []sys.Call{sys.Stamp(p.Arena.Words(1024))}}
@@ -247,7 +248,7 @@ func BenchmarkHarnessStamp(b *testing.B) {
 }
 
 func init() {
-	// Benchmarks use up their threads. The first thread must not be among
-	// them: signals to the process go to it before all others.
+	// A benchmark's thread ends with it. It must not be the first thread,
+	// because signals to the process go to that before all others.
 	runtime.LockOSThread()
 }

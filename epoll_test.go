@@ -50,7 +50,7 @@ func ctl(p *peer.Party, op string, epfd, fd int) measure.Side {
 	}}
 }
 
-// BenchmarkEpollWait asks, with timeout 0, an instance with one registered
+// BenchmarkEpollWait polls, with timeout 0, an instance with one registered
 // eventfd that is ready (ready=1) or not (ready=0).
 func BenchmarkEpollWait(b *testing.B) {
 	for _, ready := range measure.Shuffled(b, 0, 1) {
@@ -112,7 +112,7 @@ func BenchmarkEpollRoundTrip(b *testing.B) {
 }
 
 // BenchmarkEpollThroughput is EventfdThroughput with the receiver waiting in
-// epoll. In counter mode a read takes all that has come.
+// epoll. In counter mode a read takes all pending events.
 func BenchmarkEpollThroughput(b *testing.B) {
 	for _, mode := range measure.Shuffled(b, "semaphore", "counter") {
 		b.Run("mode="+mode, func(b *testing.B) {

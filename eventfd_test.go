@@ -21,13 +21,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// second is what the programs of the source call a second. They run for 10 of
-// them and teach nothing more in that time than in a fiftieth of it.
+// second is the length of a second of the source's programs. They run for 10
+// seconds, and show nothing more in that time than in a fiftieth of it.
 const second = 20 * time.Millisecond
 
 // Per eventfd(2): with EFD_SEMAPHORE each read returns 1 and takes 1 from the
-// counter, and blocks while it is 0. A producer that writes 1 to 10, one value
-// a second, therefore hands over 55 tokens, whenever the consumer reads.
+// counter, and blocks while it is 0. So a producer that writes 1 to 10, one
+// value a second, hands over 55 tokens, whenever the consumer reads.
 func TestEventfdProducerConsumerSemaphore(t *testing.T) {
 	t.Parallel()
 	fd := fdtest.Eventfd(t, unix.EFD_SEMAPHORE)
@@ -50,9 +50,8 @@ func TestEventfdProducerConsumerSemaphore(t *testing.T) {
 }
 
 // Per eventfd(2): without EFD_SEMAPHORE a read returns the whole counter and
-// sets it to 0. Values written between two reads arrive as their sum, so that
-// the consumer counts units, 55 of them, in as many reads as it happens to
-// take.
+// sets it to 0. Values written between two reads arrive as their sum. So the
+// consumer counts 55 units, in any number of reads.
 func TestEventfdProducerConsumerCounter(t *testing.T) {
 	t.Parallel()
 	check := func(name string, between func(fd int, consumer *child.Thread), late bool, want ...uint64) {
@@ -105,7 +104,7 @@ func TestEventfdProducerConsumerCounter(t *testing.T) {
 
 // The consumer of the source reads from a semaphore eventfd until it sees a
 // value of at least 10. Per eventfd(2) every read returns 1: it gets 55 ones,
-// and then sleeps in a read that nobody will end.
+// and then sleeps for ever in a read.
 func TestEventfdSemaphoreNeverReadsTen(t *testing.T) {
 	fd := fdtest.Eventfd(t, unix.EFD_SEMAPHORE)
 	var reads, largest atomic.Uint64
@@ -136,7 +135,7 @@ func TestEventfdSemaphoreNeverReadsTen(t *testing.T) {
 		t.Errorf("consumer made %d reads and saw at most %d; want 55 and 1", reads.Load(), largest.Load())
 	}
 	wantEmpty(t, fd)
-	// Only somebody who knows of its mistake can end it.
+	// Only a writer that knows of its mistake can end it.
 	over.Store(true)
 	mustWriteEventfd(t, fd, 1)
 	consumer.Join()
@@ -144,8 +143,8 @@ func TestEventfdSemaphoreNeverReadsTen(t *testing.T) {
 
 // The event loop of the source classifies each value that it reads: multiples
 // of 3 are important, of the others some are even and some odd. Per eventfd(2)
-// writes add up: 1 and 2 become one important 3, and the count of events
-// handled is below that produced.
+// writes add up: 1 and 2 become one important 3, and fewer events are handled
+// than were produced.
 func TestEventfdValuesMerge(t *testing.T) {
 	fd := fdtest.Eventfd(t, unix.EFD_NONBLOCK)
 	var produced, handled tally
@@ -168,8 +167,8 @@ func TestEventfdValuesMerge(t *testing.T) {
 }
 
 // Per eventfd(2): EFD_SEMAPHORE, EFD_NONBLOCK and EFD_CLOEXEC may be ORed in
-// any combination, each does its own and nothing else. F_GETFL shows the
-// second, F_GETFD the third (fcntl(2)), and only a read shows the first.
+// any combination, and each has only its own effect. F_GETFL shows the second,
+// F_GETFD the third (fcntl(2)), and only a read shows the first.
 func TestEventfdFlags(t *testing.T) {
 	for flags := range 8 {
 		semaphore, nonblock, cloexec := flags&1 != 0, flags&2 != 0, flags&4 != 0
@@ -197,8 +196,8 @@ func TestEventfdFlags(t *testing.T) {
 				t.Errorf("F_GETFD: %#x, %v; want %#x", got, err, getfd)
 			}
 
-			// What execve leaves of it. A child reads the counter,
-			// if it can.
+			// Its state after execve. A child reads the counter, if
+			// it can.
 			p := child.Start(t, heirRole, child.Options{Args: []string{strconv.Itoa(fd)}})
 			got := p.Line()
 			p.Wait()
@@ -281,8 +280,8 @@ func produce(fd int, before func()) error {
 
 func pause() { time.Sleep(second) }
 
-// eventfdRead is a blocking read of an eventfd, for threads: a test itself
-// uses mustRead, which has a deadline.
+// eventfdRead is a blocking read of an eventfd, for threads. Tests use
+// mustRead, which has a deadline.
 func eventfdRead(fd int) (uint64, error) {
 	var buf [8]byte
 	for {
@@ -316,8 +315,8 @@ func eventfdWrite(fd int, v uint64) error {
 	}
 }
 
-// poll waits for events on one descriptor, poll(2), and returns those that
-// came; 0 when none did in time.
+// poll waits for events on one descriptor, poll(2), and returns them, or 0 if
+// none came in time.
 func poll(fd int, events int16, timeout time.Duration) (int16, error) {
 	end := time.Now().Add(timeout)
 	for {
@@ -399,8 +398,8 @@ func BenchmarkEventfdSelf(b *testing.B) {
 }
 
 // BenchmarkEventfdRoundTrip answers each write to one eventfd with a write to
-// another. Here also with both sides where the scheduler puts them: one figure
-// of two modes.
+// another. It also runs with both sides left to the scheduler: one figure of
+// two modes.
 func BenchmarkEventfdRoundTrip(b *testing.B) {
 	measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
 		ping, pong := fdtest.Eventfd(p.TB, 0), fdtest.Eventfd(p.TB, 0)
@@ -416,9 +415,9 @@ func BenchmarkEventfdRoundTrip(b *testing.B) {
 	}, measure.Free)
 }
 
-// BenchmarkEventfdThroughput is the source's one-way stream: the peer writes 1,
-// again and again. In semaphore mode each read takes one; in counter mode a
-// read takes all that has come, and delivered/op is reads for each write.
+// BenchmarkEventfdThroughput is the source's one-way stream: the peer writes 1
+// repeatedly. In semaphore mode each read takes one; in counter mode a read
+// takes all pending events, and delivered/op is the number of reads per write.
 func BenchmarkEventfdThroughput(b *testing.B) {
 	for _, mode := range measure.Shuffled(b, "semaphore", "counter") {
 		b.Run("mode="+mode, func(b *testing.B) {
@@ -436,7 +435,7 @@ func BenchmarkEventfdThroughput(b *testing.B) {
 	}
 }
 
-// BenchmarkEventfdOneWay writes to an eventfd that another waits for.
+// BenchmarkEventfdOneWay writes to an eventfd that the receiver waits for.
 func BenchmarkEventfdOneWay(b *testing.B) {
 	measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way {
 		fd := fdtest.Eventfd(p.TB, unix.EFD_SEMAPHORE)

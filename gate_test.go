@@ -17,7 +17,7 @@ import (
 	"eventbench/helpers/need"
 )
 
-// The flags of TestGate. Those that go tool eventbench gate has too start with
+// The flags of TestGate. Those that go tool eventbench gate also has start with
 // "gate.".
 var (
 	gateOld     = flag.String("old", "", "TestGate: the `results` to compare with: a file, a directory or a list")
@@ -27,15 +27,15 @@ var (
 
 func init() { gateOptions.Flags(flag.CommandLine, "gate.") }
 
-// TestGate is the verdict of go tool eventbench gate as tests, so that whatever
-// shows test results shows which benchmark became worse and why:
+// TestGate gives the verdict of go tool eventbench gate as tests, so that every
+// viewer of test results shows which benchmark became worse and why:
 //
 //	go test -run TestGate -old results/old -new results/new
 //
 // Every benchmark is a subtest with one below it for each unit. A regression
-// fails, what cannot be told is skipped with its reason, and so is the test as
-// a whole unless that is allowed. Bad input fails it, and so do results of
-// which nothing can be told at all.
+// fails. An undecided comparison is skipped with its reason, and so is the test
+// as a whole unless that is allowed. Bad input fails the test, and so do
+// results of which nothing can be decided.
 func TestGate(t *testing.T) {
 	if *gateOld == "" && *gateNew == "" {
 		need.Unasked(t, "go test -run TestGate -old RESULTS -new RESULTS")
@@ -121,8 +121,8 @@ func TestVerdictsAsTests(t *testing.T) {
 	check(true, `^--- SKIP: TestGate `)
 }
 
-// Baselines are compared with what this program measures: a change of the
-// harness is to be followed by make baselines.
+// Baselines are compared with what this program measures: run make baselines
+// after a change of the harness.
 func TestBaselinesOfThisHarness(t *testing.T) {
 	now, err := harness(sources)
 	if err != nil {

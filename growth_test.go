@@ -20,20 +20,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a mechanism costs as there is more of it: more registered descriptors,
-// more that are ready, more pending signals, more senders and receivers. go
-// tool eventbench growth says how each grows. A size that a limit forbids is
+// How a mechanism's cost grows with its load: more registered descriptors, more
+// ready ones, more pending signals, more senders and receivers. go tool
+// eventbench growth says how each grows. A size that a limit forbids is
 // skipped, naming the limit; the smaller ones run.
 
 var (
-	// descriptors is how many an epoll, or a call of poll, has to look
-	// after.
+	// descriptors is how many descriptors an epoll instance, or a call of
+	// poll, has.
 	descriptors = []int{1, 10, 100, 1000, 10000, 100000}
 	readies     = []int{1, 4, 16, 64, 256, 1024, 4096}
 )
 
-// BenchmarkEpollWaitGrowth asks, with timeout 0, an instance with many
-// registered eventfds for all that are ready: some of them, spread evenly.
+// BenchmarkEpollWaitGrowth polls, with timeout 0, an instance with many
+// registered eventfds, of which some, spread evenly, are ready.
 func BenchmarkEpollWaitGrowth(b *testing.B) {
 	pool := newEventfds(b)
 	measure.Grow(b, "registered", descriptors, func(b *testing.B, registered int) {
@@ -66,8 +66,8 @@ func BenchmarkPollGrowth(b *testing.B) {
 	})
 }
 
-// BenchmarkSelectGrowth is PollGrowth with pselect6(2). It looks at every
-// descriptor up to the highest, and knows none from 1024 on (FD_SETSIZE).
+// BenchmarkSelectGrowth is PollGrowth with pselect6(2). It checks every
+// descriptor up to the highest, and supports none from 1024 on (FD_SETSIZE).
 func BenchmarkSelectGrowth(b *testing.B) {
 	pool := newEventfds(b)
 	measure.Grow(b, "registered", upTo(1000, descriptors), func(b *testing.B, registered int) {
@@ -84,7 +84,7 @@ func BenchmarkSelectGrowth(b *testing.B) {
 
 // BenchmarkEpollCtlGrowth is EpollCtl with many descriptors registered: it
 // changes the same registration (op=mod), or makes and removes one more
-// (op=adddel), so that the way to it stays in the caches.
+// (op=adddel), so that the path to it stays in the caches.
 func BenchmarkEpollCtlGrowth(b *testing.B) {
 	pool := newEventfds(b)
 	measure.Grow(b, "registered", descriptors, func(b *testing.B, registered int) {
@@ -103,10 +103,10 @@ func BenchmarkEpollCtlGrowth(b *testing.B) {
 	})
 }
 
-// BenchmarkEpollTriggerGrowth posts to each of some eventfds, is told of all in
-// one epoll_wait, and does what the trigger then asks for: level reads each;
-// edge nothing, for the next post is another edge; oneshot reads each and arms
-// it again.
+// BenchmarkEpollTriggerGrowth posts to each of some eventfds, gets them all
+// from one epoll_wait, and does what the trigger requires: level reads each;
+// edge does nothing, because the next post is another edge; oneshot reads each
+// and rearms it.
 func BenchmarkEpollTriggerGrowth(b *testing.B) {
 	triggers := map[string]uint32{"level": 0, "edge": unix.EPOLLET, "oneshot": unix.EPOLLONESHOT}
 	pool := newEventfds(b)
@@ -153,7 +153,7 @@ func BenchmarkEpollTriggerGrowth(b *testing.B) {
 }
 
 // BenchmarkEpollNestGrowth is EpollSelf (op=self) and EpollCtl (op=adddel)
-// through instances in instances, up to the five that epoll_ctl(2) allows: the
+// through nested instances, up to the five that epoll_ctl(2) allows: the
 // eventfd is in the innermost, the outermost is waited for.
 func BenchmarkEpollNestGrowth(b *testing.B) {
 	measure.Grow(b, "depth", []int{1, 2, 3, 4, 5}, func(b *testing.B, depth int) {
@@ -183,18 +183,18 @@ func BenchmarkEpollNestGrowth(b *testing.B) {
 }
 
 // BenchmarkEpollRegisterGrowth makes an instance, registers many eventfds and
-// closes it: an operation is one registration and its end. bytes/watch and
-// bytes/eventfd are what the kernel's slabs grew by for each, from slabinfo(5),
-// which only root may read: registrations and open files with all that belongs
-// to them but the table of descriptors (8 bytes and 2 bits for each, doubled
-// when full).
+// closes it: an operation is one registration and its removal. bytes/watch and
+// bytes/eventfd are the growth of the kernel's slabs for each, from
+// slabinfo(5), which only root may read. They include registrations and open
+// files with everything that belongs to them, except the descriptor table (8
+// bytes and 2 bits for each, doubled when full).
 func BenchmarkEpollRegisterGrowth(b *testing.B) {
 	type sizes struct{ watch, eventfd float64 }
 	measured := make(map[int]sizes)
 	measure.Grow(b, "registered", descriptors, func(b *testing.B, registered int) {
 		fds := newEventfds(b)
 		size, again := measured[registered]
-		if !again && registered >= 10000 { // fewer are lost among what else goes on in the kernel
+		if !again && registered >= 10000 { // fewer are lost in the noise of other kernel activity
 			settleSlabs()
 			before := readSlabs()
 			fds.first(b, registered)
@@ -235,7 +235,7 @@ func register(fds []int) error {
 }
 
 // BenchmarkEventfdThroughputGrowth is EventfdThroughput in semaphore mode with
-// more and more threads that write, that read, or both.
+// an increasing number of threads that write, read, or both.
 func BenchmarkEventfdThroughputGrowth(b *testing.B) {
 	parties := []int{1, 2, 4, 8, 16}
 	measure.Grow(b, "senders", parties, func(b *testing.B, senders int) {
@@ -254,10 +254,10 @@ func BenchmarkEventfdThroughputGrowth(b *testing.B) {
 }
 
 // BenchmarkSignalQueueGrowth queues a real-time signal to its own thread and
-// takes it, with so many others pending: of the same number (numbers=one),
-// where the oldest is taken, or of twenty numbers above it (numbers=many),
-// where the kernel has to look for it in the queue. All users' pending signals
-// together may be RLIMIT_SIGPENDING many.
+// takes it while others are pending: with the same number (numbers=one), where
+// the oldest is taken, or with twenty higher numbers (numbers=many), where the
+// kernel has to search the queue for it. RLIMIT_SIGPENDING limits the pending
+// signals of all the user's processes together.
 func BenchmarkSignalQueueGrowth(b *testing.B) {
 	for _, numbers := range measure.Shuffled(b, "one", "many") {
 		b.Run("numbers="+numbers, func(b *testing.B) {
@@ -287,11 +287,11 @@ func BenchmarkSignalQueueGrowth(b *testing.B) {
 	}
 }
 
-// mustPend queues depth of the signals sigs to this thread, which blocks them,
-// and takes them again when the benchmark is over: there must be as many. All
-// of a number follow one another: the kernel looks for the next of a number
-// from the start of the queue (collect_signal in kernel/signal.c), so that by
-// turns taking 50,000 took 10 s.
+// mustPend queues depth of the signals sigs to this thread, which blocks them.
+// When the benchmark is over it takes them and checks their number. All signals
+// of a number are queued together: the kernel searches for the next of a number
+// from the start of the queue (collect_signal in kernel/signal.c), and taking
+// 50,000 interleaved ones took 10 s.
 func mustPend(tb testing.TB, tid, depth int, sigs []unix.Signal) {
 	tb.Helper()
 	queued := 0
@@ -316,11 +316,11 @@ func mustPend(tb testing.TB, tid, depth int, sigs []unix.Signal) {
 	}
 }
 
-// eventfds are as many eventfds as a family of benchmarks needs at most.
+// eventfds is a growing set of eventfds that a family of benchmarks shares.
 type eventfds struct{ fds []int }
 
-// newEventfds makes none yet. They are closed at the end of b, which should be
-// the family.
+// newEventfds returns an empty set. Its eventfds are closed at the end of b,
+// which should be the family.
 func newEventfds(b *testing.B) *eventfds {
 	e := &eventfds{}
 	b.Cleanup(func() {
@@ -331,8 +331,8 @@ func newEventfds(b *testing.B) *eventfds {
 	return e
 }
 
-// first returns n eventfds, the same ones each time; tb is skipped if
-// RLIMIT_NOFILE does not allow as many and some to spare.
+// first returns the first n eventfds, the same ones each time. It skips tb if
+// RLIMIT_NOFILE does not allow so many and some to spare.
 func (e *eventfds) first(tb testing.TB, n int) []int {
 	tb.Helper()
 	const spare = 64
@@ -346,9 +346,9 @@ func (e *eventfds) first(tb testing.TB, n int) []int {
 }
 
 // mustQueueRoom skips tb unless n signals can be queued, and some to spare: the
-// deadline's timer has a place in the queue, and so has each SIGURG that the Go
-// runtime sends to a thread that blocks it. All processes of a user share the
-// queue, proc_pid_status(5) tells how much of it they use (SigQ).
+// deadline's timer takes a place in the queue, and so does each SIGURG that the
+// Go runtime sends to a thread that blocks it. All processes of a user share
+// the queue; SigQ in proc_pid_status(5) shows how much of it they use.
 func mustQueueRoom(tb testing.TB, n int) {
 	tb.Helper()
 	const spare = 8
@@ -371,7 +371,7 @@ func mustReady(tb testing.TB, fds []int, n int) {
 	}
 }
 
-// spread returns n of fds, as far from each other and the ends as can be.
+// spread returns n of fds, evenly spread.
 func spread(fds []int, n int) []int {
 	some := make([]int, n)
 	for i := range some {
@@ -385,7 +385,7 @@ func upTo(limit int, sizes []int) []int {
 	return slices.DeleteFunc(slices.Clone(sizes), func(n int) bool { return n > limit })
 }
 
-// holds takes what an eventfd holds, which must be want.
+// holds reads an eventfd, whose counter must be want.
 func holds(fd int, want uint64) error {
 	ready, err := poll(fd, unix.POLLIN, 0)
 	got := uint64(0)
@@ -398,8 +398,8 @@ func holds(fd int, want uint64) error {
 	return err
 }
 
-// slabs are the kernel's slab caches by name, as far as /proc/slabinfo may be
-// read.
+// slabs are the kernel's slab caches by name, or empty if /proc/slabinfo may
+// not be read.
 type slabs map[string]slab
 
 type slab struct{ objects, bytes int }
@@ -430,9 +430,9 @@ func readSlabs() slabs {
 	return s
 }
 
-// growth is by how many bytes for each of n things the slabs have grown until
-// after. A cache that has fewer than half an object more for each has grown for
-// another's sake.
+// growth returns by how many bytes for each of n objects the slabs have grown
+// until after. A cache with less than half an object more for each has grown
+// for other reasons.
 func (s slabs) growth(after slabs, n int) float64 {
 	bytes := 0
 	for name, now := range after {
@@ -443,8 +443,8 @@ func (s slabs) growth(after slabs, n int) float64 {
 	return float64(bytes) / float64(n)
 }
 
-// settleSlabs waits until what was freed before is free: the kernel does that
-// after a while (RCU).
+// settleSlabs waits until the kernel has freed what was released before, which
+// it delays (RCU).
 func settleSlabs() {
 	total := func() (bytes int) {
 		for _, s := range readSlabs() {

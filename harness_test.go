@@ -25,13 +25,12 @@ import (
 	"testing/fstest"
 )
 
-// sources are what decides a benchmark's figures: package eventbench with its
-// tests, and every package of this module that it is built from. What only
-// looks at results, or at what the harness is, is in files of package
-// eventbench_test, this one among them, and has no say.
+// sources decide a benchmark's figures: package eventbench with its tests, and
+// every package of this module that it is built from. Code that only reads
+// results, or checks the harness, is in files of package eventbench_test, such
+// as this one, and is left out.
 //
-// TestHarnessIsWhatIsBuilt says which package is missing here, or is one too
-// many.
+// TestHarnessIsWhatIsBuilt names a package that is missing here or not needed.
 //
 //go:embed *.go go.mod
 //go:embed helpers/aio helpers/child helpers/fdtest helpers/files helpers/latency
@@ -42,11 +41,11 @@ var sources embed.FS
 // modules are those of go.mod that it is built from as well.
 var modules = []string{"github.com/HdrHistogram/hdrhistogram-go", "golang.org/x/sys"}
 
-// harness identifies the measuring part of this program, so that results
-// recorded by another are not taken for this one's. It is a hash of what
-// sources say, for every architecture, and of the modules' versions. Comments
-// and tests of packages are left out: where it differs, a difference between
-// results may be the harness's and not the kernel's.
+// harness identifies the measuring part of this program, so that results of
+// another one are not taken for this one's. It is a hash of the code of
+// sources, for every architecture, and of the modules' versions. Comments and
+// tests of packages are left out. If it differs, a difference between results
+// may be due to the harness and not the kernel.
 func harness(sources fs.FS) (string, error) {
 	files, err := measuring(sources)
 	if err != nil {
@@ -111,8 +110,8 @@ func measuring(sources fs.FS) (files []string, err error) {
 	return files, err
 }
 
-// code returns what a file says to the compiler or the assembler. Of comments
-// that is directives, such as go:build and go:noescape.
+// code returns the part of a file that the compiler or the assembler reads. Of
+// comments that is directives, such as go:build and go:noescape.
 func code(name string, text []byte) (words []string) {
 	if path.Ext(name) != ".go" {
 		for line := range strings.Lines(string(text)) {
@@ -138,7 +137,7 @@ func code(name string, text []byte) (words []string) {
 	}
 }
 
-// only returns a file of sources, as it is or edited, with go.mod.
+// only returns one file of sources, as it is or edited, and go.mod.
 func only(t *testing.T, name string, edit func(text string) string) fs.FS {
 	t.Helper()
 	fsys := fstest.MapFS{}
@@ -164,8 +163,8 @@ func mustHarness(t *testing.T, sources fs.FS) string {
 	return id
 }
 
-// A line of code in any file that is built makes another harness, and so does
-// another version of a module. A comment, a test and a page do not.
+// A line of code in any file that is built changes the harness, and so does
+// another version of a module. A comment, a test or a document does not.
 func TestHarness(t *testing.T) {
 	same := func(name string, edit func(string) string) {
 		t.Helper()
@@ -215,7 +214,8 @@ func TestHarness(t *testing.T) {
 	})
 }
 
-// The build decides which packages and files these are, on every architecture.
+// The build decides which packages and files belong to the harness, on every
+// architecture.
 func TestHarnessIsWhatIsBuilt(t *testing.T) {
 	if _, err := os.Stat("go.mod"); errors.Is(err, fs.ErrNotExist) {
 		t.Skipf("the source stayed where this was built: %v", err)

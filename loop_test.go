@@ -16,11 +16,11 @@ import (
 	"eventbench/helpers/fdtest"
 )
 
-// An eventLoop is the loop of the source over a non-blocking eventfd, as it
-// can be right. An eventfd adds up what is written to it, so it cannot carry
-// the values themselves: they go through a queue and the eventfd counts how
-// many are in it. Whatever number of writes a read takes, that many values are
-// there to be classified, and none is lost or seen twice.
+// An eventLoop is a correct form of the source's loop over a non-blocking
+// eventfd. An eventfd adds up what is written to it, so it cannot carry the
+// values themselves: they go through a queue and the eventfd counts how many
+// are in it. A read may take any number of writes: as many values are there to
+// be classified, and none is lost or seen twice.
 type eventLoop struct {
 	values queue[int]
 	ready  int // eventfd, non-blocking: values that are in the queue
@@ -31,7 +31,7 @@ type eventLoop struct {
 	onQuiet func() error // called after each second without an event
 
 	handled tally
-	reads   int // how many reads of ready had something
+	reads   int // how many reads of ready found something
 	quiet   int // how many seconds had no event
 	why     string
 }
@@ -66,7 +66,7 @@ func newEventLoop(tb testing.TB, deadline time.Duration) *eventLoop {
 // stopped, and returns the last.
 func (l *eventLoop) produce(pause func(v int) time.Duration) (last int, err error) {
 	for v := 1; ; v++ {
-		// The value first: a count without a value is what must not be.
+		// The value first: there must never be a count without a value.
 		l.values.push(v)
 		if err := eventfdWrite(l.ready, 1); err != nil {
 			return v, err
@@ -77,10 +77,10 @@ func (l *eventLoop) produce(pause func(v int) time.Duration) (last int, err erro
 	}
 }
 
-// run is the loop. It ends at the deadline, for which it stops the others too,
-// or when somebody else has stopped it.
+// run is the loop. It ends at the deadline, when it stops the others too, or
+// when another thread stops it.
 func (l *eventLoop) run() error {
-	last := time.Now() // when there was an event
+	last := time.Now() // time of the last event
 	for {
 		fds, err := epollWait(l.epfd, time.Until(last.Add(second)))
 		if err != nil {
@@ -113,8 +113,8 @@ func (l *eventLoop) run() error {
 	}
 }
 
-// handle takes what the eventfd has counted. After the producer has ended it
-// is called once more, for what came between the stop and its end.
+// handle takes what the eventfd has counted. It is called once more after the
+// producer has ended, for what came between the stop and that end.
 func (l *eventLoop) handle() error {
 	n, err := eventfdRead(l.ready)
 	if err != nil {
@@ -176,17 +176,16 @@ func TestLoopDeadline(t *testing.T) {
 		t.Errorf("loop ended by %s after %v; want by its deadline of %v, not before", l.why, took, 10*second)
 	}
 	producer.Join()
-	// A second that ended after the deadline would have been the
-	// deadline's.
+	// A second that ended after the deadline would not have been reported.
 	if l.quiet > 10 {
 		t.Errorf("%d reports of a quiet second in 10 s", l.quiet)
 	}
 	l.finish(t, produced)
 }
 
-// Per epoll_wait(2) it sleeps until a descriptor is ready: a second eventfd
-// ends a loop at once that sleeps and has nothing else to wake it, here for
-// ever. (The source sets a flag, which a sleeping loop does not see.)
+// Per epoll_wait(2) it sleeps until a descriptor is ready: a second eventfd at
+// once ends a loop that would otherwise sleep for ever. (The source sets a
+// flag, which a sleeping loop does not see.)
 func TestLoopStop(t *testing.T) {
 	l := newEventLoop(t, 0)
 	loop := child.Go(t, "loop", l.run)
@@ -198,7 +197,7 @@ func TestLoopStop(t *testing.T) {
 	}
 	l.finish(t, 0)
 
-	// The same under way, with a producer that the same write stops.
+	// The same for a busy loop, with a producer that the same write stops.
 	l = newEventLoop(t, 0)
 	produced := 0
 	producer := child.Go(t, "producer", func() (err error) {
@@ -250,7 +249,7 @@ func TestLoopQuiet(t *testing.T) {
 	l.finish(t, 0)
 }
 
-// A queue carries what an eventfd announces: it counts, it does not carry.
+// A queue carries the values: an eventfd only counts them.
 type queue[T any] struct {
 	mu    sync.Mutex
 	items []T
@@ -272,9 +271,9 @@ func (q *queue[T]) pop() (v T, ok bool) {
 	return v, true
 }
 
-// epollWait waits for events, epoll_wait(2), and returns the descriptors that
-// have some; none when there were none in time. It is epoll_pwait on every
-// architecture, for arm64 has no other and AwaitBlocked must know.
+// epollWait waits for events, epoll_wait(2), and returns the ready descriptors,
+// or none if none was ready in time. It is epoll_pwait on every architecture,
+// because arm64 has nothing else and AwaitBlocked must know which call it is.
 func epollWait(epfd int, timeout time.Duration) (fds []int, err error) {
 	end := time.Now().Add(timeout)
 	var events [16]unix.EpollEvent

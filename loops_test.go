@@ -16,12 +16,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Whole event loops: one epoll over several kinds of source at once. What an
-// operation is, and how its events are accounted for, says measure.EventLoop.
+// Whole event loops: one epoll over several kinds of source at once. See
+// measure.EventLoop for what an operation is and how its events are accounted
+// for.
 
-// BenchmarkLoopMixed is one loop over all kinds of source, in the shapes that
-// people choose between: level- or edge-triggered, and with room for one event
-// or for many in an epoll_wait.
+// BenchmarkLoopMixed is one loop over all kinds of source, in the usual shapes:
+// level- or edge-triggered, and with room for one event or for many in an
+// epoll_wait.
 func BenchmarkLoopMixed(b *testing.B) {
 	eachLoad(b, func(b *testing.B, load string) {
 		for _, trigger := range measure.Shuffled(b, "level", "edge") {
@@ -45,7 +46,7 @@ var triggers = map[string]uint32{"level": 0, "edge": unix.EPOLLET}
 // each CPU, each with an epoll instance of its own over the same descriptors:
 // all are woken for an event (percpu), or with EPOLLEXCLUSIVE one or a few
 // (exclusive). The senders are where they are for one loop, on other CPUs than
-// the first: loops on those share them, as in a program that has no CPU to
+// the first. Loops on those CPUs share them, as in a program that has no CPU to
 // spare.
 func BenchmarkLoopShare(b *testing.B) {
 	eachLoad(b, func(b *testing.B, load string) {
@@ -64,8 +65,8 @@ func BenchmarkLoopShare(b *testing.B) {
 	})
 }
 
-// BenchmarkLoopPost is a loop that waits for one source only: what each costs
-// to be told by.
+// BenchmarkLoopPost is a loop that waits for one source only, to compare the
+// sources' costs.
 func BenchmarkLoopPost(b *testing.B) {
 	const every = 100 * time.Microsecond
 	ways := map[string]measure.Maker{
@@ -100,8 +101,7 @@ func BenchmarkLoopUse(b *testing.B) {
 		{"aio", one, []measure.Maker{eventfdSource(400*time.Microsecond, 8)}},
 		// Data through a pipe, sampled by the clock.
 		{"sensors", one, []measure.Maker{pipeSource(time.Millisecond), timerfdSource(500 * time.Microsecond)}},
-		// An event that is rare and urgent, in the midst of many that
-		// are not.
+		// A rare and urgent event among many that are not.
 		{"alarm", one, []measure.Maker{eventfdSource(5*time.Millisecond, 1), socketSource(200 * time.Microsecond), pipeSource(200 * time.Microsecond)}},
 		// The state of a system: processes that end, requests by
 		// signal, a clock.
@@ -184,8 +184,8 @@ func bytesSource(c *peer.Crew, name string, every time.Duration, ends [2]int) me
 	}
 }
 
-// takeBytes takes up to most messages of size bytes at once. If there were as
-// many there may be more: an edge-triggered loop has to look again.
+// takeBytes takes up to most messages of size bytes at once. If it got as many,
+// there may be more: an edge-triggered loop has to read again.
 func takeBytes(a *sys.Arena, what string, fd, size, most int) measure.Taking {
 	got := a.Word(0)
 	read := unlessEmpty(sys.Read(what, fd, &a.Bytes(size * most)[0], size*most))
@@ -194,8 +194,8 @@ func takeBytes(a *sys.Arena, what string, fd, size, most int) measure.Taking {
 }
 
 // unlessEmpty is a read of a non-blocking descriptor that may find nothing: an
-// edge may be of what an earlier read took as well, and another loop may have
-// been quicker.
+// earlier read may have taken the edge's event as well, or another loop may
+// have been faster.
 func unlessEmpty(read sys.Call) sys.Call {
 	read.Refused = unix.EAGAIN
 	return read
@@ -216,8 +216,8 @@ func timerfdSource(every time.Duration) measure.Maker {
 	}
 }
 
-// pidfdSource is processes that end one after the other. The loop that is told
-// by a pidfd waits for the process, and stops watching: a pidfd stays ready.
+// pidfdSource is processes that end one after the other. The loop that a pidfd
+// wakes waits for the process and removes the pidfd, which stays ready.
 func pidfdSource(processes int) measure.Maker {
 	return func(c *peer.Crew, _ []*peer.Member) measure.Source {
 		s := measure.Source{Name: "pidfd"}

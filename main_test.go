@@ -41,15 +41,15 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// row is in patterns that ask for a row of testdata/behaviours, or for all rows
-// of a mechanism.
+// row matches patterns that ask for a row of testdata/behaviours, or for all
+// rows of a mechanism.
 var row = regexp.MustCompile(`\b[A-Z]{3}-[0-9]|\bTest(Epoll|Eventfd|Loop|Signal|Signalfd|Timerfd)\)?\$|\bTest(Epoll|Signalfd|Timerfd)\b`)
 
 var all = flag.Bool("long", false, "run the benchmarks that take long, too, whatever -bench names")
 
-// preset has benchmarks measured for 100 ms each, unless -benchtime says
-// otherwise, and leaves out those that take long unless -bench names them, so
-// that a run of all of them, ten times over, takes ten minutes and not hours.
+// preset sets 100 ms for each benchmark, unless -benchtime says otherwise, and
+// leaves out slow benchmarks unless -bench names them. So a run of all
+// benchmarks with -count 10 takes ten minutes and not hours.
 func preset(stderr io.Writer) {
 	bench := flag.Lookup("test.bench").Value.String()
 	if !benches() {
@@ -69,7 +69,7 @@ func preset(stderr io.Writer) {
 	}
 	fmt.Fprintf(stderr, "eventbench: left out %s that take long, as %s: name them in -bench, or run all with -long\n",
 		samples.Counted(len(left), "benchmark"), strings.TrimPrefix(left[0], "Benchmark"))
-	// Whole benchmarks first: of alternatives testing takes the first that
+	// Whole benchmarks first: testing takes the first alternative that
 	// matches so far.
 	skip := "^(" + strings.Join(left, "|") + ")$"
 	if given := flag.Lookup("test.skip").Value.String(); given != "" {
@@ -83,13 +83,13 @@ func benches() bool {
 	return flag.Lookup("test.bench").Value.String() != "" && flag.Lookup("test.list").Value.String() == ""
 }
 
-// matched are those of the names that testing runs for the pattern, at the top
-// level.
+// matched returns those of the names that testing runs for the pattern, at the
+// top level.
 func matched(pattern string, names []string) (some []string) {
 	for _, name := range names {
 		if slices.ContainsFunc(samples.Alternatives(pattern), func(alternative string) bool {
 			ok, err := regexp.MatchString(samples.Levels(alternative)[0], name)
-			return ok && err == nil // testing ends for a pattern that is none
+			return ok && err == nil // testing fails for an invalid pattern
 		}) {
 			some = append(some, name)
 		}
@@ -97,8 +97,8 @@ func matched(pattern string, names []string) (some []string) {
 	return some
 }
 
-// describe prints what the results are measured on and the units they are
-// in, as the benchmark format has it, if benchmarks are to run.
+// describe prints the machine and the units of the results in the benchmark
+// format, if benchmarks are to run.
 func describe() error {
 	if !benches() {
 		return nil

@@ -30,9 +30,9 @@ const rtSignal = unix.Signal(40)
 // standard signal are generated while that signal is blocked, then only one
 // instance of the signal is marked as pending"; instances of a real-time signal
 // queue. The source counts 100,000 SIGUSR1 and waits for ever for those that
-// merged. Here 1 to 10 signals go to a process between two of its
-// rt_sigtimedwait: of 55 standard signals, all sent with success, 10 arrive, of
-// 55 real-time signals all.
+// merged. Here 1 to 10 signals are sent to a process between two calls of
+// rt_sigtimedwait. All 55 are sent successfully: of the standard signals 10
+// arrive, of the real-time signals all 55.
 func TestSignalStandardMerge(t *testing.T) {
 	check := func(sig unix.Signal, want func(sent int) int) {
 		t.Run("sig="+fdtest.SignalName(sig), func(t *testing.T) {
@@ -67,8 +67,8 @@ func TestSignalStandardMerge(t *testing.T) {
 
 // The same with a receiver that takes signals as fast as it can while they are
 // sent, as in the source. Per signal(7) each SIGUSR1 that is sent while one is
-// pending is lost, so how many arrive is a matter of scheduling: at least the
-// last, and never more than were sent.
+// pending is lost, so scheduling decides how many arrive: at least the last,
+// and never more than were sent.
 func TestSignalStandardMergeRunning(t *testing.T) {
 	const sent = 20_000
 	p := child.Start(t, sigDrainRole, child.Options{Block: []unix.Signal{unix.SIGUSR1, unix.SIGUSR2}})
@@ -76,7 +76,7 @@ func TestSignalStandardMergeRunning(t *testing.T) {
 	for range sent {
 		p.Signal(unix.SIGUSR1)
 	}
-	// Of two that are pending the lower number is taken first.
+	// The lower number of two pending signals is taken first.
 	p.Signal(unix.SIGUSR2)
 	delivered, err := strconv.Atoi(p.Line())
 	if err != nil {
@@ -117,7 +117,7 @@ var sigCounterRole = child.Register("signal-counter", func(p *child.Proc) error 
 	}
 })
 
-// sigDrainRole counts SIGUSR1 until SIGUSR2 says that it was all.
+// sigDrainRole counts SIGUSR1 until SIGUSR2 ends the stream.
 var sigDrainRole = child.Register("signal-drain", func(p *child.Proc) error {
 	p.Say("ready")
 	for count := 0; ; count++ {
@@ -132,8 +132,8 @@ var sigDrainRole = child.Register("signal-drain", func(p *child.Proc) error {
 	}
 })
 
-// sigtimedwait takes a pending signal, rt_sigtimedwait(2): EAGAIN when none
-// came in time.
+// sigtimedwait takes a pending signal, rt_sigtimedwait(2): EAGAIN if none came
+// in time.
 func sigtimedwait(timeout time.Duration, sigs ...unix.Signal) (unix.Signal, error) {
 	var set uint64 // the kernel's own signal set
 	for _, s := range sigs {
@@ -153,8 +153,8 @@ func sigtimedwait(timeout time.Duration, sigs ...unix.Signal) (unix.Signal, erro
 	}
 }
 
-// mustSigqueue sends a signal as sigqueue(3) does. Unlike kill it says so when
-// a real-time signal finds no room.
+// mustSigqueue sends a signal as sigqueue(3) does. Unlike kill it fails if a
+// real-time signal finds no room.
 func mustSigqueue(tb testing.TB, pid int, sig unix.Signal) {
 	tb.Helper()
 	const siQueue = -1
@@ -176,8 +176,8 @@ func mustSigqueue(tb testing.TB, pid int, sig unix.Signal) {
 	}
 }
 
-// A class of signals, and which of it benchmarks send: to the peer and from the
-// peer.
+// A class of signals, and which of its signals benchmarks send: to the peer and
+// from the peer.
 type class struct {
 	name       string
 	ping, pong unix.Signal
@@ -189,12 +189,12 @@ var classes = []class{
 	{"rt", 40, 41, true},
 }
 
-// mark follows the last signal of a stream. Of its number none is pending
+// mark follows the last signal of a stream. No signal of its number is pending
 // before. A standard signal needs no place in the queue: with the queue full
 // the kernel still sets its bit, and delivers it without a siginfo_t
-// (__send_signal_locked in kernel/signal.c). So RLIMIT_SIGPENDING, whoever has
-// used it up, cannot keep it from a receiver, as it could a real-time signal.
-// It is taken after SIGUSR1, but before real-time signals: lower numbers first.
+// (__send_signal_locked in kernel/signal.c). So it reaches the receiver even if
+// RLIMIT_SIGPENDING is used up, unlike a real-time signal. It is taken after
+// SIGUSR1, but before real-time signals: lower numbers first.
 const mark = unix.SIGUSR2
 
 // BenchmarkSignalSelf sends a signal to its own thread and receives it.
@@ -203,8 +203,8 @@ func BenchmarkSignalSelf(b *testing.B) {
 		measure.Self(b, func(p *peer.Party) measure.Side {
 			post := c.post(p.Arena, unix.Getpid(), p.TID, c.ping)
 			if via == "handler" {
-				// Not blocked, the signal is handled on the way
-				// out of the call that sends it.
+				// An unblocked signal is handled on the way out
+				// of the call that sends it.
 				runs := fdtest.Handle(p.TB, c.ping)
 				p.Unblock(c.ping)
 				return measure.Side{Calls: []sys.Call{post}, Count: runs}
@@ -235,9 +235,9 @@ func BenchmarkSignalRoundTrip(b *testing.B) {
 	})
 }
 
-// BenchmarkSignalOneWay sends a signal to a thread that waits for it. On a
-// schedule only real-time signals: others merge, and a handler may run more
-// than once for one wait.
+// BenchmarkSignalOneWay sends a signal to a thread that waits for it. Only
+// real-time signals are sent on a schedule: others merge, and a handler may run
+// more than once for one wait.
 func BenchmarkSignalOneWay(b *testing.B) {
 	eachSignal(b, func(b *testing.B, c class, via string) {
 		measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way {
@@ -250,9 +250,9 @@ func BenchmarkSignalOneWay(b *testing.B) {
 }
 
 // BenchmarkSignalThroughput is the source's stream of signals, with an end that
-// is reached: see mark. Standard signals merge while pending: delivered/op says
-// how many of those sent were seen. Real-time signals queue until
-// RLIMIT_SIGPENDING, then the sender is refused: sent/op.
+// cannot be lost: see mark. Standard signals merge while pending: delivered/op
+// says how many of those sent were seen. Real-time signals queue until
+// RLIMIT_SIGPENDING, then the kernel refuses them: sent/op.
 func BenchmarkSignalThroughput(b *testing.B) {
 	eachSignal(b, func(b *testing.B, c class, via string) {
 		measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
@@ -308,9 +308,9 @@ func BenchmarkOSSignalThroughput(b *testing.B) {
 }
 
 // osStream takes signals from a channel of os/signal's until the end is told by
-// a channel of its own. os/signal drops what does not fit a channel, and into
-// that of the stream no mark would fit when the receiver has been kept from it.
-// The other never holds more than the one mark of a stream: kill(2) is never
+// a channel of its own. os/signal drops what does not fit a channel, and no
+// mark would fit the stream's channel after a delay of the receiver. The other
+// channel never holds more than the one mark of a stream: kill(2) is never
 // refused for a full queue (SI_USER in __send_signal_locked of
 // kernel/signal.c), and os/signal keeps a bit for each number until it has
 // handed it over. The mark's number is the highest, so that the kernel delivers
@@ -324,10 +324,10 @@ func (c class) osStream(p *peer.Pair, stall func()) *measure.Stream {
 	p.Start()
 	post := sys.Kill(unix.Getpid(), c.ping)
 	if c.queued {
-		post.Refused = unix.EAGAIN // by gVisor, with 32 pending; Linux drops them in silence
+		post.Refused = unix.EAGAIN // by gVisor, with 32 pending; Linux silently drops them
 	}
 	var told uint64
-	// quiet counts events until none has come for so long.
+	// quiet counts events until none has come for some time.
 	quiet := func(d time.Duration) {
 		for {
 			select {
@@ -366,10 +366,10 @@ func (c class) osStream(p *peer.Pair, stall func()) *measure.Stream {
 			}
 		},
 		Told: func() uint64 {
-			// Other threads may have taken the last ones before the
-			// mark and be about to hand them over. The first of all
-			// is not lost, however long its thread has to wait for
-			// a CPU.
+			// Other threads may have taken the last signals before
+			// the mark and be about to deliver them. The very first
+			// one is not lost, however long its thread has to wait
+			// for a CPU.
 			if told == 0 {
 				select {
 				case <-received:
@@ -386,11 +386,12 @@ func (c class) osStream(p *peer.Pair, stall func()) *measure.Stream {
 }
 
 // A receiver from os/signal that gets no CPU until the sender has posted its
-// whole stream sees the end, though its channel has been full for long.
+// whole stream still sees the end, though its channel has long been full.
 func TestOSSignalStalled(t *testing.T) {
 	for _, c := range classes {
 		t.Run("sig="+c.name, func(t *testing.T) {
-			// Slowly enough for os/signal to hand over nearly each.
+			// Slowly enough for os/signal to deliver nearly every
+			// one.
 			const sent, room = 3000, 1024
 			p := peer.NewPair(t, peer.Placement{Kind: peer.Process, Here: peer.AnyCPU, There: peer.AnyCPU})
 			var once sync.Once
@@ -480,10 +481,10 @@ type signalStream struct {
 
 // stream takes signals until the mark has come and none is left.
 //
-// Standard signals are taken before the mark, so the mark ends the stream. Of
-// queued ones some may be left when the sender says, by over, that it has sent
-// the mark after all others: by then each of them, and the mark, is pending,
-// and how many there are is the sender's account.
+// Standard signals are taken before the mark, so the mark ends the stream.
+// Queued signals may be left when the sender announces, by over, that it has
+// sent the mark after all others: by then all of them and the mark are pending,
+// and the sender's account says how many.
 func (c class) stream(p *peer.Pair, via string) signalStream {
 	over := p.Arena.Word(0)
 	s := &measure.Stream{Lossy: !c.queued}
@@ -529,7 +530,7 @@ func (c class) stream(p *peer.Pair, via string) signalStream {
 	return signalStream{s, (*uint32)(unsafe.Pointer(over))} // its low half: both architectures are little-endian
 }
 
-// take empties a count and returns what it was.
+// take sets a count to 0 and returns its old value.
 func take(count *uint64) (n uint64) {
 	n, *count = *count, 0
 	return n

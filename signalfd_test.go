@@ -12,9 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkSignalfdCreate makes a signalfd and closes it. What it costs to
-// receive a signal through one is BenchmarkSignal*/via=signalfd, beside the
-// other ways.
+// BenchmarkSignalfdCreate makes a signalfd and closes it. The cost of receiving
+// a signal through one is BenchmarkSignal*/via=signalfd, beside the other ways.
 func BenchmarkSignalfdCreate(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
 		fd := sys.Place(p.Arena, int32(-1))

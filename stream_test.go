@@ -20,12 +20,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How streams end where the receiver is late, the queue is full or the sender
-// is gone: with a right account or a reason, and never by waiting for a mark
-// that was lost.
+// How streams end if the receiver is late, the queue is full or the sender is
+// gone: with a correct account or a reason, and never by waiting for a lost
+// mark.
 
-// Whoever is stopped again and again, all of this process or the process that
-// sends, streams end and their accounts balance.
+// Streams end and their accounts balance even if this process or the sender is
+// stopped repeatedly.
 func TestStreamsStopped(t *testing.T) {
 	check := func(name, bench, benchtime string, stopped func(pid int) (pids []int)) {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestStreamsStopped(t *testing.T) {
 }
 
 // With room for few queued signals, or none, a benchmark is skipped with the
-// limit that it met or has a right account, however long its stream is.
+// limit that it hit or has a correct account, however long its stream is.
 func TestFewQueuedSignals(t *testing.T) {
 	for _, limit := range []int{0, 1, 8, 9, 12} {
 		t.Run(fmt.Sprintf("RLIMIT_SIGPENDING=%d", limit), func(t *testing.T) {
@@ -121,8 +121,8 @@ func children(pid int) (pids []int) {
 	return pids
 }
 
-// failures are the lines that tell of failures in the output of benchmarks, or
-// all of it.
+// failures returns the lines about failures in the output of benchmarks, or all
+// of it.
 func failures(out string) string {
 	if !strings.Contains(out, "--- FAIL") {
 		return out

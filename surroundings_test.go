@@ -18,20 +18,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the suite does where it is run: its output, and bad surroundings. Each
-// test runs the test binary again, as a user would.
+// The suite's output, and what it does in bad surroundings. Each test runs the
+// test binary again, as a user would.
 
 // Everything on stdout is benchmark format: each benchmark line is preceded
 // by the configuration it was measured under, each unit is declared, and no
 // other line can be taken for configuration.
 func TestOutputIsBenchmarkFormat(t *testing.T) {
-	fdtest.Allow(t, unix.RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING (ulimit -i)", 8) // deadlines are timers that each hold a place
-	// The larger sizes differ from the small ones in nothing but time.
+	fdtest.Allow(t, unix.RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING (ulimit -i)", 8) // each deadline is a timer that takes a place
+	// The larger sizes differ from the small ones only in time.
 	const manyOf = `Growth/=\d{3}|Growth//=\d{3}|ThroughputGrowth/=(2|4|8|16)$|ThroughputGrowth//=(4|8|16)$|Wake/=(2|4|8|16|64)$`
 	benches := map[string]string{"wall": "."}
 	if measure.Counted() { // in a guest
-		// Counting takes thousands of single operations of each: a few
-		// benchmarks will do.
+		// Counting takes thousands of operations of each: a few
+		// benchmarks are enough.
 		benches["instrs"] = "Self|Create|EpollWait$|EventfdRoundTrip$|EventfdThroughput$"
 	}
 	for clock, bench := range benches {
@@ -85,8 +85,8 @@ func TestOutputIsBenchmarkFormat(t *testing.T) {
 	}
 }
 
-// What a user gets who says no more than -bench: short benchmarks, and a word
-// about the others.
+// A user who gives only -bench gets short benchmarks, and a note about the
+// others.
 func TestPreset(t *testing.T) {
 	check := func(args, runs, leavesOut, says string) {
 		t.Helper()
@@ -113,8 +113,8 @@ func TestPreset(t *testing.T) {
 	check("-test.bench=^BenchmarkSlack -test.benchtime=1x", "BenchmarkSlackTechnique/", "", "")
 }
 
-// A clock that nobody knows, or that does not count here, is an error, not a
-// wall clock.
+// An unknown clock, or one that does not count here, is an error, and does not
+// fall back to the wall clock.
 func TestBadClock(t *testing.T) {
 	clocks := []string{"sundial"}
 	if !measure.Counted() {
@@ -130,7 +130,7 @@ func TestBadClock(t *testing.T) {
 }
 
 // In bad surroundings the benchmarks that cannot run are skipped, with the call
-// and errno or the limit; all others run; nothing hangs or shows a figure it
+// and errno or the limit. All others run. None hangs or shows a figure that it
 // did not measure.
 func TestBadSurroundings(t *testing.T) {
 	fdtest.Allow(t, unix.RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING (ulimit -i)", 8)
@@ -178,14 +178,14 @@ func TestBadSurroundings(t *testing.T) {
 	check := func(name string, do []string, skipped, reason, runs string) {
 		run("Create|Self|NullGetppid|PipeRoundTrip", name, do, skipped, reason, runs)
 	}
-	// Not eventfd2: the Go runtime itself does not live without it.
+	// Not eventfd2: the Go runtime itself needs it.
 	check("no timerfd", []string{"refuse", fmt.Sprint(unix.SYS_TIMERFD_CREATE), fmt.Sprint(int(unix.ENOSYS))},
 		"BenchmarkTimerfdSelf", "timerfd_create: function not implemented", "BenchmarkPipeSelf")
 	check("socketpair forbidden", []string{"refuse", fmt.Sprint(unix.SYS_SOCKETPAIR), fmt.Sprint(int(unix.EPERM))},
 		"BenchmarkSocketpairCreate", "socketpair(): operation not permitted (EPERM)", "BenchmarkTimerfdCreate")
 	run("PipeRoundTrip|PipeSelf", "getppid forbidden", []string{"refuse", fmt.Sprint(unix.SYS_GETPPID), fmt.Sprint(int(unix.EPERM))},
 		"BenchmarkPipeRoundTrip/peer=process/cpus=same", "getppid(): operation not permitted (EPERM)", "BenchmarkPipeSelf")
-	// EPERM is -1, as no other errno is.
+	// Only EPERM is -1.
 	for call, nr := range map[string]int{"signalfd4": unix.SYS_SIGNALFD4, "timerfd_create": unix.SYS_TIMERFD_CREATE, "pipe2": unix.SYS_PIPE2} {
 		bench := map[string]string{"signalfd4": "BenchmarkSignalfdCreate", "timerfd_create": "BenchmarkTimerfdCreate", "pipe2": "BenchmarkPipeCreate"}[call]
 		check(call+" forbidden", []string{"refuse", fmt.Sprint(nr), fmt.Sprint(int(unix.EPERM))},
@@ -199,7 +199,7 @@ func TestBadSurroundings(t *testing.T) {
 		"BenchmarkNullGetppid", "raise RLIMIT_SIGPENDING", "BenchmarkOSSignalSelf/sig=std")
 	check("one CPU", []string{"one-cpu"},
 		"BenchmarkPipeRoundTrip/peer=process/cpus=cross", "one CPU is allowed", "BenchmarkPipeRoundTrip/peer=process/cpus=same")
-	// Of a family, the sizes that a limit allows run.
+	// The sizes of a family that a limit allows still run.
 	run("PollGrowth", "descriptors for some", []string{"limit", fmt.Sprint(unix.RLIMIT_NOFILE), "300"},
 		"BenchmarkPollGrowth/registered=1000", "1064 are needed, 300 allowed: raise RLIMIT_NOFILE", "BenchmarkPollGrowth/registered=100\n")
 	run("SignalQueueGrowth/numbers=one", "signals for some", []string{"queue", "5000"},

@@ -18,8 +18,8 @@ import (
 )
 
 // Techniques that are said to make real-time event handling fast, each as a
-// pair: the same work with technique=off and technique=on. What a technique
-// gains is in the latencies, what it costs in cpu-ns/op:
+// pair: the same work with technique=off and technique=on. The latencies show
+// what a technique gains, cpu-ns/op what it costs:
 //
 //	benchstat -col /technique -filter '.name:/Technique$/' results/latest
 
@@ -35,12 +35,13 @@ func BenchmarkPinTechnique(b *testing.B) {
 	measure.Technique(b, place, func(p *peer.Pair, _ bool) measure.Work { return pingPong(p, 0, nil) })
 }
 
-// BenchmarkFIFOTechnique makes a round trip beside a process that wants the
-// same CPU, at the same priority, and with both parties SCHED_FIFO, which are
-// not made to wait for it (sched(7)), with one exception: the kernel keeps 50
-// ms of each second for others (sched_rt_runtime_us; since Linux 6.12 what it
-// calls the fair server). Parties that keep a CPU busy for the other 950 stand
-// still that long: beyond a second, as with -benchtime 3s, max is some 50 ms.
+// BenchmarkFIFOTechnique makes a round trip beside a process that keeps the
+// same CPU busy, at the same priority, and with both parties SCHED_FIFO, which
+// do not wait for it (sched(7)), with one exception: the kernel keeps 50 ms of
+// each second for others (sched_rt_runtime_us; since Linux 6.12 what it calls
+// the fair server). Parties that keep a CPU busy for the other 950 ms then
+// stand still for 50 ms: in runs beyond a second, as with -benchtime 3s, max is
+// about 50 ms.
 func BenchmarkFIFOTechnique(b *testing.B) {
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
 		w := pingPong(p, 0, nil)
@@ -50,9 +51,9 @@ func BenchmarkFIFOTechnique(b *testing.B) {
 }
 
 // BenchmarkMlockTechnique receives each event into a page that has just been
-// mapped. Off, the kernel finds memory for it when it is first touched, between
-// the event and its handling; after mlockall(2) with MCL_FUTURE it was found
-// when the page was mapped. The latency is that of the event.
+// mapped. With technique=off the kernel allocates its memory at the first
+// touch, between the event and its handling; after mlockall(2) with MCL_FUTURE
+// it did so when the page was mapped. The latency is that of the event.
 func BenchmarkMlockTechnique(b *testing.B) {
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
 		fd := fdtest.Eventfd(p.TB, 0)
@@ -81,9 +82,8 @@ func BenchmarkMlockTechnique(b *testing.B) {
 	})
 }
 
-// BenchmarkSlackTechnique sleeps for 100 µs with the timer slack that threads
-// have by default, 50 µs, and with the least there is (PR_SET_TIMERSLACK,
-// prctl(2)).
+// BenchmarkSlackTechnique sleeps for 100 µs with the default timer slack of
+// threads, 50 µs, and with the least possible (PR_SET_TIMERSLACK, prctl(2)).
 func BenchmarkSlackTechnique(b *testing.B) {
 	measure.SkipCounted(b, measure.ClockJumps)
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
@@ -96,7 +96,7 @@ func BenchmarkSlackTechnique(b *testing.B) {
 }
 
 // BenchmarkSpinTechnique makes a round trip across two CPUs with both parties
-// asking a non-blocking eventfd again and again, instead of sleeping in a read.
+// polling a non-blocking eventfd, instead of sleeping in a read.
 func BenchmarkSpinTechnique(b *testing.B) {
 	measure.SkipCounted(b, measure.TurnsTaken)
 	measure.Technique(b, always(measure.Cross), func(p *peer.Pair, on bool) measure.Work {
@@ -110,10 +110,10 @@ func BenchmarkSpinTechnique(b *testing.B) {
 }
 
 // BenchmarkBoundedSpinTechnique makes a round trip across two CPUs in which a
-// party looks at a word in memory, which the other sets, for 50 µs at most
-// before it sleeps in a read. So neither a quick answer needs a wake-up, nor
-// does a slow one cost more CPU time than that, which is about what going to
-// sleep and being woken take.
+// party spins on a word in memory, which the other sets, for 50 µs at most
+// before it sleeps in a read. So a quick answer needs no wake-up, and a slow
+// one costs at most that much CPU time, about as much as going to sleep and
+// being woken.
 func BenchmarkBoundedSpinTechnique(b *testing.B) {
 	measure.SkipCounted(b, measure.TurnsTaken)
 	measure.Technique(b, always(measure.Cross), func(p *peer.Pair, on bool) measure.Work {
@@ -142,7 +142,8 @@ func BenchmarkBusyPollTechnique(b *testing.B) {
 	})
 }
 
-// burst is how many events come at once where a technique takes them at once.
+// burst is how many events come at once for a technique that takes them at
+// once.
 const burst = 16
 
 // BenchmarkBatchTechnique takes 16 queued signals from a signalfd by a read of
@@ -174,8 +175,9 @@ func BenchmarkBatchTechnique(b *testing.B) {
 // events.
 func BenchmarkCounterTechnique(b *testing.B) {
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
-		// A semaphore's reads take 1 each. The last of an iteration is
-		// summed; that none is left accounts for the others.
+		// A semaphore's reads take 1 each. The last one of an iteration
+		// is summed; the others are accounted for by the counter's
+		// being 0 after it.
 		fd, reads, each := fdtest.Eventfd(p.TB, unix.EFD_SEMAPHORE), burst, 1
 		if on {
 			fd, reads, each = fdtest.Eventfd(p.TB, 0), 1, burst
@@ -194,8 +196,8 @@ func BenchmarkCounterTechnique(b *testing.B) {
 	})
 }
 
-// BenchmarkEdgeTechnique is told of events on an eventfd by epoll,
-// level-triggered, so that it must read, and with EPOLLET, where it need not:
+// BenchmarkEdgeTechnique waits for events of an eventfd by epoll,
+// level-triggered, which requires a read, and with EPOLLET, which does not:
 // what was written stays and adds up.
 func BenchmarkEdgeTechnique(b *testing.B) {
 	measure.Technique(b, always(measure.Same), func(p *peer.Pair, on bool) measure.Work {
@@ -224,14 +226,15 @@ func BenchmarkEdgeTechnique(b *testing.B) {
 	})
 }
 
-// always places both parties of a technique that is not about where they run.
+// always is the placement of both parties of a technique that is not about
+// placement.
 func always(where measure.Placed) func(bool) measure.Placed {
 	return func(bool) measure.Placed { return where }
 }
 
-// pingPong is a round trip by two eventfds. receive, if set, says how a side
+// pingPong is a round trip by two eventfds. receive, if set, returns how a side
 // reads: posted is a word that the other side sets after it has written, and
-// this side empties before it writes.
+// this side clears before it writes.
 func pingPong(p *peer.Pair, flags int, receive func(read sys.Call, posted *uint32) []sys.Call) measure.Work {
 	if receive == nil {
 		receive = func(read sys.Call, _ *uint32) []sys.Call { return []sys.Call{read} }
@@ -248,7 +251,7 @@ func pingPong(p *peer.Pair, flags int, receive func(read sys.Call, posted *uint3
 	return measure.Work{Here: measure.Side{Calls: here, Sum: got}, There: measure.Side{Calls: there, Sum: gotThere}}
 }
 
-// wantWord says whether a word that the kernel has filled is what it should be.
+// wantWord checks a word that the kernel has written.
 func wantWord(word *uint64, want int) error {
 	if *word != uint64(want) {
 		return fmt.Errorf("read %d, want %d", *word, want)
@@ -256,9 +259,8 @@ func wantWord(word *uint64, want int) error {
 	return nil
 }
 
-// mustLock has all memory that is mapped from now on locked, or skips the test
-// where that would leave the Go runtime without any: it takes some when it
-// likes.
+// mustLock locks all memory that is mapped from now on. It skips the test if
+// that would leave none for the Go runtime, which may map some at any time.
 func mustLock(tb testing.TB) {
 	tb.Helper()
 	var limit unix.Rlimit

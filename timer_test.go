@@ -15,14 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The other ways to be woken at a time, beside timerfd: sleeping, a POSIX
-// timer's signal, and the time-outs of epoll.
+// The means to be woken at a given time other than timerfd: sleeping, a POSIX
+// timer's signal, and the timeouts of epoll.
 
 // periods are those of every Lateness.
 var periods = []time.Duration{50 * time.Microsecond, 100 * time.Microsecond, time.Millisecond, 10 * time.Millisecond}
 
-// BenchmarkNanosleepExpire sleeps for a nanosecond. To that comes the thread's
-// timer slack, 50 µs unless it was changed: PR_SET_TIMERSLACK in prctl(2).
+// BenchmarkNanosleepExpire sleeps for a nanosecond. The kernel adds the
+// thread's timer slack, 50 µs unless it was changed: PR_SET_TIMERSLACK in
+// prctl(2).
 func BenchmarkNanosleepExpire(b *testing.B) {
 	measure.SkipCounted(b, measure.ClockJumps)
 	measure.Self(b, func(p *peer.Party) measure.Side {
@@ -32,7 +33,7 @@ func BenchmarkNanosleepExpire(b *testing.B) {
 }
 
 // BenchmarkNanosleepLateness sleeps until the next time on a grid, as
-// cyclictest(8) does: times that have passed when it wakes are left out.
+// cyclictest(8) does. It skips times that have passed when it wakes.
 func BenchmarkNanosleepLateness(b *testing.B) {
 	measure.Lateness(b, periods, func(p *peer.Party, period time.Duration) measure.Timer {
 		next := sys.Place(p.Arena, unix.Timespec{})
@@ -55,8 +56,7 @@ func BenchmarkNanosleepLateness(b *testing.B) {
 	})
 }
 
-// BenchmarkPosixTimerArm sets a timer that is armed already to expire in an
-// hour.
+// BenchmarkPosixTimerArm sets an armed timer to expire in an hour.
 func BenchmarkPosixTimerArm(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
 		hour := sys.Place(p.Arena, unix.ItimerSpec{Value: unix.Timespec{Sec: 3600}})
@@ -74,9 +74,9 @@ func BenchmarkPosixTimerExpire(b *testing.B) {
 	})
 }
 
-// BenchmarkPosixTimerLateness takes the signals of a periodic timer. One signal
-// is queued for a timer at a time: the periods that pass until it is taken are
-// its overrun.
+// BenchmarkPosixTimerLateness takes the signals of a periodic timer. Only one
+// signal is queued for a timer at a time: the periods that pass until it is
+// taken are its overrun.
 func BenchmarkPosixTimerLateness(b *testing.B) {
 	measure.Lateness(b, periods, func(p *peer.Party, period time.Duration) measure.Timer {
 		id := mustTimer(p)
@@ -92,8 +92,8 @@ func BenchmarkPosixTimerLateness(b *testing.B) {
 	})
 }
 
-// BenchmarkEpollTimeoutExpire waits for nothing, with a time-out of a
-// nanosecond: epoll_pwait2(2). Timer slack comes to it, as to sleeping.
+// BenchmarkEpollTimeoutExpire waits for nothing, with a timeout of a
+// nanosecond: epoll_pwait2(2). Timer slack is added, as to a sleep.
 func BenchmarkEpollTimeoutExpire(b *testing.B) {
 	measure.SkipCounted(b, measure.ClockJumps)
 	mustHaveEpollPwait2(b)
@@ -103,9 +103,9 @@ func BenchmarkEpollTimeoutExpire(b *testing.B) {
 	})
 }
 
-// BenchmarkEpollTimeoutLateness waits for nothing: with time-outs in
-// milliseconds (epoll_wait) and in nanoseconds (epoll_pwait2). A time-out is
-// counted from its call, so that there is no grid and no period can be missed.
+// BenchmarkEpollTimeoutLateness waits for nothing, with timeouts in
+// milliseconds (epoll_wait) and in nanoseconds (epoll_pwait2). A timeout counts
+// from its call, so there is no grid and no period can be missed.
 func BenchmarkEpollTimeoutLateness(b *testing.B) {
 	b.Run("call=epoll_wait", func(b *testing.B) {
 		measure.Lateness(b, periods[2:], func(p *peer.Party, period time.Duration) measure.Timer {
@@ -125,7 +125,7 @@ func BenchmarkEpollTimeoutLateness(b *testing.B) {
 	})
 }
 
-// mustHaveEpollPwait2 skips where the kernel is older than 5.11.
+// mustHaveEpollPwait2 skips if the kernel is older than 5.11.
 func mustHaveEpollPwait2(b *testing.B) {
 	b.Helper()
 	var event unix.EpollEvent

@@ -24,7 +24,7 @@ func BenchmarkTimerfdCreate(b *testing.B) {
 	})
 }
 
-// BenchmarkTimerfdArm sets a timer that is armed already to expire in an hour.
+// BenchmarkTimerfdArm sets an armed timer to expire in an hour.
 func BenchmarkTimerfdArm(b *testing.B) {
 	measure.Self(b, func(p *peer.Party) measure.Side {
 		fd := fdtest.Timerfd(p.TB)
@@ -58,8 +58,8 @@ func BenchmarkTimerfdExpire(b *testing.B) {
 	})
 }
 
-// BenchmarkTimerfdLateness reads a periodic timer, which says how many periods
-// a read comes for.
+// BenchmarkTimerfdLateness reads a periodic timer, which returns how many
+// periods have passed since the last read.
 func BenchmarkTimerfdLateness(b *testing.B) {
 	measure.Lateness(b, periods, func(p *peer.Party, period time.Duration) measure.Timer {
 		fd := fdtest.Timerfd(p.TB)

@@ -25,14 +25,14 @@ import (
 	"eventbench/helpers/fdtest"
 )
 
-// The six uses that the source names, each as a program that is small and does
-// the real thing. What they have in common: an eventfd says how much there is
-// to do, and something beside it says what.
+// The six uses that the source names, each as a small program that does the
+// real thing. They have in common that an eventfd tells how much there is to
+// do, and something beside it tells what.
 
 // Use 1: a web server hands requests to worker threads. Per eventfd(2) a
 // semaphore's counter goes down by 1 with each read: each token wakes one
-// worker for one request, a write of n hands out n, and a token without a
-// request sends a worker home.
+// worker for one request, a write of n wakes n, and a token without a request
+// ends a worker.
 func TestUseWorkerPool(t *testing.T) {
 	const workers, requests = 4, 200
 	tokens := fdtest.Eventfd(t, unix.EFD_SEMAPHORE)
@@ -114,8 +114,9 @@ func request(i int) []byte { return fmt.Appendf(nil, "GET /%d HTTP/1.1\r\n\r\n",
 
 // Use 2: a server's I/O thread announces changes of its connections' states to
 // the thread that keeps the table of them. Per epoll_ctl(2) EPOLLRDHUP says
-// that the peer has shut down its writing half, EPOLLHUP that both are; per
-// eventfd(2) the announcements add up while the other thread is busy.
+// that the peer has shut down its writing half, EPOLLHUP that both halves are
+// shut down; per eventfd(2) the announcements add up while the other thread is
+// busy.
 func TestUseConnectionState(t *testing.T) {
 	check := func(family string, domain int, addr unix.Sockaddr) {
 		t.Run("family="+family, func(t *testing.T) {
@@ -267,9 +268,9 @@ func (s *server) serve() error {
 					return err
 				}
 			default:
-				// An event says which connection; its state is
-				// asked for anew, because several changes may
-				// have come as one event.
+				// An event names the connection. Its state is
+				// read again, because several changes may have
+				// come as one event.
 				ready, err := poll(fd, unix.POLLIN|unix.POLLRDHUP, 0)
 				if err != nil {
 					return err
@@ -294,8 +295,8 @@ func (s *server) serve() error {
 					if err = announce(c.id, "half-closed"); err != nil {
 						return err
 					}
-					// With both halves shut EPOLLHUP comes,
-					// which needs no asking for.
+					// With both halves shut down EPOLLHUP
+					// comes, without being asked for.
 					_, err = unix.Write(fd, []byte(strconv.Itoa(c.bytes)))
 					err = errors.Join(err, unix.Shutdown(fd, unix.SHUT_WR), control(unix.EPOLL_CTL_MOD, fd, 0))
 				}
@@ -359,7 +360,7 @@ func TestUseAIOLinux(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				// What was announced is there: no waiting now.
+				// What was announced is there: don't wait.
 				got, err := ctx.Events(make([]aio.Event, n), 0)
 				if err != nil || len(got) != int(n) {
 					return fmt.Errorf("%d completions announced, %d found, %v", n, len(got), err)
@@ -432,11 +433,11 @@ func TestUseAIOLinux(t *testing.T) {
 }
 
 // The same with io_uring(7): per io_uring_register(2) a registered eventfd is
-// signalled when completions have been posted, so that after its read they are
-// in the ring; not once for each.
+// signalled when completions have been posted, but not once for each. After its
+// read they are in the ring.
 func TestUseAIOUring(t *testing.T) {
 	const n, size = 8, 4096
-	runtime.LockOSThread() // a request is worked on in its thread's name
+	runtime.LockOSThread() // a request runs on behalf of its thread
 	defer runtime.UnlockOSThread()
 	ring, err := aio.NewRing(n)
 	if errors.Is(err, unix.ENOMEM) {
@@ -534,7 +535,7 @@ func TestUseAIOUring(t *testing.T) {
 // Use 4: sensor data, collected at a period. Per timerfd_create(2) a read
 // returns how often the timer has expired since the last: a sensor thread that
 // was held up knows which samples it has missed, and none is taken before its
-// time. The collector takes samples in whatever batches they come.
+// time. The collector takes samples in batches of any size.
 func TestUseSensor(t *testing.T) {
 	t.Parallel()
 	const period, wanted = second / 10, 50
@@ -603,10 +604,11 @@ func TestUseSensor(t *testing.T) {
 	t.Logf("%d samples for %d periods of %v, in %d batches", len(got), last, period, batches)
 }
 
-// Use 5: an alarm when a threshold is passed, here by the bytes that lie
-// unread in a pipe (FIONREAD in ioctl(2)). A monitor looks at each expiry of a
-// timer, timerfd_create(2), and raises the alarm once for each time that the
-// level passes the high mark; it must fall to the low one before the next.
+// Use 5: an alarm when a threshold is passed, here by the bytes that lie unread
+// in a pipe (FIONREAD in ioctl(2)). A monitor checks the level at each expiry
+// of a timer, timerfd_create(2). It raises the alarm once each time the level
+// passes the high mark; the level must fall to the low mark before the next
+// alarm.
 func TestUseThresholdAlarm(t *testing.T) {
 	const low, high = 1000, 3000
 	var pipe [2]int
@@ -665,7 +667,7 @@ func TestUseThresholdAlarm(t *testing.T) {
 			t.Fatalf("read from the pipe: %d, %v; want %d", got, err, n)
 		}
 	}
-	// want lets the monitor look a few times and then wants so many alarms.
+	// want lets the monitor check a few times and then expects so many alarms.
 	want := func(after string, n int) {
 		t.Helper()
 		for range n {
@@ -705,8 +707,8 @@ func TestUseThresholdAlarm(t *testing.T) {
 	guard.Join()
 }
 
-// Use 6: the state of the system. What can be waited for is waited for: per
-// the kernel's Documentation/accounting/psi.rst a trigger written to
+// Use 6: the state of the system. It waits for what can be waited for: per the
+// kernel's Documentation/accounting/psi.rst a trigger written to
 // /proc/pressure/cpu reports EPOLLPRI when tasks had to wait for a CPU for
 // longer than the threshold within the window.
 func TestUseSystemStatePressure(t *testing.T) {
@@ -721,9 +723,9 @@ func TestUseSystemStatePressure(t *testing.T) {
 	}
 	fdtest.Must(t, "open "+name, err)
 	t.Cleanup(func() { unix.Close(fd) })
-	// 1 ms in half a second; or in 2 s, the least that the kernel (since
-	// 6.5) does for those without CAP_SYS_RESOURCE, every 2 s. It wants the
-	// zero too.
+	// 1 ms in half a second; or in 2 s, the shortest window that the kernel
+	// (since 6.5) allows without CAP_SYS_RESOURCE. The kernel requires the
+	// terminating zero.
 	_, err = unix.Write(fd, []byte("some 1000 500000\x00"))
 	if errors.Is(err, unix.EINVAL) {
 		if testing.Short() {
@@ -739,7 +741,7 @@ func TestUseSystemStatePressure(t *testing.T) {
 	epfd := fdtest.Epoll(t, stop)
 	fdtest.Add(t, epfd, fd, unix.EPOLLPRI)
 
-	// Two processes that want one CPU: for a while one of them always
+	// Two processes compete for one CPU: for a while one of them always
 	// waits.
 	for range 2 {
 		child.Start(t, spinRole, child.Options{})
@@ -748,7 +750,7 @@ func TestUseSystemStatePressure(t *testing.T) {
 	if err != nil || !slices.Equal(fds, []int{fd}) {
 		t.Errorf("epoll_wait: %v, %v; want %d, the pressure on the CPU", fds, err, fd)
 	}
-	// Beside it in the same loop, what ends it.
+	// In the same loop, the eventfd that ends it.
 	mustWriteEventfd(t, stop, 1)
 	if fds, err = epollWait(epfd, child.Patience); err != nil || !slices.Contains(fds, stop) {
 		t.Errorf("epoll_wait: %v, %v; want %d, the stop", fds, err, stop)
@@ -791,7 +793,7 @@ func TestUseSystemStateMounts(t *testing.T) {
 
 var mountsRole = child.Register("mounts", func(p *child.Proc) error {
 	dir := p.Args[0]
-	// A namespace of this thread's own, from which nothing gets out.
+	// A namespace of this thread's own, so that nothing is visible outside.
 	if err := unix.Unshare(unix.CLONE_NEWNS); errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
 		p.Say("skip unshare(CLONE_NEWNS): %v: needs CAP_SYS_ADMIN", err)
 		return nil
@@ -840,9 +842,9 @@ var mountsRole = child.Register("mounts", func(p *child.Proc) error {
 	return nil
 })
 
-// What cannot be waited for is looked at in a period, here the process table,
-// proc(5): a monitor announces on an eventfd, eventfd(2), how many processes
-// have come and gone since it last looked.
+// What cannot be waited for is polled, here the process table, proc(5): a
+// monitor announces on an eventfd, eventfd(2), how many processes have started
+// and ended since its last look.
 func TestUseSystemStateProcesses(t *testing.T) {
 	if _, err := os.Stat("/proc/self"); err != nil {
 		t.Skipf("needs /proc: %v", err)
@@ -903,8 +905,8 @@ func TestUseSystemStateProcesses(t *testing.T) {
 			}
 		}
 	})
-	// await reads announcements until one is the wanted; the rest of the
-	// system has comings and goings too.
+	// await reads announcements until the wanted one comes; other processes
+	// start and end too.
 	await := func(want change) {
 		t.Helper()
 		for end := time.Now().Add(child.Patience); time.Now().Before(end); {
@@ -968,7 +970,7 @@ func mustTimeouts(tb testing.TB, fd int) {
 	}
 }
 
-// mustTemp opens a file that has no name any more.
+// mustTemp opens an unlinked file.
 func mustTemp(tb testing.TB) int {
 	tb.Helper()
 	f, err := os.CreateTemp("", "eventbench")

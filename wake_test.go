@@ -13,17 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// One event and many who wait for it: how many does the kernel wake, and how
-// many of them come back for nothing? See measure.Wake for what an operation
-// is.
+// One event and many waiters: how many does the kernel wake, and how many of
+// them find nothing? See measure.Wake for what an operation is.
 
 var crowds = []int{1, 2, 4, 8, 16, 64}
 
-// BenchmarkEpollWake has waiters in epoll_wait for one eventfd, which each that
-// comes back tries to read. They share an instance (epolls=one) or have one
+// BenchmarkEpollWake has waiters in epoll_wait for one eventfd, which each
+// woken waiter tries to read. They share an instance (epolls=one) or have one
 // each; exclusive=yes registers with EPOLLEXCLUSIVE. Per epoll_ctl(2) that flag
-// is for an eventfd in several instances: then "one or more" of them are told
-// instead of all.
+// is for an eventfd in several instances: "one or more" of them then get the
+// event instead of all.
 func BenchmarkEpollWake(b *testing.B) {
 	measure.Grow(b, "waiters", crowds, func(b *testing.B, waiters int) {
 		for _, exclusive := range measure.Shuffled(b, "no", "yes") {
@@ -69,7 +68,7 @@ func BenchmarkEpollWake(b *testing.B) {
 }
 
 // BenchmarkEventfdWake has waiters in a blocking read of one eventfd in
-// semaphore mode. One comes back; how many the kernel woke is in switches/op.
+// semaphore mode. One returns; switches/op shows how many the kernel woke.
 func BenchmarkEventfdWake(b *testing.B) {
 	measure.Grow(b, "waiters", crowds, func(b *testing.B, waiters int) {
 		measure.Wake(b, waiters, func(c *peer.Crew) measure.Herd {
@@ -97,9 +96,9 @@ func BenchmarkPipeWake(b *testing.B) {
 }
 
 // BenchmarkFutexWake wakes one or all of those who sleep on a futex; FUTEX_WAKE
-// says how many it woke, and that must be as many. A futex carries no event to
-// be found or missed, so what comes back is never spurious. It is a private one
-// with peer=thread.
+// returns how many it woke, and that must be the right number. A futex carries
+// no event to find or miss, so no wake-up is spurious. It is private with
+// peer=thread.
 func BenchmarkFutexWake(b *testing.B) {
 	measure.Grow(b, "waiters", crowds, func(b *testing.B, waiters int) {
 		for _, wake := range measure.Shuffled(b, "one", "all") {
