@@ -284,8 +284,10 @@ func BenchmarkOSSignalSelf(b *testing.B) {
 					}
 					select {
 					case <-received:
-					case <-time.After(peer.Deadline):
-						return fmt.Errorf("os/signal delivered %d of %d signals, then none for %v", i, i+1, peer.Deadline)
+					case <-time.After(pace):
+						if err := awaitSignal(received); err != nil {
+							return fmt.Errorf("os/signal delivered %d of %d signals, then %w", i, i+1, err)
+						}
 					}
 				}
 				return nil
@@ -342,13 +344,12 @@ func (c class) osStream(p *peer.Pair, stall func()) *measure.Stream {
 		Send: []sys.Call{post},
 		Last: []sys.Call{sys.Kill(unix.Getpid(), mark)},
 		Take: func(check func() error) error {
-			const pace = 200 * time.Millisecond
-			for waited := time.Duration(0); ; {
+			for wait := p.Wait(); ; {
 				stall()
 				select {
 				case <-received:
 					told++
-					waited = 0
+					wait.Again()
 				case <-end:
 					for range len(received) {
 						<-received
@@ -359,8 +360,8 @@ func (c class) osStream(p *peer.Pair, stall func()) *measure.Stream {
 					if err := check(); err != nil {
 						return err
 					}
-					if waited += pace; waited >= peer.Deadline {
-						return fmt.Errorf("os/signal delivered %d signals, then none for %v", told, waited)
+					if wait.Over() {
+						return fmt.Errorf("os/signal delivered %d signals, then none for %v", told, wait)
 					}
 				}
 			}
@@ -371,10 +372,8 @@ func (c class) osStream(p *peer.Pair, stall func()) *measure.Stream {
 			// one is not lost, however long its thread has to wait
 			// for a CPU.
 			if told == 0 {
-				select {
-				case <-received:
+				if awaitSignal(received) == nil {
 					told++
-				case <-time.After(peer.Deadline):
 				}
 			}
 			quiet(time.Millisecond)
@@ -534,6 +533,23 @@ func (c class) stream(p *peer.Pair, via string) signalStream {
 func take(count *uint64) (n uint64) {
 	n, *count = *count, 0
 	return n
+}
+
+// pace is how often whoever waits for os/signal looks whether it is long enough.
+const pace = 200 * time.Millisecond
+
+// awaitSignal waits for a signal that os/signal relays, for as long as a peer may take.
+func awaitSignal(relayed <-chan os.Signal) error {
+	for wait := sys.NewWait(peer.Deadline); ; {
+		select {
+		case <-relayed:
+			return nil
+		case <-time.After(pace):
+		}
+		if wait.Over() {
+			return fmt.Errorf("none for %v", wait)
+		}
+	}
 }
 
 // mustNotify relays sigs to the channel until the benchmark ends.

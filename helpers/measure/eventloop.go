@@ -454,7 +454,7 @@ func (w *workload) lost(o *origin) error {
 
 // drain waits until the loops have taken all that was posted.
 func (w *workload) drain() error {
-	for start := time.Now(); ; time.Sleep(20 * time.Microsecond) {
+	for wait := w.crew.Wait(); ; time.Sleep(20 * time.Microsecond) {
 		left := w.left()
 		if left == "" {
 			return nil
@@ -462,8 +462,8 @@ func (w *workload) drain() error {
 		if err := w.check(); err != nil {
 			return err
 		}
-		if waited := time.Since(start); waited > peer.Deadline {
-			return fmt.Errorf("all is posted, but %v later %s", waited.Round(time.Millisecond), left)
+		if wait.Over() {
+			return fmt.Errorf("all is posted, but %v later %s", wait, left)
 		}
 	}
 }

@@ -197,7 +197,7 @@ func (m *Member) Stamps(n int) []uint64 { return m.stamps[1 : n+1] }
 // another and sleeps on without coming back from its call; no mechanism here
 // does that for long.
 func (c *Crew) AwaitAsleep() error {
-	for start := time.Now(); ; time.Sleep(20 * time.Microsecond) {
+	for wait := c.Wait(); ; time.Sleep(20 * time.Microsecond) {
 		done := c.Done()
 		awake, err := c.firstAwake()
 		if err != nil {
@@ -209,9 +209,9 @@ func (c *Crew) AwaitAsleep() error {
 		if err := c.Check(); err != nil {
 			return err
 		}
-		if waited := time.Since(start); awake != nil && waited > Deadline {
+		if awake != nil && wait.Over() {
 			return fmt.Errorf("%s: %v does not go to sleep within %v: it was in %s",
-				awake.name, awake.task, waited.Round(time.Millisecond), awake.where())
+				awake.name, awake.task, wait, awake.where())
 		}
 	}
 }
@@ -273,7 +273,7 @@ func (c *Crew) Switches() (n uint64) {
 
 // Join waits until all members' loops have ended, and returns what went wrong.
 func (c *Crew) Join() error {
-	for start := time.Now(); ; time.Sleep(20 * time.Microsecond) {
+	for wait := c.Wait(); ; time.Sleep(20 * time.Microsecond) {
 		running := (*Member)(nil)
 		for _, m := range c.Members {
 			if !m.Ended() {
@@ -287,9 +287,9 @@ func (c *Crew) Join() error {
 		if err := c.Check(); err != nil {
 			return err
 		}
-		if waited := time.Since(start); waited > Deadline {
+		if wait.Over() {
 			return fmt.Errorf("%s: %v did not end within %v of this side: it was in %s",
-				running.name, running.task, waited.Round(time.Millisecond), running.where())
+				running.name, running.task, wait, running.where())
 		}
 	}
 	set(c.leave)

@@ -32,6 +32,7 @@ func (p *Party) hire(a *sys.Arena, kind Kind, cpu int, gate *uint32, l *sys.Loop
 	}
 	t, err := create[kind](a, atGate)
 	SkipOrFatal(p.TB, limited(err))
+	p.hired = append(p.hired, t)
 	p.TB.Cleanup(func() {
 		if err := t.Stop(stop); err != nil {
 			p.TB.Error(err)

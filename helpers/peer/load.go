@@ -39,12 +39,12 @@ func (p *Party) Load(cpu int) (working func() error) {
 		}
 		return nil
 	}
-	for start := time.Now(); busy.Done == 0; time.Sleep(100 * time.Microsecond) {
+	for wait := sys.NewWait(Deadline, task); busy.Done == 0; time.Sleep(100 * time.Microsecond) {
 		if err := working(); err != nil {
 			p.TB.Fatal(err)
 		}
-		if time.Since(start) > Deadline {
-			p.TB.Fatalf("the load, %v, did not begin within %v", task, Deadline)
+		if wait.Over() {
+			p.TB.Fatalf("the load, %v, did not begin within %v", task, wait)
 		}
 	}
 	return working

@@ -118,12 +118,12 @@ func (p *Pair) Open() {
 
 // Await waits until the peer has ended one of its loops.
 func (p *Pair) Await(l *sys.Loop) error {
-	for start := time.Now(); !l.Ended(); time.Sleep(20 * time.Microsecond) {
+	for wait := p.Wait(); !l.Ended(); time.Sleep(20 * time.Microsecond) {
 		if err := p.Check(); err != nil {
 			return err
 		}
-		if waited := time.Since(start); waited > Deadline {
-			return fmt.Errorf("%v did not come to the end of its loop within %v: it was in %s", p.peer, waited.Round(time.Millisecond), p.where())
+		if wait.Over() {
+			return fmt.Errorf("%v did not come to the end of its loop within %v: it was in %s", p.peer, wait, p.where())
 		}
 	}
 	return nil
@@ -166,9 +166,9 @@ func (p *Pair) Check() error {
 // Join waits for the peer's end and returns what went wrong on its side.
 func (p *Pair) Join() error {
 	set(p.leave)
-	for start := time.Now(); !p.peer.Gone(); time.Sleep(20 * time.Microsecond) {
-		if waited := time.Since(start); waited > Deadline {
-			return fmt.Errorf("%v did not end within %v of this side: it was in %s", p.peer, waited.Round(time.Millisecond), p.where())
+	for wait := p.Wait(); !p.peer.Gone(); time.Sleep(20 * time.Microsecond) {
+		if wait.Over() {
+			return fmt.Errorf("%v did not end within %v of this side: it was in %s", p.peer, wait, p.where())
 		}
 	}
 	if p.There.Ended() {

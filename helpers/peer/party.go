@@ -36,7 +36,7 @@ const (
 )
 
 // Deadline is how long one system call may wait for the other side before
-// the run fails. Tests of stuck peers shorten it.
+// the run fails, as [sys.Wait] counts. Tests of stuck peers shorten it.
 var Deadline = 10 * time.Second
 
 // pace is how often the timer interrupts: how soon a dead peer is noticed.
@@ -65,6 +65,7 @@ type Party struct {
 	// progress, unless nil, is how far others have come: while it changes,
 	// a wait for them is not given up.
 	progress func() uintptr
+	hired    []*sys.Task // the peers
 }
 
 // NewParty makes the calling goroutine's thread a party on the given CPU
@@ -214,9 +215,12 @@ func (p *Party) Uninterrupted(record func(stamps []uint64)) func(stamps []uint64
 	}
 }
 
+// Wait begins a wait for the peers, of [Deadline].
+func (p *Party) Wait() *sys.Wait { return sys.NewWait(Deadline, p.hired...) }
+
 // piece runs l up to its N through any number of interrupted waits.
 func (p *Party) piece(l *sys.Loop, check func() error) error {
-	var since time.Time
+	var wait *sys.Wait
 	var done, others uintptr
 	for !l.Run() {
 		err := l.Err()
@@ -231,19 +235,23 @@ func (p *Party) piece(l *sys.Loop, check func() error) error {
 				return fmt.Errorf("%w; this side waited in %s", err, l.Where())
 			}
 		}
+		if wait == nil {
+			wait = p.Wait()
+		}
 		if p.progress != nil {
 			if n := p.progress(); n != others {
-				since, others = time.Now(), n
+				others = n
+				wait.Again()
 			}
 		}
 		// One iteration more since the last interrupt may be the
 		// interrupt's own doing.
-		if since.IsZero() || l.Done > done+1 {
-			since = time.Now()
+		if l.Done > done+1 {
+			wait.Again()
 		}
 		done = l.Done
-		if waited := time.Since(since); waited > Deadline {
-			return fmt.Errorf("nothing came for %v: this side waited in %s", waited.Round(time.Millisecond), l.Where())
+		if wait.Over() {
+			return fmt.Errorf("nothing came for %v: this side waited in %s", wait, l.Where())
 		}
 	}
 	return nil

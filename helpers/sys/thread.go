@@ -95,9 +95,9 @@ func (t *Task) Gone() bool {
 // until its loop ends on EINTR, which takes a microsecond.
 func (t *Task) Stop(interrupt unix.Signal) error {
 	const patience = 10 * time.Second
-	for start := time.Now(); !t.Gone(); {
-		if time.Since(start) > patience {
-			return fmt.Errorf("%v did not end within %v", t, patience)
+	for wait := NewWait(patience, t); !t.Gone(); {
+		if wait.Over() {
+			return fmt.Errorf("%v did not end within %v", t, wait)
 		}
 		if t.child {
 			unix.Kill(t.TID, unix.SIGKILL)
