@@ -170,6 +170,9 @@ func TestBadSurroundings(t *testing.T) {
 			if !strings.Contains(text, "\n"+runs) || strings.Contains(text, "SKIP: "+runs) {
 				t.Errorf("%s does not run:\n%s", runs, text)
 			}
+			if strings.Contains(text, "--- FAIL") {
+				t.Errorf("failures:\n%s", failures(text))
+			}
 			if strings.Contains(text, "NaN") {
 				t.Errorf("a figure that was not measured:\n%s", text)
 			}
@@ -185,6 +188,23 @@ func TestBadSurroundings(t *testing.T) {
 		"BenchmarkSocketpairCreate", "socketpair(): operation not permitted (EPERM)", "BenchmarkTimerfdCreate")
 	run("PipeRoundTrip|PipeSelf", "getppid forbidden", []string{"refuse", fmt.Sprint(unix.SYS_GETPPID), fmt.Sprint(int(unix.EPERM))},
 		"BenchmarkPipeRoundTrip/peer=process/cpus=same", "getppid(): operation not permitted (EPERM)", "BenchmarkPipeSelf")
+	forbidden := func(nr int) []string { return []string{"refuse", fmt.Sprint(nr), fmt.Sprint(int(unix.EPERM))} }
+	// Calls that end a peer or a timer are tried before there is one.
+	run("PipeRoundTrip|SignalRoundTrip|OSSignal", "tgkill forbidden", forbidden(unix.SYS_TGKILL),
+		"BenchmarkPipeRoundTrip/peer=thread/cpus=same", "tgkill(), by which peer threads are stopped: operation not permitted",
+		"BenchmarkPipeRoundTrip/peer=process/cpus=same")
+	run("PipeRoundTrip|NullGetppid", "wait4 forbidden", forbidden(unix.SYS_WAIT4),
+		"BenchmarkPipeRoundTrip/peer=process/cpus=same", "wait4(), by which peer processes are reaped: operation not permitted",
+		"BenchmarkPipeRoundTrip/peer=thread/cpus=same")
+	run("PipeRoundTrip|OSSignalSelf", "timer_delete forbidden", forbidden(unix.SYS_TIMER_DELETE),
+		"BenchmarkPipeRoundTrip/peer=process/cpus=same", "timer_delete: operation not permitted", "BenchmarkOSSignalSelf/sig=std")
+	// A peer whose call fails may be gone before its CPU is set or a signal is
+	// sent to it.
+	run("PipeRoundTrip|PipeSelf", "prctl forbidden", forbidden(unix.SYS_PRCTL),
+		"BenchmarkPipeRoundTrip/peer=thread/cpus=same", "prctl(NAME): operation not permitted (EPERM)", "BenchmarkPipeSelf")
+	run("SignalRoundTrip", "rt_sigtimedwait forbidden", forbidden(unix.SYS_RT_SIGTIMEDWAIT),
+		"BenchmarkSignalRoundTrip/sig=rt/via=sigtimedwait/peer=thread/cpus=same", "rt_sigtimedwait(): operation not permitted (EPERM)",
+		"BenchmarkSignalRoundTrip/sig=rt/via=signalfd/peer=thread/cpus=same")
 	// Only EPERM is -1.
 	for call, nr := range map[string]int{"signalfd4": unix.SYS_SIGNALFD4, "timerfd_create": unix.SYS_TIMERFD_CREATE, "pipe2": unix.SYS_PIPE2} {
 		bench := map[string]string{"signalfd4": "BenchmarkSignalfdCreate", "timerfd_create": "BenchmarkTimerfdCreate", "pipe2": "BenchmarkPipeCreate"}[call]

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -20,6 +21,11 @@ import (
 // handled until then.
 func (p *Party) hire(a *sys.Arena, kind Kind, cpu int, gate *uint32, l *sys.Loop) (t *sys.Task, atGate *sys.Loop) {
 	p.TB.Helper()
+	if kind == Thread {
+		SkipOrFatal(p.TB, stoppable())
+	} else {
+		SkipOrFatal(p.TB, reapable())
+	}
 	calls := []sys.Call{sys.SetName(a, "eventbench-peer")}
 	if kind != Thread {
 		calls = append(calls, sys.DieWithParent(), sys.ParentIs(unix.Getpid()))
@@ -39,10 +45,30 @@ func (p *Party) hire(a *sys.Arena, kind Kind, cpu int, gate *uint32, l *sys.Loop
 		}
 	})
 	if _, err := pin(t.TID, cpu); err != nil {
-		p.TB.Fatal(err)
+		if atGate.Failed() { // and is gone
+			err = fmt.Errorf("%v: %w", t, atGate.Err())
+		}
+		SkipOrFatal(p.TB, err)
 	}
 	return t, atGate
 }
+
+// stoppable tells whether threads can be stopped. One that cannot would run on
+// in memory that is unmapped, and crash the process.
+var stoppable = sync.OnceValue(func() error {
+	if err := unix.Tgkill(unix.Getpid(), unix.Gettid(), 0); err != nil {
+		return fmt.Errorf("tgkill(), by which peer threads are stopped: %w", err)
+	}
+	return nil
+})
+
+// reapable tells whether children can be waited for. Otherwise they stay zombies.
+var reapable = sync.OnceValue(func() error {
+	if _, err := unix.Wait4(unix.Getpid(), nil, unix.WNOHANG, nil); err != unix.ECHILD { // nobody is a child of its own
+		return fmt.Errorf("wait4(), by which peer processes are reaped: %w", err)
+	}
+	return nil
+})
 
 // stops has the signal by which peer threads are stopped handled until the test
 // or benchmark ends, and returns the count of its handler.

@@ -132,6 +132,11 @@ func (p *Pair) Await(l *sys.Loop) error {
 // Run runs this side's loop; see Party.Run. It fails when the peer has.
 func (p *Pair) Run(n int, record func(stamps []uint64)) error {
 	err := p.Party.Run(p.Here, n, record, p.Check)
+	if _, own := err.(*sys.CallError); own { // as one that sends to a peer that is gone
+		if cause := p.Check(); cause != nil {
+			err = fmt.Errorf("%w; this side: %v", cause, err)
+		}
+	}
 	if err != nil && !p.peer.Gone() && !p.loop().Failed() {
 		return fmt.Errorf("%w; %v was in %s", err, p.peer, p.where())
 	}

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -148,8 +149,20 @@ func (p *Party) Unblock(sigs ...unix.Signal) {
 	}
 }
 
+// deletable tells whether timers can be deleted.
+var deletable = sync.OnceValue(func() error {
+	const none = -1 // which timer_create(2) never returns
+	if err := sys.DeleteTimer(none); err != unix.EINVAL {
+		return fmt.Errorf("timer_delete: %w", err)
+	}
+	return nil
+})
+
 // startTimer has the kernel send interrupt to this thread every pace.
 func startTimer(tid int) (stop func() error, err error) {
+	if err := deletable(); err != nil {
+		return nil, err
+	}
 	id, err := sys.NewTimer(unix.CLOCK_MONOTONIC, interrupt, tid)
 	if errors.Is(err, unix.EAGAIN) {
 		return nil, fmt.Errorf("timer_create: %w: %w: raise RLIMIT_SIGPENDING (ulimit -i)", err, errLimit)
