@@ -21,7 +21,7 @@ import (
 // same seed measures the others, and what failed in two boots is not tried in
 // the third.
 func TestFailures(t *testing.T) {
-	need.Need(t, need.HasQEMU)
+	need.Asked(t, need.HasQEMU, "a minute of boots")
 	kernel := need.Kernel(t)
 	dir := t.TempDir()
 	tiny := filepath.Join(dir, "tiny.static")

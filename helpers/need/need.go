@@ -175,10 +175,10 @@ func Condition(tb testing.TB) func(string) (bool, error) {
 // Asked skips a test that takes long unless a thing's variable is set.
 func Asked(tb testing.TB, t *Thing, how string) {
 	tb.Helper()
+	Need(tb, t)
 	if !t.required() {
 		tb.Skipf("%s%s: %s (%s%s=1)", mark, t.what, how, variable, t.require)
 	}
-	Need(tb, t)
 }
 
 // Unasked skips what is no test unless it is asked for.

@@ -52,8 +52,8 @@ func TestProgram(t *testing.T) {
 // On a real kernel every operation is logged as long as it was counted, and the
 // rows are the benchmark's own figure.
 func TestKernel(t *testing.T) {
-	kernel := need.Kernel(t)
 	need.Asked(t, need.HasQEMU, "a minute of boots")
+	kernel := need.Kernel(t)
 	p, err := LoadProgram(staticBinary(t))
 	if err != nil {
 		t.Fatal(err)

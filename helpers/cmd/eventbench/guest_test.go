@@ -24,7 +24,7 @@ import (
 // The tests in this file boot kernels.
 
 func TestBoot(t *testing.T) {
-	kernel := needGuest(t)
+	kernel := needGuests(t)
 	dir := t.TempDir()
 	tooltest.MustWrite(t, filepath.Join(dir, "testdata", "sub", "file"), "from testdata\n")
 	args := []string{
@@ -70,7 +70,7 @@ func TestBoot(t *testing.T) {
 }
 
 func TestOtherSeed(t *testing.T) {
-	kernel := needGuest(t)
+	kernel := needGuests(t)
 	args := []string{"guest", "-kernel", kernel, "-clock", "instrs", "-cpus", "1", bin.Path("prog"), "time", "orphan", "kill=9"}
 	one, _ := bin.Run(t, "eventbench", t.TempDir(), nil, 128+9, append([]string{"-seed", "1"}, args...)...)
 	two, _ := bin.Run(t, "eventbench", t.TempDir(), nil, 128+9, append([]string{"-seed", "2"}, args...)...)
@@ -80,7 +80,7 @@ func TestOtherSeed(t *testing.T) {
 }
 
 func TestKernelPanic(t *testing.T) {
-	kernel := needGuest(t)
+	kernel := needGuests(t)
 	stdout, stderr := bin.Run(t, "eventbench", t.TempDir(), nil, noStatus, "guest", "-kernel", kernel, bin.Path("prog"), "out=before", "panic", "out=after")
 	if stdout != "before\n" {
 		t.Errorf("standard output %q", stdout)
@@ -93,7 +93,7 @@ func TestKernelPanic(t *testing.T) {
 }
 
 func TestNoInit(t *testing.T) {
-	kernel := needGuest(t)
+	kernel := needGuests(t)
 	stdout, stderr := bin.Run(t, "eventbench", t.TempDir(), nil, noStatus, "guest", "-kernel", kernel, "-append", "rdinit=/nonexistent", bin.Path("prog"), "out=hello")
 	if stdout != "" || !strings.Contains(stderr, "the guest ended before it started the program: it restarted after a kernel panic: ") {
 		t.Errorf("standard output %q, standard error:\n%s", stdout, stderr)
@@ -113,7 +113,7 @@ func TestTimeout(t *testing.T) {
 }
 
 func TestTooLittleMemory(t *testing.T) {
-	kernel := needGuest(t)
+	kernel := needGuests(t)
 	dir := t.TempDir()
 	big := filepath.Join(dir, "testdata", "big")
 	tooltest.MustWrite(t, big, "")
@@ -128,7 +128,7 @@ func TestTooLittleMemory(t *testing.T) {
 
 // However the tool ends, nothing of it stays.
 func TestStopped(t *testing.T) {
-	kernel := needGuest(t)
+	kernel := needGuests(t)
 	args := []string{"guest", "-kernel", kernel, bin.Path("prog"), "out=ready", "hang"}
 
 	t.Run("interrupt", func(t *testing.T) {
@@ -265,6 +265,14 @@ func BenchmarkGetppid(b *testing.B) {
 	if t.Failed() {
 		t.Logf("output:\n%s", out)
 	}
+}
+
+// needGuests is needGuest for what is left out unless it is asked for: a boot
+// takes seconds. What most will do is tried wherever it can be.
+func needGuests(t *testing.T) string {
+	t.Helper()
+	need.Asked(t, need.HasQEMU, "a minute of boots")
+	return needGuest(t)
 }
 
 // needGuest returns the kernel to boot.
