@@ -22,12 +22,11 @@ import (
 
 // Alone makes a row of f that runs in a process of its own: on its first
 // thread, with the signals in block blocked in every thread from the first
-// instruction on, and with handlers, limits and credentials that nobody else
-// has. In f, t does what it does in a test, but for subtests and temporary
-// directories.
+// instruction on, and with handlers, limits and credentials of its own. In f, t
+// works as in a test, except for subtests and temporary directories.
 //
-// Alone registers a role, [child.Register]: call it from the initialisation
-// of a package-level variable.
+// Alone registers a role, [child.Register]: call it when initialising a
+// package-level variable.
 func Alone(f func(t testing.TB), block ...unix.Signal) func(*testing.T) {
 	run := start(f)
 	return func(t *testing.T) {
@@ -46,8 +45,8 @@ func AloneIn(namespaces uintptr, f func(t testing.TB), block ...unix.Signal) fun
 }
 
 // Namespaces returns the attributes of a child in new namespaces: flags of
-// clone(2) such as unix.CLONE_NEWPID. An ordinary user gets a user namespace
-// with them, where he is root. The test is skipped where that is not allowed.
+// clone(2) such as unix.CLONE_NEWPID. An ordinary user also gets a user
+// namespace, as its root. The test is skipped if that is not allowed.
 func Namespaces(tb testing.TB, flags uintptr) *syscall.SysProcAttr {
 	tb.Helper()
 	attr := &syscall.SysProcAttr{Cloneflags: flags}
@@ -70,8 +69,9 @@ func Namespaces(tb testing.TB, flags uintptr) *syscall.SysProcAttr {
 	return attr
 }
 
-// tryUnshare reports whether a process may have new namespaces: unshare(2) in
-// a child, for a process with threads is refused a user namespace.
+// tryUnshare reports whether a process may have new namespaces. It calls
+// unshare(2) in a child, because a process with threads cannot have a user
+// namespace.
 func tryUnshare(flags uintptr) error {
 	all := ^sys.Sigset(0)
 	old, err := sys.Mask(all)
@@ -107,10 +107,11 @@ func start(f func(t testing.TB)) func(*testing.T, child.Options) {
 	role := child.Register(name, func(*child.Proc) error { return runAlone(f) })
 	return func(t *testing.T, o child.Options) {
 		t.Helper()
-		// Waits within the process give up first, and say for what they waited.
+		// Waits within the process give up first, and say what they
+		// waited for.
 		o.Deadline = child.Patience + 5*time.Second
-		// Signals by which the Go runtime preempts goroutines would be among
-		// those that a row counts.
+		// A row would count the signals by which the Go runtime
+		// preempts goroutines.
 		o.Env = append(o.Env, "GODEBUG="+strings.TrimPrefix(os.Getenv("GODEBUG")+",asyncpreemptoff=1", ","))
 		p := child.Start(t, role, o)
 		var class, reason string
@@ -136,14 +137,15 @@ func start(f func(t testing.TB)) func(*testing.T, child.Options) {
 	}
 }
 
-// alone counts the rows with processes of their own: functions made by one function share its name.
+// alone counts the rows with processes of their own, because functions made by
+// one function share its name.
 var alone int
 
 // skipMark starts the line by which a process says that its row is skipped.
 const skipMark = "--- skip "
 
-// A part is a test as it looks in a process of its own. Methods it has not got are
-// those of a nil testing.TB: calling them is a mistake that panics.
+// A part is a test in a process of its own. Methods that it lacks are those of
+// a nil testing.TB, and calling one panics.
 type part struct {
 	testing.TB
 	mu       sync.Mutex
@@ -151,13 +153,13 @@ type part struct {
 	cleanups []func()
 }
 
-// over is what ends a part early: Fatal and Skip.
+// over ends a part early: Fatal and Skip panic with it.
 var over = new(int)
 
 func runAlone(f func(testing.TB)) error {
 	p := &part{}
 	p.do(func() { f(p) })
-	for len(p.cleanups) > 0 { // nobody else is there by now
+	for len(p.cleanups) > 0 { // no other thread uses it by now
 		last := p.cleanups[len(p.cleanups)-1]
 		p.cleanups = p.cleanups[:len(p.cleanups)-1]
 		p.do(last)
@@ -170,8 +172,8 @@ func runAlone(f func(testing.TB)) error {
 
 func (p *part) do(f func()) {
 	defer func() {
-		// Goexit would end the first thread, and with it what makes the process's
-		// thread ids its own: a panic unwinds as well.
+		// Goexit would end the first thread, whose id is the process's.
+		// A panic unwinds just as well.
 		if r := recover(); r != nil && r != any(over) {
 			panic(r)
 		}

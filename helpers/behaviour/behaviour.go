@@ -1,10 +1,10 @@
 //go:build linux
 
-// Package behaviour runs the promises of a mechanism, one test a row of an
-// inventory.
+// Package behaviour tests the promises of a mechanism, with a test for each row
+// of an inventory.
 //
-// The inventory says what must hold: testdata/behaviours/eventfd.txt and its
-// like. The tests are a table in a test file:
+// An inventory lists what must hold, such as testdata/behaviours/eventfd.txt.
+// The tests are a table in a test file:
 //
 //	func TestEventfd(t *testing.T) {
 //		behaviour.Run(t, "eventfd", map[string]func(*testing.T){
@@ -15,9 +15,9 @@
 // and one of them runs by go test ./behaviours -run EFD-01, see [Pattern].
 //
 // A row that cannot be checked where it runs is skipped through [Absent],
-// [Unprivileged], [Limited] or [Refused], whose reasons are counted; one of which
-// a part cannot be says so through [Partly]. What a kernel must have and does not
-// have is no reason to skip.
+// [Unprivileged], [Limited] or [Refused], whose reasons are counted. If only a
+// part of it cannot be checked it says so through [Partly]. It is no reason to
+// skip that a kernel lacks what it must have.
 package behaviour
 
 import (
@@ -42,24 +42,25 @@ import (
 	"eventbench/helpers/sys"
 )
 
-// Inventory holds the inventories as MECHANISM.txt. The test binary brings
-// them with it, for it also runs where there is no testdata.
+// Inventory holds the inventories as MECHANISM.txt. They are embedded in the
+// test binary, because it also runs where there is no testdata.
 var Inventory fs.FS
 
 func init() {
 	child.Limited = Limited
-	// Rows use up their threads. The first thread must not be among them: it
+	// A row's thread ends with it. It must not be the first thread: that
 	// cannot end, and signals to the process go to it before all others.
 	runtime.LockOSThread()
 }
 
-// Run runs the rows of a mechanism, which stand in one table or several, as
-// subtests, in the order of their ids. It fails when a row of the inventory has
-// no test or two, or a test no row.
+// Run runs the rows of a mechanism, from one table or several, as subtests in
+// the order of their ids. It fails if a row of the inventory has no test or
+// two, or if a test has no row.
 //
-// A row runs locked to a thread that ends with it, so that it may leave the
-// thread's mask, affinity or credentials as they come. What belongs to the process
-// must be as before: handlers, limits, pending signals. A row that hangs is interrupted.
+// A row runs locked to a thread that ends with it, so that it need not restore
+// the thread's mask, affinity or credentials. It must restore what belongs to
+// the process: handlers, limits, pending signals. A row that hangs is
+// interrupted.
 func Run(t *testing.T, mechanism string, tables ...map[string]func(*testing.T)) {
 	t.Helper()
 	rows := map[string]func(*testing.T){}
@@ -90,7 +91,8 @@ func Run(t *testing.T, mechanism string, tables ...map[string]func(*testing.T)) 
 			runtime.LockOSThread()
 			watch := newWatchdog(t)
 			before := here()
-			// Registered first, this runs after all that the row cleans up.
+			// Registered first, so that it runs after all cleanups
+			// of the row.
 			t.Cleanup(func() {
 				watch.stop()
 				for _, left := range here().since(before) {
@@ -102,7 +104,8 @@ func Run(t *testing.T, mechanism string, tables ...map[string]func(*testing.T)) 
 				tally.add(t, id)
 			})
 			if strings.HasPrefix(mechanism, "signal") {
-				// With fewer those that queue are refused, and others come without their values.
+				// With fewer, queued signals are refused and
+				// others come without their values.
 				NeedPending(t, 8)
 			}
 			if by := tracer(); by != 0 && slices.Contains(disturbed, id) {
@@ -113,15 +116,15 @@ func Run(t *testing.T, mechanism string, tables ...map[string]func(*testing.T)) 
 	}
 }
 
-// disturbed are rows that a tracer disturbs.
+// disturbed are the rows that a tracer disturbs.
 var disturbed []string
 
-// Disturb says which rows a tracer disturbs: they are skipped in a process that
-// is traced.
+// Disturb declares rows that a tracer disturbs: they are skipped in a traced
+// process.
 func Disturb(rows ...string) { disturbed = append(disturbed, rows...) }
 
-// tracer returns the process that traces this one, 0 if there is none: TracerPid
-// of proc_pid_status(5).
+// tracer returns the process that traces this one, 0 if there is none:
+// TracerPid of proc_pid_status(5).
 func tracer() (pid int) {
 	text, _ := os.ReadFile("/proc/self/status")
 	_, rest, _ := strings.Cut(string(text), "\nTracerPid:")
@@ -129,12 +132,12 @@ func tracer() (pid int) {
 	return pid
 }
 
-// NeedPending skips a row that has so many of this user's signals pending at once, where
-// RLIMIT_SIGPENDING allows fewer. Rows of signals need it beyond 8 only.
+// NeedPending skips a row that has n of this user's signals pending at once if
+// RLIMIT_SIGPENDING allows fewer. Rows need it only beyond 8 signals.
 func NeedPending(tb testing.TB, n int) {
 	tb.Helper()
 	if machine.GVisor() {
-		return // it has a limit of 0, and does not keep to it
+		return // its limit is 0, which it does not enforce
 	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_SIGPENDING, &limit); err != nil {
@@ -177,40 +180,42 @@ var release = sync.OnceValue(func() (v [2]int) {
 	return v
 })
 
-// Absent skips a row whose subject is not there: left out of this kernel's
-// configuration, or younger than this kernel.
+// Absent skips a row whose subject does not exist here: it is not in this
+// kernel's configuration, or newer than this kernel.
 func Absent(tb testing.TB, format string, args ...any) {
 	tb.Helper()
 	skip(tb, "absent", format, args)
 }
 
-// Unprivileged skips a row that takes a privilege the process does not have.
+// Unprivileged skips a row that needs a privilege that the process lacks.
 func Unprivileged(tb testing.TB, format string, args ...any) {
 	tb.Helper()
 	skip(tb, "privilege", format, args)
 }
 
-// Limited skips a row that a resource limit, one CPU or a missing /proc
-// leaves no room for.
+// Limited skips a row that a resource limit, a single CPU or a missing /proc
+// rules out.
 func Limited(tb testing.TB, format string, args ...any) {
 	tb.Helper()
 	skip(tb, "limit", format, args)
 }
 
-// Refused skips a row whose system call a seccomp filter does not let through.
+// Refused skips a row whose system call a seccomp filter refuses.
 func Refused(tb testing.TB, format string, args ...any) {
 	tb.Helper()
 	skip(tb, "seccomp", format, args)
 }
 
-// Skip skips a row for a reason of a class that was found out elsewhere: "absent", "privilege", "limit" or "seccomp".
+// Skip skips a row for a reason whose class was found elsewhere: "absent",
+// "privilege", "limit" or "seccomp".
 func Skip(tb testing.TB, class, format string, args ...any) {
 	tb.Helper()
 	skip(tb, class, format, args)
 }
 
-// Partly notes that a part of a row cannot be checked where it runs, for a reason of a class as of [Skip]. The row goes on, and if
-// all else holds it counts as held in part.
+// Partly notes that a part of a row cannot be checked here, for a reason of a
+// class as for [Skip]. The row goes on, and counts as held in part if
+// everything else holds.
 func Partly(tb testing.TB, class, format string, args ...any) {
 	tb.Helper()
 	if p, ok := tb.(*part); ok {
@@ -221,7 +226,7 @@ func Partly(tb testing.TB, class, format string, args ...any) {
 	tb.Logf(partMark+class+": "+format, args...)
 }
 
-// partMark starts what a row says of a part that was not checked.
+// partMark begins a row's message about an unchecked part.
 const partMark = "in part, "
 
 func skip(tb testing.TB, class, format string, args []any) {
@@ -230,10 +235,10 @@ func skip(tb testing.TB, class, format string, args []any) {
 	tb.Skipf(class+": "+format, args...)
 }
 
-// Report writes one line with how many rows held, broke and were skipped for
-// what kind of reason, over all of Run so far; and nothing if no row ran. If
-// none did although run, the pattern of the tests that were to run, names one, it
-// says so and returns false.
+// Report writes one line with how many rows held, broke and were skipped, by
+// kind of reason, over all of Run so far. It writes nothing if no row ran. If
+// none ran although run, the pattern of the tests to run, names one, it says so
+// and returns false.
 func Report(w io.Writer, run string) bool {
 	switch s := tally.String(); {
 	case s != "":
@@ -245,7 +250,7 @@ func Report(w io.Writer, run string) bool {
 	return true
 }
 
-// A tallySheet counts rows by how they ended.
+// A tallySheet counts rows by outcome.
 type tallySheet struct {
 	mu      sync.Mutex
 	reasons map[string]string // by test name: the class of the skip
@@ -268,7 +273,8 @@ func (s *tallySheet) because(test, class string) {
 	s.reasons[test] = class
 }
 
-// add notes the end of a row. Of several runs of a row the worst counts.
+// add notes the end of a row. If a row runs several times, the worst outcome
+// counts.
 func (s *tallySheet) add(t *testing.T, id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -323,12 +329,12 @@ func (s *tallySheet) String() string {
 	return text
 }
 
-// limit is how long a row may take. Whatever a row waits for has a limit of
-// its own, which is child.Patience where nothing shorter is said.
+// limit is how long a row may take. Each wait of a row has its own limit,
+// child.Patience unless a shorter one is given.
 var limit = child.Patience + 10*time.Second
 
-// interrupting is the signal whose handler does nothing but end a system call
-// with EINTR. Rows have no use for it but as one of all signals.
+// interrupting is the signal whose handler only ends a system call with EINTR.
+// Rows use it only as one of all signals.
 const interrupting = unix.Signal(62)
 
 // A watchdog ends a row that hangs.
@@ -337,7 +343,7 @@ type watchdog struct {
 	tid   int
 	start time.Time
 	done  chan struct{} // closed at the row's end
-	ended chan struct{} // closed when the watchdog is through with the row
+	ended chan struct{} // closed when the watchdog is done with the row
 }
 
 // progress is when a row last started or ended, and which one started last.
@@ -366,8 +372,8 @@ func (w *watchdog) stop() {
 }
 
 // left returns the time that the row has left. A parallel row waits for its
-// turn in the middle of its run, so that time counts only while no other row
-// starts or ends; and the one that started last is the first to be blamed.
+// turn in the middle of its run, so time counts only while no other row starts
+// or ends. The row that started last is blamed first.
 func (w *watchdog) left() time.Duration {
 	progress.Lock()
 	defer progress.Unlock()

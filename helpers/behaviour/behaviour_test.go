@@ -79,13 +79,13 @@ var (
 	})
 )
 
-// TestVictims is run by TestRun: most of it is meant to fail.
+// TestRun runs TestVictims, most of which is meant to fail.
 func TestVictims(t *testing.T) {
 	if os.Getenv("BEHAVIOUR_VICTIMS") == "" {
 		t.Skip("run by TestRun")
 	}
 	Inventory = fstest.MapFS{"victim.txt": {Data: []byte(victims)}}
-	limit = 5 * time.Second // for VIC-05, and still enough to start processes on a busy machine
+	limit = 5 * time.Second // for VIC-05; still enough to start processes on a busy machine
 	t.Cleanup(func() { Report(os.Stdout, "") })
 	var id int32 // of a POSIX timer
 	Run(t, "victim", map[string]func(*testing.T){

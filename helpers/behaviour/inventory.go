@@ -33,14 +33,14 @@ var rowID = regexp.MustCompile(`^[A-Z]+-[0-9]+$`)
 
 // Parse reads an inventory: blocks of lines, one block a row, blank lines
 // between them. A block's first line is the row's id and statement, each
-// further one is indented and has a key, a colon and a text.
+// further line is indented and has a key, a colon and a text.
 //
 //	EFD-19 write of more than 8 bytes is refused with EINVAL from 6.9 on
 //	  source: eventfd(2)
 //	  varies: 6.9
 //
-// Rows are in the order of their ids; the ids of a file have one prefix. name
-// is what errors call the file.
+// Rows are in the order of their ids; the ids of a file have one prefix. Errors
+// call the file name.
 func Parse(name string, r io.Reader) ([]Row, error) {
 	var rows []Row
 	var row *Row // the block that the next line may belong to
@@ -94,7 +94,7 @@ func Parse(name string, r io.Reader) ([]Row, error) {
 	return rows, nil
 }
 
-// Compare orders ids as rows are ordered: by their numbers, so that SIG-100 comes after SIG-99.
+// Compare orders ids by their numbers, so that SIG-100 comes after SIG-99.
 func Compare(a, b string) int {
 	number := func(id string) int {
 		n, _ := strconv.Atoi(strings.TrimPrefix(id, prefix(id)+"-"))

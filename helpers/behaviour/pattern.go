@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// NamesRow reports whether a pattern for go test -run or -skip asks for a row by
-// its id, alone (EFD-19) or below the test that it is part of.
+// NamesRow reports whether a pattern for go test -run or -skip asks for a row
+// by its id, alone (EFD-19) or below the test that it is part of.
 func NamesRow(pattern string) bool { return rowInPattern.MatchString(pattern) }
 
 var rowInPattern = regexp.MustCompile(`\b[A-Z]{3}-[0-9]`)
 
-// Pattern turns a pattern that has rows where package testing expects the test
-// that they are part of into one that testing understands: EFD-19 into
-// ^TestEventfd$/^EFD-19$. What begins with a test, or has no row, stays as it is.
+// Pattern translates a pattern of rows into one that package testing
+// understands: EFD-19 into ^TestEventfd$/^EFD-19$. A pattern that begins with a
+// test, or has no row, stays as it is.
 //
-// An id is that row alone, so that SIG-10 is not SIG-100. Anything else is
-// a regular expression: EFD-1 followed by a dot is EFD-10 to EFD-19, EFD- all of them. A name in
-// Go has no "-", so that a pattern of rows is known by having one.
+// An id is that row alone, so that SIG-10 is not SIG-100. Anything else is a
+// regular expression: EFD-1 followed by a dot is EFD-10 to EFD-19, EFD- all of
+// them. A Go name has no "-", so a "-" marks a pattern of rows.
 func Pattern(pattern string) (string, error) {
 	var all []string
 	for _, alternative := range split(pattern, '|') {
@@ -43,7 +43,7 @@ func Pattern(pattern string) (string, error) {
 	return strings.Join(all, "|"), nil
 }
 
-// brackets are what a "-" has another meaning in.
+// brackets are where a "-" has another meaning.
 var brackets = regexp.MustCompile(`\[[^]]*\]`)
 
 // testsOf returns the tests that have rows whose ids match.
@@ -75,8 +75,8 @@ func testsOf(pattern string) (tests []string, err error) {
 // Test is the name of the test that has a mechanism's rows as its subtests.
 func Test(mechanism string) string { return "Test" + strings.ToUpper(mechanism[:1]) + mechanism[1:] }
 
-// split splits a pattern at a separator that is in no brackets or parentheses, as
-// package testing does.
+// split splits a pattern at a separator that is in no brackets or parentheses,
+// as package testing does.
 func split(pattern string, separator byte) (parts []string) {
 	start, class, group := 0, 0, 0
 	for i := 0; i < len(pattern); i++ {

@@ -5,7 +5,7 @@ import (
 	"testing/fstest"
 )
 
-// A row is asked for by its id alone, and what names a test stays as it is.
+// An id alone selects its row, and a pattern that names a test stays as it is.
 func TestPattern(t *testing.T) {
 	old := Inventory
 	t.Cleanup(func() { Inventory = old })

@@ -12,30 +12,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A state is what belongs to the process and a row must leave as it was.
+// A state is what belongs to the process, and what a row must restore.
 type state struct {
 	actions [65][4]uint64   // the kernel's struct sigaction of each signal
 	limits  [16]unix.Rlimit // RLIM_NLIMITS
 	pending uint64          // of the process and the calling thread
 	armed   [3]bool         // whether ITIMER_REAL, ITIMER_VIRTUAL and ITIMER_PROF are, getitimer(2)
 	timers  int             // those of timer_create(2), proc_pid_timers(5); 0 if that does not tell
-	ahead   time.Duration   // by which CLOCK_REALTIME is ahead of CLOCK_BOOTTIME; 0 where it is not a row's to set
+	ahead   time.Duration   // of CLOCK_REALTIME over CLOCK_BOOTTIME; 0 where rows may not set it
 }
 
-// guestVar is in the environment of a machine that is there for the rows alone: there they may step the clock.
+// guestVar is in the environment of a machine that only runs rows: there they
+// may step the clock.
 const guestVar = "EVENTBENCH_GUEST"
 
 func here() *state {
 	s := &state{}
 	for sig := range s.actions {
-		// Signal 0 has none: its EINVAL leaves the entry empty.
+		// Signal 0 has no action: its EINVAL leaves the entry empty.
 		unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(unsafe.Pointer(&s.actions[sig])), 8, 0, 0)
 	}
 	for resource := range s.limits {
 		unix.Getrlimit(resource, &s.limits[resource])
 	}
 	unix.RawSyscall(unix.SYS_RT_SIGPENDING, uintptr(unsafe.Pointer(&s.pending)), 8, 0)
-	// The Go runtime sends itself SIGURG at any time, and children end when they end.
+	// The Go runtime sends itself SIGURG at any time, and children may end
+	// at any time.
 	s.pending &^= 1<<(unix.SIGURG-1) | 1<<(unix.SIGCHLD-1)
 	for which := range s.armed {
 		it, err := unix.Getitimer(unix.ItimerWhich(which))
@@ -74,11 +76,11 @@ func (s *state) since(old *state) []string {
 			diffs = append(diffs, fmt.Sprintf("interval timer %d armed", which))
 		}
 	}
-	// A profile of the CPU has timers that come and go with threads, some at any time.
+	// A CPU profile has timers that come and go with threads.
 	if old.timers == 0 && s.timers > 0 {
 		diffs = append(diffs, fmt.Sprintf("%d POSIX timers", s.timers))
 	}
-	// Not more than a busy machine may take between the two clocks.
+	// A busy machine may take that long between the two clocks.
 	if moved := s.ahead - old.ahead; moved.Abs() > time.Second {
 		diffs = append(diffs, fmt.Sprintf("the clock of the day moved by %v", moved))
 	}

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package cache keeps what is dear to get, such as kernels, in the user's
-// cache directory.
+// Package cache keeps what is expensive to fetch, such as kernels, in the
+// user's cache directory.
 package cache
 
 import (
@@ -15,15 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Dir is a directory of the cache. Several processes can use it at once.
-// What is in it is whole, as everything gets its name only when it is
-// complete; removing it is always safe.
+// A Dir is a directory of the cache. Several processes can use it at once. Its
+// files are whole, because each gets its name only when it is complete.
+// Removing it is always safe.
 type Dir struct {
 	path string
 }
 
-// User returns the directory called name in the user's cache directory, made
-// when it is first written to.
+// User returns the directory called name in the user's cache directory. It is
+// made at the first write.
 func User(name string) (*Dir, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
@@ -35,21 +35,21 @@ func User(name string) (*Dir, error) {
 // At returns the directory at path, which need not exist yet.
 func At(path string) *Dir { return &Dir{path} }
 
-// Path returns the path of what elem names in the directory, or its own.
+// Path returns the path of elem in the directory, or the directory's own.
 func (d *Dir) Path(elem ...string) string {
 	return filepath.Join(append([]string{d.path}, elem...)...)
 }
 
 // Lock keeps other processes from changing the directory until the file it
 // returns is closed here and in all children that inherited it, or they have
-// ended. It waits for whoever has it, which onWait is told of.
+// ended. If another process holds the lock, it calls onWait and waits.
 func (d *Dir) Lock(ctx context.Context, onWait func()) (*os.File, error) {
 	if err := os.MkdirAll(d.path, 0o755); err != nil {
 		return nil, d.Unwritable(err)
 	}
 	name := d.Path("lock")
-	// Not os.OpenFile: a file of the runtime's poller would be made
-	// non-blocking for the children too.
+	// Not os.OpenFile: the runtime's poller would make the file
+	// non-blocking for the children, too.
 	fd, err := unix.Open(name, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o644)
 	if err != nil {
 		return nil, d.Unwritable(&os.PathError{Op: "open", Path: name, Err: err})
@@ -67,7 +67,7 @@ func (d *Dir) Lock(ctx context.Context, onWait func()) (*os.File, error) {
 		if !waited {
 			onWait()
 		}
-		// A blocking flock could not be called off.
+		// A blocking flock could not be cancelled.
 		select {
 		case <-ctx.Done():
 			f.Close()
@@ -77,13 +77,13 @@ func (d *Dir) Lock(ctx context.Context, onWait func()) (*os.File, error) {
 	}
 }
 
-// Unwritable says what to do about an error of writing to the directory.
+// Unwritable adds what to do to an error of writing to the directory.
 func (d *Dir) Unwritable(err error) error {
 	return fmt.Errorf("cache: %w: make it writable, or set XDG_CACHE_HOME to a directory that is", err)
 }
 
-// WorkDir makes a directory for things in the making. It is for whoever holds
-// the lock: what another process left there when it was killed goes first.
+// WorkDir makes a directory for unfinished files. The caller must hold the
+// lock. It first removes what a killed process left there.
 func (d *Dir) WorkDir() (dir string, remove func(), err error) {
 	dir = d.Path("work")
 	if err := os.RemoveAll(dir); err != nil {
@@ -95,7 +95,7 @@ func (d *Dir) WorkDir() (dir string, remove func(), err error) {
 	return dir, func() { os.RemoveAll(dir) }, nil
 }
 
-// WriteFile replaces a file of the directory as a whole.
+// WriteFile replaces a file of the directory atomically.
 func (d *Dir) WriteFile(name string, data []byte) error {
 	to := d.Path(name)
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {

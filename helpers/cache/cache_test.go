@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A lock keeps others out until it is closed, which they wait for.
+// A lock keeps others waiting until it is closed.
 func TestLock(t *testing.T) {
 	c := At(filepath.Join(t.TempDir(), "a", "b"))
 	lock, err := c.Lock(t.Context(), func() { t.Error("waits for nobody") })
@@ -28,7 +28,7 @@ func TestLock(t *testing.T) {
 	again.Close()
 }
 
-// A child that inherited the lock has it for as long as it lives.
+// A child that inherited the lock holds it for as long as it lives.
 func TestLockInherited(t *testing.T) {
 	c := At(t.TempDir())
 	lock, err := c.Lock(t.Context(), func() {})

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package child gives a test its other parties: processes, which are the
-// test binary itself started again in a role, and threads of their own.
+// Package child gives a test its other parties: threads, and processes that run
+// the test binary again in a role.
 //
 // A role is a function with a name, registered before main:
 //
@@ -53,8 +53,8 @@ type Role struct {
 
 var roles = map[string]*Role{}
 
-// Register declares a role. It is for package-level variables: a role that
-// is registered later does not exist in the child. It panics when the name is taken.
+// Register declares a role. Use it for package-level variables: a role that is
+// registered later does not exist in the child. It panics if the name is taken.
 func Register(name string, run func(*Proc) error) *Role {
 	if roles[name] != nil {
 		panic("child: role " + name + " is registered twice")
@@ -65,17 +65,17 @@ func Register(name string, run func(*Proc) error) *Role {
 }
 
 func init() {
-	// A role's signals and thread ids are those of the process only if it
-	// stays on the thread that the kernel started; this locks main to it.
+	// A role's signals and thread id are the process's only if it stays on
+	// the thread that the kernel started. This locks main to that thread.
 	if os.Getenv(roleVar) != "" {
 		runtime.LockOSThread()
 	}
 }
 
 // Main runs the role that the environment names, if any, and then exits: with
-// status 0 if it returned nil, else with 1 and the error on stderr. It is the
-// first thing TestMain does, before flags are parsed or anything is printed.
-// Without a role it sees to it that no signal is blocked.
+// status 0 if it returned nil, else with 1 and the error on stderr. TestMain
+// calls it first, before flags are parsed or anything is printed. Without a
+// role it makes sure that no signal is blocked.
 func Main() {
 	name := os.Getenv(roleVar)
 	if name == "" {
@@ -89,8 +89,8 @@ func Main() {
 	}
 	// A grandchild that execs something else must not be taken for a role.
 	os.Unsetenv(roleVar)
-	// Not that of whoever runs the tests, which might take from the owner what a
-	// file needs.
+	// Not the umask of the caller, which might deny the owner what a file
+	// needs.
 	unix.Umask(0o022)
 	if err := r.run(&Proc{Args: os.Args[1:], in: bufio.NewReader(os.Stdin)}); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n", err)
@@ -99,9 +99,9 @@ func Main() {
 	os.Exit(0)
 }
 
-// unblock starts the test binary again with no signal blocked, if whoever
-// started it has some blocked: the Go runtime gives that mask to each thread that
-// it starts, and signals that end a wait at its deadline would not arrive.
+// unblock starts the test binary again with no signal blocked, if its caller
+// had some blocked. The Go runtime gives that mask to each thread that it
+// starts, and signals that end a wait at its deadline would not arrive.
 func unblock() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -109,7 +109,7 @@ func unblock() {
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &none, &blocked); err != nil || blocked == none {
 		return
 	}
-	// Without /proc it has to go on as it is.
+	// Without /proc it goes on as it is.
 	unix.Exec(self, os.Args, os.Environ())
 }
 
@@ -120,8 +120,8 @@ type Proc struct {
 	in   *bufio.Reader
 }
 
-// Say sends the parent a line. Its error is not worth a check: a parent that
-// is gone takes the child with it.
+// Say sends the parent a line. Its error need not be checked: a parent that is
+// gone takes the child with it.
 func (p *Proc) Say(format string, args ...any) {
 	fmt.Fprintf(os.Stdout, format+"\n", args...)
 }
@@ -136,9 +136,9 @@ func (p *Proc) Hear() (string, error) {
 	return strings.TrimSuffix(line, "\n"), err
 }
 
-// Exec replaces the role by another in the same process: execve(2), with all
-// that survives it: descriptors that are not close-on-exec, the signal mask,
-// pending and ignored signals. It returns only if that failed.
+// Exec replaces the role by another in the same process by execve(2).
+// Descriptors that are not close-on-exec, the signal mask, and pending and
+// ignored signals survive it. It returns only if it fails.
 func (p *Proc) Exec(r *Role, args ...string) error {
 	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, roleVar+"=") })
 	env = append(env, roleVar+"="+r.name)

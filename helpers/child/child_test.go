@@ -108,8 +108,8 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// Every way a child can disappoint has a message with the role, the end and
-// what the child wrote to stderr.
+// Every failure of a child has a message with the role, how it ended and what
+// it wrote to stderr.
 func TestMessages(t *testing.T) {
 	check := func(r *Role, o Options, use func(*Process), want ...string) {
 		t.Helper()
@@ -147,8 +147,8 @@ func TestBlock(t *testing.T) {
 	p.Wait()
 }
 
-// Whatever blocks signals and starts the tests, they have none blocked, and their
-// children none but those that the options name.
+// Whatever signals the caller has blocked, the tests have none blocked, and
+// their children only those that the options name.
 func TestInheritedMask(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -194,7 +194,7 @@ func TestStopContinue(t *testing.T) {
 	p.AwaitState("S")
 }
 
-// A child outlives the thread that asked for it, and not the process.
+// A child outlives the thread that started it, but not the process.
 func TestOutlives(t *testing.T) {
 	var p *Process
 	done := make(chan struct{})
@@ -275,7 +275,7 @@ func record(f func(testing.TB)) string {
 	return strings.Join(r.msgs, "\n")
 }
 
-// A recorder is a test whose failure is the wanted outcome of another.
+// A recorder is a test whose failure another test expects.
 type recorder struct {
 	testing.TB
 	msgs     []string

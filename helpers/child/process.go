@@ -17,19 +17,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Patience is how long a child or a thread gets where nothing else is said:
-// far beyond what any step takes on a loaded machine, short of go test's limit.
+// Patience is how long a child or a thread may take by default: far longer than
+// any step on a loaded machine, and shorter than go test's limit.
 const Patience = 20 * time.Second
 
-// Limited skips a test where a limit or a missing /proc leaves no room for another party. Who counts skips by their
-// reasons puts a function in its place.
+// Limited skips a test if a limit or a missing /proc leaves no room for another
+// party. A package that counts skips by reason replaces it.
 var Limited = func(tb testing.TB, format string, args ...any) {
 	tb.Helper()
 	tb.Skipf("limit: "+format, args...)
 }
 
-// Options say how a child is started. The zero value is a child that has
-// three standard descriptors and nothing else.
+// Options are how to start a child. The zero value is a child that has three
+// standard descriptors and nothing else.
 type Options struct {
 	Args  []string      // what the role finds in Proc.Args
 	Env   []string      // "key=value", added to the parent's environment
@@ -40,7 +40,7 @@ type Options struct {
 	Deadline time.Duration
 
 	// Attr is the start of the child's attributes (Credential, Setsid,
-	// Cloneflags, ...). The child leads a process group of its own whatever it says.
+	// Cloneflags, ...). The child always leads a process group of its own.
 	Attr *syscall.SysProcAttr
 }
 
@@ -122,8 +122,8 @@ func Start(tb testing.TB, r *Role, o Options) *Process {
 	return p
 }
 
-// needFiles skips a test that could not have another party: started, it might
-// not get far enough to be ended again.
+// needFiles skips a test that has no room for another party, which might start
+// but not get far enough to be ended.
 func needFiles(tb testing.TB) {
 	tb.Helper()
 	const enough = 32
@@ -175,7 +175,7 @@ func (p *Process) start(r *Role, o Options, files []uintptr) error {
 	env = append(env, roleVar+"="+r.name, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	var err error
 	onSpawner(func() {
-		// Not what whoever runs the tests has blocked.
+		// Not the signals that the caller has blocked.
 		set, old := sigset(o.Block), unix.Sigset_t{}
 		if err = unix.PthreadSigmask(unix.SIG_SETMASK, &set, &old); err != nil {
 			return
@@ -191,7 +191,8 @@ func (p *Process) start(r *Role, o Options, files []uintptr) error {
 // process id is still its own, and reaps it.
 func (p *Process) reap() {
 	defer func() {
-		// Who left the group and holds stderr open is not waited for.
+		// Don't wait for processes that left the group and hold stderr
+		// open.
 		p.stderr.SetReadDeadline(time.Now().Add(time.Second))
 		<-p.drained
 		close(p.ended)
@@ -214,8 +215,8 @@ func (p *Process) reap() {
 	p.gone = true
 }
 
-// drain keeps the first of what the child says on stderr and takes all of it,
-// so that the child never waits for a reader.
+// drain reads everything that the child writes to stderr, so that the child
+// never blocks, and keeps the beginning.
 func (p *Process) drain() {
 	defer close(p.drained)
 	var buf [4096]byte
@@ -267,11 +268,11 @@ func (p *Process) Expect(want string) {
 	}
 }
 
-// fatal ends the test with a message that has all that is known of the child.
+// fatal ends the test with everything that is known of the child.
 func (p *Process) fatal(format string, args ...any) {
 	p.tb.Helper()
 	p.asked = true
-	// A child whose output ended is about to end too, and why is worth a wait.
+	// A child whose output ended is about to end: wait to learn why.
 	select {
 	case <-p.ended:
 	case <-time.After(200 * time.Millisecond):
@@ -279,7 +280,8 @@ func (p *Process) fatal(format string, args ...any) {
 	p.tb.Fatalf("%v: %s", p.why(), fmt.Sprintf(format, args...))
 }
 
-// Signal sends the child a signal, kill(2); it does nothing when it has ended.
+// Signal sends the child a signal, kill(2); it does nothing if the child has
+// ended.
 func (p *Process) Signal(sig unix.Signal) {
 	p.tb.Helper()
 	p.mu.Lock()
@@ -303,8 +305,8 @@ func (p *Process) Status() unix.WaitStatus {
 	return p.status
 }
 
-// Wait closes the child's standard input and waits for its end, which must be
-// that its role returned nil.
+// Wait closes the child's standard input and waits for its end. It fails the
+// test unless the child's role returned nil.
 func (p *Process) Wait() {
 	p.tb.Helper()
 	p.Stdin.Close()
@@ -313,7 +315,7 @@ func (p *Process) Wait() {
 	}
 }
 
-// why says how the child ended, and what it wrote to stderr.
+// why returns how the child ended, and what it wrote to stderr.
 func (p *Process) why() error {
 	how := "still runs"
 	select {

@@ -9,17 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Default gives signals their default action, which Go programs have replaced
-// by the runtime's handlers for nearly all; see signal(7) for the actions.
-// It is for roles: it changes the whole process, behind the runtime's back.
+// Default gives signals their default actions, see signal(7), which the Go
+// runtime's handlers replace for nearly all. It is for roles: it changes the
+// whole process without telling the runtime.
 func Default(sigs ...unix.Signal) error { return dispose(0, sigs) }
 
 // Ignore makes the process ignore signals, which execve(2) preserves. Like
 // Default it is for roles.
 func Ignore(sigs ...unix.Signal) error { return dispose(1, sigs) }
 
-// dispose sets SIG_DFL (0) or SIG_IGN (1). os/signal is no way to it: it never
-// restores the default and ignores inside a handler while anyone listens.
+// dispose sets SIG_DFL (0) or SIG_IGN (1). os/signal cannot do it: it never
+// restores the default, and ignores inside a handler while anyone listens.
 func dispose(handler uintptr, sigs []unix.Signal) error {
 	// The kernel's struct sigaction: handler, flags, restorer, 64-bit mask.
 	act := [4]uint64{uint64(handler)}

@@ -29,7 +29,7 @@ type Thread struct {
 }
 
 // Go runs f on a thread of its own; what names it in messages. The test must
-// let f return and Join it: a thread that blocks cannot be taken away.
+// let f return and Join it: a blocked thread cannot be ended.
 func Go(tb testing.TB, what string, f func() error) *Thread {
 	tb.Helper()
 	needFiles(tb)
@@ -57,7 +57,7 @@ func (t *Thread) Join() {
 	t.joined = true
 	limit := Patience
 	if t.tb.Failed() {
-		limit = time.Second // what went wrong before is why it does not end
+		limit = time.Second // it does not end because of the earlier failure
 	}
 	select {
 	case <-t.done:
@@ -112,8 +112,9 @@ func awaitBlocked(tb testing.TB, what string, pid, tid int, ended <-chan struct{
 		if s.call >= 0 {
 			return s.state == 'S' && slices.Contains(calls, uintptr(s.call))
 		}
-		// Without /proc/PID/syscall (gVisor, some containers) all there is to
-		// go by is that it sleeps, and still does some time later.
+		// Without /proc/PID/syscall (gVisor, some containers) all that
+		// can be seen is that it sleeps, and still does some time
+		// later.
 		if s.known || s.state != 'S' {
 			asleep = 0
 			return false
@@ -133,7 +134,7 @@ func awaitState(tb testing.TB, what string, pid, tid int, ended <-chan struct{},
 func await(tb testing.TB, what string, pid, tid int, ended <-chan struct{}, want string, ok func(state) bool) {
 	tb.Helper()
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
-		// Nothing to go by but that going to sleep takes a moment.
+		// Nothing can be seen; going to sleep takes a moment.
 		time.Sleep(50 * time.Millisecond)
 		return
 	}
@@ -154,7 +155,7 @@ func await(tb testing.TB, what string, pid, tid int, ended <-chan struct{}, want
 	}
 }
 
-// state is what /proc tells of a thread.
+// state is what /proc shows of a thread.
 type state struct {
 	state byte // as in proc_pid_stat(5); 0 if that is not known
 	call  int  // the system call it sleeps in; -1 for none or not known
@@ -175,7 +176,8 @@ func (s state) String() string {
 func threadState(pid, tid int) state {
 	s := state{call: -1}
 	dir := fmt.Sprintf("/proc/%d/task/%d/", pid, tid)
-	// The call first: one that was seen in sleep and then in state S was entered.
+	// Read the call first: a sleeping thread's call that is followed by
+	// state S was entered.
 	if text, err := os.ReadFile(dir + "syscall"); err == nil {
 		s.known = true
 		nr, _, _ := bytes.Cut(text, []byte(" "))
@@ -188,7 +190,8 @@ func threadState(pid, tid int) state {
 		s.err = err // most likely it is gone
 		return s
 	}
-	// The name is in parentheses and may hold anything, parentheses included.
+	// The name is in parentheses and may contain anything, even
+	// parentheses.
 	if i := bytes.LastIndexByte(text, ')'); i >= 0 && i+2 < len(text) {
 		s.state = text[i+2]
 	}

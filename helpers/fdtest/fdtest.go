@@ -1,9 +1,9 @@
 //go:build linux
 
-// Package fdtest makes what tests and benchmarks of descriptors and signals
-// start from: eventfds, timers, pipes, epoll sets, handlers. What it makes is gone
-// when the test is over. A call that is not available, or that meets a limit,
-// skips the test and says which call that was.
+// Package fdtest makes the descriptors and handlers of tests and benchmarks:
+// eventfds, timers, pipes, epoll sets. They are closed or removed at the end of
+// the test. If a call is not available or hits a limit, the test is skipped
+// with the name of the call.
 package fdtest
 
 import (
@@ -18,15 +18,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Must ends the test or benchmark if err is not nil: as skipped, with the call
-// and the errno, where the call is not available or meets a limit, and as failed
+// Must ends the test or benchmark if err is not nil. It skips, naming the call
+// and the errno, if the call is not available or hits a limit, and fails
 // otherwise.
 func Must(tb testing.TB, call string, err error) {
 	tb.Helper()
 	peer.SkipOrFatal(tb, os.NewSyscallError(call, err))
 }
 
-// Eventfd makes an eventfd that is 0.
+// Eventfd makes an eventfd with counter 0.
 func Eventfd(tb testing.TB, flags int) int {
 	tb.Helper()
 	fd, err := unix.Eventfd(0, flags|unix.EFD_CLOEXEC)
@@ -73,7 +73,7 @@ func Add(tb testing.TB, epfd, fd int, bits uint32) {
 	tb.Helper()
 	err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: bits, Fd: int32(fd)})
 	if err == unix.ENOSPC {
-		Must(tb, "epoll_ctl(ADD)", err) // a limit, and no refusal of this fd or these events
+		Must(tb, "epoll_ctl(ADD)", err) // only a limit can fail it, not this fd or these events
 	}
 	if err != nil {
 		tb.Fatalf("epoll_ctl(ADD) with events %#x: %v", bits, err)

@@ -17,9 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Allow raises a soft limit to the hard one until tb is over if it is below n, and skips tb if that is
-// not enough. Only the benchmark that needs it has the higher one: select's users
-// are among those who rely on a low RLIMIT_NOFILE.
+// Allow raises a soft limit below n to the hard one until tb is over, and skips
+// tb if that is not enough. Only the benchmark that needs it gets the higher
+// limit, because users of select rely on a low RLIMIT_NOFILE.
 func Allow(tb testing.TB, resource int, name string, n int) {
 	tb.Helper()
 	var limit unix.Rlimit
@@ -34,8 +34,8 @@ func Allow(tb testing.TB, resource int, name string, n int) {
 	tb.Cleanup(func() { unix.Setrlimit(resource, &limit) })
 }
 
-// Surroundings is a role that worsens its own surroundings as its first arguments say, and
-// becomes the test binary with those after "--".
+// Surroundings is a role that worsens its own surroundings as its first
+// arguments say, then executes the test binary with the arguments after "--".
 var Surroundings = child.Register("surroundings", func(p *child.Proc) error {
 	split := slices.Index(p.Args, "--")
 	what, rest := p.Args[:split], p.Args[split+1:]
@@ -43,15 +43,15 @@ var Surroundings = child.Register("surroundings", func(p *child.Proc) error {
 		fmt.Sscan(what[i], &n)
 		return n
 	}
-	// Descriptors that whoever runs the tests has left open would count.
+	// Descriptors that the caller left open would count.
 	unix.CloseRange(child.FirstFile, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	var err error
 	switch what[0] {
 	case "refuse":
 		err = Refuse(number(1), unix.SECCOMP_RET_ERRNO|number(2))
 	case "queue":
-		// Of a user with nothing else queued, so that other processes neither fill
-		// the queue nor free it.
+		// A user with nothing else queued, so that other processes
+		// neither fill the queue nor free it.
 		if os.Geteuid() == 0 {
 			uid := 60000 + os.Getpid()%5000
 			if err := unix.Setresuid(uid, uid, uid); err != nil {
@@ -81,9 +81,9 @@ var Surroundings = child.Register("surroundings", func(p *child.Proc) error {
 	return unix.Exec("/proc/self/exe", append([]string{os.Args[0]}, rest...), os.Environ())
 })
 
-// Refuse has the kernel answer a system call of the calling thread in another
-// way from here on, unix.SECCOMP_RET_ERRNO with an errno for example: a
-// seccomp(2) filter, as container runtimes install them.
+// Refuse makes the kernel answer a system call of the calling thread
+// differently from now on, for example by unix.SECCOMP_RET_ERRNO with an errno:
+// a seccomp(2) filter, as container runtimes install them.
 func Refuse(nr, answer uint32) error {
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // seccomp_data.nr
@@ -102,8 +102,8 @@ func Refuse(nr, answer uint32) error {
 	return nil
 }
 
-// Self is the test binary with more environment and other arguments; it is
-// killed with the test.
+// Self returns a command of the test binary with additional environment and
+// other arguments. It is killed with the test.
 func Self(t testing.TB, env []string, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -1,6 +1,7 @@
 //go:build linux
 
-// Package files writes files whole or not at all, and names them after anything.
+// Package files writes files whole or not at all, and makes file names of any
+// text.
 package files
 
 import (
@@ -14,15 +15,15 @@ import (
 	"eventbench/helpers/printable"
 )
 
-// odd is what does not go into a file's name: among others =, which benchstat
-// takes for the end of a label.
+// odd matches what a file name may not contain, such as =, which ends a label
+// for benchstat.
 var odd = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
-// Name returns s with what does not go into a file's name replaced.
+// Name returns s with everything replaced that a file name may not contain.
 func Name(s string) string { return odd.ReplaceAllString(s, "_") }
 
-// MakeDir makes the directory and finds out that files can be written there,
-// now rather than when the first round has been measured.
+// MakeDir makes the directory and checks that files can be written there,
+// before a round has been measured for nothing.
 func MakeDir(dir string) error {
 	if shown := printable.Text(dir); shown != dir {
 		return fmt.Errorf("no place for results: %s has characters that cannot be printed: name another", shown)
@@ -34,15 +35,15 @@ func MakeDir(dir string) error {
 		return fmt.Errorf("no place for results: %w", err)
 	}
 	trial := filepath.Join(dir, "trial")
-	// As much as a round of a thousand benchmarks takes.
+	// The size of a round of a thousand benchmarks.
 	if err := Write(trial, make([]byte, 256<<10)); err != nil {
 		return fmt.Errorf("no place for results: %w", err)
 	}
 	return os.Remove(trial)
 }
 
-// brokenLink finds the symbolic link on the way to path that leads nowhere, of
-// which mkdir only says that the file exists.
+// brokenLink finds the dangling symbolic link in path, for which mkdir only
+// says that the file exists.
 func brokenLink(path string) error {
 	if parent := filepath.Dir(path); parent != path {
 		if err := brokenLink(parent); err != nil {
@@ -59,10 +60,10 @@ func brokenLink(path string) error {
 	return nil
 }
 
-// Write writes data to the file at path: whole or not at all, also when the
-// machine stops half-way. What was there is replaced. The caller sees to it
-// that nobody else writes path at the same time; for that the temporary name
-// is always the same, so that the next writer clears what a killed one left.
+// Write writes data to the file at path, whole or not at all, even if the
+// machine stops half-way. It replaces an existing file. The caller makes sure
+// that nobody else writes path at the same time. The temporary name is always
+// the same, so that the next writer replaces what a killed one left.
 func Write(path string, data []byte) error {
 	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
 	err := writeSynced(temp, data)
@@ -76,7 +77,7 @@ func Write(path string, data []byte) error {
 	return nil
 }
 
-// about says of path what err says of the file that stands in for it until it is whole.
+// about makes err, which is about the temporary file, one about path.
 func about(path string, err error) error {
 	var file *fs.PathError
 	var link *os.LinkError
@@ -89,7 +90,8 @@ func about(path string, err error) error {
 	return err
 }
 
-// Writable says why a file could not be written at path, before hours are spent on what is to be in it.
+// Writable returns why a file cannot be written at path, before hours are spent
+// on its contents.
 func Writable(path string) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
 	if err == nil {

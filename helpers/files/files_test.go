@@ -40,7 +40,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// A link that leads nowhere is named, with what to do.
+// The error for a dangling link names it and says what to do.
 func TestMakeDirLinks(t *testing.T) {
 	dir := t.TempDir()
 	link := func(target, name string) string {

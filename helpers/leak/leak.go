@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package leak finds what a run of tests left behind in its process.
+// Package leak finds what a run of tests leaked in its process.
 package leak
 
 import (
@@ -22,18 +22,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settle is how long things that are on their way out have to be gone:
-// threads end and signals are taken a little after the test that caused them.
+// settle is how long threads and signals may linger: they end and are taken a
+// little after the test that caused them.
 const settle = 2 * time.Second
 
 // Check calls run, which is a testing.M's Run, and returns its exit code; or 1
-// where run succeeded and left behind a descriptor, a child process, a
-// goroutine, a thread's signal mask, an ignored or a pending signal. Each is
-// named on stderr.
+// if run succeeded but leaked a descriptor, a child process, a goroutine, a
+// thread's signal mask, an ignored or a pending signal. Each is named on
+// stderr.
 func Check(run func() int) int {
-	// The runtime makes its own epoll and eventfd when first a descriptor can
-	// be waited for, and os/signal a thread with a mask of its own when first
-	// a signal is: let that be before, not a leak.
+	// The runtime makes its epoll instance and eventfd at the first
+	// pollable descriptor, and os/signal its thread with a mask of its own
+	// at the first Notify. Have both made now, so that they are no leak.
 	if r, w, err := os.Pipe(); err == nil {
 		r.Close()
 		w.Close()
@@ -129,10 +129,10 @@ func (s snapshot) children() {
 	}
 }
 
-// reapOrphans reaps what has ended, in a process to which the orphans among its
-// descendants go: the first of a container without an init, or one that asked
-// for them. They are nobody's leak; who left a child of his own cannot be told
-// from them there.
+// reapOrphans reaps ended orphans in a process that inherits them from its
+// descendants: the first process of a container without an init, or a
+// subreaper. They are no leak. There a leaked child of a test's own cannot be
+// distinguished from them.
 func reapOrphans() {
 	var adopts int
 	if os.Getpid() != 1 {
@@ -165,9 +165,9 @@ func (s snapshot) goroutines() {
 }
 
 // signals reads from /proc/self the masks of all threads, what is ignored or
-// caught, and what is pending. A thread whose mask is not the process's first
-// one is either a raw thread that nobody ended or one that a test borrowed
-// from the runtime and did not give back as it was.
+// caught, and what is pending. A thread whose mask differs from the process's
+// first one is either a raw thread that was not ended, or one of the runtime's
+// whose mask a test did not restore.
 func (s snapshot) signals() {
 	tasks, _ := filepath.Glob("/proc/self/task/[0-9]*/status")
 	for _, name := range tasks {
@@ -193,8 +193,9 @@ func (s snapshot) signals() {
 	}
 }
 
-// pending returns a mask of pending signals, in hexadecimal, without SIGURG, which the Go runtime sends its
-// threads at any time; it is empty if there are no others.
+// pending returns a mask of pending signals, in hexadecimal, without SIGURG,
+// which the Go runtime sends its threads at any time; it is empty if there are
+// no others.
 func pending(mask string) string {
 	m, err := strconv.ParseUint(mask, 16, 64)
 	if m &^= 1 << (unix.SIGURG - 1); err != nil || m == 0 {
@@ -203,8 +204,8 @@ func pending(mask string) string {
 	return fmt.Sprintf("%016x", m)
 }
 
-// bits notes each signal of a mask, in hexadecimal, by itself: what was so
-// before the run is nobody's leak.
+// bits notes each signal of a hexadecimal mask separately: a signal that was
+// set before the run is no leak.
 func (s snapshot) bits(what, mask string) {
 	m, err := strconv.ParseUint(mask, 16, 64)
 	if err != nil {

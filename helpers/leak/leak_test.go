@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(Check(m.Run))
 }
 
-// What a role can leave behind, and what the message must say of it.
+// What a role can leak, and what the message must say about it.
 var leaks = map[string]struct {
 	leave func()
 	want  string // a part of stderr; empty: nothing is left
@@ -43,7 +43,8 @@ var leaks = map[string]struct {
 	}, "descriptor 0: anon_inode:[eventfd]"},
 	"child":  {func() { start("sleep", "100") }, "(sleep)"},
 	"zombie": {func() { start("true") }, "(true) in state Z"},
-	// One without an init, as a container's first process is, has others' orphans.
+	// A process without an init, such as a container's first one, inherits
+	// others' orphans.
 	"orphan": {func() {
 		unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 		if err := exec.Command("sh", "-c", "sleep 0.1 &").Run(); err != nil {
@@ -98,7 +99,8 @@ var failed = child.Register("failed", func(p *child.Proc) error {
 })
 
 func TestCheck(t *testing.T) {
-	// A leak is one only after it had time to go: let all have it at once.
+	// Something is a leak only after it had time to go: wait for all at
+	// once.
 	started := map[string]*child.Process{}
 	for name := range leaks {
 		started[name] = child.Start(t, leaver, child.Options{Args: []string{name}})
@@ -114,7 +116,8 @@ func TestCheck(t *testing.T) {
 			if code != want || !strings.Contains(got, leaks[name].want) {
 				t.Errorf("exit code %s, want %s; stderr %q, want %q in it", code, want, got, leaks[name].want)
 			}
-			// The pending signal cannot be left without a mask that blocks it.
+			// A pending signal cannot be leaked without a mask that
+			// blocks it.
 			if n := strings.Count(got, "leak:"); fmt.Sprint(n) != want && name != "pending" {
 				t.Errorf("%d leaks reported, want %s:\n%s", n, want, got)
 			}

@@ -16,13 +16,13 @@ import (
 	"eventbench/helpers/sys"
 )
 
-// A Handler says what a signal's handler does besides recording that it ran
-// ([Runs]). It is assembly: it may run on any thread, in any state of the Go runtime, and
-// clobbers the vector registers for good measure.
+// A Handler is what a signal's handler does besides recording that it ran
+// ([Runs]). It is assembly: it may run on any thread, in any state of the Go
+// runtime. It clobbers the vector registers on purpose.
 //
-// Go's threads have small stacks and an alternate one for signals: without
-// SAOnstack the signal's frame goes where the goroutine happens to be, and
-// overwrites what lies below its stack.
+// Go's threads have small stacks and an alternate one for signals. Without
+// SAOnstack the signal's frame goes to the goroutine's stack and overwrites
+// what lies below it.
 type Handler struct {
 	Flags uint64     // of sigaction(2); SASiginfo and what the return needs are added
 	Mask  sys.Sigset // blocked while it runs
@@ -31,7 +31,8 @@ type Handler struct {
 }
 
 // A Call is a system call of a handler. Its pointers must stay where they are
-// while the handler is installed: they are package variables or in an [sys.Arena].
+// while the handler is installed: they are package variables or in an
+// [sys.Arena].
 type Call struct {
 	Nr   uintptr
 	Args [6]uintptr
@@ -63,7 +64,8 @@ const (
 	maxRuns  = 1024
 )
 
-// What the assembly reads and writes: go vet checks the names, TestLayout the offsets.
+// What the assembly reads and writes: go vet checks the names, TestLayout the
+// offsets.
 var (
 	runs    [maxRuns]Run
 	nextRun uint64 // runs so far, whether there was room to record them or not
@@ -77,8 +79,8 @@ type script struct {
 	pokes          [maxPokes]Poke
 }
 
-// Handle installs a handler for sig. The function it returns puts the action
-// back that was there before.
+// Handle installs a handler for sig. The function it returns restores the
+// former action.
 func Handle(sig unix.Signal, h Handler) (restore func() error, err error) {
 	s := &scripts[sig]
 	if len(h.Calls) > maxCalls || len(h.Pokes) > maxPokes {
@@ -101,14 +103,14 @@ func Handle(sig unix.Signal, h Handler) (restore func() error, err error) {
 	}, nil
 }
 
-// Forget forgets all runs. No handler may be about to run.
+// Forget discards all runs. No handler may be about to run.
 func Forget() {
 	clear(runs[:])
 	atomic.StoreUint64(&nextRun, 0)
 }
 
-// Runs returns the handlers' runs since Forget, in the order in which they began. One that
-// is still running is not among them.
+// Runs returns the handlers' runs since Forget, in the order in which they
+// began. A handler that is still running is not among them.
 func Runs() []Run {
 	var done []Run
 	for i := range min(atomic.LoadUint64(&nextRun), maxRuns) {
@@ -143,20 +145,23 @@ func Order() []unix.Signal {
 func HandlerPC() uintptr
 
 // VectorsSurvive fills the vector registers, makes a system call, and returns
-// the number of registers that a handler of a signal on its way, or the kernel, changed.
+// the number of registers that the kernel or a handler of a pending signal
+// changed.
 func VectorsSurvive(c Call) int {
 	changed, _ := vectorsSurvive(&c, false)
 	return changed
 }
 
-// VectorsSurviveFork is VectorsSurvive for a call that forks. The child ends at once with the number
-// of registers that changed in it as its exit status; pid is its id, or a negative errno.
+// VectorsSurviveFork is VectorsSurvive for a call that forks. The child ends at
+// once with the number of registers that changed in it as its exit status; pid
+// is its id, or a negative errno.
 func VectorsSurviveFork(c Call) (changed, pid int) { return vectorsSurvive(&c, true) }
 
 //go:noescape
 func vectorsSurvive(c *Call, forks bool) (changed, result int)
 
-// A Left is what a program finds at its start: signal state that execve(2) kept.
+// A Left is what a program finds at its start: signal state that execve(2)
+// kept.
 type Left struct {
 	Mask    sys.Sigset
 	Pending sys.Sigset
@@ -174,10 +179,11 @@ func ParseLeft(text []byte) (*Left, error) {
 }
 
 // Probe returns a program, an ELF file, that writes a Left of itself to its
-// standard output and exits. There is no library and no runtime in it that
-// could have changed anything before.
+// standard output and exits. It has no library and no runtime that could have
+// changed anything before.
 func Probe() ([]byte, error) {
-	// The code runs wherever it is, so that it can be copied out of this program.
+	// The code is position-independent, so it can be copied out of this
+	// program.
 	code := unsafe.Slice((*byte)(probePC()), 1024)
 	end := bytes.Index(code, []byte(probeEnd))
 	if end < 0 {

@@ -1,9 +1,9 @@
 //go:build linux
 
-// Package rawsig shows signals as the kernel deals in them, for tests of the
-// kernel: raw system calls without a C library's or Go's repairs, a handler
-// that records what it finds and makes system calls of its own ([Handler]),
-// and a program that reports what an execve(2) left it ([Probe]).
+// Package rawsig gives tests of the kernel its own view of signals: raw system
+// calls without the corrections of a C library or Go, a handler that records
+// its state and makes system calls ([Handler]), and a program that reports the
+// signal state that execve(2) left ([Probe]).
 //
 // Errors are unix.Errno, unwrapped, to compare with ==.
 package rawsig
@@ -63,8 +63,8 @@ const All = ^sys.Sigset(0)
 // Blockable is All without SIGKILL and SIGSTOP: what a mask can hold.
 const Blockable = All &^ (1<<(unix.SIGKILL-1) | 1<<(unix.SIGSTOP-1))
 
-// Go is what the runtime sends its own threads, at any time (SIGURG, to
-// preempt goroutines). It may be pending wherever it is blocked.
+// Go is the signal that the runtime sends its own threads at any time (SIGURG,
+// to preempt goroutines). It may be pending wherever it is blocked.
 const Go = sys.Sigset(1 << (unix.SIGURG - 1))
 
 func result(errno unix.Errno) error {
@@ -74,8 +74,8 @@ func result(errno unix.Errno) error {
 	return nil
 }
 
-// Do makes a system call that does not wait, with arguments as they come: bad
-// pointers, sizes and numbers that the functions for it would not take.
+// Do makes a system call that does not wait, with arbitrary arguments: bad
+// pointers, sizes and numbers that the typed functions would not accept.
 func Do(nr uintptr, args ...uintptr) error {
 	var a [6]uintptr
 	copy(a[:], args)
@@ -111,7 +111,8 @@ func Tgqueue(tgid, tid int, sig unix.Signal, info *sys.Siginfo) error {
 	return Do(unix.SYS_RT_TGSIGQUEUEINFO, uintptr(tgid), uintptr(tid), uintptr(sig), uintptr(unsafe.Pointer(info)))
 }
 
-// Value is what sigqueue(3) passes: an SI_QUEUE siginfo of this process with value.
+// Value is what sigqueue(3) passes: an SI_QUEUE siginfo of this process with
+// value.
 func Value(value uint64) *sys.Siginfo {
 	return &sys.Siginfo{Code: SIQueue, Pid: int32(unix.Getpid()), UID: int32(unix.Getuid()), Value: value}
 }
@@ -121,9 +122,9 @@ func PidfdSend(pidfd int, sig unix.Signal, info *sys.Siginfo, flags uint) error 
 	return Do(unix.SYS_PIDFD_SEND_SIGNAL, uintptr(pidfd), uintptr(sig), uintptr(unsafe.Pointer(info)), uintptr(flags))
 }
 
-// Wait is rt_sigtimedwait(2); a negative timeout is none. It is made again
-// when the Go runtime is what interrupted it, which is never in a thread that
-// blocks all signals.
+// Wait is rt_sigtimedwait(2); a negative timeout waits for ever. It restarts if
+// the Go runtime interrupted it, which cannot happen in a thread that blocks
+// all signals.
 func Wait(set sys.Sigset, timeout time.Duration) (sys.Siginfo, error) {
 	var info sys.Siginfo
 	var limit *unix.Timespec

@@ -140,7 +140,8 @@ func TestProbe(t *testing.T) {
 	if left.Mask != 0 || left.Pending != 0 || left.Stack.Flags != SSDisable {
 		t.Errorf("mask %#x, pending %#x, alternate stack %+v; want none", left.Mask, left.Pending, left.Stack)
 	}
-	// What the program inherits ignored stays so: make(1) leaves signals 32 and 33 ignored.
+	// Signals that are ignored at the start stay ignored: make(1) leaves 32
+	// and 33 so.
 	ignored := mustIgnored(t)
 	for sig := 1; sig <= 64; sig++ {
 		var want Action
@@ -156,7 +157,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// locked locks the test to its thread and blocks nothing there.
+// locked locks the test to its thread and unblocks all signals there.
 func locked(t *testing.T) {
 	t.Helper()
 	runtime.LockOSThread()
@@ -183,7 +184,8 @@ func handle(t *testing.T, sig unix.Signal, h Handler) {
 	})
 }
 
-// mustIgnored returns the set of signals that this process ignores, proc_pid_status(5).
+// mustIgnored returns the set of signals that this process ignores,
+// proc_pid_status(5).
 func mustIgnored(t *testing.T) (set uint64) {
 	t.Helper()
 	text, err := os.ReadFile("/proc/self/status")
