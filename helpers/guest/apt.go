@@ -57,6 +57,10 @@ type aptPackage struct {
 
 // An aptIndex is what the suites had when it was made. It is small: what apt
 // fetched for it is gone.
+//
+// Apt checked the signatures when the index was made, and they are gone too:
+// whoever can write the index in the cache chooses the kernel, since a package
+// is authentic if its SHA-256 is the index's.
 type aptIndex struct {
 	Made     time.Time
 	Packages []aptPackage // by version, the newest first

@@ -131,6 +131,11 @@ func (fsys *initramfs) WriteTo(w io.Writer) (int64, error) {
 	return cw.n, cw.err
 }
 
+// A cpioWriter is our own because no library that was tried fits:
+// github.com/cavaliergopher/cpio writes no device numbers, and a guest needs
+// /dev/console; github.com/u-root/u-root/pkg/cpio writes the same bytes but
+// imports os/user, which by cgo makes the tool a dynamic program, and it could
+// not be the guest's init.
 type cpioWriter struct {
 	w   io.Writer
 	n   int64

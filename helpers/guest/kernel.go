@@ -19,7 +19,8 @@ import (
 	"strings"
 )
 
-// UserCache is where kernels are kept in the user's cache directory.
+// UserCache is where kernels are kept in the user's cache directory. It is as
+// trusted as the tool itself: who can write to it chooses the kernel.
 func UserCache() (*cache.Dir, error) { return cache.User("guest") }
 
 // A Kernel is an image that a machine can boot.
