@@ -23,9 +23,8 @@ import (
 	"eventbench/helpers/gate"
 	"eventbench/helpers/mechanisms"
 	"eventbench/helpers/process"
+	"eventbench/helpers/progress"
 	"eventbench/helpers/results"
-
-	"golang.org/x/sys/unix"
 )
 
 // host are arms that run on this kernel. go tool eventbench bench does the measuring.
@@ -134,10 +133,8 @@ func (h *host) runRounds(ctx context.Context, n int) (string, error) {
 	cmd := exec.Command(h.rounds, slices.Concat([]string{"bench", "-rounds", strconv.Itoa(n)}, h.args)...)
 	cmd.Stdout = &stdout
 	cmd.Stderr = io.MultiWriter(h.stderr, &stderr)
-	if f, ok := h.stderr.(*os.File); ok {
-		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
-			cmd.Stderr = f // for its progress
-		}
+	if f := progress.Terminal(h.stderr); f != nil {
+		cmd.Stderr = f // for its progress
 	}
 	err := process.Limits{Runner: true}.Run(ctx, cmd)
 	switch {

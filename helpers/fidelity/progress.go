@@ -8,9 +8,8 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"eventbench/helpers/printable"
+	toolprogress "eventbench/helpers/progress"
 )
 
 // progress tells how far the measurement is: in place on a terminal, and
@@ -22,13 +21,7 @@ type progress struct {
 }
 
 func newProgress(w io.Writer) *progress {
-	p := &progress{w: printable.NewWriter(w)}
-	if f, ok := printable.Unwrap(w).(*os.File); ok {
-		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
-			p.terminal = f
-		}
-	}
-	return p
+	return &progress{w: printable.NewWriter(w), terminal: toolprogress.Terminal(w)}
 }
 
 // show says what is being done.

@@ -15,6 +15,9 @@ import (
 
 // A Progress says where the work of a tool is: in place on a terminal, and
 // elsewhere with a plain line now and then. Goroutines can share it.
+//
+// Libraries for progress bars are made for terminals. In a log they leave
+// nothing, or every frame.
 type Progress struct {
 	w        io.Writer // of lines that stay
 	tool     string
@@ -27,13 +30,15 @@ type Progress struct {
 
 // New returns the progress of a tool, for w.
 func New(w io.Writer, name string) *Progress {
-	p := &Progress{w: printable.NewWriter(w), tool: name + ": ", last: time.Now()}
-	if f, ok := printable.Unwrap(w).(*os.File); ok {
-		if term.IsTerminal(int(f.Fd())) {
-			p.terminal = f
-		}
+	return &Progress{w: printable.NewWriter(w), tool: name + ": ", terminal: Terminal(w), last: time.Now()}
+}
+
+// Terminal returns the terminal that w writes to, or nil if it is none.
+func Terminal(w io.Writer) *os.File {
+	if f, ok := printable.Unwrap(w).(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
 	}
-	return p
+	return nil
 }
 
 // Say prints a line that stays. It does not begin with "gvisor:" alone, which in the

@@ -11,11 +11,11 @@ import (
 	"sync"
 	"time"
 
-	"eventbench/helpers/samples"
-
-	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"eventbench/helpers/printable"
+	toolprogress "eventbench/helpers/progress"
+	"eventbench/helpers/samples"
 )
 
 // progress follows a child through its benchmarks and tells the user: in place
@@ -41,13 +41,7 @@ type progress struct {
 }
 
 func newProgress(w io.Writer) *progress {
-	p := &progress{w: printable.NewWriter(w), begun: time.Now()}
-	if f, ok := printable.Unwrap(w).(*os.File); ok {
-		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
-			p.terminal = f
-		}
-	}
-	return p
+	return &progress{w: printable.NewWriter(w), terminal: toolprogress.Terminal(w), begun: time.Now()}
 }
 
 // begin says that a child starts now, which will print total results.
@@ -161,8 +155,8 @@ func (p *progress) draw(now time.Time) {
 	}
 	text := printable.Text(p.text(now))
 	width := 80
-	if size, err := unix.IoctlGetWinsize(int(p.terminal.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
-		width = int(size.Col)
+	if columns, _, err := term.GetSize(int(p.terminal.Fd())); err == nil && columns > 0 {
+		width = columns
 	}
 	// One column less than there are: some terminals wrap at the last.
 	fmt.Fprintf(p.terminal, "\r%s\x1b[K", text[:min(len(text), width-1)])
