@@ -157,7 +157,7 @@ check: ## everything CI runs
 	GOARCH=arm64 go vet ./...
 	go tool staticcheck ./...
 	go mod tidy -diff
-	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+	go tool actionlint
 	@echo "GOOS=darwin go vet . # must say that this is for Linux"
 	@! out=$$(GOOS=darwin go vet . 2>&1) && echo "$$out" | grep -q Linux || { echo "$$out"; exit 1; }
 	@if command -v shellcheck; then shellcheck .ci/*; else echo "no shellcheck here: .ci not checked"; fi
