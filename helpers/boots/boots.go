@@ -3,9 +3,9 @@
 // Package boots measures kernels: it boots them in guests with counted
 // instructions, several times each, and keeps a file of results for each boot.
 //
-// A boot is the sample. Its seed gives it its memory layout, its order of
-// benchmarks and every other accident; a boot with the same seed repeats to the
-// last digit, so that a boot whose file is there is never made again.
+// A boot is the sample. Its seed decides its memory layout, its order of
+// benchmarks and every other accident. A boot with the same seed repeats to the
+// last digit, so a boot whose file exists is never made again.
 package boots
 
 import (
@@ -38,9 +38,8 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// How much is measured of the usual and of the gated benchmarks unless flags
-// say otherwise. The self-test of the
-// gate, and baselines, have the same.
+// The default amounts of measurement for the usual and the gated benchmarks.
+// The self-test of the gate and the baselines use the same.
 const (
 	UsualBenchtime = "150x" // in a boot
 	GateBenchtime  = "100x"
@@ -48,13 +47,13 @@ const (
 	HostBenchtime  = "10ms" // in a process on this kernel
 )
 
-// Settings say what is run in each boot. Boots with other settings are other
+// Settings are what each boot runs. Boots with other settings are other
 // samples.
 type Settings struct {
 	Binary    string // a static test binary
 	Bench     string // as -test.bench
 	Benchtime string // operations in a loop, such as 100x
-	Count     int    // measurements of each benchmark in a boot, of which the median counts
+	Count     int    // measurements of each benchmark in a boot; the median counts
 	Guest     string // more flags for go tool eventbench guest
 	Timeout   time.Duration
 	Jobs      int // guests at a time
@@ -73,7 +72,7 @@ func (s *Settings) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&s.Results, "results", "results", "keep results under `dir`")
 }
 
-// Check says which flag has a value that it cannot have.
+// Check returns an error that names a flag with an invalid value.
 func (s *Settings) Check() error {
 	switch {
 	case s.Count < 1:
@@ -94,7 +93,7 @@ func (s *Settings) Check() error {
 	return nil
 }
 
-// A Kernel is one of those that are measured.
+// A Kernel is a kernel to measure.
 type Kernel struct {
 	Arg   string // as the user named it: a path, a Debian package, a series
 	Label string // for a column
@@ -116,13 +115,13 @@ type Set struct {
 	guest string // the path of go tool eventbench
 }
 
-// Open finds the kernels and the directories that their boots belong to,
+// Open finds the kernels and makes the directories of their boots:
 //
 //	results/kernels/BUILD/SETTINGS/KERNEL-SHA256/seed-01.txt
 //
-// and makes them. Both the test binary and the kernels are known by their
-// content: a kernel rebuilt at the same path is another. No other process
-// measures into the set until close is called.
+// The test binary and the kernels are identified by their contents: a kernel
+// rebuilt at the same path is another. No other process can measure into the
+// set until close is called.
 func Open(ctx context.Context, s Settings, kernels []string, say func(format string, args ...any)) (set *Set, close func(), err error) {
 	if s.Binary, err = filepath.Abs(s.Binary); err != nil {
 		return nil, nil, err
@@ -171,7 +170,7 @@ func Open(ctx context.Context, s Settings, kernels []string, say func(format str
 	return set, close, nil
 }
 
-// Label is what a kernel is called for short.
+// Label returns a kernel's short name.
 func Label(kernel string) string {
 	return files.Name(strings.TrimSuffix(filepath.Base(kernel), ".deb"))
 }
@@ -193,8 +192,8 @@ func (s *Settings) name() string {
 	return name
 }
 
-// A KernelError is the reason why a kernel that is there cannot be measured: it is
-// no kernel, or the guest did not come to run the program to its end.
+// A KernelError is the reason why an existing kernel cannot be measured: it is
+// no kernel, or the guest did not run the program to its end.
 type KernelError struct {
 	Kernel string // as the user named it
 	Err    error
@@ -214,9 +213,9 @@ func (b Boot) File() string { return b.samples().File(b.Seed) }
 
 func (k *Kernel) samples() *samples.Set { return &samples.Set{Dir: k.Dir, Kind: "seed"} }
 
-// Missing returns the boots of the seeds from first to last whose files are
-// not there: seed by seed, so that an early stop leaves as many boots of each
-// kernel, and for each seed in an order drawn from it.
+// Missing returns the boots of the seeds from first to last that have no file.
+// They are in order of seed, so that an early stop leaves equally many boots of
+// each kernel, and for each seed in an order drawn from it.
 func (s *Set) Missing(first, last int) ([]Boot, error) {
 	var sets []*samples.Set
 	for _, k := range s.Kernels {
@@ -230,14 +229,14 @@ func (s *Set) Missing(first, last int) ([]Boot, error) {
 	return todo, err
 }
 
-// noStatus is the exit status by which go tool eventbench guest says that there is none
-// of the program's.
+// noStatus is the exit status of go tool eventbench guest if the program has
+// none.
 const noStatus = 125
 
 var errNotRun = errors.New("the program did not come to its end there")
 
-// Make makes the boots, as many at a time as the settings say, and tells say of
-// each that ends. The first that fails ends them all unless keepOn.
+// Make makes the boots, as many at a time as the settings say, and calls say
+// for each that ends. The first failure ends them all unless keepOn.
 func (s *Set) Make(ctx context.Context, todo []Boot, keepOn bool, say func(format string, args ...any)) error {
 	if len(todo) == 0 {
 		return nil
@@ -251,7 +250,7 @@ func (s *Set) Make(ctx context.Context, todo []Boot, keepOn bool, say func(forma
 	enough, stop := context.WithCancel(ctx)
 	defer stop()
 	var (
-		mu     sync.Mutex // of all here, and of say
+		mu     sync.Mutex // protects all below, and say
 		wg     sync.WaitGroup
 		failed []error
 		done   int
@@ -287,7 +286,7 @@ func (s *Set) Make(ctx context.Context, todo []Boot, keepOn bool, say func(forma
 				default:
 					left := ""
 					if more := len(todo) - done; more > 0 {
-						// While the first are made, as many are under way.
+						// As many run at a time.
 						left = fmt.Sprintf("; about %s left", seconds(time.Since(start)/time.Duration(max(done, s.Jobs))*time.Duration(more)))
 					}
 					say("%d/%d: %s, seed %d: %s, first result after %s, %d MiB%s",
@@ -315,17 +314,17 @@ feed:
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
-// A booting is one boot under way; several, where benchmarks end it.
+// A booting is a boot in progress, or several if benchmarks end it.
 type booting struct {
 	*Set
 	Boot
 	say   func(format string, args ...any)
 	first time.Duration // until the guest printed its first result
-	rss   int64         // that it took at most, in bytes
+	rss   int64         // at its peak, in bytes
 }
 
-// make makes the boot's file. A benchmark that ends its guest costs itself: the
-// others are measured in a further boot with the same seed.
+// make makes the boot's file. A benchmark that ends its guest loses only its
+// own results: the others are measured in a further boot with the same seed.
 func (b *booting) make(ctx context.Context) error {
 	before, err := b.samples().Read()
 	if err != nil {
@@ -369,13 +368,14 @@ func (b *booting) make(ctx context.Context) error {
 	return nil
 }
 
-// argv are the arguments of go tool eventbench but for those of the test binary.
+// argv are the arguments of go tool eventbench but for those of the test
+// binary.
 func (b *booting) argv() []string {
 	args := []string{"guest", "-kernel", b.Arg, "-seed", strconv.Itoa(b.Seed), "-accel", "tcg", "-clock", "instrs", "-timeout", b.Timeout.String()}
 	return append(append(args, strings.Fields(b.Guest)...), b.Binary)
 }
 
-// run boots the guest once. -test.v is there to know which benchmark it is at.
+// run boots the guest once. -test.v shows which benchmark is running.
 func (b *booting) run(ctx context.Context, skip string, stdout, stderr io.Writer) error {
 	args := append(b.argv(), "-test.run=^$", "-test.v", "-test.bench="+b.Bench, "-test.benchtime="+b.Benchtime,
 		"-test.count="+strconv.Itoa(b.Count), "-test.shuffle="+strconv.Itoa(b.Seed))
@@ -388,11 +388,12 @@ func (b *booting) run(ctx context.Context, skip string, stdout, stderr io.Writer
 		watch.seen = nil // by an earlier boot
 	}
 	cmd := exec.Command(b.guest, args...)
-	// One processor for the Go runtime: what it does beside the benchmark costs
-	// host time, most of all when its threads spin on the other CPU.
+	// One P for the Go runtime: its background work costs host time, most
+	// of all when its threads spin on the other CPU.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	cmd.Stdout, cmd.Stderr = watch, stderr
-	// It has a time limit of its own, at which it says where the guest was.
+	// It has a time limit of its own, at which it reports where the guest
+	// was.
 	err := process.Limits{Time: b.Timeout + time.Minute, Runner: true}.Run(ctx, cmd)
 	if cmd.ProcessState != nil {
 		if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
@@ -407,7 +408,8 @@ func (b *booting) run(ctx context.Context, skip string, stdout, stderr io.Writer
 	return err
 }
 
-// firstResult notes when the first benchmark's line begins, and when something was printed last.
+// firstResult notes when the first benchmark's line begins, and when the guest
+// last printed something.
 type firstResult struct {
 	w    io.Writer
 	seen func() // nil once it has
@@ -429,9 +431,10 @@ func (f *firstResult) Write(p []byte) (int, error) {
 // resultLine is a benchmark's name with something after it.
 var resultLine = regexp.MustCompile(`(?m)^Benchmark\S+[ \t]`)
 
-// reduce returns a boot's results with one line for each benchmark: of each
-// unit the lowest of its measurements, if its Unit line says so, or else their
-// median, the lower one of an even number, so that it is one that occurred.
+// reduce returns a boot's results with one line for each benchmark. Each unit's
+// value is the lowest of its measurements, if its Unit line says so. Otherwise
+// it is their median, the lower one of an even number, so that it is a value
+// that occurred.
 func (b Boot) reduce(out []byte, path string) ([]byte, error) {
 	f, err := results.Parse(bytes.NewReader(out), path)
 	if err != nil {

@@ -22,9 +22,9 @@ kernel-image: bzImage sha256:0123
 Unit instrs/op better=lower assume=exact
 `
 
-// A boot's lines are reduced to one for each benchmark, with the median that
+// A boot's lines are reduced to one for each benchmark, with a median that
 // occurred; configuration and the verdict stay. A boot of another kernel than
-// was found at first is none.
+// the one found first does not count.
 func TestReduce(t *testing.T) {
 	out := head + `BenchmarkSelf 	 100	 1636 instrs/op	 1700 mean-instrs/op
 BenchmarkOther/peer=process 	 100	 50 mean-instrs/op
@@ -52,7 +52,8 @@ PASS
 	}
 }
 
-// A pattern is tried on the names that there are before anything is booted, level by level as package testing does.
+// A pattern is matched with the existing names before anything is booted, level
+// by level as package testing does.
 func TestAnyMatches(t *testing.T) {
 	names := []string{"BenchmarkNullGetppid", "BenchmarkEventfdSelf"}
 	check := func(pattern string, want bool) {
@@ -80,7 +81,8 @@ func TestAnyMatches(t *testing.T) {
 	}
 }
 
-// A file that would fail in every boot is refused before the first, with what is wanted.
+// A file that would fail in every boot is refused before the first, with what
+// to do.
 func TestCheckProgram(t *testing.T) {
 	dir := t.TempDir()
 	check := func(path, bench, want string) {

@@ -17,9 +17,9 @@ import (
 	"eventbench/helpers/samples"
 )
 
-// In a real guest, benchmarks that fail or end their process cost themselves: a further boot with the
-// same seed measures the others, and what failed in two boots is not tried in
-// the third.
+// In a real guest, benchmarks that fail or end their process lose only their
+// own results: a further boot with the same seed measures the others. A
+// benchmark that failed in two boots is not tried in the third.
 func TestFailures(t *testing.T) {
 	need.Asked(t, need.HasQEMU, "a minute of boots")
 	kernel := need.Kernel(t)

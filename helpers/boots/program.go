@@ -16,8 +16,9 @@ import (
 	"eventbench/helpers/samples"
 )
 
-// checkProgram says before anything is booted what would be wrong in every boot: a file that no guest could run, and a
-// pattern that none of its benchmarks match.
+// checkProgram reports before the first boot what would be wrong in every boot:
+// a file that no guest can run, or a pattern that matches none of its
+// benchmarks.
 func checkProgram(ctx context.Context, path, bench string) error {
 	if _, err := guest.LoadProgram(path, nil, "."); err != nil {
 		return err
@@ -43,8 +44,9 @@ func checkProgram(ctx context.Context, path, bench string) error {
 	return nil
 }
 
-// anyMatches reports whether any of the names of top-level benchmarks matches a pattern of -test.bench: alternatives
-// with | between, of parts for each level with / between.
+// anyMatches reports whether any of the names of top-level benchmarks matches a
+// pattern of -test.bench: alternatives with | between, of parts for each level
+// with / between.
 func anyMatches(pattern string, names []string) (some bool, err error) {
 	for _, alternative := range samples.Alternatives(pattern) {
 		for level, part := range samples.Levels(alternative) {

@@ -1,26 +1,26 @@
 //go:build linux
 
-// Package need decides what this machine has of what tests need: programs that
-// a bare machine lacks, kernels and sandboxes that are fetched or built first,
-// and permissions that containers do not give.
+// Package need finds which things that tests need this machine has: programs
+// that a bare machine lacks, kernels and sandboxes that are fetched or built
+// first, and permissions that containers do not give.
 //
-// A test that needs one of them says so in its first line, and is skipped where
-// it is missing, for a reason that says what to install:
+// A test that needs one of them says so in its first line. It is skipped if
+// that is missing, for a reason that says what to install:
 //
 //	func TestLoops(t *testing.T) {
 //		need.CC(t)
 //
-// Where only a part of a test needs something, the test asks before that part,
-// and the others are tried all the same:
+// If only a part of a test needs something, the test asks before that part, and
+// the other parts still run:
 //
 //	if need.Has(t, need.HasPatch) {
 //
-// Scripts ask by a condition: [need:cc].
+// Scripts use a condition: [need:cc].
 //
 // Each kind has an environment variable that turns its skips into failures, for
-// CI, where all of them are to be had: EVENTBENCH_REQUIRE_GUEST and the others
-// that [Variables] lists. go tool eventbench test counts what was skipped from what is
-// said here, see [Parse].
+// CI, which has all of them: EVENTBENCH_REQUIRE_GUEST and the others that
+// [Variables] lists. go tool eventbench test counts skips by these messages,
+// see [Parse].
 package need
 
 import (
@@ -43,20 +43,20 @@ import (
 	"eventbench/helpers/gvisor"
 )
 
-// A Thing is what a test may need and a machine may lack.
+// A Thing is something that a test may need and a machine may lack.
 type Thing struct {
 	word    string // in scripts: need:word
-	what    string // what is not tried without it
+	what    string // what is not tested without it
 	lack    string // what is missing
 	get     string // what to do about it
 	require string // its variable's last word
 	find    func() error
 }
 
-// The things there are. Each is looked for once.
+// The things. Each is looked for once.
 var (
 	HasQEMU = thing(Thing{"qemu", "guests", "no QEMU 10", "apt install qemu-system-x86", "GUEST", program("qemu-system-x86_64")})
-	// Kernels are fetched by the test that needs one, where they are required.
+	// If kernels are required, the test that needs one fetches it.
 	HasKernel = thing(Thing{"kernel", "guests", "no kernel is cached", "make kernels, or go tool eventbench guest -kernel 6.1 PROGRAM", "GUEST", cachedKernel})
 	HasDpkg   = thing(Thing{"dpkg", "kernel packages", "no dpkg", "install dpkg", "GUEST", program("dpkg-deb")})
 	HasApt    = thing(Thing{"apt", "kernel packages", "no apt", "Debian's and Ubuntu's: install apt and debian-archive-keyring", "GUEST",
@@ -82,8 +82,8 @@ func thing(t Thing) *Thing {
 
 const variable = "EVENTBENCH_REQUIRE_"
 
-// Variables are the names of the environment variables that make it a failure
-// to lack something.
+// Variables returns the names of the environment variables that turn a missing
+// thing into a failure.
 func Variables() []string {
 	var names []string
 	for _, t := range things {
@@ -94,7 +94,7 @@ func Variables() []string {
 }
 
 // Unknown returns the variables in an environment that look like one of
-// [Variables] and are none.
+// [Variables] but are none.
 func Unknown(environ []string) []string {
 	var unknown []string
 	for _, e := range environ {
@@ -106,20 +106,20 @@ func Unknown(environ []string) []string {
 	return unknown
 }
 
-// required reports whether to lack it is a failure.
+// required reports whether its absence is a failure.
 func (t *Thing) required() bool { return os.Getenv(variable+t.require) != "" }
 
-// reason is what a test says that lacks it. [Parse] reads it.
+// reason returns the message of a test that lacks it. [Parse] reads it.
 func (t *Thing) reason(err error) string {
 	return fmt.Sprintf("%s%s: %s (%s): %v", mark, t.what, t.lack, t.get, err)
 }
 
-// mark starts what a test says that is not tried.
+// mark begins the message about what is not tested.
 const mark = "not tried here: "
 
 var said = regexp.MustCompile(`^(?:.*: )?` + mark + `([^:]+): ([^()]+) \((.+?)\)(?:: |$)`)
 
-// A Lack is what a test said that it could not try.
+// A Lack is what a test reported as not tested.
 type Lack struct{ What, Lack, Get string }
 
 // Parse reads a line of a test's output. It reports false for lines that do not
@@ -132,11 +132,11 @@ func Parse(line string) (Lack, bool) {
 	return Lack{m[1], m[2], m[3]}, true
 }
 
-// Here reports whether a thing is there, for what is set up before a test.
+// Here reports whether a thing exists, for setup before a test.
 func (t *Thing) Here() bool { return t.find() == nil }
 
-// Has reports whether a thing is there, and notes in tb's log where it is not
-// that a part of the test is not tried. Lacking what is required fails the test.
+// Has reports whether a thing exists. If not, it notes in tb's log that a part
+// of the test is not run, or fails the test if the thing is required.
 func Has(tb testing.TB, t *Thing) bool {
 	tb.Helper()
 	err := t.find()
@@ -150,7 +150,8 @@ func Has(tb testing.TB, t *Thing) bool {
 	return false
 }
 
-// Need skips a test where a thing is missing. Lacking what is required fails it.
+// Need skips a test if a thing is missing, or fails it if the thing is
+// required.
 func Need(tb testing.TB, t *Thing) {
 	tb.Helper()
 	if err := t.find(); err != nil {
@@ -172,7 +173,7 @@ func Condition(tb testing.TB) func(string) (bool, error) {
 	}
 }
 
-// Asked skips a test that takes long unless a thing's variable is set.
+// Asked skips a slow test unless a thing's variable is set.
 func Asked(tb testing.TB, t *Thing, how string) {
 	tb.Helper()
 	Need(tb, t)
@@ -181,7 +182,7 @@ func Asked(tb testing.TB, t *Thing, how string) {
 	}
 }
 
-// Unasked skips what is no test unless it is asked for.
+// Unasked skips something that is not a test and runs only on request.
 func Unasked(tb testing.TB, how string) {
 	tb.Helper()
 	tb.Skip(unasked + how)
@@ -189,12 +190,12 @@ func Unasked(tb testing.TB, how string) {
 
 const unasked = "nothing was asked for: "
 
-// IsUnasked reports whether a line of a test's output is of [Unasked].
+// IsUnasked reports whether a line of a test's output is from [Unasked].
 func IsUnasked(line string) bool { return strings.Contains(line, ": "+unasked) }
 
-// Kernel returns the kernel to boot, as the -kernel flag takes it, and skips the
-// test where there is none or no QEMU. Where guests are required the kernel is
-// fetched by what boots it.
+// Kernel returns the kernel to boot, as the -kernel flag takes it. It skips the
+// test if there is none, or no QEMU. If guests are required, the boot fetches
+// the kernel.
 func Kernel(tb testing.TB) string {
 	tb.Helper()
 	Need(tb, HasQEMU)
@@ -271,7 +272,8 @@ func file(name string) func() error {
 	}
 }
 
-// compiles looks for the headers too: a compiler may be there without them.
+// compiles also checks for the headers: a compiler may be installed without
+// them.
 func compiles() error {
 	cmd := exec.Command("cc", "-E", "-x", "c", "-")
 	cmd.Stdin = strings.NewReader("#include <stdio.h>\n#include <linux/types.h>\n")
@@ -289,7 +291,7 @@ func root() error {
 	return nil
 }
 
-// sandbox is for what runsc starts with: root's namespaces, or a user's.
+// sandbox checks what runsc starts with: root's namespaces, or a user's.
 func sandbox() error {
 	if root() == nil {
 		return nil
@@ -297,7 +299,7 @@ func sandbox() error {
 	return inUserNamespace("true")
 }
 
-// mounts asks for the right to mount without a mount, which other processes
+// mounts checks the right to mount without mounting, which other processes
 // might see.
 func mounts() error {
 	fd, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
@@ -307,7 +309,8 @@ func mounts() error {
 	return unix.Close(fd)
 }
 
-// userMounts is what a test does that has the shell mount in a user namespace.
+// userMounts does what a test does that mounts in a user namespace from the
+// shell.
 func userMounts() error {
 	if _, err := exec.LookPath("unshare"); err != nil {
 		return err

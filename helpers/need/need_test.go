@@ -14,8 +14,8 @@ import (
 	"eventbench/helpers/cache"
 )
 
-// What a test says is read back as it was meant, with the place before it that
-// the testing package adds.
+// A test's message is parsed back, with the position that package testing puts
+// before it.
 func TestParse(t *testing.T) {
 	for _, thing := range things {
 		line := "    boot_test.go:12: " + thing.reason(errors.New("exec: \"x\": not found (in $PATH): nowhere")) + "\n"
@@ -28,7 +28,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// A recorder is a test that looks at what is done to it.
+// A recorder is a test that records what is done to it.
 type recorder struct {
 	testing.TB
 	log, skip, fatal string
@@ -46,7 +46,8 @@ func (r *recorder) Fatalf(format string, a ...any) {
 	panic(r)
 }
 
-// What is missing skips a test, or is noted, and fails it where it is required.
+// A missing thing skips a test or is noted, and fails the test if it is
+// required.
 func TestMissing(t *testing.T) {
 	gone := &Thing{"gone", "nothing", "no nothing", "apt install nothing", "NOTHING", func() error { return errors.New("looked") }}
 	there := &Thing{"there", "all", "no all", "x", "NOTHING", func() error { return nil }}
@@ -90,8 +91,8 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
-// A cached kernel goes by its series, whatever package it came in: results say
-// then which kernel it is.
+// A cached kernel is known by its series, whatever package it came in: results
+// then name the exact kernel.
 func TestCachedSeries(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	dir, err := cache.User("guest")

@@ -17,11 +17,11 @@ import (
 	"eventbench/helpers/cache"
 )
 
-// Surroundings describes what the results of tests depend on beside their code:
-// the kernel, what this process may do and how much it may have, the things that
-// tests may lack, and the programs that they run. It differs after a reboot, and
-// wherever a test could be skipped that was not before. It does not tell of the
-// machine's load.
+// Surroundings describes what the results of tests depend on besides their
+// code: the kernel, this process's permissions and limits, the things that
+// tests may lack, and the programs that they run. It differs after a reboot,
+// and whenever a test could now be skipped that ran before. It does not include
+// the machine's load.
 func Surroundings() string {
 	var b strings.Builder
 	var u unix.Utsname
@@ -63,10 +63,11 @@ func Surroundings() string {
 	return b.String()
 }
 
-// permissions are the lines of /proc/self/status that stay as long as a process may do the same.
+// permissions are the lines of /proc/self/status that do not change while a
+// process's permissions stay the same.
 var permissions = regexp.MustCompile(`(?m)^(Uid|Gid|Groups|SigIgn|Cap[A-Z][a-z]+|NoNewPrivs|Seccomp|Cpus_allowed_list|Mems_allowed_list):.*`)
 
-// described tells a file from another version of it.
+// described identifies a version of a file.
 func described(path string) string {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package process runs other programs, none of which outlives this one. It is
-// the one owner of how a program is started, how long it may take, what it is
-// told when it is to end, how long it then has, and what of its output is kept.
+// Package process runs other programs, none of which outlives this one. It
+// alone decides how a program starts, how long it may take, which signal ends
+// it, how long it then has, and how much of its output is kept.
 package process
 
 import (
@@ -25,10 +25,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Grace is how long a program may take to end after it was asked to.
+// Grace is how long a program may take to end once it was asked to.
 const Grace = 2 * time.Second
 
-// RunnerGrace is the same for a program that runs others with this package, and
+// RunnerGrace is the same for a program that runs others with this package and
 // gives them their grace first.
 const RunnerGrace = 5 * Grace
 
@@ -39,25 +39,27 @@ type Process struct {
 
 	cmd   *exec.Cmd
 	mu    sync.Mutex
-	ended bool // its number, and its group's, may be another's from now on
+	ended bool // its pid and its group's may be reused from now on
 }
 
-// Start starts cmd, in a process group of its own: Ctrl-C on the terminal is
-// for this process, which then ends its children. When the child ends, what is left of
-// its group is killed. What cmd asks of the kernel in its SysProcAttr it gets as well.
+// Start starts cmd, in a process group of its own: Ctrl-C on the terminal
+// reaches this process, which then ends its children. When the child ends, what
+// is left of its group is killed. The attributes in cmd's SysProcAttr are kept.
 func Start(cmd *exec.Cmd) (*Process, error) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = new(syscall.SysProcAttr)
 	}
 	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
-	// A process outside the group may keep the output open: it is not waited for.
+	// A process outside the group may keep the output open: don't wait for
+	// it.
 	cmd.WaitDelay = Grace
 	done := make(chan struct{})
 	p := &Process{cmd: cmd, Done: done}
 	started := make(chan error)
 	go func() {
-		// The signal comes when the thread that started the child ends (see
-		// PR_SET_PDEATHSIG(2const)), so this one must not end before.
+		// The signal comes when the thread that started the child ends
+		// (see PR_SET_PDEATHSIG(2const)), so this one must not end
+		// before.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -66,7 +68,8 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 			return
 		}
 		waitExit(cmd.Process.Pid)
-		// Its leader is a zombie yet, so that the group's number is its own.
+		// Its leader is still a zombie, so the group's id cannot have
+		// been reused.
 		p.Signal(syscall.SIGKILL)
 		p.mu.Lock()
 		p.ended = true
@@ -80,7 +83,7 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 	return p, nil
 }
 
-// waitExit waits until the process has ended, and leaves it to be waited for.
+// waitExit waits until the process has ended, but does not reap it.
 func waitExit(pid int) {
 	for {
 		if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != unix.EINTR {
@@ -89,8 +92,8 @@ func waitExit(pid int) {
 	}
 }
 
-// Signal sends a signal to the child and those it has started, unless it has
-// ended.
+// Signal sends a signal to the child and the processes it has started, unless
+// it has ended.
 func (p *Process) Signal(s syscall.Signal) { p.kill(-p.cmd.Process.Pid, s) }
 
 // SignalChild sends a signal to the child alone.
@@ -104,14 +107,14 @@ func (p *Process) kill(pid int, s syscall.Signal) {
 	}
 }
 
-// Kill ends the child and those it has started, and waits for it.
+// Kill kills the child and the processes it has started, and waits for it.
 func (p *Process) Kill() {
 	p.Signal(syscall.SIGKILL)
 	<-p.Done
 }
 
-// Await waits for a child that was told to end, and kills it and those it has
-// started when its grace is over.
+// Await waits for a child that was told to end. When its grace is over it kills
+// the child and the processes it has started.
 func (p *Process) Await(grace time.Duration) {
 	select {
 	case <-p.Done:
@@ -120,15 +123,15 @@ func (p *Process) Await(grace time.Duration) {
 	}
 }
 
-// Limits say when a program is ended that does not end by itself. The zero value is
-// for one that may take what time it likes.
+// Limits are when to end a program that does not end by itself. The zero value
+// has no limits.
 type Limits struct {
 	Time    time.Duration // from its start, unless 0
 	Silence time.Duration // in which it writes nothing, unless 0; writing to an *os.File goes unseen
 	Runner  bool          // it runs others and has RunnerGrace to end them
 }
 
-// A LateError is the error for a program that was ended because of its limits.
+// A LateError is the error of a program that was ended at a limit.
 type LateError struct {
 	Limit  time.Duration
 	Silent bool // the limit is that of silence
@@ -142,7 +145,7 @@ func (e *LateError) Error() string {
 }
 
 // Run runs a tool of the system to its end: see [Limits.Run]. Without an
-// environment of its own, cmd gets this process's, and speaks English.
+// environment of its own, cmd gets this process's, with English messages.
 func Run(ctx context.Context, cmd *exec.Cmd) error {
 	if cmd.Env == nil {
 		cmd.Env = os.Environ()
@@ -151,12 +154,11 @@ func Run(ctx context.Context, cmd *exec.Cmd) error {
 	return Limits{}.Run(ctx, cmd)
 }
 
-// Run runs cmd to its end, or until ctx ends, whose cause it returns then, or
-// until it has reached a limit, which is a [*LateError]. Otherwise the error is
-// that of [exec.Cmd.Run].
+// Run runs cmd to its end, until ctx ends, or until a limit is reached. The
+// error is ctx's cause, a [*LateError], or that of [exec.Cmd.Run].
 //
-// When ctx ends, all of its group get the signal that ended it, or SIGTERM. At a
-// limit it gets SIGQUIT, at which a Go program prints its goroutines.
+// When ctx ends, all of its group get the signal that ended it, or SIGTERM. At
+// a limit it gets SIGQUIT, at which a Go program prints its goroutines.
 func (l Limits) Run(ctx context.Context, cmd *exec.Cmd) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -186,7 +188,7 @@ func (l Limits) Run(ctx context.Context, cmd *exec.Cmd) error {
 		return err
 	}
 	late := func(limit time.Duration, silent bool) error {
-		p.SignalChild(syscall.SIGQUIT) // its goroutines, not its peers', tell the story
+		p.SignalChild(syscall.SIGQUIT) // only its own goroutines are of interest
 		p.Await(grace)
 		return &LateError{limit, silent}
 	}
@@ -208,7 +210,7 @@ func (l Limits) Run(ctx context.Context, cmd *exec.Cmd) error {
 	}
 }
 
-// asked is the signal that says to a child what ended ctx.
+// asked returns the signal that ended ctx, for a child.
 func asked(ctx context.Context) syscall.Signal {
 	if stopped := (interrupt.Error{}); errors.As(context.Cause(ctx), &stopped) {
 		return stopped.Signal
@@ -216,7 +218,7 @@ func asked(ctx context.Context) syscall.Signal {
 	return syscall.SIGTERM
 }
 
-// listen passes on what is written to w, and calls hear.
+// A listen passes writes on to w and calls hear.
 func listen(w io.Writer, hear func()) io.Writer {
 	if _, file := w.(*os.File); w == nil || file {
 		return w
@@ -234,8 +236,8 @@ func (l listener) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
-// A Buffer keeps what a program writes, up to 64 MiB: what writes more gets a
-// broken pipe.
+// A Buffer keeps what a program writes, up to 64 MiB. A program that writes
+// more gets a broken pipe.
 type Buffer struct{ buf bytes.Buffer } // not embedded: its ReadFrom has no bound
 
 const maxOutput = 64 << 20
@@ -256,7 +258,7 @@ type Tail struct {
 	buf []byte
 }
 
-// TailSize is what a Tail keeps at least, in bytes.
+// TailSize is how many bytes a Tail keeps at least.
 const TailSize = 64 << 10
 
 func (t *Tail) Write(p []byte) (int, error) {

@@ -53,8 +53,8 @@ func TestRunStopped(t *testing.T) {
 	}
 }
 
-// What a program leaves behind in its group when it ends is ended as well, and
-// what has left the group does not keep the call waiting.
+// Processes that a program leaves behind in its group are ended as well, and a
+// process that has left the group does not keep the call waiting.
 func TestRunLeftovers(t *testing.T) {
 	var out Buffer
 	cmd := exec.Command("sh", "-c", "sleep 100 & echo $!; exit 3")
@@ -96,9 +96,9 @@ func TestLimits(t *testing.T) {
 	const short = 100 * time.Millisecond
 	check(Limits{Time: short}, "sleep 100 & echo $!; wait", LateError{short, false})
 	check(Limits{Silence: short}, "sleep 100 & echo $!; wait", LateError{short, true})
-	// Asked by a signal that it ignores.
+	// It ignores the signal that asks it to end.
 	check(Limits{Time: short}, "trap '' QUIT; sleep 100 & echo $!; while :; do wait; done", LateError{short, false})
-	// Writing keeps silence from counting.
+	// Writing restarts the limit of silence.
 	check(Limits{Time: 5 * short, Silence: 4 * short}, "sleep 100 & echo $!; while :; do echo; sleep 0.05; done", LateError{5 * short, false})
 	if err := (Limits{Time: time.Minute, Silence: time.Minute}).Run(t.Context(), exec.Command("true")); err != nil {
 		t.Error(err)
@@ -117,7 +117,7 @@ func TestBuffer(t *testing.T) {
 	}
 }
 
-// The signal that stopped this program is the one its child gets.
+// The child gets the signal that stopped this program.
 func TestRunSignal(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	var out Buffer
@@ -132,7 +132,7 @@ func TestRunSignal(t *testing.T) {
 	}
 }
 
-// wantGone wants the process whose number was printed to be gone, or a zombie
+// wantGone checks that the process whose pid was printed is gone, or a zombie
 // that nobody waits for.
 func wantGone(t *testing.T, pid string) {
 	t.Helper()

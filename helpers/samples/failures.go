@@ -14,12 +14,12 @@ import (
 	"eventbench/helpers/results"
 )
 
-// alonePrefix begins the comment in a sample's file that has the command by
-// which one of its benchmarks is run alone, but for -test.bench.
+// alonePrefix begins the comment in a sample's file with the command that runs
+// one of its benchmarks alone, without -test.bench.
 const alonePrefix = "# alone: "
 
 // PrintFailures writes what failed in the files: each benchmark once, with the
-// samples in which it did, what it said in the first of them, and the command
+// samples in which it failed, its message in the first of them, and the command
 // that runs it alone. It returns how many benchmarks failed.
 func PrintFailures(w io.Writer, files []*results.File) int {
 	type failure struct {
@@ -63,7 +63,7 @@ func PrintFailures(w io.Writer, files []*results.File) int {
 	return len(all)
 }
 
-// Counted is n of what, which has no other plural than one with an s.
+// Counted returns n and what, with an s for the plural.
 func Counted(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -71,8 +71,8 @@ func Counted(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// Alone is the comment in a sample's file that says by which command its
-// benchmarks are run alone, but for -test.bench.
+// Alone returns the comment in a sample's file with the command that runs its
+// benchmarks alone, without -test.bench.
 func Alone(argv []string) string {
 	var words []string
 	for _, word := range argv {

@@ -13,14 +13,14 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// Started returns the name of the benchmark of which a line of -test.v says that
-// it has started, without the prefix.
+// Started returns the name, without the prefix, of the benchmark that a line of
+// -test.v says has started.
 func Started(line string) (name string, ok bool) {
 	name, ok = strings.CutPrefix(line, "Benchmark")
 	return name, ok && !strings.ContainsAny(line, " \t")
 }
 
-// An output is what one process printed with -test.v, line by line.
+// An output is what one process printed with -test.v.
 type output struct {
 	lines    []line
 	failures []*results.Failure
@@ -30,14 +30,14 @@ type output struct {
 	trailer  string // PASS or FAIL, if testing came to its end
 
 	failure *results.Failure // that the lines before were of
-	logged  []string         // what the benchmark that runs has logged: -test.v does not wait for its end
+	logged  []string         // what the running benchmark has logged: -test.v does not wait for its end
 }
 
 // A line goes into the sample's file as it is, unless its benchmark failed.
 type line struct {
 	text      string
 	benchmark string // whose result it is, or empty
-	config    bool   // it is said of all results that follow
+	config    bool   // it applies to all results that follow
 }
 
 var (
@@ -45,7 +45,7 @@ var (
 	configLine  = regexp.MustCompile(`^([a-z][^ \t]*:|Unit )`)
 )
 
-// parse reads an output of which each benchmark is to give count results.
+// parse reads an output in which each benchmark should have count results.
 func parse(text string, count int) *output {
 	o := &output{count: make(map[string]int)}
 	for text := range strings.Lines(text) {
@@ -61,7 +61,7 @@ func parse(text string, count int) *output {
 		}
 		o.failure = nil
 		if name, ok := Started(text); ok {
-			// A line that breaks off is no name.
+			// A truncated line is no name.
 			if whole {
 				o.keepLog()
 				o.begun = append(o.begun, name)
@@ -89,7 +89,8 @@ func parse(text string, count int) *output {
 	return o
 }
 
-// keepLog makes what was logged lines of the file, for it is no failure's.
+// keepLog makes lines of the file of what was logged, since it belongs to no
+// failure.
 func (o *output) keepLog() {
 	for _, message := range o.logged {
 		o.lines = append(o.lines, line{text: "    " + message})
@@ -97,7 +98,7 @@ func (o *output) keepLog() {
 	o.logged = nil
 }
 
-// log is the end of what the benchmark that runs has logged.
+// log returns the end of what the running benchmark has logged.
 func (o *output) log() string {
 	const most = 20
 	return strings.Join(o.logged[max(0, len(o.logged)-most):], "\n")
@@ -128,14 +129,14 @@ func (o *output) result(text string, whole bool, count int) {
 	}
 }
 
-// blame makes a failure of the benchmark that runs.
+// blame makes the running benchmark a failure.
 func (o *output) blame(message string) {
 	name, _ := o.at()
 	o.failures = append(o.failures, &results.Failure{Name: name, Message: message})
 }
 
-// canonical is the name of a benchmark without the number of processors,
-// which testing puts after names in some lines.
+// canonical returns a benchmark's name without the number of processors, which
+// testing appends in some lines.
 func (o *output) canonical(name string) string {
 	if slices.Contains(o.begun, name) {
 		return name
@@ -154,10 +155,10 @@ func (o *output) end(name string) {
 	}
 }
 
-// at returns the benchmark that ran when the output broke off: the one that had
-// started last if it had not ended, or else the one that it is a part of, or
-// else that which ended last, of which something must have been left. It is not ok if
-// none had started.
+// at returns the benchmark that ran when the output broke off: the one that
+// started last if it had not ended, otherwise its parent, otherwise the one
+// that ended last, which must have left something behind. It is not ok if none
+// had started.
 func (o *output) at() (name string, ok bool) {
 	if len(o.begun) == 0 {
 		return "", false
@@ -172,8 +173,8 @@ func (o *output) at() (name string, ok bool) {
 	return last, true
 }
 
-// done returns what a further process need not run: benchmarks at the top level
-// that others followed, and of the last one, parts that have ended.
+// done returns what a further process need not run: top-level benchmarks that
+// others followed, and the sub-benchmarks of the last one that have ended.
 func (o *output) done() []string {
 	top := func(name string) string { top, _, _ := strings.Cut(name, "/"); return top }
 	if len(o.begun) == 0 {

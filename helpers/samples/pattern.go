@@ -12,9 +12,9 @@ import (
 
 // skipping adds names of benchmarks to a pattern of -test.skip.
 //
-// Of alternatives, testing takes the first that the levels of a name match so
-// far: A/x before A would make it run A to look for A/x. So those of fewer
-// levels come first.
+// Testing takes the first alternative that the levels of a name match so far:
+// A/x before A would make it run A to look for A/x. So those with fewer levels
+// come first.
 func skipping(pattern string, names []string) string {
 	var all []string
 	if pattern != "" {
@@ -27,10 +27,10 @@ func skipping(pattern string, names []string) string {
 	return strings.Join(all, "|")
 }
 
-// Alternatives are the parts of a pattern of -test.bench between its |.
+// Alternatives returns the parts of a pattern of -test.bench between its |.
 func Alternatives(pattern string) []string { return splitOutside(pattern, '|') }
 
-// Levels are the parts of one of them between its /.
+// Levels returns the parts of an alternative between its /.
 func Levels(alternative string) []string { return splitOutside(alternative, '/') }
 
 // splitOutside splits at a separator outside brackets and parentheses, as

@@ -20,34 +20,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Sample is to be made: benchmarks that are run once more.
+// A Sample is a sample to make: benchmarks to run once more.
 type Sample struct {
-	// Run runs the test binary with -test.v, where the sample is to be made,
-	// and leaves out what skip, a pattern of -test.skip, says.
+	// Run runs the test binary with -test.v in the sample's place. It
+	// leaves out what skip, a pattern of -test.skip, matches.
 	Run func(ctx context.Context, skip string, stdout, stderr io.Writer) error
 
 	Skip     string                 // what is left out anyway
 	Count    int                    // results of each benchmark
-	Known    []string               // benchmarks that there are, as far as that is known
+	Known    []string               // the benchmarks that exist, as far as known
 	Hopeless map[string]string      // those that are not tried, and why
-	Going    func(name, why string) // is called, unless nil, when a process has died and the sample goes on
+	Going    func(name, why string) // unless nil, called when a process has died and the sample goes on
 }
 
-// ErrSlow is in the error of a Run that was ended when its time was over, though
-// no benchmark was stuck: none is to blame.
+// ErrSlow is in the error of a Run that reached its time limit though no
+// benchmark was stuck: none is to blame.
 var ErrSlow = errors.New("out of time")
 
-// A Made is what came of a sample.
+// A Made is a finished sample.
 type Made struct {
 	Text     []byte // in the benchmark format, whole
 	Failures []*results.Failure
 	Log      []byte // all that its processes printed
-	Died     bool   // some of them did not come to their end
+	Died     bool   // some of them did not finish
 	Stderr   []byte // what those that did wrote to standard error
 }
 
 // An Error is the reason why there is no sample, though its surroundings are
-// well: the next one may be better.
+// good: the next one may succeed.
 type Error struct {
 	Why   string
 	Ended error  // how the last process did
@@ -57,13 +57,13 @@ type Error struct {
 func (e *Error) Error() string { return e.Why }
 func (e *Error) Unwrap() error { return e.Ended }
 
-// most is how many processes may die in a row without a result: more benchmarks
-// than any family has cannot all be broken each for itself.
+// most is how many processes may die in a row without a result. No family has
+// so many benchmarks, so they cannot each be broken for a reason of their own.
 const most = 25
 
-// Make makes the sample. Where a benchmark ends its process, the others run in
-// further ones. Its errors are the cause of ctx, or an [*Error]: the program does not
-// come to its first benchmark, breaks at its end, or has no result.
+// Make makes the sample. If a benchmark ends its process, the others run in
+// further ones. Its error is the cause of ctx, or an [*Error]: the program does
+// not reach its first benchmark, breaks at its end, or has no result.
 func (s *Sample) Make(ctx context.Context) (*Made, error) {
 	var (
 		m     = new(merge)
@@ -133,8 +133,8 @@ func (s *Sample) Make(ctx context.Context) (*Made, error) {
 	return made, nil
 }
 
-// checkEnd says what is wrong with a process that has run all its benchmarks,
-// or nothing.
+// checkEnd returns what is wrong with a process that has run all its
+// benchmarks, if anything.
 func checkEnd(o *output, err error, stderr string) string {
 	failed := slices.ContainsFunc(o.failures, func(f *results.Failure) bool { return !f.Skipped })
 	exit := new(exec.ExitError)
@@ -149,13 +149,13 @@ func checkEnd(o *output, err error, stderr string) string {
 	return ""
 }
 
-// reason says how a process ended: the panic, if it was one, or else what error it
-// was and the end of what it wrote.
+// reason returns how a process ended: the panic, if it was one, otherwise the
+// error and the end of its output.
 func reason(err error, stdout, stderr string) string {
 	const lines = 6
 	late := new(process.LateError)
 	if errors.As(err, &late) {
-		return err.Error() // the rest are its goroutines
+		return err.Error() // the rest is its goroutines
 	}
 	text := strings.Split(strings.TrimSpace(stderr), "\n")
 	for i, line := range text {
@@ -187,7 +187,7 @@ func reason(err error, stdout, stderr string) string {
 	return why
 }
 
-// A merge makes one output of those of a sample's processes.
+// A merge makes one output of the outputs of a sample's processes.
 type merge struct {
 	lines    []line
 	config   map[string]bool
@@ -195,7 +195,7 @@ type merge struct {
 	counts   map[string]int
 }
 
-// add takes the next process's output. What it is told of all results is told once.
+// add takes the next process's output. Configuration is kept once.
 func (m *merge) add(o *output) {
 	if m.config == nil {
 		m.config, m.counts = make(map[string]bool), make(map[string]int)
@@ -218,7 +218,7 @@ func (m *merge) add(o *output) {
 	}
 }
 
-// fail notes a failure. Of several of one benchmark the first counts.
+// fail notes a failure. A benchmark's first failure counts.
 func (m *merge) fail(f *results.Failure) {
 	if !slices.ContainsFunc(m.failures, func(o *results.Failure) bool { return o.Name == f.Name }) {
 		m.failures = append(m.failures, f)
@@ -235,13 +235,14 @@ func (m *merge) results() []line {
 	return slices.DeleteFunc(slices.Clone(m.lines), func(l line) bool { return l.benchmark == "" || m.failed(l.benchmark) })
 }
 
-// unaccounted returns which of the benchmarks have neither their results nor a
-// record of themselves or one that they are a part of.
+// unaccounted returns the benchmarks that have neither results nor a failure
+// record, of their own or of a parent.
 func (m *merge) unaccounted(known []string, count int) []string {
 	var names []string
 	for _, name := range known {
 		said := slices.ContainsFunc(m.failures, func(f *results.Failure) bool { return Within(name, f.Name) })
-		// One that failed before may have parts, and they results.
+		// A benchmark that failed before may have sub-benchmarks with
+		// results.
 		parts := slices.ContainsFunc(m.lines, func(l line) bool { return strings.HasPrefix(l.benchmark, name+"/") }) ||
 			slices.ContainsFunc(m.failures, func(f *results.Failure) bool { return strings.HasPrefix(f.Name, name+"/") })
 		if !said && !parts && m.counts[name] != count {
@@ -251,8 +252,8 @@ func (m *merge) unaccounted(known []string, count int) []string {
 	return names
 }
 
-// text returns all as the output of one process: without what failed, of which
-// the records stand at the end.
+// text returns everything as the output of one process: without what failed,
+// whose records come at the end.
 func (m *merge) text() ([]byte, []*results.Failure) {
 	var b bytes.Buffer
 	for _, l := range m.lines {

@@ -3,13 +3,13 @@
 // Package samples makes samples of benchmarks and keeps them on disk.
 //
 // A sample is what one process on a host or in a sandbox measured, or one boot
-// of a guest: a file in the benchmark format. Samples that are alike are in one
-// directory, a [Set], numbered; what is there is never measured again, and what
-// is missing is made when the same command is called again.
+// of a guest: a file in the benchmark format. Samples that belong together are
+// numbered in one directory, a [Set]. Existing samples are never measured
+// again. The same command, called again, makes the missing ones.
 //
-// A benchmark that fails, hangs, panics or kills its process costs itself: a
-// [Sample] goes on without it, in a further process if need be, and its file
-// says what failed and why.
+// A benchmark that fails, hangs, panics or kills its process loses only its own
+// results: a [Sample] goes on without it, in a further process if needed, and
+// its file says what failed and why.
 package samples
 
 import (
@@ -27,19 +27,19 @@ import (
 	"eventbench/helpers/results"
 )
 
-// A Set is a directory of samples that are alike.
+// A Set is a directory of samples that belong together.
 type Set struct {
 	Dir  string
 	Kind string // what their numbers count, and their files' names begin with: round, seed
 }
 
-// File is where a sample belongs.
+// File returns the path of a sample.
 func (s *Set) File(n int) string { return filepath.Join(s.Dir, s.name(n)) }
 
 func (s *Set) name(n int) string { return fmt.Sprintf("%s-%02d%s", s.Kind, n, results.Ext) }
 
-// Numbers returns which samples are there, in order; none when there is no such
-// directory.
+// Numbers returns the numbers of the existing samples, in order, or none if the
+// directory does not exist.
 func (s *Set) Numbers() ([]int, error) {
 	entries, err := os.ReadDir(s.Dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -60,7 +60,7 @@ func (s *Set) Numbers() ([]int, error) {
 	return numbers, nil
 }
 
-// Read reads the samples that are there, in order.
+// Read reads the existing samples, in order.
 func (s *Set) Read() ([]*results.File, error) {
 	numbers, err := s.Numbers()
 	if err != nil {
@@ -77,15 +77,15 @@ func (s *Set) Read() ([]*results.File, error) {
 	return files, nil
 }
 
-// A Turn is a sample that is to be made.
+// A Turn is a sample to make.
 type Turn struct {
 	Set    int // of those given to Missing
 	Number int
 }
 
-// Missing returns which samples of the numbers from first to last are not there:
-// number by number, so that an early stop leaves as many of each set, and
-// within a number in an order drawn from it and seed.
+// Missing returns the missing samples of the numbers from first to last. They
+// are in order of number, so that an early stop leaves equally many of each
+// set, and within a number in an order drawn from it and seed.
 func Missing(sets []*Set, first, last int, seed uint64) ([]Turn, error) {
 	there := make([][]int, len(sets))
 	for i, s := range sets {
@@ -119,7 +119,7 @@ func Names(f *results.File) []string {
 // notTried begins the message of a benchmark that was left out.
 const notTried = "not tried, for it failed in "
 
-// Known returns the benchmarks that the samples of a set tell of: those that
+// Known returns the benchmarks that occur in the samples of a set: those that
 // have a result in one of them, or failed.
 func Known(files []*results.File) []string {
 	var known []string
@@ -135,8 +135,8 @@ func Known(files []*results.File) []string {
 	return slices.Compact(known)
 }
 
-// Hopeless returns the benchmarks that are not to be tried in a further sample,
-// and why: they failed in the first two and have no result in any.
+// Hopeless returns the benchmarks that a further sample should not try, and
+// why: they failed in the first two and have no result in any.
 func Hopeless(files []*results.File) map[string]string {
 	hopeless := make(map[string]string)
 	if len(files) < 2 {
@@ -160,5 +160,5 @@ func Hopeless(files []*results.File) map[string]string {
 	return hopeless
 }
 
-// Within reports whether a benchmark is the other or below it.
+// Within reports whether a benchmark is the other one or a sub-benchmark of it.
 func Within(name, other string) bool { return name == other || strings.HasPrefix(name, other+"/") }

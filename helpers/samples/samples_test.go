@@ -19,8 +19,8 @@ import (
 	"eventbench/helpers/results"
 )
 
-// script returns a Run that prints what each call is given, in turn, and keeps
-// what it was to skip.
+// script returns a Run that prints the given outputs, one for each call, and
+// keeps what it was told to skip.
 func script(skips *[]string, calls ...call) func(context.Context, string, io.Writer, io.Writer) error {
 	return func(_ context.Context, skip string, stdout, stderr io.Writer) error {
 		if len(*skips) == len(calls) {
@@ -43,8 +43,8 @@ var errDied = errors.New("died")
 
 const head = "goos: linux\nclock: wall\nUnit x better=lower\n-test.shuffle 4\n"
 
-// What processes print that end early becomes the output of one, in which what
-// they were at is a failure.
+// The outputs of processes that end early become one, in which the benchmarks
+// that ended them are failures.
 func TestMake(t *testing.T) {
 	check := func(name string, s Sample, wantText string, wantSkips []string, calls ...call) {
 		t.Helper()
@@ -98,7 +98,7 @@ func TestMake(t *testing.T) {
 		call{head + "BenchmarkB\nBenchmarkB\t1\t6 ns/op\nPASS\n", "", nil})
 }
 
-// What no benchmark is to blame for costs the sample.
+// A failure that no benchmark is to blame for costs the sample.
 func TestMakeError(t *testing.T) {
 	check := func(want string, calls ...call) {
 		t.Helper()
@@ -129,8 +129,8 @@ func TestMakeError(t *testing.T) {
 	}
 }
 
-// A pattern of -test.skip must not hide another: of alternatives testing takes
-// the first that matches so far.
+// A pattern of -test.skip must not hide another: testing takes the first
+// alternative that matches so far.
 func TestSkipping(t *testing.T) {
 	check := func(pattern string, names []string, want string) {
 		t.Helper()
