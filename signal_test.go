@@ -535,10 +535,12 @@ func take(count *uint64) (n uint64) {
 	return n
 }
 
-// pace is how often whoever waits for os/signal looks whether it is long enough.
+// pace is how often whoever waits for os/signal looks whether it is long
+// enough.
 const pace = 200 * time.Millisecond
 
-// awaitSignal waits for a signal that os/signal relays, for as long as a peer may take.
+// awaitSignal waits for a signal that os/signal relays, for as long as a peer
+// may take.
 func awaitSignal(relayed <-chan os.Signal) error {
 	for wait := sys.NewWait(peer.Deadline); ; {
 		select {

@@ -198,8 +198,8 @@ func TestBadSurroundings(t *testing.T) {
 		"BenchmarkPipeRoundTrip/peer=thread/cpus=same")
 	run("PipeRoundTrip|OSSignalSelf", "timer_delete forbidden", forbidden(unix.SYS_TIMER_DELETE),
 		"BenchmarkPipeRoundTrip/peer=process/cpus=same", "timer_delete: operation not permitted", "BenchmarkOSSignalSelf/sig=std")
-	// A peer whose call fails may be gone before its CPU is set or a signal is
-	// sent to it.
+	// A peer whose call fails may be gone before its CPU is set or a signal
+	// is sent to it.
 	run("PipeRoundTrip|PipeSelf", "prctl forbidden", forbidden(unix.SYS_PRCTL),
 		"BenchmarkPipeRoundTrip/peer=thread/cpus=same", "prctl(NAME): operation not permitted (EPERM)", "BenchmarkPipeSelf")
 	run("SignalRoundTrip", "rt_sigtimedwait forbidden", forbidden(unix.SYS_RT_SIGTIMEDWAIT),

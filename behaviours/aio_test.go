@@ -51,7 +51,8 @@ func newAIO(tb testing.TB) *aioContext {
 	return &aioContext{tb: tb, ctx: ctx}
 }
 
-// setupAIO makes a context that the row's end destroys, or says why there is none to be had, and of what class that is.
+// setupAIO makes a context that the row's end destroys, or says why there is
+// none to be had, and of what class that is.
 func setupAIO(tb testing.TB) (ctx uintptr, class, why string) {
 	tb.Helper()
 	_, err := rawCall(unix.SYS_IO_SETUP, 16, uintptr(unsafe.Pointer(&ctx)))
@@ -143,8 +144,8 @@ const (
 	ioringOffSqes           = 0x10000000
 )
 
-// setupUring makes the descriptor of a ring, which the row's end closes, or says why there is none to be had, and of what
-// class that is.
+// setupUring makes the descriptor of a ring, which the row's end closes, or
+// says why there is none to be had, and of what class that is.
 func setupUring(tb testing.TB, params unsafe.Pointer) (fd int, class, why string) {
 	tb.Helper()
 	fd, err := rawCall(unix.SYS_IO_URING_SETUP, 4, uintptr(params))
@@ -183,7 +184,8 @@ func (r *ring) mustNop() {
 	atomic.AddUint32(r.head, done)
 }
 
-// A uring is an io_uring(7) with room for a few requests, which completes in the caller's context.
+// A uring is an io_uring(7) with room for a few requests, which completes in
+// the caller's context.
 type uring struct {
 	fd      int
 	rings   []byte // both queues, IORING_FEAT_SINGLE_MMAP

@@ -25,7 +25,8 @@ import (
 
 // Registering, changing and removing: epoll_ctl(2).
 
-// epollCtlBadDescriptors (EPL-008): EBADF for an epfd or a target that is not open, epoll_ctl(2).
+// epollCtlBadDescriptors (EPL-008): EBADF for an epfd or a target that is not
+// open, epoll_ctl(2).
 func epollCtlBadDescriptors(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Post(t, source)
@@ -40,7 +41,8 @@ func epollCtlBadDescriptors(t *testing.T) {
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
 }
 
-// epollAddUnpollable (EPL-009): EPERM for a target without a poll operation, epoll_ctl(2).
+// epollAddUnpollable (EPL-009): EPERM for a target without a poll operation,
+// epoll_ctl(2).
 func epollAddUnpollable(t *testing.T) {
 	epfd := fdtest.Epoll(t)
 	for what, fd := range unpollable(t) {
@@ -51,8 +53,8 @@ func epollAddUnpollable(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// epollChangeUnpollable (EPL-010): the target's kind is checked before whether it is
-// registered, so that DEL and MOD are refused with EPERM too.
+// epollChangeUnpollable (EPL-010): the target's kind is checked before whether
+// it is registered, so that DEL and MOD are refused with EPERM too.
 func epollChangeUnpollable(t *testing.T) {
 	epfd := fdtest.Epoll(t)
 	for what, fd := range unpollable(t) {
@@ -64,8 +66,8 @@ func epollChangeUnpollable(t *testing.T) {
 	}
 }
 
-// epollPath (EPL-011): a descriptor opened with O_PATH names a place, not an open file:
-// EBADF, open(2), even where the file behind it could be polled.
+// epollPath (EPL-011): a descriptor opened with O_PATH names a place, not an
+// open file: EBADF, open(2), even where the file behind it could be polled.
 func epollPath(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	path := mustOpen(t, "/", unix.O_PATH)
@@ -75,8 +77,8 @@ func epollPath(t *testing.T) {
 	}
 }
 
-// epollOfItself (EPL-012): an instance cannot watch itself, whatever the operation and
-// whichever descriptor it goes by.
+// epollOfItself (EPL-012): an instance cannot watch itself, whatever the
+// operation and whichever descriptor it goes by.
 func epollOfItself(t *testing.T) {
 	epfd := fdtest.Epoll(t)
 	dup, _ := mustDup(t, epfd)
@@ -88,7 +90,8 @@ func epollOfItself(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// epollCtlOnOther (EPL-013): EINVAL where epfd is open but not an epoll instance, epoll_ctl(2).
+// epollCtlOnOther (EPL-013): EINVAL where epfd is open but not an epoll
+// instance, epoll_ctl(2).
 func epollCtlOnOther(t *testing.T) {
 	r, w := fdtest.Pipe(t)
 	pair := fdtest.Socketpair(t)
@@ -101,9 +104,9 @@ func epollCtlOnOther(t *testing.T) {
 	}
 }
 
-// epollUnknownOp (EPL-014): an operation other than ADD, MOD and DEL is refused with EINVAL
-// whether the target is registered or not; it is taken to have an event, so that a
-// null pointer is noticed first.
+// epollUnknownOp (EPL-014): an operation other than ADD, MOD and DEL is refused
+// with EINVAL whether the target is registered or not; it is taken to have an
+// event, so that a null pointer is noticed first.
 func epollUnknownOp(t *testing.T) {
 	epfd, source, other := fdtest.Epoll(t), fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0)
 	fdtest.Post(t, source)
@@ -120,7 +123,8 @@ func epollUnknownOp(t *testing.T) {
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
 }
 
-// epollNullEvent (EPL-015): ADD and MOD need an event, DEL takes none since 2.6.9, epoll_ctl(2) BUGS.
+// epollNullEvent (EPL-015): ADD and MOD need an event, DEL takes none since
+// 2.6.9, epoll_ctl(2) BUGS.
 func epollNullEvent(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Post(t, source)
@@ -160,7 +164,8 @@ func epollAddTwice(t *testing.T) {
 	}
 }
 
-// epollChangeUnregistered (EPL-018): MOD and DEL of what is not (or no longer) registered: ENOENT.
+// epollChangeUnregistered (EPL-018): MOD and DEL of what is not (or no longer)
+// registered: ENOENT.
 func epollChangeUnregistered(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Post(t, source)
@@ -181,13 +186,14 @@ func epollChangeUnregistered(t *testing.T) {
 	check()
 }
 
-// epollMaxUserWatches (EPL-019): /proc/sys/fs/epoll/max_user_watches bounds what one user
-// has registered in all instances together, epoll(7): ENOSPC beyond; DEL and the close
-// of an instance or of a target give back what they held.
+// epollMaxUserWatches (EPL-019): /proc/sys/fs/epoll/max_user_watches bounds
+// what one user has registered in all instances together, epoll(7): ENOSPC
+// beyond; DEL and the close of an instance or of a target give back what they
+// held.
 func epollMaxUserWatches(t *testing.T) { atWatchLimit(t, "room") }
 
-// epollChargesCreator (EPL-129): it is the real user who created the instance that pays for what is registered in
-// it, whoever registers.
+// epollChargesCreator (EPL-129): it is the real user who created the instance
+// that pays for what is registered in it, whoever registers.
 func epollChargesCreator(t *testing.T) { atWatchLimit(t, "creator") }
 
 func atWatchLimit(t *testing.T, what string) {
@@ -218,7 +224,8 @@ func atWatchLimit(t *testing.T, what string) {
 	if nofile.Cur < 1000 {
 		behaviour.Limited(t, "%d descriptors: raise RLIMIT_NOFILE to 1000", nofile.Cur)
 	}
-	// The child puts it back, unless it is killed; the lock is held until the row ends.
+	// The child puts it back, unless it is killed; the lock is held until
+	// the row ends.
 	t.Cleanup(func() {
 		if now, err := os.ReadFile(sysctl); err == nil && strings.TrimSpace(string(now)) == strconv.Itoa(lowWatchLimit) {
 			if err := os.WriteFile(sysctl, text, 0); err != nil {
@@ -236,8 +243,9 @@ func atWatchLimit(t *testing.T, what string) {
 	}
 }
 
-// mustLockWatches takes turns with other runs that change max_user_watches, which is everyone's. It is the name of a
-// socket that two cannot have, until the last that has it open ends, be it by a crash.
+// mustLockWatches takes turns with other runs that change max_user_watches,
+// which is everyone's. It is the name of a socket that two cannot have, until
+// the last that has it open ends, be it by a crash.
 func mustLockWatches(tb testing.TB) int {
 	tb.Helper()
 	lock, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -256,8 +264,9 @@ func mustLockWatches(tb testing.TB) int {
 	}
 }
 
-// lowWatchLimit is far more than anybody on a machine that runs tests has, and little enough to be used up in some
-// milliseconds. During these the limit is everyone's.
+// lowWatchLimit is far more than anybody on a machine that runs tests has, and
+// little enough to be used up in some milliseconds. During these the limit is
+// everyone's.
 const lowWatchLimit = 20000
 
 var epollMaxUserWatchesRole = child.Register("epoll-max-user-watches", func(p *child.Proc) (err error) {
@@ -269,8 +278,8 @@ var epollMaxUserWatchesRole = child.Register("epoll-max-user-watches", func(p *c
 		return nil
 	}
 	defer f.Close()
-	// The charge is the real user's: one who owns nothing yet. The effective user,
-	// and with it the right to write, stays what it is.
+	// The charge is the real user's: one who owns nothing yet. The
+	// effective user, and with it the right to write, stays what it is.
 	if err := becomeNewUser(); err != nil {
 		p.Say("setresuid: %v", err)
 		return nil
@@ -301,7 +310,8 @@ var epollMaxUserWatchesRole = child.Register("epoll-max-user-watches", func(p *c
 	return nil
 })
 
-// becomeNewUser makes a user the real one of the calling thread who has not been there before.
+// becomeNewUser makes a user the real one of the calling thread who has not
+// been there before.
 func becomeNewUser() error {
 	newUsers++
 	uid := uintptr(1_900_000_000 + 10*unix.Getpid() + newUsers)
@@ -313,7 +323,8 @@ func becomeNewUser() error {
 
 var newUsers int
 
-// epollAtWatchLimit registers until it may not, and then looks at what makes room, or at who is charged.
+// epollAtWatchLimit registers until it may not, and then looks at what makes
+// room, or at who is charged.
 func epollAtWatchLimit(limit int, creator bool) error {
 	sources := make([]int, 200)
 	for i := range sources {
@@ -323,7 +334,8 @@ func epollAtWatchLimit(limit int, creator bool) error {
 		}
 		sources[i] = fd
 	}
-	// fill makes instances and registrations until one is refused, which must be before there are many more than may be.
+	// fill makes instances and registrations until one is refused, which
+	// must be before there are many more than may be.
 	fill := func() (sets []int, made int, err error) {
 		for {
 			if made > limit+len(sources) {
@@ -416,8 +428,8 @@ func epollAtWatchLimit(limit int, creator bool) error {
 	return nil
 }
 
-// epollAddReady (EPL-030): ADD of what is ready already is an event like any other: there at
-// once, also for a thread that waits, for level and edge.
+// epollAddReady (EPL-030): ADD of what is ready already is an event like any
+// other: there at once, also for a thread that waits, for level and edge.
 func epollAddReady(t *testing.T) {
 	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLONESHOT, unix.EPOLLEXCLUSIVE} {
 		epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
@@ -434,9 +446,10 @@ func epollAddReady(t *testing.T) {
 	}
 }
 
-// epollModAsksAgain (EPL-031): MOD looks at the target anew, epoll(7) Q&A ("Modify will reread
-// available I/O"): a ready edge-triggered target is reported once more with each MOD, also
-// one that changes nothing, and also to a thread that waits.
+// epollModAsksAgain (EPL-031): MOD looks at the target anew, epoll(7) Q&A
+// ("Modify will reread available I/O"): a ready edge-triggered target is
+// reported once more with each MOD, also one that changes nothing, and also to
+// a thread that waits.
 func epollModAsksAgain(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Post(t, source)
@@ -455,7 +468,8 @@ func epollModAsksAgain(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// epollModReplaces (EPL-032): MOD replaces mask and data, both whole, epoll_ctl(2).
+// epollModReplaces (EPL-032): MOD replaces mask and data, both whole,
+// epoll_ctl(2).
 func epollModReplaces(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Post(t, source)
@@ -475,15 +489,17 @@ func epollModReplaces(t *testing.T) {
 	wantReady(t, epfd)
 	mod(unix.EPOLLIN, 1)
 	wantReady(t, epfd, readiness{unix.EPOLLIN, 1})
-	// A change while the event is collected and not yet reported counts, too.
+	// A change while the event is collected and not yet reported counts,
+	// too.
 	mod(unix.EPOLLPRI, 2)
 	wantReady(t, epfd)
 	mod(unix.EPOLLIN|unix.EPOLLOUT, 3)
 	wantReady(t, epfd, readiness{unix.EPOLLIN | unix.EPOLLOUT, 3})
 }
 
-// epollErrAndHupAlways (EPL-033): ADD and MOD put EPOLLERR and EPOLLHUP into every mask, epoll_ctl(2),
-// the empty one included; proc_pid_fdinfo(5) shows it.
+// epollErrAndHupAlways (EPL-033): ADD and MOD put EPOLLERR and EPOLLHUP into
+// every mask, epoll_ctl(2), the empty one included; proc_pid_fdinfo(5) shows
+// it.
 func epollErrAndHupAlways(t *testing.T) {
 	epfd := fdtest.Epoll(t)
 	_, errs, closeReader, _ := mustClosablePipe(t)
@@ -503,8 +519,9 @@ func epollErrAndHupAlways(t *testing.T) {
 	}
 }
 
-// epollAllMasks (EPL-034): every combination of these bits is a mask that ADD and MOD take, and what
-// is reported of a target that can be read and written follows from it.
+// epollAllMasks (EPL-034): every combination of these bits is a mask that ADD
+// and MOD take, and what is reported of a target that can be read and written
+// follows from it.
 func epollAllMasks(t *testing.T) {
 	bits := []uint32{unix.EPOLLIN, unix.EPOLLOUT, unix.EPOLLPRI, unix.EPOLLERR, unix.EPOLLHUP,
 		unix.EPOLLET, unix.EPOLLONESHOT, unix.EPOLLRDHUP}
@@ -538,8 +555,9 @@ func epollAllMasks(t *testing.T) {
 	}
 }
 
-// epollUnknownBits (EPL-035): bits of a mask that mean nothing are accepted, alone and all at once,
-// and never reported: there was no check when epoll was made, epoll_ctl(2) BUGS.
+// epollUnknownBits (EPL-035): bits of a mask that mean nothing are accepted,
+// alone and all at once, and never reported: there was no check when epoll was
+// made, epoll_ctl(2) BUGS.
 func epollUnknownBits(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Post(t, source)
@@ -562,8 +580,8 @@ func epollUnknownBits(t *testing.T) {
 	wantReady(t, epfd, ready(source, unix.EPOLLOUT))
 }
 
-// epollOnlyRequestedBits (EPL-036): of what a target reports only what was asked for is passed on,
-// and what was asked for and is not there is not.
+// epollOnlyRequestedBits (EPL-036): of what a target reports only what was
+// asked for is passed on, and what was asked for and is not there is not.
 func epollOnlyRequestedBits(t *testing.T) {
 	const in, out = unix.EPOLLIN, unix.EPOLLOUT
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
@@ -573,7 +591,8 @@ func epollOnlyRequestedBits(t *testing.T) {
 		in:                   in,
 		out:                  out,
 		in | unix.EPOLLRDHUP: in,
-		// An eventfd reports plain IN and OUT only, a socket their NORM twins as well.
+		// An eventfd reports plain IN and OUT only, a socket their NORM
+		// twins as well.
 		in | unix.EPOLLRDNORM | out | unix.EPOLLWRNORM: in | out,
 		unix.EPOLLRDNORM | unix.EPOLLWRNORM:            0,
 		unix.EPOLLPRI | unix.EPOLLERR | unix.EPOLLHUP:  0,
@@ -596,14 +615,16 @@ func epollOnlyRequestedBits(t *testing.T) {
 	}
 }
 
-// epollWakeupNeedsCapability (EPL-037): EPOLLWAKEUP is dropped without a word where the caller lacks
-// CAP_BLOCK_SUSPEND, epoll_ctl(2) BUGS, and where the kernel cannot suspend (no
-// CONFIG_PM_SLEEP, which /sys/power/wakeup_count comes with).
+// epollWakeupNeedsCapability (EPL-037): EPOLLWAKEUP is dropped without a word
+// where the caller lacks CAP_BLOCK_SUSPEND, epoll_ctl(2) BUGS, and where the
+// kernel cannot suspend (no CONFIG_PM_SLEEP, which /sys/power/wakeup_count
+// comes with).
 func epollWakeupNeedsCapability(t *testing.T) {
 	const capBlockSuspend = 36
 	source := fdtest.Eventfd(t, 0)
 	fdtest.Post(t, source)
-	// kept has the calling thread ask for the bit and looks whether it is there.
+	// kept has the calling thread ask for the bit and looks whether it is
+	// there.
 	kept := func() (bool, error) {
 		epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 		if err != nil {
@@ -654,7 +675,8 @@ func epollWakeupNeedsCapability(t *testing.T) {
 	}).Join()
 }
 
-// epollInputBits (EPL-053): the bits that say how to watch are never reported, epoll_ctl(2): "input flags".
+// epollInputBits (EPL-053): the bits that say how to watch are never reported,
+// epoll_ctl(2): "input flags".
 func epollInputBits(t *testing.T) {
 	for _, how := range []uint32{unix.EPOLLEXCLUSIVE, unix.EPOLLEXCLUSIVE | unix.EPOLLET | unix.EPOLLWAKEUP,
 		unix.EPOLLET, unix.EPOLLONESHOT, unix.EPOLLWAKEUP, unix.EPOLLET | unix.EPOLLONESHOT | unix.EPOLLWAKEUP} {
@@ -666,7 +688,8 @@ func epollInputBits(t *testing.T) {
 	}
 }
 
-// epollDataBits (EPL-070): the 64 bits of data come back as they were given, epoll_wait(2).
+// epollDataBits (EPL-070): the 64 bits of data come back as they were given,
+// epoll_wait(2).
 func epollDataBits(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Post(t, source)
@@ -687,8 +710,8 @@ func epollDataBits(t *testing.T) {
 	}
 }
 
-// epollUring (EPL-106): io_uring's IORING_OP_EPOLL_CTL (5.6) and IORING_OP_EPOLL_WAIT (6.15) do what the
-// system calls do, errors included.
+// epollUring (EPL-106): io_uring's IORING_OP_EPOLL_CTL (5.6) and
+// IORING_OP_EPOLL_WAIT (6.15) do what the system calls do, errors included.
 func epollUring(t *testing.T) {
 	const opEpollCtl, opEpollWait = 29, 59
 	ring := mustUring(t)
@@ -741,9 +764,10 @@ func epollUring(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// epollCtlOrder (EPL-114): of several things that are wrong with an epoll_ctl(2) the first in this order is
-// reported: the event's address, epfd, fd, what cannot be polled, the kind of epfd, EPOLLEXCLUSIVE, a loop,
-// what is registered.
+// epollCtlOrder (EPL-114): of several things that are wrong with an
+// epoll_ctl(2) the first in this order is reported: the event's address, epfd,
+// fd, what cannot be polled, the kind of epfd, EPOLLEXCLUSIVE, a loop, what is
+// registered.
 func epollCtlOrder(t *testing.T) {
 	const bad = -1
 	const exclusive = unix.EPOLLIN | unix.EPOLLEXCLUSIVE
@@ -786,8 +810,9 @@ func epollCtlOrder(t *testing.T) {
 	}
 }
 
-// epollDelReady (EPL-117): DEL takes an event back that was collected and not yet reported; a new ADD is a new
-// registration, at the end of those that are ready.
+// epollDelReady (EPL-117): DEL takes an event back that was collected and not
+// yet reported; a new ADD is a new registration, at the end of those that are
+// ready.
 func epollDelReady(t *testing.T) {
 	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLONESHOT} {
 		epfd, a, b := fdtest.Epoll(t), fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0)
@@ -808,7 +833,8 @@ func epollDelReady(t *testing.T) {
 	}
 }
 
-// epollModIsAtomic (EPL-126): mask and data that are reported belong together, whatever MODs are going on.
+// epollModIsAtomic (EPL-126): mask and data that are reported belong together,
+// whatever MODs are going on.
 func epollModIsAtomic(t *testing.T) {
 	const rounds = 5000
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)

@@ -12,8 +12,9 @@ import (
 
 // Exclusive registrations: EPOLLEXCLUSIVE wakes one instance, not all.
 
-// epollExclusiveBits (EPL-046): EPOLLEXCLUSIVE goes with IN, OUT, ERR, HUP, WAKEUP and ET, and with
-// nothing else, epoll_ctl(2) EINVAL; a refused ADD leaves nothing.
+// epollExclusiveBits (EPL-046): EPOLLEXCLUSIVE goes with IN, OUT, ERR, HUP,
+// WAKEUP and ET, and with nothing else, epoll_ctl(2) EINVAL; a refused ADD
+// leaves nothing.
 func epollExclusiveBits(t *testing.T) {
 	const good = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLERR | unix.EPOLLHUP | unix.EPOLLWAKEUP | unix.EPOLLET
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
@@ -45,8 +46,9 @@ func epollExclusiveBits(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// epollExclusiveMod (EPL-047): EPOLLEXCLUSIVE is for ADD: MOD with it, and MOD of what was added with
-// it, are refused, epoll_ctl(2) EINVAL, and change nothing. DEL and a new ADD remain.
+// epollExclusiveMod (EPL-047): EPOLLEXCLUSIVE is for ADD: MOD with it, and MOD
+// of what was added with it, are refused, epoll_ctl(2) EINVAL, and change
+// nothing. DEL and a new ADD remain.
 func epollExclusiveMod(t *testing.T) {
 	epfd, plain, exclusive := fdtest.Epoll(t), fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0)
 	fdtest.Post(t, plain)
@@ -74,7 +76,8 @@ func epollExclusiveMod(t *testing.T) {
 	}
 }
 
-// epollExclusiveNested (EPL-048): an instance cannot be watched exclusively, epoll_ctl(2) EINVAL.
+// epollExclusiveNested (EPL-048): an instance cannot be watched exclusively,
+// epoll_ctl(2) EINVAL.
 func epollExclusiveNested(t *testing.T) {
 	outer, inner := fdtest.Epoll(t), fdtest.Epoll(t)
 	if err := epollCtl(outer, unix.EPOLL_CTL_ADD, inner, unix.EPOLLIN|unix.EPOLLEXCLUSIVE, 0); err != unix.EINVAL {
@@ -83,8 +86,8 @@ func epollExclusiveNested(t *testing.T) {
 	fdtest.Add(t, outer, inner, unix.EPOLLIN)
 }
 
-// epollExclusiveWakesOne (EPL-049): of several idle instances that watch a target exclusively one wakes,
-// where epoll_ctl(2) promises "one or more".
+// epollExclusiveWakesOne (EPL-049): of several idle instances that watch a
+// target exclusively one wakes, where epoll_ctl(2) promises "one or more".
 func epollExclusiveWakesOne(t *testing.T) {
 	for _, mode := range []uint32{0, unix.EPOLLET} {
 		source := fdtest.Eventfd(t, 0)
@@ -92,7 +95,8 @@ func epollExclusiveWakesOne(t *testing.T) {
 		fdtest.Post(t, source)
 		woken, asleep := wantWoken(t, 1, waiting...)
 		woken[0].want(ready(source, unix.EPOLLIN))
-		// Each event wakes another while the first ones are busy with theirs.
+		// Each event wakes another while the first ones are busy with
+		// theirs.
 		for len(asleep) > 0 {
 			fdtest.Post(t, source)
 			woken, asleep = wantWoken(t, 1, asleep...)
@@ -101,8 +105,9 @@ func epollExclusiveWakesOne(t *testing.T) {
 	}
 }
 
-// epollExclusiveMixed (EPL-050): all instances that watch without EPOLLEXCLUSIVE get the event, and
-// at least one of those with it, epoll_ctl(2); the kernel makes it one.
+// epollExclusiveMixed (EPL-050): all instances that watch without
+// EPOLLEXCLUSIVE get the event, and at least one of those with it,
+// epoll_ctl(2); the kernel makes it one.
 func epollExclusiveMixed(t *testing.T) {
 	source := fdtest.Eventfd(t, 0)
 	_, first := mustWaiters(t, 2, source, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
@@ -116,9 +121,10 @@ func epollExclusiveMixed(t *testing.T) {
 	woken[0].want(ready(source, unix.EPOLLIN))
 }
 
-// epollExclusivePassedOver (EPL-111): exclusive instances are woken in the order in which they registered, up
-// to the first one in which somebody waits. Those behind it are not told: asked, they have nothing
-// to report, though the target is ready and level-triggered. A MOD, which would help, is not allowed.
+// epollExclusivePassedOver (EPL-111): exclusive instances are woken in the
+// order in which they registered, up to the first one in which somebody waits.
+// Those behind it are not told: asked, they have nothing to report, though the
+// target is ready and level-triggered. A MOD, which would help, is not allowed.
 func epollExclusivePassedOver(t *testing.T) {
 	const bits = unix.EPOLLIN | unix.EPOLLEXCLUSIVE
 	source := fdtest.Eventfd(t, 0)

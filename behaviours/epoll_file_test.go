@@ -21,10 +21,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An instance as a file: epoll_create(2), and what can be asked of its descriptor.
+// An instance as a file: epoll_create(2), and what can be asked of its
+// descriptor.
 
-// epollCreateSize (EPL-001): the size is ignored but must be positive, epoll_create(2).
-// arm64 has no such system call; x/sys then makes the check itself.
+// epollCreateSize (EPL-001): the size is ignored but must be positive,
+// epoll_create(2). arm64 has no such system call; x/sys then makes the check
+// itself.
 func epollCreateSize(t *testing.T) {
 	// unix.EpollCreate refuses by itself what the kernel is to refuse.
 	create := unix.EpollCreate
@@ -72,7 +74,8 @@ func epollCreateFlags(t *testing.T) {
 	}
 }
 
-// epollCloexec (EPL-003): EPOLL_CLOEXEC sets the descriptor's FD_CLOEXEC, and nothing else does.
+// epollCloexec (EPL-003): EPOLL_CLOEXEC sets the descriptor's FD_CLOEXEC, and
+// nothing else does.
 func epollCloexec(t *testing.T) {
 	check := func(what string, fd int, err error, want int) {
 		t.Helper()
@@ -92,8 +95,8 @@ func epollCloexec(t *testing.T) {
 	check("epoll_create(1)", fd, err, 0)
 }
 
-// epollAtDescriptorLimit (EPL-004): EMFILE at RLIMIT_NOFILE, epoll_create(2), and what was
-// half made is given back.
+// epollAtDescriptorLimit (EPL-004): EMFILE at RLIMIT_NOFILE, epoll_create(2),
+// and what was half made is given back.
 var epollAtDescriptorLimit = behaviour.Alone(func(t testing.TB) {
 	last := fdtest.Epoll(t)
 	var old unix.Rlimit
@@ -114,8 +117,8 @@ var epollAtDescriptorLimit = behaviour.Alone(func(t testing.TB) {
 	}
 })
 
-// epollIsNoStream (EPL-005): an epoll instance has no read or write operation, and is
-// open for both.
+// epollIsNoStream (EPL-005): an epoll instance has no read or write operation,
+// and is open for both.
 func epollIsNoStream(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Post(t, source)
@@ -134,8 +137,8 @@ func epollIsNoStream(t *testing.T) {
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
 }
 
-// epollSeek (EPL-006): from 6.0 on a file without an llseek operation cannot be told from
-// one that ignores it (noop_llseek): 0, where it was ESPIPE.
+// epollSeek (EPL-006): from 6.0 on a file without an llseek operation cannot be
+// told from one that ignores it (noop_llseek): 0, where it was ESPIPE.
 func epollSeek(t *testing.T) {
 	epfd := fdtest.Epoll(t)
 	var want error
@@ -152,7 +155,8 @@ func epollSeek(t *testing.T) {
 	}
 }
 
-// epollName (EPL-007): /proc/self/fd shows an instance as anon_inode:[eventpoll], proc_pid_fd(5).
+// epollName (EPL-007): /proc/self/fd shows an instance as
+// anon_inode:[eventpoll], proc_pid_fd(5).
 func epollName(t *testing.T) {
 	got, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fdtest.Epoll(t)))
 	if errors.Is(err, os.ErrNotExist) {
@@ -176,8 +180,9 @@ type epollParams struct {
 	pad    uint8
 }
 
-// epollBusyPoll (EPL-102): ioctl_eventpoll(2): what busy polling an instance does can be asked and set from 6.9
-// on; all 0 at first, and what is out of range is refused and changes nothing.
+// epollBusyPoll (EPL-102): ioctl_eventpoll(2): what busy polling an instance
+// does can be asked and set from 6.9 on; all 0 at first, and what is out of
+// range is refused and changes nothing.
 func epollBusyPoll(t *testing.T) {
 	epfd := fdtest.Epoll(t)
 	if !behaviour.Since(6, 9) {
@@ -227,7 +232,8 @@ func epollBusyPoll(t *testing.T) {
 	}
 	wantParams()
 
-	// More packets than a driver takes at once (NAPI_POLL_WEIGHT) is an administrator's choice.
+	// More packets than a driver takes at once (NAPI_POLL_WEIGHT) is an
+	// administrator's choice.
 	const capNetAdmin = 12
 	caps, err := capabilities()
 	if err != nil {
@@ -244,7 +250,8 @@ func epollBusyPoll(t *testing.T) {
 	set(epollParams{budget: 65}, unix.EPERM)
 	set(epollParams{budget: 65, pad: 1}, unix.EINVAL)
 	set(epollParams{}, nil)
-	// Asking for it changes nothing for targets that are no network devices.
+	// Asking for it changes nothing for targets that are no network
+	// devices.
 	source := fdtest.Eventfd(t, 0)
 	set(epollParams{usecs: 10, budget: 8, prefer: 1}, nil)
 	fdtest.Add(t, epfd, source, unix.EPOLLIN)
@@ -253,8 +260,9 @@ func epollBusyPoll(t *testing.T) {
 	s.want(ready(source, unix.EPOLLIN))
 }
 
-// epollUnknownIoctl (EPL-103): an instance had no requests of its own before 6.9 (ENOTTY, ioctl(2)); since then
-// those that it does not know are EINVAL. Its own mean nothing to others.
+// epollUnknownIoctl (EPL-103): an instance had no requests of its own before
+// 6.9 (ENOTTY, ioctl(2)); since then those that it does not know are EINVAL.
+// Its own mean nothing to others.
 func epollUnknownIoctl(t *testing.T) {
 	want := unix.ENOTTY
 	if behaviour.Since(6, 9) {
@@ -276,8 +284,9 @@ func epollUnknownIoctl(t *testing.T) {
 	}
 }
 
-// epollFdinfo (EPL-104): proc_pid_fdinfo(5) has a line for each registration: number, mask and data as they
-// were given, and position, inode and device of the file since 4.13.
+// epollFdinfo (EPL-104): proc_pid_fdinfo(5) has a line for each registration:
+// number, mask and data as they were given, and position, inode and device of
+// the file since 4.13.
 func epollFdinfo(t *testing.T) {
 	epfd := fdtest.Epoll(t)
 	if _, err := os.Stat("/proc/self/mounts"); errors.Is(err, os.ErrNotExist) {
@@ -327,8 +336,9 @@ func epollFdinfo(t *testing.T) {
 	}
 }
 
-// epollKcmp (EPL-105): kcmp(2) KCMP_EPOLL_TFD compares an open file with the one that an instance has under a
-// number, also under a number that is another file's by now.
+// epollKcmp (EPL-105): kcmp(2) KCMP_EPOLL_TFD compares an open file with the
+// one that an instance has under a number, also under a number that is another
+// file's by now.
 func epollKcmp(t *testing.T) {
 	epfd, source, other := fdtest.Epoll(t), fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0)
 	number, _ := mustDup(t, source)
@@ -358,7 +368,8 @@ func epollKcmp(t *testing.T) {
 	same(source, s, true)
 	same(number, s, true)
 	same(other, s, false)
-	// Another file under the number, registered too: toff counts those with one number.
+	// Another file under the number, registered too: toff counts those with
+	// one number.
 	mustPut(t, other, number)
 	same(source, s, true)
 	same(number, s, false)
@@ -389,7 +400,8 @@ func epollKcmp(t *testing.T) {
 	}
 }
 
-// epollNonblocking (EPL-121): O_NONBLOCK can be set on an instance, and means nothing to those who wait in it.
+// epollNonblocking (EPL-121): O_NONBLOCK can be set on an instance, and means
+// nothing to those who wait in it.
 func epollNonblocking(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Add(t, epfd, source, unix.EPOLLIN)
@@ -406,8 +418,9 @@ func epollNonblocking(t *testing.T) {
 	s.want(ready(source, unix.EPOLLIN))
 }
 
-// epollNoFile (EPL-122): an instance cannot be read at an offset, mapped, truncated, synchronised, spliced or
-// told to signal, each with the error of its own manual page.
+// epollNoFile (EPL-122): an instance cannot be read at an offset, mapped,
+// truncated, synchronised, spliced or told to signal, each with the error of
+// its own manual page.
 func epollNoFile(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Post(t, source)
@@ -450,8 +463,9 @@ func epollNoFile(t *testing.T) {
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
 }
 
-// epollInode (EPL-123): all instances and event descriptors have one anonymous inode: mode 0600 without a type,
-// no size; and its name in /proc cannot be opened.
+// epollInode (EPL-123): all instances and event descriptors have one anonymous
+// inode: mode 0600 without a type, no size; and its name in /proc cannot be
+// opened.
 func epollInode(t *testing.T) {
 	epfd := fdtest.Epoll(t)
 	var st, other unix.Stat_t
@@ -462,7 +476,8 @@ func epollInode(t *testing.T) {
 		t.Errorf("fstat gives mode %#o, size %d, %d links, inode %d on %#x; want 0600, 0, 1, and an eventfd's inode %d on %#x",
 			st.Mode, st.Size, st.Nlink, st.Ino, st.Dev, other.Ino, other.Dev)
 	}
-	// The inode is root's: others are refused before they learn that it has no open operation.
+	// The inode is root's: others are refused before they learn that it has
+	// no open operation.
 	want := unix.ENXIO
 	if !isSharedInodesOwner(t, unix.CAP_DAC_OVERRIDE) {
 		want = unix.EACCES
@@ -479,8 +494,8 @@ func epollInode(t *testing.T) {
 	}
 }
 
-// epollDuplicateInstance (EPL-127): duplicates of an instance's descriptor are one instance; as targets they are
-// two.
+// epollDuplicateInstance (EPL-127): duplicates of an instance's descriptor are
+// one instance; as targets they are two.
 func epollDuplicateInstance(t *testing.T) {
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	closeEpfd := closable(t, epfd, err)
@@ -501,7 +516,8 @@ func epollDuplicateInstance(t *testing.T) {
 	wantReady(t, dup, ready(source, unix.EPOLLIN))
 }
 
-// epollAtFileLimit (EPL-134): ENFILE at fs.file-max, epoll_create(2), for who has not CAP_SYS_ADMIN.
+// epollAtFileLimit (EPL-134): ENFILE at fs.file-max, epoll_create(2), for who
+// has not CAP_SYS_ADMIN.
 func epollAtFileLimit(t *testing.T) {
 	wantENFILE(t, func() (int, error) { return unix.EpollCreate1(unix.EPOLL_CLOEXEC) })
 }

@@ -20,8 +20,9 @@ import (
 
 // How long a registration lives: as long as the open file, epoll(7).
 
-// epollDuplicates (EPL-020): the key is descriptor number and open file description, epoll(7)
-// Q&A: a duplicate is another registration with a mask of its own, and both report.
+// epollDuplicates (EPL-020): the key is descriptor number and open file
+// description, epoll(7) Q&A: a duplicate is another registration with a mask of
+// its own, and both report.
 func epollDuplicates(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	dup, _ := mustDup(t, source)
@@ -37,9 +38,9 @@ func epollDuplicates(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// epollClosedOriginal (EPL-021): closing a descriptor removes nothing while the open file
-// description lives on, epoll(7) Q&A; the registration then reports for a number that
-// is not open, and cannot be reached by it.
+// epollClosedOriginal (EPL-021): closing a descriptor removes nothing while the
+// open file description lives on, epoll(7) Q&A; the registration then reports
+// for a number that is not open, and cannot be reached by it.
 func epollClosedOriginal(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	original, closeOriginal := mustDup(t, source)
@@ -57,9 +58,9 @@ func epollClosedOriginal(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// epollStaleNumber (EPL-023): a registration whose number was closed is reached again once
-// a duplicate of the same open file is put there; another file under that number is
-// another key, which does not disturb it.
+// epollStaleNumber (EPL-023): a registration whose number was closed is reached
+// again once a duplicate of the same open file is put there; another file under
+// that number is another key, which does not disturb it.
 func epollStaleNumber(t *testing.T) {
 	epfd, source, other := fdtest.Epoll(t), fdtest.Eventfd(t, 0), fdtest.Eventfd(t, 0)
 	number, _ := mustDup(t, source)
@@ -80,8 +81,9 @@ func epollStaleNumber(t *testing.T) {
 	wantReady(t, epfd, readiness{unix.EPOLLIN, 77})
 }
 
-// epollLastClose (EPL-024): with the last descriptor of the open file description its
-// registrations go, without an event, epoll(7) Q&A; the number is free for another file.
+// epollLastClose (EPL-024): with the last descriptor of the open file
+// description its registrations go, without an event, epoll(7) Q&A; the number
+// is free for another file.
 func epollLastClose(t *testing.T) {
 	epfd, edge := fdtest.Epoll(t), fdtest.Epoll(t)
 	next := fdtest.Eventfd(t, 0)
@@ -110,8 +112,9 @@ func epollLastClose(t *testing.T) {
 	wantReady(t, edge)
 }
 
-// epollChildHoldsTarget (EPL-026): a child's copy of a descriptor keeps the parent's registration
-// alive after the parent has closed its own; it goes with the child, epoll(7) Q&A.
+// epollChildHoldsTarget (EPL-026): a child's copy of a descriptor keeps the
+// parent's registration alive after the parent has closed its own; it goes with
+// the child, epoll(7) Q&A.
 func epollChildHoldsTarget(t *testing.T) {
 	epfd := fdtest.Epoll(t)
 	r, w, closeReader, _ := mustClosablePipe(t)
@@ -131,8 +134,9 @@ func epollChildHoldsTarget(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// epollTargetInFlight (EPL-027): a message that carries a descriptor (SCM_RIGHTS, unix(7)) refers
-// to the open file as well: its registration lives while the message is not received.
+// epollTargetInFlight (EPL-027): a message that carries a descriptor
+// (SCM_RIGHTS, unix(7)) refers to the open file as well: its registration lives
+// while the message is not received.
 func epollTargetInFlight(t *testing.T) {
 	epfd := fdtest.Epoll(t)
 	r, w, closeReader, _ := mustClosablePipe(t)
@@ -150,8 +154,9 @@ func epollTargetInFlight(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// epollPassed (EPL-028): an epoll instance passed by SCM_RIGHTS reports to its receiver what
-// the sender registered, with the sender's data, though the receiver has none of the targets.
+// epollPassed (EPL-028): an epoll instance passed by SCM_RIGHTS reports to its
+// receiver what the sender registered, with the sender's data, though the
+// receiver has none of the targets.
 func epollPassed(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, source, unix.EPOLLIN, 0x1234_5678_9abc_def0); err != nil {
@@ -209,8 +214,9 @@ var epollReceiver = child.Register("epoll-receiver", func(p *child.Proc) error {
 	return nil
 })
 
-// epollAcrossExec (EPL-029): an instance without close-on-exec goes through execve(2) with its
-// registrations; those of targets that execve closes go as at any close.
+// epollAcrossExec (EPL-029): an instance without close-on-exec goes through
+// execve(2) with its registrations; those of targets that execve closes go as
+// at any close.
 func epollAcrossExec(t *testing.T) {
 	child.Start(t, epollBeforeExec, child.Options{}).Wait()
 }
@@ -262,8 +268,9 @@ var (
 	})
 )
 
-// epollStorm (EPL-107): registrations that come and go, and instances that are closed, while others wait and
-// post, neither stop nor lose an event of a target that stays.
+// epollStorm (EPL-107): registrations that come and go, and instances that are
+// closed, while others wait and post, neither stop nor lose an event of a
+// target that stays.
 func epollStorm(t *testing.T) {
 	const rounds = 2000
 	epfd := fdtest.Epoll(t)
@@ -294,7 +301,8 @@ func epollStorm(t *testing.T) {
 				if err != nil && err != unix.EEXIST && err != unix.ENOENT && err != unix.EAGAIN {
 					return i, err
 				}
-				// And an instance that goes away with what it watches.
+				// And an instance that goes away with what it
+				// watches.
 				other, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 				if err != nil {
 					return i, err
@@ -365,9 +373,10 @@ func epollStorm(t *testing.T) {
 	wantReady(t, epfd, ready(ping, unix.EPOLLIN))
 }
 
-// epollAdderGone (EPL-124): a signalfd wakes an instance through the process that registered it. When that has
-// ended, the registration stays and is never ready by itself; a MOD asks for the signals of whoever
-// makes it. (The kernel once used what the process had left there after it was freed.)
+// epollAdderGone (EPL-124): a signalfd wakes an instance through the process
+// that registered it. When that has ended, the registration stays and is never
+// ready by itself; a MOD asks for the signals of whoever makes it. (The kernel
+// once used what the process had left there after it was freed.)
 func epollAdderGone(t *testing.T) {
 	const sig = unix.SIGUSR1
 	mustBlock(t, ^sys.Sigset(0))

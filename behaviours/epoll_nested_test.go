@@ -15,8 +15,9 @@ import (
 
 // Instances that watch instances.
 
-// epollCycleOfTwo (EPL-038): two instances cannot watch each other, epoll_ctl(2) ELOOP, whichever
-// of the duplicates is used; what was there before goes on working.
+// epollCycleOfTwo (EPL-038): two instances cannot watch each other,
+// epoll_ctl(2) ELOOP, whichever of the duplicates is used; what was there
+// before goes on working.
 func epollCycleOfTwo(t *testing.T) {
 	a, b, source := fdtest.Epoll(t), fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	dup, _ := mustDup(t, a)
@@ -34,7 +35,8 @@ func epollCycleOfTwo(t *testing.T) {
 	wantCtl(t, a, unix.EPOLL_CTL_ADD, b, unix.ELOOP)
 }
 
-// epollLongCycles (EPL-039): nor can longer rings be closed, wherever the last link is.
+// epollLongCycles (EPL-039): nor can longer rings be closed, wherever the last
+// link is.
 func epollLongCycles(t *testing.T) {
 	for _, length := range []int{3, 4, 5} {
 		for last := range length {
@@ -62,9 +64,10 @@ func epollLongCycles(t *testing.T) {
 	wantReadyAnyOrder(t, top, ready(left, unix.EPOLLIN), ready(right, unix.EPOLLIN))
 }
 
-// epollDepth (EPL-040): five instances may stand on top of each other over a source; epoll_ctl(2) has ELOOP where a
-// sixth is put on top. Kernels that do not look upwards notice only when they count the ways from the
-// source: EINVAL. The event goes up through all five.
+// epollDepth (EPL-040): five instances may stand on top of each other over a
+// source; epoll_ctl(2) has ELOOP where a sixth is put on top. Kernels that do
+// not look upwards notice only when they count the ways from the source:
+// EINVAL. The event goes up through all five.
 func epollDepth(t *testing.T) {
 	source := fdtest.Eventfd(t, 0)
 	chain := []int{fdtest.Epoll(t, source)}
@@ -88,9 +91,9 @@ func epollDepth(t *testing.T) {
 	wantReady(t, chain[0], ready(source, unix.EPOLLIN))
 }
 
-// epollDepthFromAbove (EPL-041): the limit also holds for instances that are put below, where no source is yet, on
-// kernels that look upwards as well. On others such a chain can have any length, and no source from the
-// sixth on.
+// epollDepthFromAbove (EPL-041): the limit also holds for instances that are
+// put below, where no source is yet, on kernels that look upwards as well. On
+// others such a chain can have any length, and no source from the sixth on.
 func epollDepthFromAbove(t *testing.T) {
 	const longest = 12
 	chain := epollChainFromAbove(t, longest)
@@ -111,7 +114,8 @@ func epollDepthFromAbove(t *testing.T) {
 	}
 }
 
-// epollChainFromAbove puts up to n instances below each other, until one is refused.
+// epollChainFromAbove puts up to n instances below each other, until one is
+// refused.
 func epollChainFromAbove(t *testing.T, n int) (chain []int) {
 	t.Helper()
 	chain = append(chain, fdtest.Epoll(t))
@@ -129,10 +133,11 @@ func epollChainFromAbove(t *testing.T, n int) (chain []int) {
 	return chain
 }
 
-// epollLooksUpwards reports whether this kernel has f2e467a48287, "eventpoll: Fix semi-unbounded
-// recursion" (CVE-2025-38614), where that can be known from its release: it is in 6.17, and in these
-// stable ones of before; 5.10 never got it. Distributions that hide which stable release theirs has
-// may have it or not.
+// epollLooksUpwards reports whether this kernel has f2e467a48287, "eventpoll:
+// Fix semi-unbounded recursion" (CVE-2025-38614), where that can be known from
+// its release: it is in 6.17, and in these stable ones of before; 5.10 never
+// got it. Distributions that hide which stable release theirs has may have it
+// or not.
 func epollLooksUpwards() (looks, known bool) {
 	if behaviour.Since(6, 17) {
 		return true, true
@@ -145,7 +150,8 @@ func epollLooksUpwards() (looks, known bool) {
 		return false, false
 	}
 	text := unix.ByteSliceToString(u.Release[:])
-	// Debian has it in the version: "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-09-01)".
+	// Debian has it in the version: "#1 SMP PREEMPT_DYNAMIC Debian
+	// 6.1.192-2 (2026-09-01)".
 	if _, rest, ok := strings.Cut(unix.ByteSliceToString(u.Version[:]), " Debian "); ok {
 		text = rest
 	}
@@ -157,8 +163,9 @@ func epollLooksUpwards() (looks, known bool) {
 	return fixed && patch >= first, true
 }
 
-// epollNested (EPL-043): an instance is ready when it has something to report, epoll(7) Q&A: the outer
-// one reports it with the data it was added with, then it can be asked itself.
+// epollNested (EPL-043): an instance is ready when it has something to report,
+// epoll(7) Q&A: the outer one reports it with the data it was added with, then
+// it can be asked itself.
 func epollNested(t *testing.T) {
 	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLONESHOT} {
 		outer, inner, source := fdtest.Epoll(t), fdtest.Epoll(t), fdtest.Eventfd(t, 0)
@@ -177,9 +184,10 @@ func epollNested(t *testing.T) {
 	}
 }
 
-// epollPolled (EPL-044): an instance that has something to report is readable for poll(2), select(2) and
-// ppoll alike, epoll(7) Q&A. They take nothing away; what the instance itself gives out, it no longer
-// has if the target is edge-triggered.
+// epollPolled (EPL-044): an instance that has something to report is readable
+// for poll(2), select(2) and ppoll alike, epoll(7) Q&A. They take nothing away;
+// what the instance itself gives out, it no longer has if the target is
+// edge-triggered.
 func epollPolled(t *testing.T) {
 	for _, edge := range []bool{false, true} {
 		epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
@@ -203,7 +211,8 @@ func epollPolled(t *testing.T) {
 			wantPolled(t, epfd, unix.POLLIN)
 			mustTake(t, source, 1)
 		}
-		// An entry of the ready list whose target is not ready does not count.
+		// An entry of the ready list whose target is not ready does not
+		// count.
 		wantPolled(t, epfd, 0)
 		wantReady(t, epfd)
 		s := startPoll(t, epfd)
@@ -213,9 +222,10 @@ func epollPolled(t *testing.T) {
 	}
 }
 
-// epollNestedTriggers (EPL-045): what the outer of two instances reports, for both triggers of both: an
-// edge-triggered outer one once per edge, a level-triggered one for as long as the inner one has
-// something to report. poll(2) of the outer one asks and takes nothing.
+// epollNestedTriggers (EPL-045): what the outer of two instances reports, for
+// both triggers of both: an edge-triggered outer one once per edge, a
+// level-triggered one for as long as the inner one has something to report.
+// poll(2) of the outer one asks and takes nothing.
 func epollNestedTriggers(t *testing.T) {
 	for _, c := range []struct{ inner, outer uint32 }{
 		{0, 0}, {0, unix.EPOLLET}, {unix.EPOLLET, 0}, {unix.EPOLLET, unix.EPOLLET},
@@ -227,7 +237,8 @@ func epollNestedTriggers(t *testing.T) {
 				fdtest.Add(t, outer, inner, unix.EPOLLIN|c.outer)
 				return outer, inner, source, ready(inner, unix.EPOLLIN), ready(source, unix.EPOLLIN)
 			}
-			// again is what the outer one has to say when nothing new has come.
+			// again is what the outer one has to say when nothing
+			// new has come.
 			again := func(outer int, r readiness) {
 				t.Helper()
 				if c.outer == 0 {
@@ -263,7 +274,8 @@ func epollNestedTriggers(t *testing.T) {
 			wantReady(t, outer)
 			wantReady(t, inner)
 
-			// The inner one is asked first: an edge-triggered one then has nothing left.
+			// The inner one is asked first: an edge-triggered one
+			// then has nothing left.
 			fdtest.Post(t, source)
 			wantReady(t, inner, fromSource)
 			if c.inner == 0 {
@@ -272,7 +284,8 @@ func epollNestedTriggers(t *testing.T) {
 				wantReady(t, outer)
 			}
 
-			// Threads: of two in the outer one an edge wakes one, a level both.
+			// Threads: of two in the outer one an edge wakes one, a
+			// level both.
 			outer, inner, source, fromInner, fromSource = make()
 			a, b := startWait(t, outer, 4, -1), startWait(t, outer, 4, -1)
 			fdtest.Post(t, source)
@@ -316,9 +329,10 @@ func trigger(mode uint32) string {
 	return "level"
 }
 
-// epollPathLimits (EPL-108): the ways from one source up through instances are limited by their length (1000 were
-// meant, any number is taken of the shortest), lest an event wake a storm: EINVAL, and the refused
-// registration leaves nothing.
+// epollPathLimits (EPL-108): the ways from one source up through instances are
+// limited by their length (1000 were meant, any number is taken of the
+// shortest), lest an event wake a storm: EINVAL, and the refused registration
+// leaves nothing.
 func epollPathLimits(t *testing.T) {
 	for _, c := range []struct{ length, most int }{{5, 10}, {4, 50}, {3, 100}, {2, 500}, {1, 1100}} {
 		source := fdtest.Eventfd(t, 0)
@@ -360,8 +374,9 @@ func epollPathLimits(t *testing.T) {
 	}
 }
 
-// epollInnerClosed (EPL-115): an instance that is closed goes from those that watch it, like any target: nothing
-// is reported, nobody wakes, and its number is free.
+// epollInnerClosed (EPL-115): an instance that is closed goes from those that
+// watch it, like any target: nothing is reported, nobody wakes, and its number
+// is free.
 func epollInnerClosed(t *testing.T) {
 	outer, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	next := fdtest.Epoll(t, source)
@@ -386,8 +401,8 @@ func epollInnerClosed(t *testing.T) {
 	}
 }
 
-// epollOuterClosed (EPL-116): closing an instance takes its registrations along, and nothing else: what it
-// watched can be watched by others as before.
+// epollOuterClosed (EPL-116): closing an instance takes its registrations
+// along, and nothing else: what it watched can be watched by others as before.
 func epollOuterClosed(t *testing.T) {
 	source := fdtest.Eventfd(t, 0)
 	inner := fdtest.Epoll(t, source)
@@ -410,8 +425,9 @@ func epollOuterClosed(t *testing.T) {
 	waiting[0].want(ready(source, unix.EPOLLIN))
 }
 
-// epollNestedChanges (EPL-118): what ADD, MOD and DEL change in an inner instance is an event, or the end of
-// one, for the outer one and those who wait in it.
+// epollNestedChanges (EPL-118): what ADD, MOD and DEL change in an inner
+// instance is an event, or the end of one, for the outer one and those who wait
+// in it.
 func epollNestedChanges(t *testing.T) {
 	outer, inner, source := fdtest.Epoll(t), fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Add(t, outer, inner, unix.EPOLLIN)

@@ -15,8 +15,9 @@ import (
 
 // Registrations that report once: EPOLLONESHOT.
 
-// epollOneshot (EPL-075): EPOLLONESHOT reports one event; then nothing, not even an error or a hang-up, until a
-// MOD arms it again, epoll_ctl(2). The target stays registered.
+// epollOneshot (EPL-075): EPOLLONESHOT reports one event; then nothing, not
+// even an error or a hang-up, until a MOD arms it again, epoll_ctl(2). The
+// target stays registered.
 func epollOneshot(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Add(t, epfd, source, unix.EPOLLIN|unix.EPOLLONESHOT)
@@ -51,7 +52,8 @@ func epollOneshot(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// epollOneshotOneThread (EPL-077): however many threads wait and events come, a one-shot target wakes one.
+// epollOneshotOneThread (EPL-077): however many threads wait and events come, a
+// one-shot target wakes one.
 func epollOneshotOneThread(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Add(t, epfd, source, unix.EPOLLIN|unix.EPOLLONESHOT)
@@ -71,8 +73,9 @@ func epollOneshotOneThread(t *testing.T) {
 	stillAsleep(t, asleep...)
 }
 
-// epollOneshotTwice (EPL-078): one-shot registrations of a target in two instances are independent: each reports
-// once and is armed by itself, and under load no event is lost between an arming and the next wait.
+// epollOneshotTwice (EPL-078): one-shot registrations of a target in two
+// instances are independent: each reports once and is armed by itself, and
+// under load no event is lost between an arming and the next wait.
 func epollOneshotTwice(t *testing.T) {
 	const shot = unix.EPOLLIN | unix.EPOLLONESHOT
 	source := fdtest.Eventfd(t, unix.EFD_SEMAPHORE|unix.EFD_NONBLOCK)
@@ -131,8 +134,9 @@ func epollOneshotTwice(t *testing.T) {
 	}
 }
 
-// epollOneshotEdge (EPL-079): a disabled one-shot target is not reported for a new edge either; armed again
-// as edge-triggered it is reported once for what is there.
+// epollOneshotEdge (EPL-079): a disabled one-shot target is not reported for a
+// new edge either; armed again as edge-triggered it is reported once for what
+// is there.
 func epollOneshotEdge(t *testing.T) {
 	const shot = unix.EPOLLIN | unix.EPOLLET | unix.EPOLLONESHOT
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
@@ -150,8 +154,9 @@ func epollOneshotEdge(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// epollOneshotDisabled (EPL-113): a one-shot registration that has reported is there with an empty mask, as
-// fdinfo shows: how it watches is kept, what for is not, not even EPOLLERR and EPOLLHUP.
+// epollOneshotDisabled (EPL-113): a one-shot registration that has reported is
+// there with an empty mask, as fdinfo shows: how it watches is kept, what for
+// is not, not even EPOLLERR and EPOLLHUP.
 func epollOneshotDisabled(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Post(t, source)

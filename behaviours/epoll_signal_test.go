@@ -23,8 +23,8 @@ import (
 
 // Signals and waits: epoll_pwait(2), epoll_pwait2(2).
 
-// epollInterrupted (EPL-085): a signal that is caught ends the wait with EINTR, epoll_wait(2); the instance
-// is as before.
+// epollInterrupted (EPL-085): a signal that is caught ends the wait with EINTR,
+// epoll_wait(2); the instance is as before.
 func epollInterrupted(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Add(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
@@ -37,8 +37,8 @@ func epollInterrupted(t *testing.T) {
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
 }
 
-// epollNotRestarted (EPL-086): it is EINTR whether or not the handler was installed with SA_RESTART,
-// signal(7), which a read(2) obeys.
+// epollNotRestarted (EPL-086): it is EINTR whether or not the handler was
+// installed with SA_RESTART, signal(7), which a read(2) obeys.
 func epollNotRestarted(t *testing.T) {
 	// The Go runtime's handlers are such; this one ignores the signal.
 	const sig = unix.SIGUSR1
@@ -78,8 +78,8 @@ func epollNotRestarted(t *testing.T) {
 	}
 }
 
-// epollIgnoredSignals (EPL-088): a signal that is ignored, as such or by default, does not end the wait: it
-// is discarded when it is sent, signal(7).
+// epollIgnoredSignals (EPL-088): a signal that is ignored, as such or by
+// default, does not end the wait: it is discarded when it is sent, signal(7).
 func epollIgnoredSignals(t *testing.T) {
 	source := fdtest.Eventfd(t, 0)
 	p := child.Start(t, epollIgnoring, child.Options{Files: []int{source}})
@@ -120,8 +120,9 @@ var epollIgnoring = child.Register("epoll-ignoring", func(p *child.Proc) error {
 	return nil
 })
 
-// epollQuestionAndSignal (EPL-090): a wait with timeout 0 does not sleep, so that no signal ends it: with nothing
-// ready it returns 0 though the mask lets a pending signal through, which stays pending.
+// epollQuestionAndSignal (EPL-090): a wait with timeout 0 does not sleep, so
+// that no signal ends it: with nothing ready it returns 0 though the mask lets
+// a pending signal through, which stays pending.
 func epollQuestionAndSignal(t *testing.T) {
 	const sig = unix.SIGUSR1
 	epfd := fdtest.Epoll(t, fdtest.Eventfd(t, 0))
@@ -139,8 +140,9 @@ func epollQuestionAndSignal(t *testing.T) {
 	}
 }
 
-// epollPwaitMask (EPL-091): the mask of epoll_pwait(2) replaces the thread's for the wait, and only for that:
-// a signal that it blocks comes after the wait, one that it lets through ends it.
+// epollPwaitMask (EPL-091): the mask of epoll_pwait(2) replaces the thread's
+// for the wait, and only for that: a signal that it blocks comes after the
+// wait, one that it lets through ends it.
 func epollPwaitMask(t *testing.T) {
 	const sig = unix.SIGUSR1
 	source := fdtest.Eventfd(t, 0)
@@ -194,8 +196,9 @@ func epollPwaitMask(t *testing.T) {
 	check(shut)
 }
 
-// epollPwaitArguments (EPL-092): the size of the mask must be that of the kernel's, 8 bytes; neither it nor
-// the mask is looked at where the mask is null. Both come before the descriptor.
+// epollPwaitArguments (EPL-092): the size of the mask must be that of the
+// kernel's, 8 bytes; neither it nor the mask is looked at where the mask is
+// null. Both come before the descriptor.
 func epollPwaitArguments(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Post(t, source)
@@ -242,7 +245,8 @@ func epollPwaitArguments(t *testing.T) {
 	}
 }
 
-// epollPwait2Timeouts (EPL-093): epoll_pwait2(2) has a timeout in nanoseconds, null for none. It came with 5.11.
+// epollPwait2Timeouts (EPL-093): epoll_pwait2(2) has a timeout in nanoseconds,
+// null for none. It came with 5.11.
 func epollPwait2Timeouts(t *testing.T) {
 	source := fdtest.Eventfd(t, 0)
 	epfd := fdtest.Epoll(t, source)
@@ -266,7 +270,8 @@ func epollPwait2Timeouts(t *testing.T) {
 	if n, err := epollPwait2(epfd, s.events[:], &unix.Timespec{}); n != 0 || err != nil {
 		t.Errorf("epoll_pwait2 with timeout 0 and no event = %d, %v; want 0", n, err)
 	}
-	// Nanoseconds are not rounded to anything like a millisecond, and never down.
+	// Nanoseconds are not rounded to anything like a millisecond, and never
+	// down.
 	const timeout = 100 * time.Microsecond
 	shortest := time.Duration(math.MaxInt64)
 	child.Go(t, "thread in epoll_pwait2", func() error {
@@ -290,7 +295,8 @@ func epollPwait2Timeouts(t *testing.T) {
 	}
 }
 
-// epollPwait2Arguments (EPL-094): a time that is none is refused, before all that other arguments have wrong.
+// epollPwait2Arguments (EPL-094): a time that is none is refused, before all
+// that other arguments have wrong.
 func epollPwait2Arguments(t *testing.T) {
 	if !hasPwait2() {
 		behaviour.Absent(t, "epoll_pwait2 came with 5.11")
@@ -338,9 +344,11 @@ func epollPwait2Arguments(t *testing.T) {
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
 }
 
-// epollPwait2Mask (EPL-130): the mask of epoll_pwait2(2) is in force for the wait, as that of epoll_pwait(2): what it lets through ends the
-// wait with EINTR, after the handler and with the thread's own mask again, were it pending before or sent meanwhile. Errors of
-// its size and memory come before the descriptor's, and without a mask there is no size.
+// epollPwait2Mask (EPL-130): the mask of epoll_pwait2(2) is in force for the
+// wait, as that of epoll_pwait(2): what it lets through ends the wait with
+// EINTR, after the handler and with the thread's own mask again, were it
+// pending before or sent meanwhile. Errors of its size and memory come before
+// the descriptor's, and without a mask there is no size.
 func epollPwait2Mask(t *testing.T) {
 	if !hasPwait2() {
 		behaviour.Absent(t, "epoll_pwait2 came with 5.11")
@@ -360,7 +368,8 @@ func epollPwait2Mask(t *testing.T) {
 		return rawCall(unix.SYS_EPOLL_PWAIT2, uintptr(fd), events, 4, timeout, mask, size)
 	}
 
-	// One that is pending ends the wait at once; a question without time to wait leaves it pending, as of epoll_pwait (EPL-090).
+	// One that is pending ends the wait at once; a question without time to
+	// wait leaves it pending, as of epoll_pwait (EPL-090).
 	mustBlock(t, shut)
 	for timeout, ends := range map[uintptr]bool{0: true, zero: false} {
 		atomic.StoreUint64(runs, 0)
@@ -384,7 +393,8 @@ func epollPwait2Mask(t *testing.T) {
 		rawsig.Take(sys.Sigs(sig))
 	}
 
-	// One that comes meanwhile ends it as well, and one that the mask blocks waits for its end.
+	// One that comes meanwhile ends it as well, and one that the mask
+	// blocks waits for its end.
 	wait := func(outside, inside sys.Sigset) (s *sleeper, after *sys.Sigset) {
 		t.Helper()
 		atomic.StoreUint64(runs, 0)
@@ -451,8 +461,8 @@ func epollPwait2Mask(t *testing.T) {
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
 }
 
-// epollPwait2KeepsTimeout (EPL-095): the timeout is not written to, whichever way the wait ends, unlike
-// ppoll(2)'s.
+// epollPwait2KeepsTimeout (EPL-095): the timeout is not written to, whichever
+// way the wait ends, unlike ppoll(2)'s.
 func epollPwait2KeepsTimeout(t *testing.T) {
 	if !hasPwait2() {
 		behaviour.Absent(t, "epoll_pwait2 came with 5.11")
@@ -487,8 +497,9 @@ func epollPwait2KeepsTimeout(t *testing.T) {
 	}
 }
 
-// epollStopped (EPL-109): a process that is stopped and continued finds its wait ended with EINTR, though no
-// handler ran, signal(7); ppoll(2) and read(2) go on.
+// epollStopped (EPL-109): a process that is stopped and continued finds its
+// wait ended with EINTR, though no handler ran, signal(7); ppoll(2) and read(2)
+// go on.
 func epollStopped(t *testing.T) {
 	for _, c := range []struct {
 		call string
@@ -536,8 +547,9 @@ var epollStoppedRole = child.Register("epoll-stopped", func(p *child.Proc) error
 	return nil
 })
 
-// epollEventBeforeSignal (EPL-112): what is ready when epoll_pwait(2) begins is returned though a signal is
-// pending that its mask lets through; the signal stays pending and its handler does not run.
+// epollEventBeforeSignal (EPL-112): what is ready when epoll_pwait(2) begins is
+// returned though a signal is pending that its mask lets through; the signal
+// stays pending and its handler does not run.
 func epollEventBeforeSignal(t *testing.T) {
 	const sig = unix.SIGUSR1
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)

@@ -18,9 +18,10 @@ import (
 
 // What sources report: pipes, sockets, mounts.
 
-// epollPeerShutdown (EPL-096): EPOLLRDHUP tells that the peer shut down its writing half, epoll_ctl(2),
-// together with the EPOLLIN of an end of file; EPOLLHUP comes when both halves are down. It is reported
-// where it was asked for only.
+// epollPeerShutdown (EPL-096): EPOLLRDHUP tells that the peer shut down its
+// writing half, epoll_ctl(2), together with the EPOLLIN of an end of file;
+// EPOLLHUP comes when both halves are down. It is reported where it was asked
+// for only.
 func epollPeerShutdown(t *testing.T) {
 	const asked = unix.EPOLLIN | unix.EPOLLRDHUP
 	check := func(kind string, a, b int) {
@@ -71,8 +72,9 @@ func epollPeerShutdown(t *testing.T) {
 	check("TCP", a, b)
 }
 
-// epollPipeEnds (EPL-097): with its writers closed a pipe's reader reports HUP, and IN while there is data; with its readers closed the
-// writer reports ERR, and OUT while there is room, poll(2): a level each time, an edge once.
+// epollPipeEnds (EPL-097): with its writers closed a pipe's reader reports HUP,
+// and IN while there is data; with its readers closed the writer reports ERR,
+// and OUT while there is room, poll(2): a level each time, an edge once.
 func epollPipeEnds(t *testing.T) {
 	const asked = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP
 	for _, c := range []struct {
@@ -113,8 +115,9 @@ func epollPipeEnds(t *testing.T) {
 	}
 }
 
-// epollUnconnected (EPL-098): a stream socket that was never connected is hung up and can be written to (to
-// learn that it is not connected); one that listens is neither.
+// epollUnconnected (EPL-098): a stream socket that was never connected is hung
+// up and can be written to (to learn that it is not connected); one that
+// listens is neither.
 func epollUnconnected(t *testing.T) {
 	const asked = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP
 	for _, family := range []int{unix.AF_UNIX, unix.AF_INET} {
@@ -136,8 +139,8 @@ func epollUnconnected(t *testing.T) {
 	}
 }
 
-// epollMounts (EPL-099): /proc/self/mounts reports EPOLLERR and EPOLLPRI once for each change of the mounts
-// that this thread sees, proc_pid_mounts(5).
+// epollMounts (EPL-099): /proc/self/mounts reports EPOLLERR and EPOLLPRI once
+// for each change of the mounts that this thread sees, proc_pid_mounts(5).
 func epollMounts(t *testing.T) {
 	dir := t.TempDir()
 	p := child.Start(t, epollMountsRole, child.Options{Attr: behaviour.Namespaces(t, unix.CLONE_NEWNS), Args: []string{dir}})
@@ -162,7 +165,8 @@ var epollMountsRole = child.Register("epoll-mounts", func(p *child.Proc) error {
 		case unix.EPERM, unix.EACCES:
 			p.Say("privilege: %s: %v", first.what, first.err)
 		case unix.EINVAL:
-			// In a chroot that is no mount, mounts could be seen by others.
+			// In a chroot that is no mount, mounts could be seen by
+			// others.
 			p.Say("limit: %s: %v: the root directory is no mount", first.what, first.err)
 		case unix.ENODEV:
 			p.Say("absent: %s: %v", first.what, first.err)
@@ -204,7 +208,8 @@ var epollMountsRole = child.Register("epoll-mounts", func(p *child.Proc) error {
 	return nil
 })
 
-// epollUrgent (EPL-131): an urgent byte of TCP is EPOLLPRI until it is read, beside what there is of other data, tcp(7); in line with the others
+// epollUrgent (EPL-131): an urgent byte of TCP is EPOLLPRI until it is read,
+// beside what there is of other data, tcp(7); in line with the others
 // (SO_OOBINLINE) it is EPOLLIN as well.
 func epollUrgent(t *testing.T) {
 	const asked = unix.EPOLLIN | unix.EPOLLPRI
@@ -247,8 +252,9 @@ func epollUrgent(t *testing.T) {
 	}
 }
 
-// epollConnecting (EPL-132): a socket that connects without waiting becomes EPOLLOUT when it is connected, and when it is refused all that is
-// asked for with EPOLLERR and EPOLLHUP, connect(2); SO_ERROR says why, once.
+// epollConnecting (EPL-132): a socket that connects without waiting becomes
+// EPOLLOUT when it is connected, and when it is refused all that is asked for
+// with EPOLLERR and EPOLLHUP, connect(2); SO_ERROR says why, once.
 func epollConnecting(t *testing.T) {
 	const asked = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP
 	for _, refused := range []bool{false, true} {
@@ -294,7 +300,8 @@ func epollConnecting(t *testing.T) {
 	}
 }
 
-// epollListener (EPL-133): a listening socket is EPOLLIN while there are connections to be accepted, accept(2), and each that comes is an edge.
+// epollListener (EPL-133): a listening socket is EPOLLIN while there are
+// connections to be accepted, accept(2), and each that comes is an edge.
 func epollListener(t *testing.T) {
 	listener, addr, listen := mustTCPAddress(t)
 	listen()
@@ -330,7 +337,8 @@ func epollListener(t *testing.T) {
 	wantReady(t, edge)
 }
 
-// wantSoon waits until this is ready: for what the network stack brings about in its own time.
+// wantSoon waits until this is ready: for what the network stack brings about
+// in its own time.
 func wantSoon(tb testing.TB, epfd int, want ...readiness) {
 	tb.Helper()
 	var err error
@@ -342,7 +350,8 @@ func wantSoon(tb testing.TB, epfd int, want ...readiness) {
 	tb.Error(err)
 }
 
-// mustTCPAddress returns a TCP socket with an address at which nobody listens until listen is called.
+// mustTCPAddress returns a TCP socket with an address at which nobody listens
+// until listen is called.
 func mustTCPAddress(tb testing.TB) (listener int, addr unix.Sockaddr, listen func()) {
 	tb.Helper()
 	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

@@ -59,7 +59,8 @@ type readiness struct {
 	data uint64
 }
 
-// ready is what is reported of a target whose data is its descriptor, as mustAdd has it.
+// ready is what is reported of a target whose data is its descriptor, as
+// mustAdd has it.
 func ready(fd int, bits uint32) readiness { return readiness{bits, uint64(fd)} }
 
 func (r readiness) String() string {
@@ -91,7 +92,8 @@ func readinessOf(events []unix.EpollEvent) []readiness {
 	return rs
 }
 
-// checkReady asks once, without waiting, what is ready: exactly this, in this order.
+// checkReady asks once, without waiting, what is ready: exactly this, in this
+// order.
 func checkReady(epfd int, want ...readiness) error {
 	var events [64]unix.EpollEvent
 	n, err := epollPwait(epfd, events[:], 0)
@@ -204,7 +206,8 @@ func mustDel(tb testing.TB, epfd, fd int) {
 	}
 }
 
-// wantPolled asks poll(2), ppoll(2) and select(2) about a descriptor, for reading.
+// wantPolled asks poll(2), ppoll(2) and select(2) about a descriptor, for
+// reading.
 func wantPolled(tb testing.TB, fd int, want int16) {
 	tb.Helper()
 	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT | unix.POLLPRI}}
@@ -237,8 +240,8 @@ func mustBlock(tb testing.TB, mask sys.Sigset) {
 	})
 }
 
-// mustRaise sends the row's thread a signal, which it blocks; what is left of it at the end is
-// taken.
+// mustRaise sends the row's thread a signal, which it blocks; what is left of
+// it at the end is taken.
 func mustRaise(tb testing.TB, sig unix.Signal) {
 	tb.Helper()
 	if err := rawsig.Raise(sig); err != nil {

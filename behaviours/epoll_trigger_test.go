@@ -14,8 +14,8 @@ import (
 
 // Level- and edge-triggered registrations, epoll(7).
 
-// epollMerged (EPL-069): events between two waits are combined, epoll(7) Q&A: one entry, with all that is
-// true when it is fetched.
+// epollMerged (EPL-069): events between two waits are combined, epoll(7) Q&A:
+// one entry, with all that is true when it is fetched.
 func epollMerged(t *testing.T) {
 	for _, mode := range []uint32{unix.EPOLLET, unix.EPOLLONESHOT} {
 		epfd := fdtest.Epoll(t)
@@ -40,7 +40,8 @@ func epollMerged(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// epollLevelAndEdge (EPL-071): a level is reported for as long as it lasts, an edge once, epoll(7).
+// epollLevelAndEdge (EPL-071): a level is reported for as long as it lasts, an
+// edge once, epoll(7).
 func epollLevelAndEdge(t *testing.T) {
 	r, w := fdtest.Pipe(t)
 	level, edge := fdtest.Epoll(t), fdtest.Epoll(t)
@@ -59,8 +60,8 @@ func epollLevelAndEdge(t *testing.T) {
 	}
 }
 
-// epollPartialRead (EPL-072): taking a part of what is there is no edge, epoll(7): the pipe of its example, a
-// socket, and an eventfd that counts.
+// epollPartialRead (EPL-072): taking a part of what is there is no edge,
+// epoll(7): the pipe of its example, a socket, and an eventfd that counts.
 func epollPartialRead(t *testing.T) {
 	epfd := fdtest.Epoll(t)
 	r, w := fdtest.Pipe(t)
@@ -82,8 +83,9 @@ func epollPartialRead(t *testing.T) {
 	s.want()
 }
 
-// epollEdgeBeforeDrained (EPL-073): what arrives while there still is something to read is an edge, epoll(7):
-// "multiple events can be generated upon receipt of multiple chunks of data".
+// epollEdgeBeforeDrained (EPL-073): what arrives while there still is something
+// to read is an edge, epoll(7): "multiple events can be generated upon receipt
+// of multiple chunks of data".
 func epollEdgeBeforeDrained(t *testing.T) {
 	epfd := fdtest.Epoll(t)
 	r, w := fdtest.Pipe(t)
@@ -106,8 +108,9 @@ func epollEdgeBeforeDrained(t *testing.T) {
 	wantReady(t, epfd, ready(r, unix.EPOLLIN), ready(pair[0], unix.EPOLLIN))
 }
 
-// epollPipeRoom (EPL-074): the edge of a full pipe that can be written again comes when a whole page of it is
-// read, pipe(7): its room is counted in pages, and writers are not woken for less.
+// epollPipeRoom (EPL-074): the edge of a full pipe that can be written again
+// comes when a whole page of it is read, pipe(7): its room is counted in pages,
+// and writers are not woken for less.
 func epollPipeRoom(t *testing.T) {
 	epfd := fdtest.Epoll(t)
 	r, w, _, _ := mustClosablePipe(t)

@@ -22,8 +22,8 @@ import (
 
 // Waiting: the arguments, results and time-outs of epoll_wait(2).
 
-// epollWaitErrors (EPL-054): EBADF for a descriptor that is not open, EINVAL for one that is no epoll
-// instance or for room for no event, epoll_wait(2).
+// epollWaitErrors (EPL-054): EBADF for a descriptor that is not open, EINVAL
+// for one that is no epoll instance or for room for no event, epoll_wait(2).
 func epollWaitErrors(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Post(t, source)
@@ -53,8 +53,9 @@ func epollWaitErrors(t *testing.T) {
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
 }
 
-// epollMostEvents (EPL-055): room for as many events as fit into INT_MAX bytes may be given, not for
-// one more. The size of an event is 12 bytes on x86-64 (packed) and 16 elsewhere.
+// epollMostEvents (EPL-055): room for as many events as fit into INT_MAX bytes
+// may be given, not for one more. The size of an event is 12 bytes on x86-64
+// (packed) and 16 elsewhere.
 func epollMostEvents(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Post(t, source)
@@ -71,8 +72,8 @@ func epollMostEvents(t *testing.T) {
 	}
 }
 
-// epollWaitOrder (EPL-056): which of two errors is reported: the number of events was checked before
-// the descriptor up to 6.14, and after it since.
+// epollWaitOrder (EPL-056): which of two errors is reported: the number of
+// events was checked before the descriptor up to 6.14, and after it since.
 func epollWaitOrder(t *testing.T) {
 	want := unix.EINVAL
 	if behaviour.Since(6, 15) {
@@ -84,7 +85,8 @@ func epollWaitOrder(t *testing.T) {
 			t.Errorf("epoll_pwait(-1, ..., %d) = %d, %v; want %v", max, n, err, want)
 		}
 	}
-	// The buffer comes before the kind of the descriptor on all, and after the number.
+	// The buffer comes before the kind of the descriptor on all, and after
+	// the number.
 	kernel := -uintptr(os.Getpagesize())
 	notEpoll := fdtest.Eventfd(t, 0)
 	if _, err := epollPwaitAt(notEpoll, kernel, 1, 0, 0, 0); err != unix.EFAULT {
@@ -95,8 +97,8 @@ func epollWaitOrder(t *testing.T) {
 	}
 }
 
-// epollUnusedBuffer (EPL-057): a buffer that cannot be written is not noticed while there is nothing
-// to write, unless it is not the program's at all.
+// epollUnusedBuffer (EPL-057): a buffer that cannot be written is not noticed
+// while there is nothing to write, unless it is not the program's at all.
 func epollUnusedBuffer(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Add(t, epfd, source, unix.EPOLLIN)
@@ -111,8 +113,9 @@ func epollUnusedBuffer(t *testing.T) {
 	}
 }
 
-// epollHalfBuffer (EPL-059): a fault after some events were stored is no error: they are
-// returned, epoll_wait(2) being what read(2) is, and the others are not lost.
+// epollHalfBuffer (EPL-059): a fault after some events were stored is no error:
+// they are returned, epoll_wait(2) being what read(2) is, and the others are
+// not lost.
 func epollHalfBuffer(t *testing.T) {
 	const size = unsafe.Sizeof(unix.EpollEvent{})
 	mem := mustMap(t, 2)
@@ -152,7 +155,8 @@ func epollHalfBuffer(t *testing.T) {
 	}
 }
 
-// epollTimeoutZero (EPL-060): a timeout of 0 makes the call a question, epoll_wait(2).
+// epollTimeoutZero (EPL-060): a timeout of 0 makes the call a question,
+// epoll_wait(2).
 func epollTimeoutZero(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	wantReady(t, epfd)
@@ -168,7 +172,8 @@ func epollTimeoutZero(t *testing.T) {
 	wantReady(t, epfd, ready(source, unix.EPOLLIN))
 }
 
-// epollNegativeTimeouts (EPL-061): epoll_wait(2) says that -1 is for ever; so are all others below 0.
+// epollNegativeTimeouts (EPL-061): epoll_wait(2) says that -1 is for ever; so
+// are all others below 0.
 func epollNegativeTimeouts(t *testing.T) {
 	var sleepers []*sleeper
 	source := fdtest.Eventfd(t, 0)
@@ -182,7 +187,8 @@ func epollNegativeTimeouts(t *testing.T) {
 	}
 }
 
-// epollNeverEarly (EPL-062): a wait ends by its timeout no earlier than that, by CLOCK_MONOTONIC, epoll_wait(2).
+// epollNeverEarly (EPL-062): a wait ends by its timeout no earlier than that,
+// by CLOCK_MONOTONIC, epoll_wait(2).
 func epollNeverEarly(t *testing.T) {
 	epfd := fdtest.Epoll(t, fdtest.Eventfd(t, 0))
 	for range 3 {
@@ -198,8 +204,9 @@ func epollNeverEarly(t *testing.T) {
 	}
 }
 
-// epollTimerSlack (EPL-063): a timeout is widened by the thread's timer slack, prctl(2) PR_SET_TIMERSLACK: the
-// kernel may end the wait that much later, with other timers. A timerfd is not widened.
+// epollTimerSlack (EPL-063): a timeout is widened by the thread's timer slack,
+// prctl(2) PR_SET_TIMERSLACK: the kernel may end the wait that much later, with
+// other timers. A timerfd is not widened.
 func epollTimerSlack(t *testing.T) {
 	const timeout = time.Millisecond
 	epfd, timer := fdtest.Epoll(t), fdtest.Timerfd(t)
@@ -219,9 +226,10 @@ func epollTimerSlack(t *testing.T) {
 	wantLater(t, "epoll_pwait", timeout, wait, "a timerfd", read)
 }
 
-// epollHugeTimeouts (EPL-064): a timeout beyond what the kernel's clock can hold is a long one, and one
-// that is over when the wait begins ends it: it did neither on some kernels (endless loop of
-// 6.14's release candidates, d9ec73301099).
+// epollHugeTimeouts (EPL-064): a timeout beyond what the kernel's clock can
+// hold is a long one, and one that is over when the wait begins ends it: it did
+// neither on some kernels (endless loop of 6.14's release candidates,
+// d9ec73301099).
 func epollHugeTimeouts(t *testing.T) {
 	source := fdtest.Eventfd(t, 0)
 	waits := []*sleeper{startWait(t, fdtest.Epoll(t, source), 4, math.MaxInt32)}
@@ -257,8 +265,8 @@ func epollHugeTimeouts(t *testing.T) {
 	}
 }
 
-// epollEmptySet (EPL-065): an instance that watches nothing can be waited for; what is added meanwhile ends the
-// wait once it is ready, epoll_wait(2) NOTES.
+// epollEmptySet (EPL-065): an instance that watches nothing can be waited for;
+// what is added meanwhile ends the wait once it is ready, epoll_wait(2) NOTES.
 func epollEmptySet(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	s := startSleep(t, "thread in epoll_pwait for 5 ms", func(s *sleeper) (int, error) {
@@ -275,8 +283,9 @@ func epollEmptySet(t *testing.T) {
 	s.want(ready(source, unix.EPOLLIN))
 }
 
-// epollAtMost (EPL-066): no more events than there is room for, epoll_wait(2), and nothing written behind
-// them; the others come with the next calls, each once where they are edge-triggered.
+// epollAtMost (EPL-066): no more events than there is room for, epoll_wait(2),
+// and nothing written behind them; the others come with the next calls, each
+// once where they are edge-triggered.
 func epollAtMost(t *testing.T) {
 	for _, mode := range []uint32{unix.EPOLLET, unix.EPOLLONESHOT} {
 		epfd := fdtest.Epoll(t)
@@ -312,7 +321,8 @@ func epollAtMost(t *testing.T) {
 	}
 }
 
-// epollRoundRobin (EPL-067): successive waits with little room go round what is ready, epoll_wait(2) NOTES.
+// epollRoundRobin (EPL-067): successive waits with little room go round what is
+// ready, epoll_wait(2) NOTES.
 func epollRoundRobin(t *testing.T) {
 	epfd := fdtest.Epoll(t)
 	for i := range 5 {
@@ -334,8 +344,9 @@ func epollRoundRobin(t *testing.T) {
 	}
 }
 
-// epollFirstInFirstOut (EPL-068): targets are reported in the order in which they became ready, not that in
-// which they were added; a second event does not move one, becoming ready anew does.
+// epollFirstInFirstOut (EPL-068): targets are reported in the order in which
+// they became ready, not that in which they were added; a second event does not
+// move one, becoming ready anew does.
 func epollFirstInFirstOut(t *testing.T) {
 	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLONESHOT} {
 		epfd := fdtest.Epoll(t)
@@ -407,8 +418,9 @@ func epollMisaligned(t *testing.T) {
 	}
 }
 
-// epollWaitIsPwait (EPL-128): epoll_wait(2), where it exists, is epoll_pwait without a mask: the thread's own
-// stays in force. (x/sys uses the one that the architecture has.)
+// epollWaitIsPwait (EPL-128): epoll_wait(2), where it exists, is epoll_pwait
+// without a mask: the thread's own stays in force. (x/sys uses the one that the
+// architecture has.)
 func epollWaitIsPwait(t *testing.T) {
 	const sig = unix.SIGUSR1
 	source := fdtest.Eventfd(t, 0)

@@ -15,8 +15,8 @@ import (
 
 // Who is woken, of several that wait.
 
-// epollAllInstances (EPL-052): an event is reported to all instances that watch the target, epoll(7)
-// Q&A, waiting or not.
+// epollAllInstances (EPL-052): an event is reported to all instances that watch
+// the target, epoll(7) Q&A, waiting or not.
 func epollAllInstances(t *testing.T) {
 	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLONESHOT} {
 		source := fdtest.Eventfd(t, 0)
@@ -31,7 +31,8 @@ func epollAllInstances(t *testing.T) {
 	}
 }
 
-// epollEdgeWakesOne (EPL-080): of several threads in one instance an edge wakes one, epoll(7).
+// epollEdgeWakesOne (EPL-080): of several threads in one instance an edge wakes
+// one, epoll(7).
 func epollEdgeWakesOne(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Add(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
@@ -48,7 +49,8 @@ func epollEdgeWakesOne(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// epollLevelWakesAll (EPL-081): a level that nobody takes away wakes one thread after the other.
+// epollLevelWakesAll (EPL-081): a level that nobody takes away wakes one thread
+// after the other.
 func epollLevelWakesAll(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Add(t, epfd, source, unix.EPOLLIN)
@@ -62,8 +64,9 @@ func epollLevelWakesAll(t *testing.T) {
 	}
 }
 
-// epollEachItsOwn (EPL-083): as many edges at once as threads wait wake them all, each with another one
-// where there is room for one. Kernels before 5.8 could leave a thread asleep.
+// epollEachItsOwn (EPL-083): as many edges at once as threads wait wake them
+// all, each with another one where there is room for one. Kernels before 5.8
+// could leave a thread asleep.
 func epollEachItsOwn(t *testing.T) {
 	const n = 10
 	epfd := fdtest.Epoll(t)
@@ -97,8 +100,9 @@ func epollEachItsOwn(t *testing.T) {
 	}
 }
 
-// epollTimeoutRace (EPL-084): an edge that comes just when one thread's timeout ends goes to that thread or to
-// another one that waits, never to none. Kernels before 5.8 and some release candidates of 5.10 lost it.
+// epollTimeoutRace (EPL-084): an edge that comes just when one thread's timeout
+// ends goes to that thread or to another one that waits, never to none. Kernels
+// before 5.8 and some release candidates of 5.10 lost it.
 func epollTimeoutRace(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Add(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
@@ -122,8 +126,9 @@ func epollTimeoutRace(t *testing.T) {
 	}
 }
 
-// epollClosedWhileWaiting (EPL-100): closing the instance's descriptor wakes nobody who waits for it: the
-// call refers to the open file and returns the next event; the number is gone at once.
+// epollClosedWhileWaiting (EPL-100): closing the instance's descriptor wakes
+// nobody who waits for it: the call refers to the open file and returns the
+// next event; the number is gone at once.
 func epollClosedWhileWaiting(t *testing.T) {
 	source := fdtest.Eventfd(t, 0)
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -139,8 +144,8 @@ func epollClosedWhileWaiting(t *testing.T) {
 	s.want(ready(source, unix.EPOLLIN))
 }
 
-// epollNothingLeftToWaitFor (EPL-101): taking away what a thread waits for does not wake it: the wait goes
-// on until its time is over.
+// epollNothingLeftToWaitFor (EPL-101): taking away what a thread waits for does
+// not wake it: the wait goes on until its time is over.
 func epollNothingLeftToWaitFor(t *testing.T) {
 	const timeout = 30
 	for what, take := range map[string]func(epfd, source int, closeSource func()){
@@ -161,8 +166,9 @@ func epollNothingLeftToWaitFor(t *testing.T) {
 	}
 }
 
-// epollLastComeFirstWoken (EPL-110): of the threads that wait in an instance the one that came last is woken
-// first; so work stays with those that have it, and the others sleep on.
+// epollLastComeFirstWoken (EPL-110): of the threads that wait in an instance
+// the one that came last is woken first; so work stays with those that have it,
+// and the others sleep on.
 func epollLastComeFirstWoken(t *testing.T) {
 	epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
 	fdtest.Add(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
@@ -179,8 +185,8 @@ func epollLastComeFirstWoken(t *testing.T) {
 	}
 }
 
-// epollProcessesShare (EPL-120): processes that have inherited an instance wait in it like threads: an edge
-// wakes one of them, epoll(7), a level all.
+// epollProcessesShare (EPL-120): processes that have inherited an instance wait
+// in it like threads: an edge wakes one of them, epoll(7), a level all.
 func epollProcessesShare(t *testing.T) {
 	mustBlock(t, ^sys.Sigset(0))
 	for _, mode := range []uint32{unix.EPOLLET, 0} {
@@ -213,9 +219,10 @@ func epollProcessesShare(t *testing.T) {
 	}
 }
 
-// epollSpuriousWakeups (EPL-125): what wakes a thread and turns out to be no event neither ends its wait nor
-// starts its time anew: here inner instances that are closed, and signals that a registered signalfd does not ask for,
-// for any signal wakes whoever waits for a signalfd of the process.
+// epollSpuriousWakeups (EPL-125): what wakes a thread and turns out to be no
+// event neither ends its wait nor starts its time anew: here inner instances
+// that are closed, and signals that a registered signalfd does not ask for, for
+// any signal wakes whoever waits for a signalfd of the process.
 func epollSpuriousWakeups(t *testing.T) {
 	const timeout = 40 * time.Millisecond
 	mustBlock(t, ^sys.Sigset(0))

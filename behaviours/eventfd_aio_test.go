@@ -16,8 +16,9 @@ import (
 
 // Completions of AIO and io_uring.
 
-// eventfdAIO (EFD-60): a request of io_submit(2) with IOCB_FLAG_RESFD adds 1 when it is through; a descriptor
-// that is none is EBADF, one of another file EINVAL, and then there is no request.
+// eventfdAIO (EFD-60): a request of io_submit(2) with IOCB_FLAG_RESFD adds 1
+// when it is through; a descriptor that is none is EBADF, one of another file
+// EINVAL, and then there is no request.
 func eventfdAIO(t *testing.T) {
 	a := newAIO(t)
 	fd := newEventfd(t, 0, unix.EFD_NONBLOCK)
@@ -57,7 +58,8 @@ func eventfdAIO(t *testing.T) {
 	a.wantEvents(0, 0)
 }
 
-// eventfdAIOPoll (EFD-61): IOCB_CMD_POLL of io_submit(2), since 4.18, waits for an eventfd as poll(2) does, once.
+// eventfdAIOPoll (EFD-61): IOCB_CMD_POLL of io_submit(2), since 4.18, waits for
+// an eventfd as poll(2) does, once.
 func eventfdAIOPoll(t *testing.T) {
 	a := newAIO(t)
 	fd := newEventfd(t, 0, 0)
@@ -76,8 +78,9 @@ func eventfdAIOPoll(t *testing.T) {
 	a.wantEvents(1, unix.POLLOUT)
 }
 
-// eventfdIoUring (EFD-62): io_uring_register(2) takes one eventfd: another is EBUSY, something else EINVAL or
-// EBADF, and taking away what is not there ENXIO. Each completion then adds 1.
+// eventfdIoUring (EFD-62): io_uring_register(2) takes one eventfd: another is
+// EBUSY, something else EINVAL or EBADF, and taking away what is not there
+// ENXIO. Each completion then adds 1.
 func eventfdIoUring(t *testing.T) {
 	ring := newRing(t)
 	fd := newEventfd(t, 0, 0)
@@ -107,9 +110,9 @@ func eventfdIoUring(t *testing.T) {
 	wantCount(t, fd, 1)
 }
 
-// eventfdAIOPollOfItself (EFD-85): a poll request may tell of its completion on another eventfd and on the very
-// one that it polls: the kernel neither deadlocks nor counts without end (fs/eventfd.c,
-// eventfd_signal_allowed).
+// eventfdAIOPollOfItself (EFD-85): a poll request may tell of its completion on
+// another eventfd and on the very one that it polls: the kernel neither
+// deadlocks nor counts without end (fs/eventfd.c, eventfd_signal_allowed).
 func eventfdAIOPollOfItself(t *testing.T) {
 	a := newAIO(t)
 	fd, other := newEventfd(t, 0, 0), newEventfd(t, 0, 0)
@@ -122,8 +125,9 @@ func eventfdAIOPollOfItself(t *testing.T) {
 	a.wantEvents(1, unix.POLLIN)
 	wantCount(t, fd, 1)
 	wantCount(t, other, 1)
-	// Until write(2) itself was guarded (9f0deaa12d83, 6.1 and some stable releases) the next one took
-	// the lock that it held, for ever and with the processor: not something to do to a machine.
+	// Until write(2) itself was guarded (9f0deaa12d83, 6.1 and some stable
+	// releases) the next one took the lock that it held, for ever and with
+	// the processor: not something to do to a machine.
 	if !behaviour.Since(6, 1) {
 		behaviour.Partly(t, "absent", "no guard against a request that polls and tells one eventfd, before 6.1")
 		return

@@ -20,7 +20,8 @@ import (
 
 // Making an eventfd: its arguments, flags and limits.
 
-// eventfdIsReadWrite (EFD-01): the descriptor is open for both, eventfd(2), and F_GETFL is O_RDWR exactly.
+// eventfdIsReadWrite (EFD-01): the descriptor is open for both, eventfd(2), and
+// F_GETFL is O_RDWR exactly.
 func eventfdIsReadWrite(t *testing.T) {
 	for _, initval := range []uint64{0, 1} {
 		fd := newEventfd(t, initval, 0)
@@ -30,7 +31,8 @@ func eventfdIsReadWrite(t *testing.T) {
 	}
 }
 
-// eventfdLargestInitval (EFD-02): initval is an unsigned int, eventfd(2): its largest is no -1.
+// eventfdLargestInitval (EFD-02): initval is an unsigned int, eventfd(2): its
+// largest is no -1.
 func eventfdLargestInitval(t *testing.T) {
 	for _, initval := range []uint64{math.MaxInt32, math.MaxInt32 + 1, math.MaxUint32} {
 		fd := newEventfd(t, initval, 0)
@@ -39,7 +41,8 @@ func eventfdLargestInitval(t *testing.T) {
 	}
 }
 
-// eventfdInitvalIsReadable (EFD-03): a counter that starts above 0 can be read at once, eventfd(2).
+// eventfdInitvalIsReadable (EFD-03): a counter that starts above 0 can be read
+// at once, eventfd(2).
 func eventfdInitvalIsReadable(t *testing.T) {
 	for _, initval := range []uint64{1, 2, 7} {
 		fd := newEventfd(t, initval, 0)
@@ -55,8 +58,9 @@ func eventfdInitvalIsReadable(t *testing.T) {
 	}
 }
 
-// eventfdCloexec (EFD-04): EFD_CLOEXEC sets FD_CLOEXEC, and nothing else does, eventfd(2); what has it is
-// gone in the program that execve(2) starts, what has not is the same object there (EFD-42).
+// eventfdCloexec (EFD-04): EFD_CLOEXEC sets FD_CLOEXEC, and nothing else does,
+// eventfd(2); what has it is gone in the program that execve(2) starts, what
+// has not is the same object there (EFD-42).
 func eventfdCloexec(t *testing.T) {
 	wantFlags(t, newEventfd(t, 0, 0), unix.O_RDWR, 0)
 	wantFlags(t, newEventfd(t, 0, unix.EFD_CLOEXEC), unix.O_RDWR, unix.FD_CLOEXEC)
@@ -67,7 +71,8 @@ func eventfdCloexec(t *testing.T) {
 	child.Start(t, eventfdBeforeExec, child.Options{}).Wait()
 }
 
-// eventfdNonblock (EFD-05): EFD_NONBLOCK sets O_NONBLOCK on the open file, and nothing else does, eventfd(2).
+// eventfdNonblock (EFD-05): EFD_NONBLOCK sets O_NONBLOCK on the open file, and
+// nothing else does, eventfd(2).
 func eventfdNonblock(t *testing.T) {
 	wantFlags(t, newEventfd(t, 0, 0), unix.O_RDWR, 0)
 	fd := newEventfd(t, 0, unix.EFD_NONBLOCK)
@@ -78,7 +83,8 @@ func eventfdNonblock(t *testing.T) {
 	wantErrno(t, "read of an empty eventfd", err, unix.EAGAIN)
 }
 
-// eventfdUnknownFlags (EFD-06): EINVAL for every flag but three, eventfd(2), alone and beside known ones.
+// eventfdUnknownFlags (EFD-06): EINVAL for every flag but three, eventfd(2),
+// alone and beside known ones.
 func eventfdUnknownFlags(t *testing.T) {
 	const known = unix.EFD_SEMAPHORE | unix.EFD_NONBLOCK | unix.EFD_CLOEXEC
 	for bit := range 32 {
@@ -95,8 +101,9 @@ func eventfdUnknownFlags(t *testing.T) {
 	}
 }
 
-// eventfdLegacy (EFD-07): eventfd() is eventfd2() without flags, whatever is in the argument that it has not
-// got, eventfd(2). Architectures younger than eventfd2, as arm64, do not have it.
+// eventfdLegacy (EFD-07): eventfd() is eventfd2() without flags, whatever is in
+// the argument that it has not got, eventfd(2). Architectures younger than
+// eventfd2, as arm64, do not have it.
 func eventfdLegacy(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		behaviour.Absent(t, "%s has no eventfd() without flags", runtime.GOARCH)
@@ -111,8 +118,8 @@ func eventfdLegacy(t *testing.T) {
 	}
 }
 
-// eventfdAtDescriptorLimit (EFD-08): EMFILE at RLIMIT_NOFILE, eventfd(2), and what was half made is given
-// back: the file and the id that fdinfo shows.
+// eventfdAtDescriptorLimit (EFD-08): EMFILE at RLIMIT_NOFILE, eventfd(2), and
+// what was half made is given back: the file and the id that fdinfo shows.
 var eventfdAtDescriptorLimit = behaviour.Alone(func(t testing.TB) {
 	// More often than others can make eventfds meanwhile.
 	const attempts = 5000
@@ -165,7 +172,8 @@ var eventfdAtDescriptorLimit = behaviour.Alone(func(t testing.TB) {
 	}
 })
 
-// eventfdInitvalUpperHalf (EFD-67): initval is 32 bits; what is above them in the register is not looked at.
+// eventfdInitvalUpperHalf (EFD-67): initval is 32 bits; what is above them in
+// the register is not looked at.
 func eventfdInitvalUpperHalf(t *testing.T) {
 	initval, flags := uint64(0xdead_beef_0000_0005), uint64(0xffff_ffff_0000_0000)|unix.EFD_NONBLOCK
 	fd, err := rawCall(unix.SYS_EVENTFD2, uintptr(initval), uintptr(flags))
@@ -174,7 +182,8 @@ func eventfdInitvalUpperHalf(t *testing.T) {
 	wantCount(t, fd, 5)
 }
 
-// eventfdAllFlags (EFD-68): all combinations of the three flags are accepted, each flag doing its own.
+// eventfdAllFlags (EFD-68): all combinations of the three flags are accepted,
+// each flag doing its own.
 func eventfdAllFlags(t *testing.T) {
 	for combination := range 8 {
 		flags, status, descriptor, reads := 0, unix.O_RDWR, 0, []uint64{3}
@@ -199,7 +208,8 @@ func eventfdAllFlags(t *testing.T) {
 	}
 }
 
-// eventfdAtFileLimit (EFD-89): ENFILE at fs.file-max, eventfd(2), for who has not CAP_SYS_ADMIN.
+// eventfdAtFileLimit (EFD-89): ENFILE at fs.file-max, eventfd(2), for who has
+// not CAP_SYS_ADMIN.
 func eventfdAtFileLimit(t *testing.T) {
 	wantENFILE(t, func() (int, error) { return unix.Eventfd(0, unix.EFD_CLOEXEC) })
 }

@@ -19,10 +19,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An eventfd as a file: inode, fdinfo, descriptors passed and inherited, what is refused.
+// An eventfd as a file: inode, fdinfo, descriptors passed and inherited, what
+// is refused.
 
-// eventfdAcrossExec (EFD-42): a descriptor that is not close-on-exec survives execve(2), and its counter
-// and flags with it.
+// eventfdAcrossExec (EFD-42): a descriptor that is not close-on-exec survives
+// execve(2), and its counter and flags with it.
 func eventfdAcrossExec(t *testing.T) {
 	p := child.Start(t, eventfdBeforeExec, child.Options{})
 	p.Wait()
@@ -39,8 +40,8 @@ func eventfdSeek(t *testing.T) {
 	wantCount(t, fd, 4)
 }
 
-// eventfdNonblockLater (EFD-40): fcntl(2) and ioctl(2) change O_NONBLOCK of the open file, for all its
-// descriptors, and the next read or write goes by it.
+// eventfdNonblockLater (EFD-40): fcntl(2) and ioctl(2) change O_NONBLOCK of the
+// open file, for all its descriptors, and the next read or write goes by it.
 func eventfdNonblockLater(t *testing.T) {
 	fd := newEventfd(t, 0, 0)
 	dup, _ := mustDup(t, fd)
@@ -75,7 +76,8 @@ func eventfdNonblockLater(t *testing.T) {
 	}
 }
 
-// eventfdForked (EFD-41): duplicates and children have the same counter, eventfd(2).
+// eventfdForked (EFD-41): duplicates and children have the same counter,
+// eventfd(2).
 func eventfdForked(t *testing.T) {
 	fd := newEventfd(t, 1, 0)
 	dup, closeDup := mustDup(t, fd)
@@ -105,8 +107,8 @@ func eventfdForked(t *testing.T) {
 	wantCount(t, fd, 0)
 }
 
-// eventfdPassed (EFD-43): SCM_RIGHTS passes the object, unix(7): sender and receiver have one counter, and
-// wake each other through it.
+// eventfdPassed (EFD-43): SCM_RIGHTS passes the object, unix(7): sender and
+// receiver have one counter, and wake each other through it.
 func eventfdPassed(t *testing.T) {
 	fd := newEventfd(t, 5, 0)
 	sockets := fdtest.Socketpair(t)
@@ -155,8 +157,9 @@ var eventfdReceiver = child.Register("eventfd-receiver", func(p *child.Proc) err
 	return nil
 })
 
-// eventfdInfoCount (EFD-44): /proc/PID/fdinfo has the counter as 16 columns of lower-case hexadecimal digits,
-// proc_pid_fdinfo(5), and looking at it changes nothing.
+// eventfdInfoCount (EFD-44): /proc/PID/fdinfo has the counter as 16 columns of
+// lower-case hexadecimal digits, proc_pid_fdinfo(5), and looking at it changes
+// nothing.
 func eventfdInfoCount(t *testing.T) {
 	fd := newEventfd(t, 0, 0)
 	for _, v := range []uint64{0, 1, 0xabc, 0x1234_5678_9abc_def0, math.MaxUint64 - 1} {
@@ -171,8 +174,9 @@ func eventfdInfoCount(t *testing.T) {
 	}
 }
 
-// eventfdInfoID (EFD-45): fdinfo has a small number that no other eventfd has (since 5.2), to tell eventfds apart
-// that all have the same inode; duplicates have the same.
+// eventfdInfoID (EFD-45): fdinfo has a small number that no other eventfd has
+// (since 5.2), to tell eventfds apart that all have the same inode; duplicates
+// have the same.
 func eventfdInfoID(t *testing.T) {
 	seen := map[int]int{}
 	for range 50 {
@@ -194,7 +198,8 @@ func eventfdInfoID(t *testing.T) {
 	}
 }
 
-// eventfdInfoSemaphore (EFD-46): since 6.5 fdinfo tells EFD_SEMAPHORE (fs/eventfd.c eventfd_show_fdinfo).
+// eventfdInfoSemaphore (EFD-46): since 6.5 fdinfo tells EFD_SEMAPHORE
+// (fs/eventfd.c eventfd_show_fdinfo).
 func eventfdInfoSemaphore(t *testing.T) {
 	for mode, want := range map[int]string{0: " 0", unix.EFD_SEMAPHORE: " 1"} {
 		got, there := fdinfoLines(t, newEventfd(t, 3, mode))["eventfd-semaphore"]
@@ -208,35 +213,40 @@ func eventfdInfoSemaphore(t *testing.T) {
 	}
 }
 
-// eventfdName (EFD-47): /proc calls it anon_inode:[eventfd], and it cannot be opened by that link.
+// eventfdName (EFD-47): /proc calls it anon_inode:[eventfd], and it cannot be
+// opened by that link.
 func eventfdName(t *testing.T) {
 	fd := newEventfd(t, 1, 0)
 	wantName(t, fd, "anon_inode:[eventfd]")
 	wantCount(t, fd, 1)
 }
 
-// eventfdInode (EFD-48): fstat(2) shows mode 0600 and no type or length, whatever the counter, and the inode
-// that all files without a name share; fstatfs(2) its file system.
+// eventfdInode (EFD-48): fstat(2) shows mode 0600 and no type or length,
+// whatever the counter, and the inode that all files without a name share;
+// fstatfs(2) its file system.
 func eventfdInode(t *testing.T) {
 	wantSharedInode(t, newEventfd(t, 7, 0))
 }
 
-// eventfdOwnership (EFD-49): mode and owner of the shared inode cannot be changed: EOPNOTSUPP where that was
-// closed (6.16 and stable releases), EPERM for an ordinary user before.
+// eventfdOwnership (EFD-49): mode and owner of the shared inode cannot be
+// changed: EOPNOTSUPP where that was closed (6.16 and stable releases), EPERM
+// for an ordinary user before.
 func eventfdOwnership(t *testing.T) {
 	fd := newEventfd(t, 0, 0)
 	wantOwnershipKept(t, fd)
 	wantSharedInode(t, fd)
 }
 
-// eventfdNoSplice (EFD-50): no data moves through it by splice(2), tee(2), sendfile(2) or copy_file_range(2): EINVAL.
+// eventfdNoSplice (EFD-50): no data moves through it by splice(2), tee(2),
+// sendfile(2) or copy_file_range(2): EINVAL.
 func eventfdNoSplice(t *testing.T) {
 	fd := newEventfd(t, 8, 0)
 	wantNoSplice(t, fd)
 	wantCount(t, fd, 8)
 }
 
-// eventfdRefusals (EFD-51): it is not a file that could be mapped, cut, synced or listed.
+// eventfdRefusals (EFD-51): it is not a file that could be mapped, cut, synced
+// or listed.
 func eventfdRefusals(t *testing.T) {
 	fd := newEventfd(t, 8, 0)
 	wantRefusals(t, fd)
@@ -244,7 +254,8 @@ func eventfdRefusals(t *testing.T) {
 	wantCount(t, fd, 8)
 }
 
-// eventfdInFlight (EFD-79): an eventfd that is only in a message under way keeps its counter.
+// eventfdInFlight (EFD-79): an eventfd that is only in a message under way
+// keeps its counter.
 func eventfdInFlight(t *testing.T) {
 	sockets := fdtest.Socketpair(t)
 	fd, err := unix.Eventfd(4, unix.EFD_CLOEXEC|unix.EFD_SEMAPHORE)
@@ -257,7 +268,8 @@ func eventfdInFlight(t *testing.T) {
 	wantLeft(t, got, unix.EFD_SEMAPHORE, 5)
 }
 
-// eventfdFetched (EFD-80): pidfd_getfd(2) gets the same object from another process.
+// eventfdFetched (EFD-80): pidfd_getfd(2) gets the same object from another
+// process.
 func eventfdFetched(t *testing.T) {
 	fd := newEventfd(t, 4, 0)
 	got := fetchFromChild(t, fd)
@@ -267,11 +279,12 @@ func eventfdFetched(t *testing.T) {
 	wantCount(t, fd, 2)
 }
 
-// eventfdNoSignals (EFD-81): it sends no SIGIO: O_ASYNC is not accepted, by silence or by refusal.
+// eventfdNoSignals (EFD-81): it sends no SIGIO: O_ASYNC is not accepted, by
+// silence or by refusal.
 func eventfdNoSignals(t *testing.T) { wantNoSignals(t, newEventfd(t, 0, 0)) }
 
-// eventfdLocks (EFD-82): flock(2) is the inode's affair, and that is all eventfds' (and timerfds', ...)
-// together: a lock on one excludes the others.
+// eventfdLocks (EFD-82): flock(2) is the inode's affair, and that is all
+// eventfds' (and timerfds', ...) together: a lock on one excludes the others.
 func eventfdLocks(t *testing.T) {
 	a, b, timer := newEventfd(t, 0, 0), newEventfd(t, 0, 0), fdtest.Timerfd(t)
 	dup, _ := mustDup(t, a)

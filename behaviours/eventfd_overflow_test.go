@@ -13,8 +13,9 @@ import (
 
 // The counter's overflow, to which only the kernel can take it.
 
-// eventfdOverflowRefusesZero (EFD-25): when the kernel itself has taken the counter to 2^64-1, not even 0 can be
-// added (2^64-1 minus the counter must be greater than the value, fs/eventfd.c eventfd_write).
+// eventfdOverflowRefusesZero (EFD-25): when the kernel itself has taken the
+// counter to 2^64-1, not even 0 can be added (2^64-1 minus the counter must be
+// greater than the value, fs/eventfd.c eventfd_write).
 func eventfdOverflowRefusesZero(t *testing.T) {
 	fd := overflown(t, unix.EFD_NONBLOCK)
 	wantErrno(t, "adding 0 to an overflown counter", addCount(fd, 0), unix.EAGAIN)
@@ -30,8 +31,9 @@ func eventfdOverflowRefusesZero(t *testing.T) {
 	wantCount(t, fd, 0)
 }
 
-// eventfdOverflowPolled (EFD-28): a counter of 2^64-1 is readable and in error, and not writable, eventfd(2);
-// who watches for nothing hears of the error, too.
+// eventfdOverflowPolled (EFD-28): a counter of 2^64-1 is readable and in error,
+// and not writable, eventfd(2); who watches for nothing hears of the error,
+// too.
 func eventfdOverflowPolled(t *testing.T) {
 	fd := overflown(t, 0)
 	wantPolledOnly(t, fd, unix.POLLIN|unix.POLLERR)
@@ -43,8 +45,8 @@ func eventfdOverflowPolled(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// eventfdOverflowSelected (EFD-29): select(2) reports a counter of 2^64-1 as readable and writable, eventfd(2),
-// for an error is either.
+// eventfdOverflowSelected (EFD-29): select(2) reports a counter of 2^64-1 as
+// readable and writable, eventfd(2), for an error is either.
 func eventfdOverflowSelected(t *testing.T) {
 	fd := overflown(t, unix.EFD_NONBLOCK)
 	var r, w, e unix.FdSet
@@ -59,7 +61,8 @@ func eventfdOverflowSelected(t *testing.T) {
 	wantErrno(t, "the write that select promised", addCount(fd, 1), unix.EAGAIN)
 }
 
-// eventfdOverflowRead (EFD-30): a read after an overflow returns 2^64-1, eventfd(2), and the counter starts again.
+// eventfdOverflowRead (EFD-30): a read after an overflow returns 2^64-1,
+// eventfd(2), and the counter starts again.
 func eventfdOverflowRead(t *testing.T) {
 	fd := overflown(t, unix.EFD_NONBLOCK)
 	mustTake(t, fd, math.MaxUint64)
@@ -69,8 +72,8 @@ func eventfdOverflowRead(t *testing.T) {
 	wantCount(t, fd, 3)
 }
 
-// eventfdOverflowSemaphore (EFD-83): a semaphore that the kernel took to 2^64-1 is no longer in error after one
-// read, and full after another.
+// eventfdOverflowSemaphore (EFD-83): a semaphore that the kernel took to 2^64-1
+// is no longer in error after one read, and full after another.
 func eventfdOverflowSemaphore(t *testing.T) {
 	fd := overflown(t, unix.EFD_SEMAPHORE|unix.EFD_NONBLOCK)
 	wantPolledOnly(t, fd, unix.POLLIN|unix.POLLERR)
@@ -81,8 +84,8 @@ func eventfdOverflowSemaphore(t *testing.T) {
 	wantPolledOnly(t, fd, unix.POLLIN|unix.POLLOUT)
 }
 
-// eventfdOverflowStays (EFD-84): the kernel does not count beyond 2^64-1, nor around it: further completions
-// leave it there, and are an edge all the same.
+// eventfdOverflowStays (EFD-84): the kernel does not count beyond 2^64-1, nor
+// around it: further completions leave it there, and are an edge all the same.
 func eventfdOverflowStays(t *testing.T) {
 	a := newAIO(t)
 	fd := newEventfd(t, 0, unix.EFD_NONBLOCK)
@@ -101,8 +104,9 @@ func eventfdOverflowStays(t *testing.T) {
 	wantCount(t, fd, 1)
 }
 
-// overflown returns an eventfd with a counter of 2^64-1, to which only the kernel can take it: it
-// counts the completion of a request on a counter of 2^64-2.
+// overflown returns an eventfd with a counter of 2^64-1, to which only the
+// kernel can take it: it counts the completion of a request on a counter of
+// 2^64-2.
 func overflown(tb testing.TB, flags int) int {
 	tb.Helper()
 	a := newAIO(tb)

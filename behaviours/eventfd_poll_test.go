@@ -14,7 +14,8 @@ import (
 
 // What poll, select and epoll say of an eventfd.
 
-// eventfdReadableIff (EFD-26): POLLIN if and only if the counter is greater than 0, eventfd(2).
+// eventfdReadableIff (EFD-26): POLLIN if and only if the counter is greater
+// than 0, eventfd(2).
 func eventfdReadableIff(t *testing.T) {
 	for _, mode := range []int{0, unix.EFD_SEMAPHORE} {
 		for _, count := range []uint64{0, 1, 2, 1 << 32, 1 << 63, math.MaxUint64 - 2} {
@@ -29,7 +30,8 @@ func eventfdReadableIff(t *testing.T) {
 	}
 }
 
-// eventfdWritableIff (EFD-27): POLLOUT if and only if 1 can be added, that is below 2^64-2, eventfd(2).
+// eventfdWritableIff (EFD-27): POLLOUT if and only if 1 can be added, that is
+// below 2^64-2, eventfd(2).
 func eventfdWritableIff(t *testing.T) {
 	for _, mode := range []int{0, unix.EFD_SEMAPHORE} {
 		fd := newEventfd(t, 0, mode|unix.EFD_NONBLOCK)
@@ -51,8 +53,8 @@ func eventfdWritableIff(t *testing.T) {
 	}
 }
 
-// eventfdNeverHangsUp (EFD-31): there is no other end: an eventfd is never hung up, exceptional or, below
-// 2^64-1, in error, whoever closes what.
+// eventfdNeverHangsUp (EFD-31): there is no other end: an eventfd is never hung
+// up, exceptional or, below 2^64-1, in error, whoever closes what.
 func eventfdNeverHangsUp(t *testing.T) {
 	for _, flags := range []int{0, unix.EFD_SEMAPHORE, unix.EFD_NONBLOCK} {
 		fd := newEventfd(t, 0, flags)
@@ -69,8 +71,8 @@ func eventfdNeverHangsUp(t *testing.T) {
 	}
 }
 
-// eventfdEveryWriteIsAnEdge (EFD-57): every write wakes, also while the counter is above 0: for EPOLLET
-// each is an event, epoll(7).
+// eventfdEveryWriteIsAnEdge (EFD-57): every write wakes, also while the counter
+// is above 0: for EPOLLET each is an event, epoll(7).
 func eventfdEveryWriteIsAnEdge(t *testing.T) {
 	fd := newEventfd(t, 0, 0)
 	epfd := fdtest.Epoll(t)
@@ -93,8 +95,9 @@ func eventfdEveryWriteIsAnEdge(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// eventfdEdgesBothWays (EFD-59): edge-triggered for both, a write is reported as readable and writable at once,
-// a read as writable, since an event carries all that holds when it is collected.
+// eventfdEdgesBothWays (EFD-59): edge-triggered for both, a write is reported
+// as readable and writable at once, a read as writable, since an event carries
+// all that holds when it is collected.
 func eventfdEdgesBothWays(t *testing.T) {
 	const in, out = unix.EPOLLIN, unix.EPOLLOUT
 	fd := newEventfd(t, 0, 0)

@@ -17,8 +17,9 @@ import (
 
 // Reading the counter.
 
-// eventfdReadTakesAll (EFD-09): without EFD_SEMAPHORE a read returns eight bytes with the counter in the
-// host's byte order, and the counter is 0, eventfd(2).
+// eventfdReadTakesAll (EFD-09): without EFD_SEMAPHORE a read returns eight
+// bytes with the counter in the host's byte order, and the counter is 0,
+// eventfd(2).
 func eventfdReadTakesAll(t *testing.T) {
 	fd := newEventfd(t, 0, unix.EFD_NONBLOCK)
 	for _, v := range []uint64{1, 2, 255, 1 << 31, 1<<32 + 1, 0x0102_0304_0506_0708, math.MaxUint64 - 1} {
@@ -30,7 +31,8 @@ func eventfdReadTakesAll(t *testing.T) {
 	}
 }
 
-// eventfdReadEmpty (EFD-10): reading a counter of 0 without waiting is EAGAIN, in both modes, and as often as one asks.
+// eventfdReadEmpty (EFD-10): reading a counter of 0 without waiting is EAGAIN,
+// in both modes, and as often as one asks.
 func eventfdReadEmpty(t *testing.T) {
 	for _, mode := range []int{0, unix.EFD_SEMAPHORE} {
 		fd := newEventfd(t, 0, mode|unix.EFD_NONBLOCK)
@@ -46,8 +48,9 @@ func eventfdReadEmpty(t *testing.T) {
 	}
 }
 
-// eventfdShortRead (EFD-12): EINVAL if there is no room for eight bytes, eventfd(2): at once, whether there is
-// anything to be had, and it stays there to be had.
+// eventfdShortRead (EFD-12): EINVAL if there is no room for eight bytes,
+// eventfd(2): at once, whether there is anything to be had, and it stays there
+// to be had.
 func eventfdShortRead(t *testing.T) {
 	for _, mode := range []int{0, unix.EFD_SEMAPHORE} {
 		for _, flags := range []int{0, unix.EFD_NONBLOCK} {
@@ -68,7 +71,8 @@ func eventfdShortRead(t *testing.T) {
 	}
 }
 
-// eventfdLongRead (EFD-13): a read with more room returns eight bytes and leaves the rest alone.
+// eventfdLongRead (EFD-13): a read with more room returns eight bytes and
+// leaves the rest alone.
 func eventfdLongRead(t *testing.T) {
 	for mode, want := range map[int]uint64{0: 2, unix.EFD_SEMAPHORE: 1} {
 		fd := newEventfd(t, 0, mode)
@@ -87,7 +91,8 @@ func eventfdLongRead(t *testing.T) {
 	}
 }
 
-// eventfdEmptyBuffers (EFD-14): there is no reading or writing of nothing: a size of 0 is too small as any below 8.
+// eventfdEmptyBuffers (EFD-14): there is no reading or writing of nothing: a
+// size of 0 is too small as any below 8.
 func eventfdEmptyBuffers(t *testing.T) {
 	for _, count := range []uint64{0, 4} {
 		fd := newEventfd(t, count, 0)
@@ -102,8 +107,9 @@ func eventfdEmptyBuffers(t *testing.T) {
 	}
 }
 
-// eventfdSplitRead (EFD-34): readv(2) may take the eight bytes apart since 5.8 (a read_iter operation); before,
-// each piece was a read of its own and too small.
+// eventfdSplitRead (EFD-34): readv(2) may take the eight bytes apart since 5.8
+// (a read_iter operation); before, each piece was a read of its own and too
+// small.
 func eventfdSplitRead(t *testing.T) {
 	for _, split := range []int{1, 4, 7} {
 		fd := newEventfd(t, 0x0102_0304_0506_0708, 0)
@@ -128,8 +134,8 @@ func eventfdSplitRead(t *testing.T) {
 	wantCount(t, fd, 5)
 }
 
-// eventfdNowait (EFD-37): preadv2(2) with RWF_NOWAIT does not wait, since 5.8; pwritev2(2) with it is refused, as
-// eventfd has no write_iter operation.
+// eventfdNowait (EFD-37): preadv2(2) with RWF_NOWAIT does not wait, since 5.8;
+// pwritev2(2) with it is refused, as eventfd has no write_iter operation.
 func eventfdNowait(t *testing.T) {
 	fd := newEventfd(t, 0, 0)
 	var buf [8]byte
@@ -156,15 +162,17 @@ func eventfdNowait(t *testing.T) {
 	}
 }
 
-// eventfdNoOffset (EFD-38): there is no position: ESPIPE, pread(2), and nothing is taken or added.
+// eventfdNoOffset (EFD-38): there is no position: ESPIPE, pread(2), and nothing
+// is taken or added.
 func eventfdNoOffset(t *testing.T) {
 	fd := newEventfd(t, 4, 0)
 	wantNoOffset(t, fd)
 	wantCount(t, fd, 4)
 }
 
-// eventfdReadToBadMemory (EFD-64): a read that cannot store what it took is EFAULT, and what it took is gone: it
-// is taken first (fs/eventfd.c eventfd_read).
+// eventfdReadToBadMemory (EFD-64): a read that cannot store what it took is
+// EFAULT, and what it took is gone: it is taken first (fs/eventfd.c
+// eventfd_read).
 func eventfdReadToBadMemory(t *testing.T) {
 	for mode, left := range map[int]uint64{0: 0, unix.EFD_SEMAPHORE: 4} {
 		for what, at := range badPointers(t, 8) {
@@ -180,8 +188,8 @@ func eventfdReadToBadMemory(t *testing.T) {
 	}
 }
 
-// eventfdReadErrorOrder (EFD-65): of several errors of a read the descriptor comes first, then the size, an empty
-// counter, and the memory last.
+// eventfdReadErrorOrder (EFD-65): of several errors of a read the descriptor
+// comes first, then the size, an empty counter, and the memory last.
 func eventfdReadErrorOrder(t *testing.T) {
 	empty := newEventfd(t, 0, unix.EFD_NONBLOCK)
 	full := newEventfd(t, 1, unix.EFD_NONBLOCK)
@@ -197,7 +205,8 @@ func eventfdReadErrorOrder(t *testing.T) {
 	wantCount(t, full, 1)
 }
 
-// eventfdReadv (EFD-75): a readv(2) with more room is one read: it takes once and fills eight bytes.
+// eventfdReadv (EFD-75): a readv(2) with more room is one read: it takes once
+// and fills eight bytes.
 func eventfdReadv(t *testing.T) {
 	fd := newEventfd(t, 3, unix.EFD_SEMAPHORE)
 	a, b := [8]byte{}, [8]byte{1, 2, 3}
@@ -210,7 +219,8 @@ func eventfdReadv(t *testing.T) {
 	if n, err := unix.Readv(fd, [][]byte{nil, a[:], nil}); n != 8 || err != nil || binary.NativeEndian.Uint64(a[:]) != 7 {
 		t.Errorf("readv of 0, 8 and 0 bytes = %d, %v with %x; want 8 with 7", n, err, a)
 	}
-	// No bytes at all never get as far as the eventfd, where read(2) has EINVAL for them (EFD-14).
+	// No bytes at all never get as far as the eventfd, where read(2) has
+	// EINVAL for them (EFD-14).
 	for _, pieces := range [][][]byte{nil, {nil, nil}} {
 		if n, err := unix.Readv(fd, pieces); n != 0 || err != nil {
 			t.Errorf("readv of %d pieces of nothing = %d, %v; want 0", len(pieces), n, err)

@@ -13,7 +13,8 @@ import (
 
 // Counters that are taken from one by one: EFD_SEMAPHORE.
 
-// eventfdSemaphoreTakesOne (EFD-15): with EFD_SEMAPHORE a read returns 1 and takes 1, eventfd(2).
+// eventfdSemaphoreTakesOne (EFD-15): with EFD_SEMAPHORE a read returns 1 and
+// takes 1, eventfd(2).
 func eventfdSemaphoreTakesOne(t *testing.T) {
 	fd := newEventfd(t, 2, unix.EFD_SEMAPHORE|unix.EFD_NONBLOCK)
 	mustAddCount(t, fd, 3)
@@ -29,7 +30,8 @@ func eventfdSemaphoreTakesOne(t *testing.T) {
 	wantErrno(t, "adding 1 to the largest counter", addCount(fd, 1), unix.EAGAIN)
 }
 
-// eventfdSemaphoreStaysReadable (EFD-16): with EFD_SEMAPHORE it is readable until the counter is 0.
+// eventfdSemaphoreStaysReadable (EFD-16): with EFD_SEMAPHORE it is readable
+// until the counter is 0.
 func eventfdSemaphoreStaysReadable(t *testing.T) {
 	fd := newEventfd(t, 0, unix.EFD_SEMAPHORE)
 	epfd := fdtest.Epoll(t, fd)
@@ -43,7 +45,8 @@ func eventfdSemaphoreStaysReadable(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// eventfdSemaphoreReleasesAsMany (EFD-69): adding n to a semaphore lets n sleeping readers go, and no more.
+// eventfdSemaphoreReleasesAsMany (EFD-69): adding n to a semaphore lets n
+// sleeping readers go, and no more.
 func eventfdSemaphoreReleasesAsMany(t *testing.T) {
 	fd := newEventfd(t, 0, unix.EFD_SEMAPHORE)
 	var asleep []*sleeper
@@ -57,7 +60,8 @@ func eventfdSemaphoreReleasesAsMany(t *testing.T) {
 	}
 }
 
-// eventfdTakenIsNoEdge (EFD-73): a read of a semaphore that leaves something is no new edge for EPOLLIN.
+// eventfdTakenIsNoEdge (EFD-73): a read of a semaphore that leaves something is
+// no new edge for EPOLLIN.
 func eventfdTakenIsNoEdge(t *testing.T) {
 	fd := newEventfd(t, 3, unix.EFD_SEMAPHORE)
 	epfd := fdtest.Epoll(t)
@@ -71,8 +75,9 @@ func eventfdTakenIsNoEdge(t *testing.T) {
 	mustTake(t, fd, 1)
 }
 
-// eventfdSemaphoreMakesRoomForOne (EFD-77): a read of a full semaphore makes room for 1: of the writers that
-// wait to add 1 one goes, and one that wants to add 2 does not.
+// eventfdSemaphoreMakesRoomForOne (EFD-77): a read of a full semaphore makes
+// room for 1: of the writers that wait to add 1 one goes, and one that wants to
+// add 2 does not.
 func eventfdSemaphoreMakesRoomForOne(t *testing.T) {
 	fd := newEventfd(t, 0, unix.EFD_SEMAPHORE)
 	mustAddCount(t, fd, math.MaxUint64-1)

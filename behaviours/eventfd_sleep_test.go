@@ -17,7 +17,8 @@ import (
 
 // Reads and writes that sleep, and who wakes up.
 
-// eventfdReadSleeps (EFD-11): reading a counter of 0 sleeps until something is added, eventfd(2).
+// eventfdReadSleeps (EFD-11): reading a counter of 0 sleeps until something is
+// added, eventfd(2).
 func eventfdReadSleeps(t *testing.T) {
 	for mode, want := range map[int]uint64{0: 3, unix.EFD_SEMAPHORE: 1} {
 		fd := newEventfd(t, 0, mode)
@@ -29,8 +30,8 @@ func eventfdReadSleeps(t *testing.T) {
 	}
 }
 
-// eventfdWriteSleeps (EFD-22): a write that does not fit sleeps until a read has made room, eventfd(2), and then
-// adds all of its value.
+// eventfdWriteSleeps (EFD-22): a write that does not fit sleeps until a read
+// has made room, eventfd(2), and then adds all of its value.
 func eventfdWriteSleeps(t *testing.T) {
 	fd := newEventfd(t, 0, 0)
 	mustAddCount(t, fd, math.MaxUint64-3)
@@ -45,8 +46,9 @@ func eventfdWriteSleeps(t *testing.T) {
 	wantCount(t, fd, 7)
 }
 
-// eventfdInterrupted (EFD-52): a read or write that sleeps goes on after a handler with SA_RESTART and is EINTR
-// after another, signal(7); nothing was taken or added by then.
+// eventfdInterrupted (EFD-52): a read or write that sleeps goes on after a
+// handler with SA_RESTART and is EINTR after another, signal(7); nothing was
+// taken or added by then.
 func eventfdInterrupted(t *testing.T) {
 	catchRestarting(t)
 	empty, full := newEventfd(t, 0, 0), newEventfd(t, 0, 0)
@@ -84,7 +86,8 @@ func eventfdInterrupted(t *testing.T) {
 	wantCount(t, full, math.MaxUint64-1)
 }
 
-// eventfdReadWakes (EFD-55): a read that makes room wakes who waits to write, in write(2), poll(2) and epoll_wait(2).
+// eventfdReadWakes (EFD-55): a read that makes room wakes who waits to write,
+// in write(2), poll(2) and epoll_wait(2).
 func eventfdReadWakes(t *testing.T) {
 	fd := newEventfd(t, 0, 0)
 	mustAddCount(t, fd, math.MaxUint64-1)
@@ -105,8 +108,9 @@ func eventfdReadWakes(t *testing.T) {
 	wantCount(t, fd, 3)
 }
 
-// eventfdClosedUnderReader (EFD-56): closing the descriptor does not wake who sleeps in a read of it, close(2); the
-// file is there until the read is over, and what is written to it through a duplicate ends the read.
+// eventfdClosedUnderReader (EFD-56): closing the descriptor does not wake who
+// sleeps in a read of it, close(2); the file is there until the read is over,
+// and what is written to it through a duplicate ends the read.
 func eventfdClosedUnderReader(t *testing.T) {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 	closeNow := closable(t, fd, err)
@@ -126,7 +130,8 @@ func eventfdClosedUnderReader(t *testing.T) {
 	r.wantErr(unix.EINTR)
 }
 
-// eventfdNothingLost (EFD-63): with several writers and readers, what is read is in sum what was written.
+// eventfdNothingLost (EFD-63): with several writers and readers, what is read
+// is in sum what was written.
 func eventfdNothingLost(t *testing.T) {
 	const writers, readers, writes = 3, 3, 2000
 	for _, mode := range []int{0, unix.EFD_SEMAPHORE} {
@@ -181,8 +186,8 @@ func eventfdNothingLost(t *testing.T) {
 	}
 }
 
-// eventfdWriteReleasesOne (EFD-70): of several readers that sleep one takes all that a write has added; the others
-// find nothing and sleep on.
+// eventfdWriteReleasesOne (EFD-70): of several readers that sleep one takes all
+// that a write has added; the others find nothing and sleep on.
 func eventfdWriteReleasesOne(t *testing.T) {
 	fd := newEventfd(t, 0, 0)
 	var readers []*valueReader
@@ -205,7 +210,8 @@ func eventfdWriteReleasesOne(t *testing.T) {
 	wantCount(t, fd, 0)
 }
 
-// eventfdKilledReader (EFD-78): a reader that is killed in its sleep takes nothing with it.
+// eventfdKilledReader (EFD-78): a reader that is killed in its sleep takes
+// nothing with it.
 func eventfdKilledReader(t *testing.T) {
 	fd := newEventfd(t, 0, 0)
 	p := child.Start(t, eventfdReader, child.Options{Files: []int{fd}})
@@ -220,7 +226,8 @@ func eventfdKilledReader(t *testing.T) {
 	wantCount(t, fd, 5)
 }
 
-// eventfdNonblockWhileAsleep (EFD-86): O_NONBLOCK does not reach a read that sleeps already.
+// eventfdNonblockWhileAsleep (EFD-86): O_NONBLOCK does not reach a read that
+// sleeps already.
 func eventfdNonblockWhileAsleep(t *testing.T) {
 	fd := newEventfd(t, 0, 0)
 	r := startRead(t, fd)
@@ -234,8 +241,8 @@ func eventfdNonblockWhileAsleep(t *testing.T) {
 	r.wantValue(2)
 }
 
-// eventfdOneReadOfMany (EFD-87): however many hear of a write through poll(2) and epoll_wait(2), one read takes
-// it; who comes second finds it gone.
+// eventfdOneReadOfMany (EFD-87): however many hear of a write through poll(2)
+// and epoll_wait(2), one read takes it; who comes second finds it gone.
 func eventfdOneReadOfMany(t *testing.T) {
 	fd := newEventfd(t, 0, unix.EFD_NONBLOCK)
 	sets, waiting := mustWaiters(t, 3, fd, unix.EPOLLIN)

@@ -85,7 +85,8 @@ var eventfdReader = child.Register("eventfd-reader", func(*child.Proc) error {
 
 // What rows are written in.
 
-// newEventfd makes an eventfd with just these flags, and takes the counter to count.
+// newEventfd makes an eventfd with just these flags, and takes the counter to
+// count.
 func newEventfd(tb testing.TB, initval uint64, flags int) int {
 	tb.Helper()
 	fd, err := rawCall(unix.SYS_EVENTFD2, uintptr(initval), uintptr(flags))
@@ -125,10 +126,12 @@ func mustAddCount(tb testing.TB, fd int, v uint64) {
 	}
 }
 
-// wantCount takes the whole counter, which must be this, of an eventfd that is no semaphore.
+// wantCount takes the whole counter, which must be this, of an eventfd that is
+// no semaphore.
 func wantCount(tb testing.TB, fd int, want uint64) { tb.Helper(); wantLeft(tb, fd, 0, want) }
 
-// wantLeft takes all there is in an eventfd, which must be this; mode is 0 or EFD_SEMAPHORE.
+// wantLeft takes all there is in an eventfd, which must be this; mode is 0 or
+// EFD_SEMAPHORE.
 func wantLeft(tb testing.TB, fd, mode int, want uint64) {
 	tb.Helper()
 	var got uint64

@@ -34,7 +34,8 @@ func eventfdWritesAdd(t *testing.T) {
 	wantCount(t, fd, 1000)
 }
 
-// eventfdShortWrite (EFD-18): EINVAL for a write of less than eight bytes, eventfd(2), and nothing is added.
+// eventfdShortWrite (EFD-18): EINVAL for a write of less than eight bytes,
+// eventfd(2), and nothing is added.
 func eventfdShortWrite(t *testing.T) {
 	for _, flags := range []int{0, unix.EFD_NONBLOCK} {
 		fd := newEventfd(t, 0, flags)
@@ -46,8 +47,9 @@ func eventfdShortWrite(t *testing.T) {
 	}
 }
 
-// eventfdLongWrite (EFD-19): a write of more than eight bytes is EINVAL since 6.9; before, the first eight
-// were added and 8 returned (fs/eventfd.c eventfd_write).
+// eventfdLongWrite (EFD-19): a write of more than eight bytes is EINVAL since
+// 6.9; before, the first eight were added and 8 returned (fs/eventfd.c
+// eventfd_write).
 func eventfdLongWrite(t *testing.T) {
 	fd := newEventfd(t, 1, unix.EFD_NONBLOCK)
 	sum := uint64(1)
@@ -67,8 +69,8 @@ func eventfdLongWrite(t *testing.T) {
 	wantCount(t, fd, sum)
 }
 
-// eventfdWriteAllOnes (EFD-20): EINVAL for the value 2^64-1, eventfd(2), whatever the counter is and
-// whether or not one would wait.
+// eventfdWriteAllOnes (EFD-20): EINVAL for the value 2^64-1, eventfd(2),
+// whatever the counter is and whether or not one would wait.
 func eventfdWriteAllOnes(t *testing.T) {
 	for _, flags := range []int{0, unix.EFD_NONBLOCK, unix.EFD_SEMAPHORE} {
 		for _, count := range []uint64{0, 1, math.MaxUint64 - 1} {
@@ -82,8 +84,9 @@ func eventfdWriteAllOnes(t *testing.T) {
 	}
 }
 
-// eventfdWriteTooMuch (EFD-21): a write that would take the counter beyond 2^64-2 is EAGAIN where it must not
-// wait, eventfd(2), and adds nothing, not even the part that fits.
+// eventfdWriteTooMuch (EFD-21): a write that would take the counter beyond
+// 2^64-2 is EAGAIN where it must not wait, eventfd(2), and adds nothing, not
+// even the part that fits.
 func eventfdWriteTooMuch(t *testing.T) {
 	const most = math.MaxUint64 - 1
 	for _, c := range []struct{ count, value uint64 }{
@@ -110,7 +113,8 @@ func eventfdMaximum(t *testing.T) {
 	wantCount(t, fd, math.MaxUint64-1)
 }
 
-// eventfdWriteFromBadMemory (EFD-33): EFAULT for a value that cannot be read, and nothing is added.
+// eventfdWriteFromBadMemory (EFD-33): EFAULT for a value that cannot be read,
+// and nothing is added.
 func eventfdWriteFromBadMemory(t *testing.T) {
 	for _, count := range []uint64{0, 3, math.MaxUint64 - 1} {
 		fd := newEventfd(t, 0, 0)
@@ -123,8 +127,9 @@ func eventfdWriteFromBadMemory(t *testing.T) {
 	}
 }
 
-// eventfdWriteErrorOrder (EFD-66): of several errors of a write the descriptor comes first, then the size, the
-// memory, the value that is none, and whether it fits last.
+// eventfdWriteErrorOrder (EFD-66): of several errors of a write the descriptor
+// comes first, then the size, the memory, the value that is none, and whether
+// it fits last.
 func eventfdWriteErrorOrder(t *testing.T) {
 	full := newEventfd(t, 0, unix.EFD_NONBLOCK)
 	mustAddCount(t, full, math.MaxUint64-1)
@@ -141,8 +146,8 @@ func eventfdWriteErrorOrder(t *testing.T) {
 	wantCount(t, full, math.MaxUint64-1)
 }
 
-// eventfdWriteZero (EFD-71): 0 can be added, also to the largest counter, and changes nothing: it does
-// not let a reader go.
+// eventfdWriteZero (EFD-71): 0 can be added, also to the largest counter, and
+// changes nothing: it does not let a reader go.
 func eventfdWriteZero(t *testing.T) {
 	fd := newEventfd(t, 0, unix.EFD_NONBLOCK)
 	mustAddCount(t, fd, 0)
@@ -162,8 +167,9 @@ func eventfdWriteZero(t *testing.T) {
 	p.Join()
 }
 
-// eventfdWriteZeroEdge (EFD-72): adding 0 wakes all the same: where the counter is above 0 it is an edge for
-// EPOLLET, where it is 0 there is nothing to report.
+// eventfdWriteZeroEdge (EFD-72): adding 0 wakes all the same: where the counter
+// is above 0 it is an edge for EPOLLET, where it is 0 there is nothing to
+// report.
 func eventfdWriteZeroEdge(t *testing.T) {
 	fd := newEventfd(t, 0, 0)
 	epfd := fdtest.Epoll(t)
@@ -177,8 +183,9 @@ func eventfdWriteZeroEdge(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// eventfdWritev (EFD-74): each piece of a writev(2) is a write of its own, for there is no write_iter operation: its
-// sum is added, and after one that fails the others are not made.
+// eventfdWritev (EFD-74): each piece of a writev(2) is a write of its own, for
+// there is no write_iter operation: its sum is added, and after one that fails
+// the others are not made.
 func eventfdWritev(t *testing.T) {
 	fd := newEventfd(t, 0, unix.EFD_NONBLOCK)
 	value := func(v uint64) []byte { return binary.NativeEndian.AppendUint64(nil, v) }
@@ -198,7 +205,8 @@ func eventfdWritev(t *testing.T) {
 	check([][]byte{value(math.MaxUint64 - 1), value(1)}, 8, nil, math.MaxUint64-1)
 }
 
-// eventfdNoReservation (EFD-76): a write that sleeps has reserved nothing: a smaller one that fits goes before it.
+// eventfdNoReservation (EFD-76): a write that sleeps has reserved nothing: a
+// smaller one that fits goes before it.
 func eventfdNoReservation(t *testing.T) {
 	fd := newEventfd(t, 0, 0)
 	mustAddCount(t, fd, math.MaxUint64-11) // room for 10
@@ -216,8 +224,9 @@ func eventfdNoReservation(t *testing.T) {
 	wantCount(t, fd, 21)
 }
 
-// eventfdPartialFault (EFD-88): a value that straddles into memory that cannot be read is not added in part; one
-// that cannot be stored as a whole is taken, EFAULT either way.
+// eventfdPartialFault (EFD-88): a value that straddles into memory that cannot
+// be read is not added in part; one that cannot be stored as a whole is taken,
+// EFAULT either way.
 func eventfdPartialFault(t *testing.T) {
 	page := os.Getpagesize()
 	mem := mustMap(t, 2)
@@ -235,7 +244,8 @@ func eventfdPartialFault(t *testing.T) {
 	_, err := rawCall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&mem[page-4])), 8)
 	wantErrno(t, "read to memory that ends", err, unix.EFAULT)
 	wantCount(t, fd, 0)
-	// Memory that may be written and not more than that will do, and the other way round.
+	// Memory that may be written and not more than that will do, and the
+	// other way round.
 	if err := unix.Mprotect(mem[page:], unix.PROT_READ); err != nil {
 		t.Fatalf("mprotect: %v", err)
 	}

@@ -69,7 +69,8 @@ func badPointers(tb testing.TB, size uintptr) map[string]uintptr {
 }
 
 const (
-	// halfPointer names an address from which on only half the bytes can be read.
+	// halfPointer names an address from which on only half the bytes can be
+	// read.
 	halfPointer = "a pointer to half accessible memory"
 	// kernelPointer names an address that no program has.
 	kernelPointer = "a pointer into the kernel"
@@ -86,8 +87,8 @@ func mustMap(tb testing.TB, pages int) []byte {
 	return mem
 }
 
-// closable takes a descriptor that was just made and returns what closes it: the test
-// when it is time, or its end.
+// closable takes a descriptor that was just made and returns what closes it:
+// the test when it is time, or its end.
 func closable(tb testing.TB, fd int, err error) (closeNow func()) {
 	tb.Helper()
 	if errors.Is(err, unix.EMFILE) {
@@ -199,7 +200,8 @@ const minusOne = ^uintptr(0)
 // badPointer points where nothing is mapped for programs.
 const badPointer = 16
 
-// ptrTo is the address of something in an arena or a package variable, as an argument.
+// ptrTo is the address of something in an arena or a package variable, as an
+// argument.
 func ptrTo[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }
 
 func wantErr(t testing.TB, got, want error, format string, args ...any) {
@@ -231,8 +233,9 @@ func mustMemfd(t testing.TB) int {
 	return fd
 }
 
-// What rows of eventfd, signalfd and timerfd are written in. All three are files without
-// a name on one inode that all such files share (fs/anon_inodes.c), and refuse the same things.
+// What rows of eventfd, signalfd and timerfd are written in. All three are
+// files without a name on one inode that all such files share
+// (fs/anon_inodes.c), and refuse the same things.
 
 // rawCall makes a system call that may wait; its error is an errno or nil.
 //
@@ -272,7 +275,8 @@ func wantFlags(tb testing.TB, fd, status, descriptor int) {
 	}
 }
 
-// wantPolledOnly asks poll(2), epoll(7) and select(2) for everything there is; exactly
+// wantPolledOnly asks poll(2), epoll(7) and select(2) for everything there is;
+// exactly
 // want must be reported. POLLERR makes select say readable and writable.
 func wantPolledOnly(tb testing.TB, fd int, want uint32) {
 	tb.Helper()
@@ -317,9 +321,10 @@ func wantPolledOnly(tb testing.TB, fd int, want uint32) {
 	}
 }
 
-// wantName checks what /proc calls a file on the anonymous inode, and that it cannot be
-// opened anew: there is no open operation to go with it (fs/inode.c no_open), but a path to it. Who is not
-// let in by the inode's owner and mode, root and 0600, does not come so far.
+// wantName checks what /proc calls a file on the anonymous inode, and that it
+// cannot be opened anew: there is no open operation to go with it (fs/inode.c
+// no_open), but a path to it. Who is not let in by the inode's owner and mode,
+// root and 0600, does not come so far.
 func wantName(tb testing.TB, fd int, want string) {
 	tb.Helper()
 	link := fmt.Sprintf("/proc/self/fd/%d", fd)
@@ -350,7 +355,8 @@ func wantName(tb testing.TB, fd int, want string) {
 	wantErrno(tb, "read by path", err, unix.EBADF)
 }
 
-// wantNoOffset checks that a file has no position: reads and writes at one are ESPIPE, pread(2).
+// wantNoOffset checks that a file has no position: reads and writes at one are
+// ESPIPE, pread(2).
 func wantNoOffset(tb testing.TB, fd int) {
 	tb.Helper()
 	buf := make([]byte, 128)
@@ -368,8 +374,8 @@ func wantNoOffset(tb testing.TB, fd int) {
 	wantErrno(tb, "pread at -1", err, unix.EINVAL)
 }
 
-// wantSeek checks lseek(2): a file without an llseek operation cannot be told since 6.0 from one that
-// ignores it, and gives 0; before, it gave ESPIPE.
+// wantSeek checks lseek(2): a file without an llseek operation cannot be told
+// since 6.0 from one that ignores it, and gives 0; before, it gave ESPIPE.
 func wantSeek(tb testing.TB, fd int) {
 	tb.Helper()
 	var want error
@@ -389,8 +395,9 @@ func wantSeek(tb testing.TB, fd int) {
 
 func secondOf(_ int, err error) error { return err }
 
-// wantRefusals checks what such a file is not: it has no pages, no length, no blocks, no
-// backing store, no entries and no peer, and holds no bytes to be counted.
+// wantRefusals checks what such a file is not: it has no pages, no length, no
+// blocks, no backing store, no entries and no peer, and holds no bytes to be
+// counted.
 func wantRefusals(tb testing.TB, fd int) {
 	tb.Helper()
 	mmap := func(flags int) error {
@@ -430,8 +437,9 @@ func wantRefusals(tb testing.TB, fd int) {
 	wantErrno(tb, "inotify_add_watch", secondOf(unix.InotifyAddWatch(fd, "/", unix.IN_OPEN)), unix.EINVAL)
 }
 
-// wantNoSplice checks that nothing passes through a pipe or another file directly: EINVAL
-// since 5.10, when the kernel's way around a missing splice operation went.
+// wantNoSplice checks that nothing passes through a pipe or another file
+// directly: EINVAL since 5.10, when the kernel's way around a missing splice
+// operation went.
 func wantNoSplice(tb testing.TB, fd int) {
 	tb.Helper()
 	r, w, _, _ := mustClosablePipe(tb)
@@ -455,8 +463,9 @@ func wantNoSplice(tb testing.TB, fd int) {
 	mustRead(tb, r, "12345678")
 }
 
-// wantNoSignals checks that a file does not send SIGIO: asking for it by F_SETFL is ignored,
-// by FIOASYNC refused (fs/fcntl.c setfl, fs/ioctl.c ioctl_fioasync).
+// wantNoSignals checks that a file does not send SIGIO: asking for it by
+// F_SETFL is ignored, by FIOASYNC refused (fs/fcntl.c setfl, fs/ioctl.c
+// ioctl_fioasync).
 func wantNoSignals(tb testing.TB, fd int) {
 	tb.Helper()
 	was, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
@@ -474,8 +483,9 @@ func wantNoSignals(tb testing.TB, fd int) {
 	wantErrno(tb, "FIOASYNC", err, unix.ENOTTY)
 }
 
-// wantSharedInode checks fstat(2) and fstatfs(2): a file of no type and length that only its
-// owner may use, on the same inode as all other files of the kind.
+// wantSharedInode checks fstat(2) and fstatfs(2): a file of no type and length
+// that only its owner may use, on the same inode as all other files of the
+// kind.
 func wantSharedInode(tb testing.TB, fd int) {
 	tb.Helper()
 	eventfd, eerr := unix.Eventfd(0, unix.EFD_CLOEXEC)
@@ -509,9 +519,10 @@ func wantSharedInode(tb testing.TB, fd int) {
 	}
 }
 
-// wantOwnershipKept checks that mode and owner of the inode that so many share cannot be changed. Since
-// 6.16, and in stable releases before it, that is so for everyone (EOPNOTSUPP); until then the inode had an
-// owner, root, as any other.
+// wantOwnershipKept checks that mode and owner of the inode that so many share
+// cannot be changed. Since 6.16, and in stable releases before it, that is so
+// for everyone (EOPNOTSUPP); until then the inode had an owner, root, as any
+// other.
 func wantOwnershipKept(tb testing.TB, fd int) {
 	tb.Helper()
 	check := func(who string, older error) (errs error) {
@@ -539,8 +550,10 @@ func wantOwnershipKept(tb testing.TB, fd int) {
 	asNobody(tb, func() error { return check("an ordinary user", unix.EPERM) })
 }
 
-// wantENFILE checks that a call that makes a descriptor fails at fs.file-max, time and again, but for who has CAP_SYS_ADMIN, and
-// works again with room. The limit is everyone's: it is lowered where the machine is there for the test alone.
+// wantENFILE checks that a call that makes a descriptor fails at fs.file-max,
+// time and again, but for who has CAP_SYS_ADMIN, and works again with room. The
+// limit is everyone's: it is lowered where the machine is there for the test
+// alone.
 func wantENFILE(tb testing.TB, create func() (int, error)) {
 	tb.Helper()
 	if os.Getenv(guestVar) == "" {
@@ -551,7 +564,8 @@ func wantENFILE(tb testing.TB, create func() (int, error)) {
 	if err != nil {
 		behaviour.Limited(tb, "%v", err)
 	}
-	// It is written through a descriptor that is there: once it is low no other can be opened.
+	// It is written through a descriptor that is there: once it is low no
+	// other can be opened.
 	limit := mustOpen(tb, sysctl, unix.O_WRONLY)
 	set := func(to string) {
 		tb.Helper()
@@ -569,7 +583,9 @@ func wantENFILE(tb testing.TB, create func() (int, error)) {
 	})
 	set("1")
 	asNobody(tb, func() (err error) {
-		// The kernel counts files roughly before it counts them: as long as each CPU has opened a few only, there may seem to be none.
+		// The kernel counts files roughly before it counts them: as
+		// long as each CPU has opened a few only, there may seem to be
+		// none.
 		var fds []int
 		defer func() {
 			for _, fd := range fds {
@@ -609,8 +625,8 @@ func wantENFILE(tb testing.TB, create func() (int, error)) {
 	})
 }
 
-// fdinfoLines returns what proc_pid_fdinfo(5) has of a descriptor, by key. The value is all
-// that follows the colon, spaces included.
+// fdinfoLines returns what proc_pid_fdinfo(5) has of a descriptor, by key. The
+// value is all that follows the colon, spaces included.
 func fdinfoLines(tb testing.TB, fd int) map[string]string {
 	tb.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))

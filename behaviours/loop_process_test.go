@@ -20,8 +20,9 @@ import (
 
 // Loops over processes.
 
-// loopForked (INT-14): a forked child has the parent's epoll set and its timerfds, fork(2): what one takes the
-// other does not get, what one registers the other is told of. Signals are each process's own.
+// loopForked (INT-14): a forked child has the parent's epoll set and its
+// timerfds, fork(2): what one takes the other does not get, what one registers
+// the other is told of. Signals are each process's own.
 func loopForked(t *testing.T) {
 	mustBlock(t, ^sys.Sigset(0))
 	const sig = unix.SIGUSR1
@@ -52,7 +53,8 @@ func loopForked(t *testing.T) {
 		t.Errorf("reading the timer that the child has read: %v, want EAGAIN", err)
 	}
 	wantReady(t, epfd, readiness{unix.EPOLLOUT, 77})
-	// The parent takes one, the child finds none; and removes what the other child has registered.
+	// The parent takes one, the child finds none; and removes what the
+	// other child has registered.
 	expire()
 	mustAwait(t, timer)
 	wantReadyAnyOrder(t, epfd, readiness{unix.EPOLLOUT, 77}, ready(timer, unix.EPOLLIN))
@@ -62,7 +64,8 @@ func loopForked(t *testing.T) {
 	mustForkIn(t, a, noTick, sys.EpollCtl(epfd, unix.EPOLL_CTL_DEL, other, add)).want(t)
 	wantReady(t, epfd)
 
-	// The parent's pending signal is nothing to the child, though it has the signalfd.
+	// The parent's pending signal is nothing to the child, though it has
+	// the signalfd.
 	signals := fdtest.Signalfd(t, sig)
 	if err := unix.SetNonblock(signals, true); err != nil {
 		t.Fatal(err)
@@ -77,8 +80,9 @@ func loopForked(t *testing.T) {
 	}
 }
 
-// loopExecutedHelper (INT-15): a program that is executed has no descriptor that is close-on-exec, and what it
-// has keeps the registrations of its parent alive, execve(2), epoll(7).
+// loopExecutedHelper (INT-15): a program that is executed has no descriptor
+// that is close-on-exec, and what it has keeps the registrations of its parent
+// alive, execve(2), epoll(7).
 func loopExecutedHelper(t *testing.T) {
 	epfd := fdtest.Epoll(t)
 	kept, keptWriter, closeKept, _ := mustClosablePipe(t)
@@ -112,7 +116,8 @@ func loopExecutedHelper(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// loopHelper says whether it has any of the descriptors whose numbers it is given.
+// loopHelper says whether it has any of the descriptors whose numbers it is
+// given.
 var loopHelper = child.Register("loop-helper", func(p *child.Proc) error {
 	for _, arg := range p.Args {
 		fd, err := strconv.Atoi(arg)
@@ -128,8 +133,9 @@ var loopHelper = child.Register("loop-helper", func(p *child.Proc) error {
 	return nil
 })
 
-// loopAcrossProcesses (INT-16): two processes that wake each other by eventfds in epoll sets lose no wake-up,
-// level- or edge-triggered. (Benchmarks that check every answer do it a million times.)
+// loopAcrossProcesses (INT-16): two processes that wake each other by eventfds
+// in epoll sets lose no wake-up, level- or edge-triggered. (Benchmarks that
+// check every answer do it a million times.)
 func loopAcrossProcesses(t *testing.T) {
 	const rounds = 5000
 	mustBlock(t, ^sys.Sigs(rouse))
@@ -167,8 +173,9 @@ func loopAcrossProcesses(t *testing.T) {
 	}
 }
 
-// loopKilledHolder (INT-17): the death of a process that has an eventfd is no event of the eventfd, which
-// knows no hang-up; a pipe that only it could write to hangs up.
+// loopKilledHolder (INT-17): the death of a process that has an eventfd is no
+// event of the eventfd, which knows no hang-up; a pipe that only it could write
+// to hangs up.
 func loopKilledHolder(t *testing.T) {
 	source := fdtest.Eventfd(t, 0)
 	r, w, _, closeWriter := mustClosablePipe(t)
@@ -189,9 +196,10 @@ func loopKilledHolder(t *testing.T) {
 	quiet.want(ready(source, unix.EPOLLIN))
 }
 
-// loopKilledWaiter (INT-18): a process that is killed while it waits takes no event with it that comes then:
-// another one that waits in the same set gets it, though the one that was killed is the one whom the
-// kernel would have woken.
+// loopKilledWaiter (INT-18): a process that is killed while it waits takes no
+// event with it that comes then: another one that waits in the same set gets
+// it, though the one that was killed is the one whom the kernel would have
+// woken.
 func loopKilledWaiter(t *testing.T) {
 	mustBlock(t, ^sys.Sigset(0))
 	for _, mode := range []uint32{0, unix.EPOLLET, unix.EPOLLEXCLUSIVE, unix.EPOLLEXCLUSIVE | unix.EPOLLET} {
@@ -211,8 +219,9 @@ func loopKilledWaiter(t *testing.T) {
 	}
 }
 
-// loopStopped (INT-22): while a process is stopped timers go on and events come; continued, its loop finds the
-// wait interrupted, and with the next one all that came, signal(7), timerfd_create(2).
+// loopStopped (INT-22): while a process is stopped timers go on and events
+// come; continued, its loop finds the wait interrupted, and with the next one
+// all that came, signal(7), timerfd_create(2).
 func loopStopped(t *testing.T) {
 	source, timer := fdtest.Eventfd(t, 0), fdtest.Timerfd(t)
 	p := child.Start(t, loopStoppedRole, child.Options{Files: []int{source, timer}})

@@ -22,8 +22,9 @@ import (
 
 // Signals in a loop.
 
-// mustWriteFromHandler has the handler of sig write 1 to an eventfd, as programs do that
-// turn signals into events (the "self-pipe trick"): write(2) is async-signal-safe, signal-safety(7).
+// mustWriteFromHandler has the handler of sig write 1 to an eventfd, as
+// programs do that turn signals into events (the "self-pipe trick"): write(2)
+// is async-signal-safe, signal-safety(7).
 func mustWriteFromHandler(tb testing.TB, sig unix.Signal, fd int) {
 	tb.Helper()
 	restore, err := rawsig.Handle(sig, rawsig.Handler{
@@ -41,8 +42,9 @@ func mustWriteFromHandler(tb testing.TB, sig unix.Signal, fd int) {
 	rawsig.Forget()
 }
 
-// loopHandlerWrites (INT-01): a handler that writes to an eventfd wakes the loop that watches it, wherever
-// the handler runs, and the eventfd counts its runs.
+// loopHandlerWrites (INT-01): a handler that writes to an eventfd wakes the
+// loop that watches it, wherever the handler runs, and the eventfd counts its
+// runs.
 func loopHandlerWrites(t *testing.T) {
 	const sig, n = unix.Signal(40), 100 // a real-time signal: none is merged
 	source := fdtest.Eventfd(t, 0)
@@ -90,7 +92,8 @@ func loopHandlerWrites(t *testing.T) {
 		}
 		for i := range n {
 			err := rawsig.Tgqueue(unix.Getpid(), target, sig, rawsig.Value(uint64(i)))
-			// With a low RLIMIT_SIGPENDING the handler must catch up.
+			// With a low RLIMIT_SIGPENDING the handler must catch
+			// up.
 			for end := time.Now().Add(2 * time.Second); err == unix.EAGAIN && time.Now().Before(end); time.Sleep(time.Millisecond) {
 				err = rawsig.Tgqueue(unix.Getpid(), target, sig, rawsig.Value(uint64(i)))
 			}
@@ -116,8 +119,9 @@ func loopHandlerWrites(t *testing.T) {
 	}
 }
 
-// loopSignalStorm (INT-03): a loop that takes signals from a signalfd while others send it thousands of one
-// number gets at least one of them and all else, and does not stop.
+// loopSignalStorm (INT-03): a loop that takes signals from a signalfd while
+// others send it thousands of one number gets at least one of them and all
+// else, and does not stop.
 func loopSignalStorm(t *testing.T) {
 	const sig, last, n = unix.SIGUSR1, unix.SIGUSR2, 5000
 	signals := fdtest.Signalfd(t, sig, last)
@@ -171,8 +175,9 @@ func loopSignalStorm(t *testing.T) {
 	}
 }
 
-// loopMergedChildren (INT-04): SIGCHLD is a standard signal and merged: a loop that has one from a signalfd must
-// wait for all children that have ended, waitpid(2) with WNOHANG; nothing more will come for them.
+// loopMergedChildren (INT-04): SIGCHLD is a standard signal and merged: a loop
+// that has one from a signalfd must wait for all children that have ended,
+// waitpid(2) with WNOHANG; nothing more will come for them.
 var loopMergedChildren = behaviour.Alone(func(t testing.TB) { takeChildSignals(t, childrenMerge) })
 
 func childrenMerge(t testing.TB) error {
@@ -226,8 +231,9 @@ func childrenMerge(t testing.TB) error {
 	return checkReady(epfd)
 }
 
-// loopQueuedSignals (INT-05): real-time signals are queued up to RLIMIT_SIGPENDING, and a loop gets each of
-// them, in order, with its value; what is over the limit is refused, not lost.
+// loopQueuedSignals (INT-05): real-time signals are queued up to
+// RLIMIT_SIGPENDING, and a loop gets each of them, in order, with its value;
+// what is over the limit is refused, not lost.
 var loopQueuedSignals = behaviour.Alone(func(t testing.TB) {
 	const sig = unix.Signal(40)
 	mustBlock(t, ^sys.Sigset(0))
@@ -276,8 +282,9 @@ var loopQueuedSignals = behaviour.Alone(func(t testing.TB) {
 	}
 }, 40)
 
-// loopLostSignal (INT-06): a signal that comes between its unblocking and the wait does not end the wait; with
-// epoll_pwait(2), which does both in one, it does.
+// loopLostSignal (INT-06): a signal that comes between its unblocking and the
+// wait does not end the wait; with epoll_pwait(2), which does both in one, it
+// does.
 func loopLostSignal(t *testing.T) {
 	const sig = unix.SIGUSR1
 	epfd := fdtest.Epoll(t, fdtest.Eventfd(t, 0))
@@ -304,8 +311,8 @@ func loopLostSignal(t *testing.T) {
 	}
 }
 
-// loopAioInterrupted (INT-12): io_getevents(2) is interrupted by a signal, and io_pgetevents exchanges the mask
-// as epoll_pwait(2) does.
+// loopAioInterrupted (INT-12): io_getevents(2) is interrupted by a signal, and
+// io_pgetevents exchanges the mask as epoll_pwait(2) does.
 func loopAioInterrupted(t *testing.T) {
 	const sig = unix.SIGUSR1
 	aio := &kernelAIO{newAIO(t).ctx}
@@ -355,8 +362,8 @@ func loopAioInterrupted(t *testing.T) {
 	}
 }
 
-// loopTimerToThread (INT-13): a timer that signals one thread (SIGEV_THREAD_ID, timer_create(2)) interrupts the loop
-// of that thread and no other.
+// loopTimerToThread (INT-13): a timer that signals one thread (SIGEV_THREAD_ID,
+// timer_create(2)) interrupts the loop of that thread and no other.
 func loopTimerToThread(t *testing.T) {
 	const sig = unix.Signal(40)
 	runs := fdtest.Handle(t, sig)
@@ -398,9 +405,10 @@ func loopTimerToThread(t *testing.T) {
 	}
 }
 
-// loopHandlerInPwait (INT-20): where the mask of epoll_pwait(2) lets a signal through, its handler runs within
-// the call, with that mask, and the call returns EINTR afterwards with the thread's own mask; an event
-// that the handler causes is for the next call.
+// loopHandlerInPwait (INT-20): where the mask of epoll_pwait(2) lets a signal
+// through, its handler runs within the call, with that mask, and the call
+// returns EINTR afterwards with the thread's own mask; an event that the
+// handler causes is for the next call.
 func loopHandlerInPwait(t *testing.T) {
 	const sig = unix.SIGUSR1
 	source := fdtest.Eventfd(t, 0)
@@ -439,11 +447,14 @@ func loopHandlerInPwait(t *testing.T) {
 	mustTake(t, source, 1)
 }
 
-// loopWrongProcess (INT-21): a signalfd in a set that two processes share is asked about the signals of whoever waits.
-// A process that has none pending takes the other one's event out of the ready list: that one is told
-// again with its next signal, of whatever number, or after a MOD, level-triggered or not.
+// loopWrongProcess (INT-21): a signalfd in a set that two processes share is
+// asked about the signals of whoever waits. A process that has none pending
+// takes the other one's event out of the ready list: that one is told again
+// with its next signal, of whatever number, or after a MOD, level-triggered or
+// not.
 func loopWrongProcess(t *testing.T) {
-	// Processes that get no other signals: the Go runtime sends itself some, and each counts.
+	// Processes that get no other signals: the Go runtime sends itself
+	// some, and each counts.
 	mustBlock(t, ^sys.Sigset(0))
 	signals, epfd := fdtest.Signalfd(t, unix.SIGUSR1), fdtest.Epoll(t)
 	turn, done := fdtest.Eventfd(t, unix.EFD_SEMAPHORE), fdtest.Eventfd(t, unix.EFD_SEMAPHORE)

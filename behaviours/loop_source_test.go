@@ -23,8 +23,8 @@ import (
 
 // Sources of all kinds in one loop, asked in all ways.
 
-// loopAllKinds (INT-02): all kinds of descriptors that stay ready are served in turn, each once in a cycle,
-// however little room there is; none starves.
+// loopAllKinds (INT-02): all kinds of descriptors that stay ready are served in
+// turn, each once in a cycle, however little room there is; none starves.
 func loopAllKinds(t *testing.T) {
 	mustBlock(t, ^sys.Sigset(0))
 	const sig = unix.SIGUSR1
@@ -73,8 +73,8 @@ func loopAllKinds(t *testing.T) {
 	}
 }
 
-// loopTimerAndEvent (INT-07): a timer and an event that are there before the wait are reported in one, in
-// the order in which they came.
+// loopTimerAndEvent (INT-07): a timer and an event that are there before the
+// wait are reported in one, in the order in which they came.
 func loopTimerAndEvent(t *testing.T) {
 	for _, timerFirst := range []bool{false, true} {
 		event, timer := fdtest.Eventfd(t, 0), fdtest.Timerfd(t)
@@ -97,8 +97,9 @@ func loopTimerAndEvent(t *testing.T) {
 	}
 }
 
-// loopTimerfdAsTimeout (INT-08): a timerfd in the set is another timeout of the loop: not early either, and
-// not widened by the thread's timer slack, as the wait's own is.
+// loopTimerfdAsTimeout (INT-08): a timerfd in the set is another timeout of the
+// loop: not early either, and not widened by the thread's timer slack, as the
+// wait's own is.
 func loopTimerfdAsTimeout(t *testing.T) {
 	const timeout = 2 * time.Millisecond
 	timer := fdtest.Timerfd(t)
@@ -124,8 +125,9 @@ func loopTimerfdAsTimeout(t *testing.T) {
 	wantLater(t, "a wait's timeout", timeout, byTimeout, "a timerfd", byTimerfd)
 }
 
-// loopPpollPselect (INT-09): ppoll(2) and pselect(2) exchange the mask for the wait in one step, as epoll_pwait(2)
-// does; they write back how much of their time is left, which their C library wrappers hide.
+// loopPpollPselect (INT-09): ppoll(2) and pselect(2) exchange the mask for the
+// wait in one step, as epoll_pwait(2) does; they write back how much of their
+// time is left, which their C library wrappers hide.
 func loopPpollPselect(t *testing.T) {
 	const sig = unix.SIGUSR1
 	source := fdtest.Eventfd(t, 0)
@@ -205,7 +207,8 @@ func loopPpollPselect(t *testing.T) {
 	}
 }
 
-// loopSameAnswers (INT-10): poll(2), select(2) and epoll give the same answer about the same descriptor.
+// loopSameAnswers (INT-10): poll(2), select(2) and epoll give the same answer
+// about the same descriptor.
 func loopSameAnswers(t *testing.T) {
 	mustBlock(t, ^sys.Sigset(0))
 	const sig = unix.SIGUSR1
@@ -297,7 +300,8 @@ func loopSameAnswers(t *testing.T) {
 		for _, set := range []*unix.FdSet{&r, &w, &e} {
 			set.Set(c.fd)
 		}
-		// select(2) NOTES say which of them make a descriptor readable, writable, exceptional.
+		// select(2) NOTES say which of them make a descriptor readable,
+		// writable, exceptional.
 		readable, writable := c.want&(in|hup|unix.EPOLLERR) != 0, c.want&(out|unix.EPOLLERR) != 0
 		if _, err := unix.Select(c.fd+1, &r, &w, &e, &unix.Timeval{}); err != nil ||
 			r.IsSet(c.fd) != readable || w.IsSet(c.fd) != writable || e.IsSet(c.fd) {
@@ -313,8 +317,9 @@ func loopSameAnswers(t *testing.T) {
 // forkWord is where children read to: a copy of their own.
 var forkWord uint64
 
-// loopCompletions (INT-11): the eventfd that asynchronous input tells of its completion wakes a loop: of
-// io_submit(2) (IOCB_FLAG_RESFD) and of io_uring(7) (IORING_REGISTER_EVENTFD).
+// loopCompletions (INT-11): the eventfd that asynchronous input tells of its
+// completion wakes a loop: of io_submit(2) (IOCB_FLAG_RESFD) and of io_uring(7)
+// (IORING_REGISTER_EVENTFD).
 func loopCompletions(t *testing.T) {
 	file := mustOpen(t, filepath.Join(t.TempDir(), "file"), unix.O_RDWR|unix.O_CREAT)
 	mustWrite(t, file, "content")

@@ -33,8 +33,9 @@ func TestLoop(t *testing.T) {
 // one is what a handler writes to an eventfd.
 var one uint64 = 1
 
-// takeChildSignals has try take SIGCHLD with all of the process's threads blocking it, and tries again when that was
-// not so: the Go runtime unblocks it in each thread that it starts, which then takes it.
+// takeChildSignals has try take SIGCHLD with all of the process's threads
+// blocking it, and tries again when that was not so: the Go runtime unblocks it
+// in each thread that it starts, which then takes it.
 func takeChildSignals(t testing.TB, try func(testing.TB) error) {
 	t.Helper()
 	debug.SetGCPercent(-1) // and no new threads for it
@@ -51,8 +52,9 @@ func takeChildSignals(t testing.TB, try func(testing.TB) error) {
 	}
 }
 
-// blockInAllThreads has all threads of the process block a signal that the Go runtime
-// unblocks in each of its own: a handler that runs on each changes what it returns to.
+// blockInAllThreads has all threads of the process block a signal that the Go
+// runtime unblocks in each of its own: a handler that runs on each changes what
+// it returns to.
 func blockInAllThreads(t testing.TB, sig unix.Signal) {
 	t.Helper()
 	const change = unix.SIGUSR2
@@ -106,7 +108,8 @@ func allThreadsBlock(t testing.TB, sig unix.Signal) bool {
 	return true
 }
 
-// mustFork makes a child that makes these calls and exits. The caller must have blocked all signals.
+// mustFork makes a child that makes these calls and exits. The caller must have
+// blocked all signals.
 func mustFork(tb testing.TB, calls ...sys.Call) *forked {
 	tb.Helper()
 	return mustForkIn(tb, fdtest.Arena(tb), calls...)
@@ -115,7 +118,8 @@ func mustFork(tb testing.TB, calls ...sys.Call) *forked {
 // A kernelAIO is a context of io_setup(2).
 type kernelAIO struct{ context uintptr }
 
-// read submits a read of a file's start into buf, which must not move, with an eventfd to be told.
+// read submits a read of a file's start into buf, which must not move, with an
+// eventfd to be told.
 func (a *kernelAIO) read(fd int, buf []byte, resfd int) error {
 	iocb := struct { // linux/aio_abi.h
 		data             uint64

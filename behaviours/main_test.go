@@ -1,8 +1,9 @@
 //go:build linux
 
-// Package behaviours has what Linux promises of eventfd, epoll, signals, signalfd,
-// timerfd and the loops over them, a test for each row of testdata/behaviours.
-// Files have a topic each, and a row its id above its test. By that it runs, too:
+// Package behaviours has what Linux promises of eventfd, epoll, signals,
+// signalfd, timerfd and the loops over them, a test for each row of
+// testdata/behaviours. Files have a topic each, and a row its id above its
+// test. By that it runs, too:
 //
 //	go test ./behaviours -run EPL-nnn
 package behaviours

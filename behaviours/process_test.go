@@ -43,7 +43,8 @@ func (c capset) drop(capability int) error {
 	return unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &c[0])
 }
 
-// inFirstUserNamespace reports whether capabilities count everywhere, user_namespaces(7).
+// inFirstUserNamespace reports whether capabilities count everywhere,
+// user_namespaces(7).
 func inFirstUserNamespace() bool {
 	text, err := os.ReadFile("/proc/self/uid_map")
 	return err != nil || strings.Join(strings.Fields(string(text)), " ") == "0 0 4294967295"
@@ -80,7 +81,8 @@ func (w *worker) do(f func()) {
 	<-done
 }
 
-// A bare process has no Go runtime: it makes a list of system calls, once, and exits.
+// A bare process has no Go runtime: it makes a list of system calls, once, and
+// exits.
 type bare struct {
 	*sys.Task
 	loop *sys.Loop
@@ -147,7 +149,8 @@ func mustPidfd(t testing.TB, pid int) int {
 	return fd
 }
 
-// setresuid is of the calling thread: the C library's function is of all threads.
+// setresuid is of the calling thread: the C library's function is of all
+// threads.
 func setresuid(real, effective, saved int) error {
 	_, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(real), uintptr(effective), uintptr(saved))
 	if errno != 0 {
@@ -189,11 +192,12 @@ func becomeLonely() bool {
 	return os.Geteuid() == 0 && setresuid(nobodyElse, nobodyElse, nobodyElse) == nil
 }
 
-// guestVar is the environment variable that says that the machine is there for the test alone: go tool eventbench guest sets it.
+// guestVar is the environment variable that says that the machine is there for
+// the test alone: go tool eventbench guest sets it.
 const guestVar = "EVENTBENCH_GUEST"
 
-// A forked is a child made by fork(2) alone: a copy of this process in which nothing runs but a table
-// of system calls.
+// A forked is a child made by fork(2) alone: a copy of this process in which
+// nothing runs but a table of system calls.
 type forked struct {
 	*sys.Task
 	loop *sys.Loop
@@ -273,20 +277,22 @@ func mustAwait(tb testing.TB, fd int) {
 	}
 }
 
-// isSharedInodesOwner reports whether the thread owns the inode that these files share, or has
-// the capability that makes up for not owning it.
+// isSharedInodesOwner reports whether the thread owns the inode that these
+// files share, or has the capability that makes up for not owning it.
 func isSharedInodesOwner(tb testing.TB, capability int) bool {
 	tb.Helper()
 	var st unix.Stat_t
 	if err := unix.Fstat(newEventfd(tb, 0, unix.EFD_CLOEXEC), &st); err != nil {
 		tb.Fatal(err)
 	}
-	// A user namespace may have the first one's root, or show him as nobody.
+	// A user namespace may have the first one's root, or show him as
+	// nobody.
 	const nobody = 65534
 	return st.Uid == uint32(os.Geteuid()) && st.Uid != nobody || hasCapability(tb, capability)
 }
 
-// hasCapability reports whether the thread has a capability that counts for what is root's, capabilities(7).
+// hasCapability reports whether the thread has a capability that counts for
+// what is root's, capabilities(7).
 func hasCapability(tb testing.TB, capability int) bool {
 	tb.Helper()
 	caps, err := capabilities()
@@ -324,16 +330,17 @@ func asNobody(tb testing.TB, f func() error) {
 	}).Join()
 }
 
-// A forkedTask is a child made by fork(2) alone: unlike one that has executed a program
-// it has its parent's epoll instances as they are, and unlike Go it knows what it does.
+// A forkedTask is a child made by fork(2) alone: unlike one that has executed a
+// program it has its parent's epoll instances as they are, and unlike Go it
+// knows what it does.
 type forkedTask struct {
 	tb   testing.TB
 	task *sys.Task
 	loop *sys.Loop
 }
 
-// startFork forks a child that makes the calls, with all signals blocked, and ends. It
-// is killed at the end of the test.
+// startFork forks a child that makes the calls, with all signals blocked, and
+// ends. It is killed at the end of the test.
 func startFork(tb testing.TB, a *sys.Arena, calls ...sys.Call) *forkedTask {
 	tb.Helper()
 	loop := sys.NewLoop(a, slices.Concat([]sys.Call{sys.DieWithParent()}, calls)...)

@@ -18,8 +18,8 @@ import (
 
 // Actions: rt_sigaction(2), ignoring and the default.
 
-// sigactionNumbers (SIG-41): actions of 1 to 64 can be read, all but those of SIGKILL and
-// SIGSTOP can be set.
+// sigactionNumbers (SIG-41): actions of 1 to 64 can be read, all but those of
+// SIGKILL and SIGSTOP can be set.
 func sigactionNumbers(t testing.TB) {
 	for _, sig := range []unix.Signal{0, -1, 65, 128, math.MaxInt32, math.MinInt32} {
 		_, err := rawsig.SetAction(sig, nil)
@@ -37,7 +37,8 @@ func sigactionNumbers(t testing.TB) {
 				t.Errorf("the action of %d is %+v, want the default", sig, old)
 			}
 		}
-		// What is set is what can be read: the flags and masks of actions without a function, too.
+		// What is set is what can be read: the flags and masks of
+		// actions without a function, too.
 		before := old
 		for _, a := range []rawsig.Action{
 			{Handler: rawsig.Ignore, Flags: rawsig.SARestart, Mask: sys.Sigs(50)},
@@ -66,7 +67,8 @@ func sigactionNumbers(t testing.TB) {
 	}
 }
 
-// sigactionBadPointers (SIG-43): EFAULT, and an action that cannot be read is not set.
+// sigactionBadPointers (SIG-43): EFAULT, and an action that cannot be read is
+// not set.
 func sigactionBadPointers(t testing.TB) {
 	act(t, 40, rawsig.Action{Handler: rawsig.Ignore, Flags: rawsig.SARestart})
 	wantErr(t, rawsig.Do(unix.SYS_RT_SIGACTION, 40, badPointer, 0, 8), unix.EFAULT, "rt_sigaction(40, bad pointer)")
@@ -79,8 +81,9 @@ func sigactionBadPointers(t testing.TB) {
 	}
 }
 
-// sigactionFlags (SIG-44): flags are given back as they were set; SA_RESETHAND makes the
-// action the default before the handler's first instruction, and keeps the rest of it.
+// sigactionFlags (SIG-44): flags are given back as they were set; SA_RESETHAND
+// makes the action the default before the handler's first instruction, and
+// keeps the rest of it.
 func sigactionFlags(t testing.TB) {
 	flags := []uint64{rawsig.SANocldstop, rawsig.SANocldwait, rawsig.SASiginfo, rawsig.SAOnstack, rawsig.SARestart, rawsig.SANodefer, rawsig.SAResethand}
 	for subset := range 1 << len(flags) {
@@ -117,8 +120,9 @@ func sigactionFlags(t testing.TB) {
 	}
 }
 
-// unknownFlags (SIG-45): what the kernel does not know of sa_flags it clears, so that a
-// program can ask what it knows; before 5.11 it kept all bits, but those that x86-64 has taken for itself.
+// unknownFlags (SIG-45): what the kernel does not know of sa_flags it clears,
+// so that a program can ask what it knows; before 5.11 it kept all bits, but
+// those that x86-64 has taken for itself.
 func unknownFlags(t testing.TB) {
 	act(t, 40, rawsig.Action{Handler: rawsig.Ignore, Flags: math.MaxUint64})
 	got, want := action(t, 40).Flags, uint64(math.MaxUint64)
@@ -127,7 +131,8 @@ func unknownFlags(t testing.TB) {
 		want = rawsig.SANocldstop | rawsig.SANocldwait | rawsig.SASiginfo | rawsig.SAOnstack | rawsig.SARestart |
 			rawsig.SANodefer | rawsig.SAResethand | rawsig.SAExposeTagbits | 0x04000000 // SA_RESTORER
 	case runtime.GOARCH == "amd64" && got != want:
-		// A mask of 32 bits takes its part where 32-bit programs can run (sigaction_compat_abi).
+		// A mask of 32 bits takes its part where 32-bit programs can
+		// run (sigaction_compat_abi).
 		want = 0xfcffffff
 	}
 	if got != want {
@@ -135,7 +140,8 @@ func unknownFlags(t testing.TB) {
 	}
 }
 
-// ignoringDiscards (SIG-50): what is pending anywhere in the process is gone once it is ignored.
+// ignoringDiscards (SIG-50): what is pending anywhere in the process is gone
+// once it is ignored.
 func ignoringDiscards(t testing.TB) {
 	blockAll(t)
 	behaviour.NeedPending(t, 16)
@@ -184,7 +190,8 @@ func ignoringDiscards(t testing.TB) {
 	wantRuns(t)
 }
 
-// ignoredBlockedPends (SIG-51): a blocked signal may be waited for, so it is kept although it is ignored.
+// ignoredBlockedPends (SIG-51): a blocked signal may be waited for, so it is
+// kept although it is ignored.
 func ignoredBlockedPends(t testing.TB) {
 	blockAll(t)
 	for _, sig := range []unix.Signal{unix.SIGUSR1, 40} {
@@ -202,7 +209,8 @@ func ignoredBlockedPends(t testing.TB) {
 	}
 }
 
-// ignoredIsDropped (SIG-52): an ignored signal that is not blocked is nothing, from the start.
+// ignoredIsDropped (SIG-52): an ignored signal that is not blocked is nothing,
+// from the start.
 func ignoredIsDropped(t testing.TB) {
 	for _, c := range []struct {
 		sig    unix.Signal
@@ -217,7 +225,8 @@ func ignoredIsDropped(t testing.TB) {
 	}
 }
 
-// badOldPointers (SIG-92): where the old state cannot be written, the call fails and the new one is set.
+// badOldPointers (SIG-92): where the old state cannot be written, the call
+// fails and the new one is set.
 func badOldPointers(t testing.TB) {
 	setMask(t, rawsig.Blockable)
 	a := fdtest.Arena(t)

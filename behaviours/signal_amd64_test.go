@@ -17,12 +17,14 @@ const (
 	minSigFrame     = 900  // what the frame had before vector registers
 )
 
-// minsigstkszSince is the first kernel with AT_MINSIGSTKSZ on this architecture.
+// minsigstkszSince is the first kernel with AT_MINSIGSTKSZ on this
+// architecture.
 var minsigstkszSince = [2]int{5, 14}
 
-// kernelFaultFirst (SIG-33): a fault's signal is delivered before one of a lower number that
-// became deliverable at the same moment. That moment is the return from a handler
-// with a context that cannot be restored: the kernel sets the mask from it first.
+// kernelFaultFirst (SIG-33): a fault's signal is delivered before one of a
+// lower number that became deliverable at the same moment. That moment is the
+// return from a handler with a context that cannot be restored: the kernel sets
+// the mask from it first.
 func kernelFaultFirst(t testing.TB) {
 	blockAll(t)
 	handle(t, unix.SIGBUS, rawsig.Handler{Flags: rawsig.SAOnstack, Mask: rawsig.All})

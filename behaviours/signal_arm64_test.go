@@ -13,7 +13,8 @@ const (
 	minSigFrame     = 4384 // the smallest frame, with its reserved space
 )
 
-// minsigstkszSince is the first kernel with AT_MINSIGSTKSZ on this architecture.
+// minsigstkszSince is the first kernel with AT_MINSIGSTKSZ on this
+// architecture.
 var minsigstkszSince = [2]int{4, 18}
 
 // kernelFaultFirst (SIG-33) has nothing to try on this architecture.

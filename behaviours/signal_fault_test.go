@@ -18,8 +18,8 @@ import (
 
 // Signals that the kernel raises for a fault.
 
-// faultCannotBeBlocked (SIG-60): a signal that the kernel raises for a fault kills the
-// process if it is blocked or ignored; the same signal sent does not.
+// faultCannotBeBlocked (SIG-60): a signal that the kernel raises for a fault
+// kills the process if it is blocked or ignored; the same signal sent does not.
 func faultCannotBeBlocked(t *testing.T) {
 	for _, how := range []string{"block", "ignore", "ignore and block"} {
 		p := child.Start(t, faulting, child.Options{Args: []string{how}})
@@ -59,9 +59,11 @@ var faulting = child.Register("faulting", func(p *child.Proc) error {
 	return fmt.Errorf("read %d from a page without access", page[0])
 })
 
-// faultIsRepaired (SIG-119): a fault's siginfo has the address that was accessed, to the byte, and why it could not be: SEGV_ACCERR where there
-// is memory that may not be accessed so, SEGV_MAPERR where there is none, BUS_ADRERR where a file has ended. When the handler
-// has put that right, the instruction is made again and does what it was to do: the handler runs once.
+// faultIsRepaired (SIG-119): a fault's siginfo has the address that was
+// accessed, to the byte, and why it could not be: SEGV_ACCERR where there is
+// memory that may not be accessed so, SEGV_MAPERR where there is none,
+// BUS_ADRERR where a file has ended. When the handler has put that right, the
+// instruction is made again and does what it was to do: the handler runs once.
 func faultIsRepaired(t testing.TB) {
 	page := uintptr(os.Getpagesize())
 	file := mustMemfd(t)
@@ -91,7 +93,8 @@ func faultIsRepaired(t testing.TB) {
 		{"write beyond the end of a file", unix.SIGBUS, busAdrerr, unix.PROT_READ | unix.PROT_WRITE, true, false, true},
 	} {
 		for _, offset := range []uintptr{0, 1, 123, page - 1} {
-			// Of three pages the one in the middle, so that nothing else comes to be there.
+			// Of three pages the one in the middle, so that nothing
+			// else comes to be there.
 			at := mustMapAt(t, 3*page, unix.PROT_NONE, private, -1) + page
 			if err := unix.Ftruncate(file, 0); err != nil {
 				t.Fatal(err)

@@ -17,8 +17,8 @@ import (
 
 // Running a handler: what it may rely on and may change.
 
-// maskDuringHandler (SIG-47): the signal itself and sa_mask are blocked in addition to
-// what was, and only until the handler returns.
+// maskDuringHandler (SIG-47): the signal itself and sa_mask are blocked in
+// addition to what was, and only until the handler returns.
 func maskDuringHandler(t testing.TB) {
 	outer := rawsig.Blockable &^ sys.Sigs(40, 41, 42)
 	setMask(t, outer)
@@ -44,7 +44,8 @@ func maskDuringHandler(t testing.TB) {
 	}
 }
 
-// handlerChangesMask (SIG-76): the mask after a handler is what its context says then.
+// handlerChangesMask (SIG-76): the mask after a handler is what its context
+// says then.
 func handlerChangesMask(t testing.TB) {
 	setMask(t, rawsig.Blockable&^sys.Sigs(40))
 	for _, mask := range []sys.Sigset{0, sys.Sigs(40, 41), rawsig.All} {
@@ -63,8 +64,8 @@ func handlerChangesMask(t testing.TB) {
 	wantRuns(t, 40, 41)
 }
 
-// vectorsSurvive (SIG-77): a handler may use vector registers; they are put back, also when
-// handlers are nested, and a fork copies them.
+// vectorsSurvive (SIG-77): a handler may use vector registers; they are put
+// back, also when handlers are nested, and a fork copies them.
 func vectorsSurvive(t testing.TB) {
 	self := func(sig unix.Signal) rawsig.Call {
 		return rawsig.Call{Nr: unix.SYS_TGKILL, Args: [6]uintptr{uintptr(os.Getpid()), uintptr(unix.Gettid()), uintptr(sig)}}
@@ -91,8 +92,9 @@ func vectorsSurvive(t testing.TB) {
 	}
 }
 
-// handlersNest (SIG-90): when signals are delivered whose handlers do not block each
-// other, the one taken last runs first: each interrupts the one before at its first instruction.
+// handlersNest (SIG-90): when signals are delivered whose handlers do not block
+// each other, the one taken last runs first: each interrupts the one before at
+// its first instruction.
 func handlersNest(t testing.TB) {
 	for _, sig := range []unix.Signal{unix.SIGUSR1, 40, 41} {
 		handle(t, sig, rawsig.Handler{Flags: rawsig.SAOnstack})
@@ -113,7 +115,8 @@ func handlersNest(t testing.TB) {
 	}
 }
 
-// nodeferNests (SIG-91): with SA_NODEFER a signal interrupts its own handler, else it waits for its return.
+// nodeferNests (SIG-91): with SA_NODEFER a signal interrupts its own handler,
+// else it waits for its return.
 func nodeferNests(t testing.TB) {
 	for _, c := range []struct {
 		flags uint64

@@ -18,7 +18,8 @@ import (
 
 // The mask and what is pending: rt_sigprocmask(2), rt_sigpending(2).
 
-// sigsetSizes (SIG-42): sets are of 8 bytes; only rt_sigpending gives part of one.
+// sigsetSizes (SIG-42): sets are of 8 bytes; only rt_sigpending gives part of
+// one.
 func sigsetSizes(t testing.TB) {
 	blockAll(t)
 	a := fdtest.Arena(t)
@@ -49,7 +50,8 @@ func sigsetSizes(t testing.TB) {
 	}
 }
 
-// killAndStopInMasks (SIG-46): SIGKILL and SIGSTOP are taken out of masks without an error.
+// killAndStopInMasks (SIG-46): SIGKILL and SIGSTOP are taken out of masks
+// without an error.
 func killAndStopInMasks(t testing.TB) {
 	act(t, 40, rawsig.Action{Handler: rawsig.Ignore, Mask: rawsig.All})
 	if got := action(t, 40).Mask; got != rawsig.Blockable {
@@ -69,8 +71,9 @@ func killAndStopInMasks(t testing.TB) {
 	wantMask(t, "SIGKILL and SIGSTOP blocked", 0)
 }
 
-// sigprocmaskArguments (SIG-48): SIG_BLOCK adds a set to the mask, SIG_UNBLOCK takes it out, SIG_SETMASK replaces the mask; another how
-// is EINVAL, unless there is no set, bad memory EFAULT, and neither changes anything.
+// sigprocmaskArguments (SIG-48): SIG_BLOCK adds a set to the mask, SIG_UNBLOCK
+// takes it out, SIG_SETMASK replaces the mask; another how is EINVAL, unless
+// there is no set, bad memory EFAULT, and neither changes anything.
 func sigprocmaskArguments(t testing.TB) {
 	start := rawsig.Blockable &^ sys.Sigs(40, 41, 42)
 	for _, c := range []struct {
@@ -121,7 +124,8 @@ func sigprocmaskArguments(t testing.TB) {
 	}
 }
 
-// unblockingDelivers (SIG-49): what is pending is handled before the call that unblocks it returns.
+// unblockingDelivers (SIG-49): what is pending is handled before the call that
+// unblocks it returns.
 func unblockingDelivers(t testing.TB) {
 	handle(t, 40, rawsig.Handler{Flags: rawsig.SAOnstack})
 	handle(t, unix.SIGUSR1, rawsig.Handler{Flags: rawsig.SAOnstack})
@@ -140,8 +144,8 @@ func unblockingDelivers(t testing.TB) {
 	}
 }
 
-// pendingIsUnion (SIG-57): rt_sigpending has what waits for the thread and what waits
-// for the process, if it is blocked.
+// pendingIsUnion (SIG-57): rt_sigpending has what waits for the thread and what
+// waits for the process, if it is blocked.
 func pendingIsUnion(t testing.TB) {
 	blockAll(t)
 	w := startWorker(t)
@@ -151,7 +155,8 @@ func pendingIsUnion(t testing.TB) {
 	wantErr(t, rawsig.Tgkill(os.Getpid(), w.Tid, 41), nil, "tgkill(worker, 41)")
 	wantPending(t, sys.Sigs(unix.SIGUSR1, 40))
 	w.do(func() { wantPending(t, sys.Sigs(unix.SIGUSR1, 41)) })
-	// Not blocked by the caller, a signal that waits for the process is not pending for it.
+	// Not blocked by the caller, a signal that waits for the process is not
+	// pending for it.
 	w.do(func() {
 		act(t, unix.SIGUSR1, rawsig.Action{Handler: rawsig.Ignore})
 		wantPending(t, sys.Sigs(41))

@@ -15,8 +15,8 @@ import (
 
 // The order in which signals are delivered.
 
-// lowestRealTimeFirst (SIG-29): among real-time signals the lowest number comes first,
-// and those of one number in the order they were sent.
+// lowestRealTimeFirst (SIG-29): among real-time signals the lowest number comes
+// first, and those of one number in the order they were sent.
 func lowestRealTimeFirst(t testing.TB) {
 	blockAll(t)
 	for _, sig := range []unix.Signal{45, 41, 64, 41, 35, 45} {
@@ -25,7 +25,8 @@ func lowestRealTimeFirst(t testing.TB) {
 	wantOrder(t, rawsig.Blockable&^stray, 35, 41, 41, 45, 45, 64)
 }
 
-// standardBeforeRealTime (SIG-30): standard signals have lower numbers, and Linux takes the lowest first.
+// standardBeforeRealTime (SIG-30): standard signals have lower numbers, and
+// Linux takes the lowest first.
 func standardBeforeRealTime(t testing.TB) {
 	blockAll(t)
 	for _, sig := range []unix.Signal{40, 35, unix.SIGIO, unix.SIGUSR1} {
@@ -34,8 +35,9 @@ func standardBeforeRealTime(t testing.TB) {
 	wantOrder(t, rawsig.Blockable&^stray, unix.SIGUSR1, unix.SIGIO, 35, 40)
 }
 
-// synchronousFirst (SIG-32): the signals by which a CPU reports faults come before all others,
-// even when someone merely sent them (SYNCHRONOUS_MASK in kernel/signal.c).
+// synchronousFirst (SIG-32): the signals by which a CPU reports faults come
+// before all others, even when someone merely sent them (SYNCHRONOUS_MASK in
+// kernel/signal.c).
 func synchronousFirst(t *testing.T) {
 	blockAll(t)
 	behaviour.NeedPending(t, 64)
@@ -54,8 +56,8 @@ func synchronousFirst(t *testing.T) {
 	wantOrder(t, rawsig.Blockable&^stray, want...)
 }
 
-// handlersInOrder (SIG-35): with all signals blocked during handlers they run one after
-// the other, in the order in which the signals are taken.
+// handlersInOrder (SIG-35): with all signals blocked during handlers they run
+// one after the other, in the order in which the signals are taken.
 func handlersInOrder(t testing.TB) {
 	for _, sig := range []unix.Signal{unix.SIGUSR1, unix.SIGUSR2, 40, 41} {
 		handle(t, sig, rawsig.Handler{Flags: rawsig.SAOnstack, Mask: rawsig.All})
@@ -79,7 +81,8 @@ func handlersInOrder(t testing.TB) {
 	}
 }
 
-// threadQueueFirst (SIG-93): what waits for the thread comes before all that waits for the process, whatever the numbers.
+// threadQueueFirst (SIG-93): what waits for the thread comes before all that
+// waits for the process, whatever the numbers.
 func threadQueueFirst(t testing.TB) {
 	blockAll(t)
 	for _, sig := range []unix.Signal{unix.SIGUSR1, 40} {

@@ -20,7 +20,8 @@ import (
 
 // Processes by their descriptors: pidfd_open(2), pidfd_send_signal(2).
 
-// pidfdSend (SIG-82): pidfd_send_signal is kill or rt_sigqueueinfo to a process that cannot be mistaken.
+// pidfdSend (SIG-82): pidfd_send_signal is kill or rt_sigqueueinfo to a process
+// that cannot be mistaken.
 func pidfdSend(t testing.TB) {
 	blockAll(t)
 	self := mustPidfd(t, os.Getpid())
@@ -59,7 +60,8 @@ func pidfdSend(t testing.TB) {
 	wantPending(t, 0)
 }
 
-// pidfdScopes (SIG-83): from 6.9 on a flag says whether thread, process or group is meant; before, flags are refused.
+// pidfdScopes (SIG-83): from 6.9 on a flag says whether thread, process or
+// group is meant; before, flags are refused.
 func pidfdScopes(t testing.TB) {
 	const thread, process, group = 1, 2, 4
 	blockAll(t)
@@ -88,7 +90,8 @@ func pidfdScopes(t testing.TB) {
 			Signo: 40, Code: rawsig.SIUser, Pid: int32(os.Getpid()), UID: int32(os.Getuid())})
 	})
 
-	// A pidfd of a thread means that thread, unless the flag says otherwise.
+	// A pidfd of a thread means that thread, unless the flag says
+	// otherwise.
 	threadFD, err := unix.PidfdOpen(w.Tid, unix.O_EXCL) // PIDFD_THREAD
 	if err != nil {
 		t.Fatalf("pidfd_open(worker, PIDFD_THREAD): %v", err)
@@ -111,8 +114,8 @@ func pidfdScopes(t testing.TB) {
 	wantPending(t, 0)
 }
 
-// pidfdSelf (SIG-84): from 6.15 on there are numbers for the caller's own thread and
-// process; that of the process changed in 6.17.
+// pidfdSelf (SIG-84): from 6.15 on there are numbers for the caller's own
+// thread and process; that of the process changed in 6.17.
 func pidfdSelf(t testing.TB) {
 	const thread = -10000
 	process := -10001
@@ -138,7 +141,8 @@ func pidfdSelf(t testing.TB) {
 	wantPending(t, 0)
 }
 
-// pidfdPoll (SIG-85): a pidfd is readable when the process has ended, and from 6.10 on hung up when it is reaped.
+// pidfdPoll (SIG-85): a pidfd is readable when the process has ended, and from
+// 6.10 on hung up when it is reaped.
 func pidfdPoll(t *testing.T) {
 	blockAll(t)
 	b := startReceiver(t, fdtest.Arena(t), 40)
@@ -162,7 +166,8 @@ func pidfdPoll(t *testing.T) {
 	poll("reaped", 0, want)
 }
 
-// pidfdOfProc (SIG-108): the directory of a process in /proc serves as its pidfd.
+// pidfdOfProc (SIG-108): the directory of a process in /proc serves as its
+// pidfd.
 func pidfdOfProc(t testing.TB) {
 	blockAll(t)
 	open := func(path string, flags int) int {
@@ -184,8 +189,8 @@ func pidfdOfProc(t testing.TB) {
 	wantPending(t, 0)
 }
 
-// orderOfPidfdErrors (SIG-109): of several errors flags come first, then the descriptor,
-// the siginfo, its number, its code, the process, and the signal.
+// orderOfPidfdErrors (SIG-109): of several errors flags come first, then the
+// descriptor, the siginfo, its number, its code, the process, and the signal.
 func orderOfPidfdErrors(t testing.TB) {
 	blockAll(t)
 	gone := zombie(t)
@@ -211,9 +216,11 @@ const (
 	pidfdThreadFlag   = unix.O_EXCL     // PIDFD_THREAD, since 6.9
 )
 
-// pidfdOpenArguments (SIG-116): pidfd_open(2) gives a close-on-exec descriptor of a process that is there, a zombie too; process ids below 1
-// and unknown flags are EINVAL, a process that is gone is ESRCH, and the id of a thread that does not lead is EINVAL, since 6.16
-// ENOENT, unless PIDFD_THREAD asks for a thread.
+// pidfdOpenArguments (SIG-116): pidfd_open(2) gives a close-on-exec descriptor
+// of a process that is there, a zombie too; process ids below 1 and unknown
+// flags are EINVAL, a process that is gone is ESRCH, and the id of a thread
+// that does not lead is EINVAL, since 6.16 ENOENT, unless PIDFD_THREAD asks for
+// a thread.
 func pidfdOpenArguments(t testing.TB) {
 	known := uint32(pidfdNonblockFlag)
 	if behaviour.Since(6, 9) {
@@ -267,8 +274,10 @@ func pidfdOpenArguments(t testing.TB) {
 	}
 }
 
-// pidfdNonblock (SIG-117): waitid(2) by a descriptor with PIDFD_NONBLOCK is EAGAIN while the process runs, where one without it would wait or,
-// with WNOHANG, find nothing; when the process has ended both find it, and when it is reaped both are ECHILD.
+// pidfdNonblock (SIG-117): waitid(2) by a descriptor with PIDFD_NONBLOCK is
+// EAGAIN while the process runs, where one without it would wait or, with
+// WNOHANG, find nothing; when the process has ended both find it, and when it
+// is reaped both are ECHILD.
 func pidfdNonblock(t testing.TB) {
 	blockAll(t)
 	const pPidfd = unix.P_PIDFD
@@ -303,8 +312,9 @@ func pidfdNonblock(t testing.TB) {
 	}
 }
 
-// pidfdWakesAll (SIG-118): the end of a process wakes all who wait for its descriptors in poll(2) and epoll_wait(2), level-triggered or not;
-// the end of its first thread alone does not, pidfd_open(2).
+// pidfdWakesAll (SIG-118): the end of a process wakes all who wait for its
+// descriptors in poll(2) and epoll_wait(2), level-triggered or not; the end of
+// its first thread alone does not, pidfd_open(2).
 func pidfdWakesAll(t *testing.T) {
 	blockAll(t)
 	p := child.Start(t, leaderless, child.Options{Block: quiet})

@@ -22,7 +22,8 @@ import (
 
 // Processes: fork, exec, default actions, children, SIGIO.
 
-// forkInherits (SIG-58): a child has its parent's mask and actions, and nothing pending.
+// forkInherits (SIG-58): a child has its parent's mask and actions, and nothing
+// pending.
 func forkInherits(t testing.TB) {
 	blockAll(t)
 	a := fdtest.Arena(t)
@@ -59,11 +60,13 @@ func forkInherits(t testing.TB) {
 	wantPending(t, sys.Sigs(unix.SIGUSR1, 40))
 }
 
-// execKeeps (SIG-59): execve keeps mask, pending and ignored signals; what was caught
-// has its default action, without flags and masks, and there is no alternate stack.
+// execKeeps (SIG-59): execve keeps mask, pending and ignored signals; what was
+// caught has its default action, without flags and masks, and there is no
+// alternate stack.
 func execKeeps(t *testing.T) {
 	p := child.Start(t, executing, child.Options{Block: quiet})
-	// Some actions are the test's surroundings': what ignored, say SIGHUP, before.
+	// Some actions are the test's surroundings': what ignored, say SIGHUP,
+	// before.
 	ignored := map[unix.Signal]bool{}
 	var before uint64
 	if _, err := fmt.Sscan(p.Line(), &before); err != nil {
@@ -143,8 +146,9 @@ var executing = child.Register("executing", func(p *child.Proc) error {
 	return unix.Exec(fmt.Sprintf("/proc/self/fd/%d", fd), []string{"probe"}, nil)
 })
 
-// defaultActions (SIG-86): a process that did nothing about it is not touched by four signals, stopped by four and killed by all others, of
-// which ten dump core, signal(7).
+// defaultActions (SIG-86): a process that did nothing about it is not touched
+// by four signals, stopped by four and killed by all others, of which ten dump
+// core, signal(7).
 func defaultActions(t testing.TB) {
 	core := sys.Sigs(unix.SIGQUIT, unix.SIGILL, unix.SIGTRAP, unix.SIGABRT, unix.SIGBUS, unix.SIGFPE, unix.SIGSEGV, unix.SIGXCPU, unix.SIGXFSZ, unix.SIGSYS)
 	ignored := sys.Sigs(unix.SIGCHLD, unix.SIGURG, unix.SIGWINCH, unix.SIGCONT)
@@ -209,7 +213,8 @@ func wantDumps(t testing.TB) bool {
 	return limit.Cur == 16<<10
 }
 
-// brokenPipe (SIG-87): a write that fails with EPIPE sends the writing thread SIGPIPE, before the call returns.
+// brokenPipe (SIG-87): a write that fails with EPIPE sends the writing thread
+// SIGPIPE, before the call returns.
 func brokenPipe(t testing.TB) {
 	blockAll(t)
 	handle(t, unix.SIGPIPE, rawsig.Handler{Flags: rawsig.SAOnstack})
@@ -250,8 +255,9 @@ func brokenPipe(t testing.TB) {
 	wantPending(t, 0)
 }
 
-// asyncIO (SIG-88): O_ASYNC sends the chosen signal to the chosen thread and says which descriptor is
-// ready; where that cannot be queued, SIGIO comes in its place.
+// asyncIO (SIG-88): O_ASYNC sends the chosen signal to the chosen thread and
+// says which descriptor is ready; where that cannot be queued, SIGIO comes in
+// its place.
 func asyncIO(t testing.TB) {
 	blockAll(t)
 	w := startWorker(t)
@@ -315,8 +321,9 @@ func asyncIO(t testing.TB) {
 	w.do(func() { wantNone(t, rawsig.Blockable&^stray) })
 }
 
-// initIgnoresDefaults (SIG-89): the first process of a pid namespace is not harmed by
-// signals that it does not catch; from within, not even by SIGKILL and SIGSTOP.
+// initIgnoresDefaults (SIG-89): the first process of a pid namespace is not
+// harmed by signals that it does not catch; from within, not even by SIGKILL
+// and SIGSTOP.
 func initIgnoresDefaults(t *testing.T) {
 	p := child.Start(t, namespaceInit, child.Options{Block: quiet, Attr: behaviour.Namespaces(t, unix.CLONE_NEWPID)})
 	p.Expect("survived")
@@ -368,7 +375,8 @@ var namespaceInit = child.Register("namespace-init", func(p *child.Proc) error {
 	}
 })
 
-// nocldstop (SIG-97): with SA_NOCLDSTOP SIGCHLD comes when a child ends, not when it stops or continues.
+// nocldstop (SIG-97): with SA_NOCLDSTOP SIGCHLD comes when a child ends, not
+// when it stops or continues.
 func nocldstop(t testing.TB) {
 	handle(t, unix.SIGCHLD, rawsig.Handler{Flags: rawsig.SAOnstack | rawsig.SANocldstop})
 	v := startVictim(t)
@@ -383,8 +391,9 @@ func nocldstop(t testing.TB) {
 	}
 }
 
-// nobodyWaits (SIG-98): a parent that ignores SIGCHLD, or has said SA_NOCLDWAIT, gets no zombies, and
-// wait fails with ECHILD when all have ended. A handler still runs.
+// nobodyWaits (SIG-98): a parent that ignores SIGCHLD, or has said
+// SA_NOCLDWAIT, gets no zombies, and wait fails with ECHILD when all have
+// ended. A handler still runs.
 func nobodyWaits(t testing.TB) {
 	for _, c := range []struct {
 		name   string
@@ -417,7 +426,8 @@ func nobodyWaits(t testing.TB) {
 	}
 }
 
-// leaderEndsFirst (SIG-101): a process whose first thread has ended takes signals with the others.
+// leaderEndsFirst (SIG-101): a process whose first thread has ended takes
+// signals with the others.
 func leaderEndsFirst(t *testing.T) {
 	p := child.Start(t, leaderless, child.Options{Block: quiet})
 	p.Expect("the first thread ends")
@@ -429,7 +439,8 @@ func leaderEndsFirst(t *testing.T) {
 	p.Wait()
 }
 
-// parentDeathSignal (SIG-105): PR_SET_PDEATHSIG is about the thread that forked, not its process.
+// parentDeathSignal (SIG-105): PR_SET_PDEATHSIG is about the thread that
+// forked, not its process.
 func parentDeathSignal(t testing.TB) {
 	blockAll(t)
 	a := fdtest.Arena(t)
@@ -455,8 +466,9 @@ func parentDeathSignal(t testing.TB) {
 	}
 }
 
-// exitSignalOfClone (SIG-110): clone chooses the signal that a child's end sends; a child with
-// another one than SIGCHLD is found by wait with __WCLONE or __WALL only.
+// exitSignalOfClone (SIG-110): clone chooses the signal that a child's end
+// sends; a child with another one than SIGCHLD is found by wait with __WCLONE
+// or __WALL only.
 func exitSignalOfClone(t testing.TB) {
 	blockAll(t)
 	handle(t, unix.SIGCHLD, rawsig.Handler{Flags: rawsig.SAOnstack})

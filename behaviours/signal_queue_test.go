@@ -17,8 +17,9 @@ import (
 
 // Queueing: rt_sigqueueinfo(2), merging, RLIMIT_SIGPENDING.
 
-// queueMayNotForge (SIG-20): what looks as if the kernel, kill or tgkill had sent it
-// goes to the sender itself only. That is checked before the target is looked for.
+// queueMayNotForge (SIG-20): what looks as if the kernel, kill or tgkill had
+// sent it goes to the sender itself only. That is checked before the target is
+// looked for.
 func queueMayNotForge(t testing.TB) {
 	blockAll(t)
 	other := startReceiver(t, fdtest.Arena(t), unix.SIGUSR1, unix.SIGUSR2)
@@ -58,7 +59,8 @@ func queueOfSignalZero(t testing.TB) {
 	wantPending(t, 0)
 }
 
-// queueBadTarget (SIG-22): the siginfo is read before anything else; groups are no targets.
+// queueBadTarget (SIG-22): the siginfo is read before anything else; groups are
+// no targets.
 func queueBadTarget(t testing.TB) {
 	blockAll(t)
 	self := os.Getpid()
@@ -78,8 +80,8 @@ func queueBadTarget(t testing.TB) {
 	wantPending(t, 0)
 }
 
-// queueKeepsFields (SIG-23): of a siginfo only the signal number is the kernel's; sender
-// and user are what the sender wrote.
+// queueKeepsFields (SIG-23): of a siginfo only the signal number is the
+// kernel's; sender and user are what the sender wrote.
 func queueKeepsFields(t testing.TB) {
 	blockAll(t)
 	self := os.Getpid()
@@ -116,8 +118,8 @@ func tgqueueToThread(t testing.TB) {
 	})
 }
 
-// queueValue (SIG-25): sigqueue's value arrives, all 64 bits of it, for standard and
-// real-time signals, between processes too.
+// queueValue (SIG-25): sigqueue's value arrives, all 64 bits of it, for
+// standard and real-time signals, between processes too.
 func queueValue(t testing.TB) {
 	blockAll(t)
 	for _, sig := range []unix.Signal{unix.SIGUSR1, 35, 40, 64} {
@@ -137,7 +139,8 @@ func queueValue(t testing.TB) {
 	}
 }
 
-// realTimeQueues (SIG-26): n sends of a real-time signal are n deliveries, in order.
+// realTimeQueues (SIG-26): n sends of a real-time signal are n deliveries, in
+// order.
 func realTimeQueues(t testing.TB) {
 	blockAll(t)
 	const n = 20
@@ -163,8 +166,8 @@ func realTimeQueues(t testing.TB) {
 	}
 }
 
-// standardMerges (SIG-27): a standard signal is pending once; what is sent meanwhile
-// succeeds and is dropped, and the first siginfo stays.
+// standardMerges (SIG-27): a standard signal is pending once; what is sent
+// meanwhile succeeds and is dropped, and the first siginfo stays.
 func standardMerges(t testing.TB) {
 	blockAll(t)
 	self := os.Getpid()
@@ -184,8 +187,8 @@ func standardMerges(t testing.TB) {
 	wantNone(t, sys.Sigs(unix.SIGUSR1))
 }
 
-// queueLimit (SIG-36): at RLIMIT_SIGPENDING senders of real-time signals are told so,
-// nothing that was accepted is lost, and what is taken makes room.
+// queueLimit (SIG-36): at RLIMIT_SIGPENDING senders of real-time signals are
+// told so, nothing that was accepted is lost, and what is taken makes room.
 func queueLimit(t testing.TB) {
 	const room = 5
 	accepted := limitQueue(t, room)
@@ -214,8 +217,8 @@ func queueLimit(t testing.TB) {
 	wantPending(t, 0)
 }
 
-// queueLimitIsPerUser (SIG-39): what is queued counts for the receiver's real user, over
-// all its processes: SigQ of proc_pid_status(5).
+// queueLimitIsPerUser (SIG-39): what is queued counts for the receiver's real
+// user, over all its processes: SigQ of proc_pid_status(5).
 func queueLimitIsPerUser(t testing.TB) {
 	becomeAnybody(t)
 	blockAll(t)
@@ -250,7 +253,8 @@ func queueLimitIsPerUser(t testing.TB) {
 	}
 }
 
-// timersCountAsQueued (SIG-40): a timer holds room for its signal from its creation on.
+// timersCountAsQueued (SIG-40): a timer holds room for its signal from its
+// creation on.
 func timersCountAsQueued(t testing.TB) {
 	room := limitQueue(t, 5)
 	var timers []rawsig.Timer
@@ -278,9 +282,10 @@ func timersCountAsQueued(t testing.TB) {
 	mustTakeSignal(t, sys.Sigs(40))
 }
 
-// queueLimitOfOthers (SIG-102): at RLIMIT_SIGPENDING signals that need not be queued are
-// sent all the same. kill's real-time signals are pending once, with no more
-// than their number; standard signals keep their siginfo if kill sent them and lose it if not.
+// queueLimitOfOthers (SIG-102): at RLIMIT_SIGPENDING signals that need not be
+// queued are sent all the same. kill's real-time signals are pending once, with
+// no more than their number; standard signals keep their siginfo if kill sent
+// them and lose it if not.
 func queueLimitOfOthers(t testing.TB) {
 	limitQueue(t, 3)
 	self := os.Getpid()
@@ -305,8 +310,8 @@ func queueLimitOfOthers(t testing.TB) {
 	}
 }
 
-// queueLimitPerNamespace (SIG-103): a user is another one in another user namespace, as
-// far as queued signals are counted, from 5.14 on.
+// queueLimitPerNamespace (SIG-103): a user is another one in another user
+// namespace, as far as queued signals are counted, from 5.14 on.
 func queueLimitPerNamespace(t testing.TB) {
 	becomeAnybody(t)
 	behaviour.Namespaces(t, unix.CLONE_NEWUSER)
@@ -325,15 +330,17 @@ func queueLimitPerNamespace(t testing.TB) {
 	if got := queued(t, inside.TID); got != want {
 		t.Errorf("%d queued for the user in a namespace of its own, want %d of the %d outside", got, want, n)
 	}
-	// What is queued inside counts outside too: a namespace is no way around the limit.
+	// What is queued inside counts outside too: a namespace is no way
+	// around the limit.
 	wantErr(t, rawsig.Queue(inside.TID, 40, rawsig.Value(0)), nil, "rt_sigqueueinfo(process in a user namespace, 40)")
 	if got := queued(t, receiver.TID); got != n+1 {
 		t.Errorf("%d queued for the user after one more to its process in a namespace, want %d", got, n+1)
 	}
 }
 
-// queueByThread (SIG-106): only the first thread may send its process what looks like the
-// kernel's, for rt_sigqueueinfo compares thread ids; rt_tgsigqueueinfo does not.
+// queueByThread (SIG-106): only the first thread may send its process what
+// looks like the kernel's, for rt_sigqueueinfo compares thread ids;
+// rt_tgsigqueueinfo does not.
 func queueByThread(t testing.TB) {
 	blockAll(t)
 	w := startWorker(t)

@@ -20,7 +20,8 @@ import (
 
 // System calls that a handler interrupts, signal(7).
 
-// restart (SIG-70): which calls a handler with SA_RESTART lets go on, signal(7). Without it all fail with EINTR.
+// restart (SIG-70): which calls a handler with SA_RESTART lets go on,
+// signal(7). Without it all fail with EINTR.
 func restart(t testing.TB) {
 	var mu [2]int // two descriptions of one file, to lock it twice
 	mu[0] = mustMemfd(t)
@@ -230,8 +231,8 @@ var takeOne = struct {
 	flags  int16
 }{op: -1}
 
-// mustSysV makes a message queue or a set of semaphores, sysvipc(7), that the row's end removes: control has args arguments before
-// the command.
+// mustSysV makes a message queue or a set of semaphores, sysvipc(7), that the
+// row's end removes: control has args arguments before the command.
 func mustSysV(t testing.TB, get, control, args uintptr, of ...uintptr) int {
 	t.Helper()
 	id, err := rawCall(get, of...)
@@ -246,7 +247,8 @@ func mustSysV(t testing.TB, get, control, args uintptr, of ...uintptr) int {
 	return id
 }
 
-// mustListener returns a unix(7) socket that has room for one connection to be accepted, and its address.
+// mustListener returns a unix(7) socket that has room for one connection to be
+// accepted, and its address.
 func mustListener(t testing.TB, a *sys.Arena) (s int, addr []byte) {
 	t.Helper()
 	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -276,7 +278,8 @@ func connectTo(t testing.TB, addr []byte) {
 	}
 }
 
-// mustFullSocket returns two connected sockets of which the first can send no more.
+// mustFullSocket returns two connected sockets of which the first can send no
+// more.
 func mustFullSocket(t testing.TB) [2]int {
 	t.Helper()
 	s := fdtest.Socketpair(t)

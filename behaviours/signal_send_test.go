@@ -33,8 +33,8 @@ func nullSignalProbes(t *testing.T) {
 	}
 }
 
-// zombieTakesSignals (SIG-02): an ended process is there until it is reaped, and what it
-// is sent changes nothing about how it ended.
+// zombieTakesSignals (SIG-02): an ended process is there until it is reaped,
+// and what it is sent changes nothing about how it ended.
 func zombieTakesSignals(t *testing.T) {
 	pid := zombie(t)
 	for _, sig := range []unix.Signal{0, unix.SIGUSR1, unix.SIGKILL, 40} {
@@ -48,8 +48,8 @@ func zombieTakesSignals(t *testing.T) {
 	wantErr(t, rawsig.Kill(pid, 0), unix.ESRCH, "kill(reaped, 0)")
 }
 
-// killReachesOwnGroup (SIG-03): kill(0) reaches all of the caller's process group, the
-// caller among them, and nobody else.
+// killReachesOwnGroup (SIG-03): kill(0) reaches all of the caller's process
+// group, the caller among them, and nobody else.
 func killReachesOwnGroup(t testing.TB) {
 	blockAll(t)
 	a := fdtest.Arena(t)
@@ -73,8 +73,8 @@ func killReachesOwnGroup(t testing.TB) {
 	other.want(t, unix.SIGUSR2) // SIGUSR1 would have come first
 }
 
-// killReachesGroup (SIG-04): kill(-pgid) reaches all of another process group, and the
-// group is there as long as a member is, be it a zombie.
+// killReachesGroup (SIG-04): kill(-pgid) reaches all of another process group,
+// and the group is there as long as a member is, be it a zombie.
 func killReachesGroup(t testing.TB) {
 	blockAll(t)
 	a := fdtest.Arena(t)
@@ -99,8 +99,9 @@ func killReachesGroup(t testing.TB) {
 	other.want(t, unix.SIGUSR2)
 }
 
-// killReachesAll (SIG-05): kill(-1) reaches all but the caller and the first process; it
-// runs as the first process of a pid namespace, so that "all" are its own children.
+// killReachesAll (SIG-05): kill(-1) reaches all but the caller and the first
+// process; it runs as the first process of a pid namespace, so that "all" are
+// its own children.
 func killReachesAll(t testing.TB) {
 	blockAll(t)
 	a := fdtest.Arena(t)
@@ -154,7 +155,8 @@ func signalNumbers(t *testing.T) {
 	}
 }
 
-// orderOfKillErrors (SIG-08): no such process, then no such signal, then no permission.
+// orderOfKillErrors (SIG-08): no such process, then no such signal, then no
+// permission.
 func orderOfKillErrors(t testing.TB) {
 	gone := zombie(t)
 	reap(t, gone)
@@ -175,8 +177,8 @@ func orderOfKillErrors(t testing.TB) {
 	wantErr(t, rawsig.Queue(pid, 200, rawsig.Value(0)), unix.EINVAL, "rt_sigqueueinfo(another user's, 200)")
 }
 
-// killPermission (SIG-09): the sender's real or effective user id must be the target's
-// real or saved one. The target's effective id does not count.
+// killPermission (SIG-09): the sender's real or effective user id must be the
+// target's real or saved one. The target's effective id does not count.
 func killPermission(t testing.TB) {
 	const r, e, s, other = 54001, 54002, 54003, 54004 // of the target, and nobody's
 	becomeAnybody(t)
@@ -199,8 +201,8 @@ func killPermission(t testing.TB) {
 	wantErr(t, rawsig.Kill(target, 0), nil, "kill(0) by root")
 }
 
-// contWithinSession (SIG-10): SIGCONT, and no other signal, goes to any process of the
-// sender's session, whoever owns it.
+// contWithinSession (SIG-10): SIGCONT, and no other signal, goes to any process
+// of the sender's session, whoever owns it.
 func contWithinSession(t testing.TB) {
 	becomeAnybody(t)
 	a := fdtest.Arena(t)
@@ -219,7 +221,8 @@ func contWithinSession(t testing.TB) {
 	})
 }
 
-// killByThreadID (SIG-11): kill by the id of a thread that does not lead is a signal to its process.
+// killByThreadID (SIG-11): kill by the id of a thread that does not lead is a
+// signal to its process.
 func killByThreadID(t testing.TB) {
 	blockAll(t)
 	w := startWorker(t)
@@ -232,8 +235,8 @@ func killByThreadID(t testing.TB) {
 	w.do(func() { mustTakeSignal(t, sys.Sigs(unix.SIGUSR1)) })
 }
 
-// killOfOneself (SIG-12): a signal that a process sends itself, and that no other thread takes,
-// is handled before kill returns.
+// killOfOneself (SIG-12): a signal that a process sends itself, and that no
+// other thread takes, is handled before kill returns.
 func killOfOneself(t testing.TB) {
 	handle(t, unix.SIGUSR1, rawsig.Handler{Flags: rawsig.SAOnstack})
 	setMask(t, rawsig.Blockable&^sys.Sigs(unix.SIGUSR1))
@@ -245,7 +248,8 @@ func killOfOneself(t testing.TB) {
 	}
 }
 
-// tgkillOfNobody (SIG-13): a thread or group id below 1 is EINVAL, whatever the signal: that is checked first of all, tkill(2).
+// tgkillOfNobody (SIG-13): a thread or group id below 1 is EINVAL, whatever the
+// signal: that is checked first of all, tkill(2).
 func tgkillOfNobody(t *testing.T) {
 	self, tid := os.Getpid(), unix.Gettid()
 	for _, sig := range []unix.Signal{0, unix.SIGUSR1, 200} {
@@ -257,7 +261,8 @@ func tgkillOfNobody(t *testing.T) {
 	}
 }
 
-// tgkillWantsThreadOfGroup (SIG-14): a thread of another process is not a thread of this one.
+// tgkillWantsThreadOfGroup (SIG-14): a thread of another process is not a
+// thread of this one.
 func tgkillWantsThreadOfGroup(t *testing.T) {
 	p := child.Start(t, listener, child.Options{})
 	wantErr(t, rawsig.Tgkill(os.Getpid(), p.Pid, unix.SIGTERM), unix.ESRCH, "tgkill(self, child, SIGTERM)")
@@ -266,7 +271,8 @@ func tgkillWantsThreadOfGroup(t *testing.T) {
 	p.Wait()
 }
 
-// tgkillOfEndedThread (SIG-15): a thread that ended is gone at once; nobody reaps it.
+// tgkillOfEndedThread (SIG-15): a thread that ended is gone at once; nobody
+// reaps it.
 func tgkillOfEndedThread(t *testing.T) {
 	th := child.Go(t, "ending thread", func() error { return nil })
 	th.Join()
@@ -276,7 +282,8 @@ func tgkillOfEndedThread(t *testing.T) {
 	wantErr(t, rawsig.Tkill(th.Tid, unix.SIGTERM), unix.ESRCH, "tkill(ended, SIGTERM)")
 }
 
-// tgkillSender (SIG-16): tgkill says SI_TKILL and who sent it: process and real user.
+// tgkillSender (SIG-16): tgkill says SI_TKILL and who sent it: process and real
+// user.
 func tgkillSender(t testing.TB) {
 	blockAll(t)
 	w := startWorker(t)
@@ -300,7 +307,8 @@ func tgkillSender(t testing.TB) {
 	}
 }
 
-// killSender (SIG-17): kill says SI_USER and which process sent it, whichever of its threads did.
+// killSender (SIG-17): kill says SI_USER and which process sent it, whichever
+// of its threads did.
 func killSender(t testing.TB) {
 	blockAll(t)
 	uid, _ := mixUserIDs(t)
@@ -320,7 +328,8 @@ func killSender(t testing.TB) {
 		Signo: 40, Code: rawsig.SIUser, Pid: int32(sender.TID), UID: int32(uid)})
 }
 
-// threadSignalIsThreads (SIG-18): nobody but the thread it was sent to can take a signal, or sees it pending.
+// threadSignalIsThreads (SIG-18): nobody but the thread it was sent to can take
+// a signal, or sees it pending.
 func threadSignalIsThreads(t *testing.T) {
 	blockAll(t)
 	one, two := startWorker(t), startWorker(t)
@@ -338,8 +347,8 @@ func threadSignalIsThreads(t *testing.T) {
 	})
 }
 
-// mainThreadFirst (SIG-19): a signal to the process goes to its first thread if that
-// does not block it, whoever sends it, else to one that does not.
+// mainThreadFirst (SIG-19): a signal to the process goes to its first thread if
+// that does not block it, whoever sends it, else to one that does not.
 func mainThreadFirst(t testing.TB) {
 	handle(t, 40, rawsig.Handler{Flags: rawsig.SAOnstack})
 	blockAll(t)
@@ -392,7 +401,8 @@ func becomeStranger(t testing.TB) (pid int) {
 	return os.Getppid()
 }
 
-// killPrefersThread (SIG-107): kill with a thread's id signals the process, and that thread is asked first.
+// killPrefersThread (SIG-107): kill with a thread's id signals the process, and
+// that thread is asked first.
 func killPrefersThread(t testing.TB) {
 	handle(t, 40, rawsig.Handler{Flags: rawsig.SAOnstack})
 	blockAll(t)

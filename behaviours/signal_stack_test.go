@@ -20,8 +20,9 @@ import (
 
 // Alternate stacks and the room that a frame takes.
 
-// alternateStack (SIG-73): handlers with SA_ONSTACK run on the alternate stack, nested ones further down, and cannot change it: EPERM;
-// sigaltstack(2) refuses flags it does not know, EINVAL, and stacks too small, ENOMEM.
+// alternateStack (SIG-73): handlers with SA_ONSTACK run on the alternate stack,
+// nested ones further down, and cannot change it: EPERM; sigaltstack(2) refuses
+// flags it does not know, EINVAL, and stacks too small, ENOMEM.
 func alternateStack(t testing.TB) {
 	// A handler without SA_ONSTACK needs room below the goroutine: grow its
 	// stack, and keep the collector from shrinking it.
@@ -115,8 +116,9 @@ func onstackAfter(s rawsig.Stack) rawsig.Stack {
 	return s
 }
 
-// autodisarm (SIG-74): SS_AUTODISARM makes the thread have no alternate stack during the
-// handler, so that it may set another one, and have it again after it.
+// autodisarm (SIG-74): SS_AUTODISARM makes the thread have no alternate stack
+// during the handler, so that it may set another one, and have it again after
+// it.
 func autodisarm(t testing.TB) {
 	setMask(t, rawsig.Blockable&^sys.Sigs(40))
 	a := fdtest.Arena(t)
@@ -154,7 +156,8 @@ func autodisarm(t testing.TB) {
 	}
 }
 
-// minimalStack (SIG-75): AT_MINSIGSTKSZ tells how large a frame can be on this CPU, and frames keep to it.
+// minimalStack (SIG-75): AT_MINSIGSTKSZ tells how large a frame can be on this
+// CPU, and frames keep to it.
 func minimalStack(t testing.TB) {
 	const atMinsigstksz = 51
 	text, err := os.ReadFile("/proc/self/auxv")
@@ -191,7 +194,8 @@ func minimalStack(t testing.TB) {
 	}
 }
 
-// alternateStackOfChildren (SIG-95): a forked child has its parent's alternate stack, a new thread has none.
+// alternateStackOfChildren (SIG-95): a forked child has its parent's alternate
+// stack, a new thread has none.
 func alternateStackOfChildren(t testing.TB) {
 	blockAll(t)
 	a := fdtest.Arena(t)
@@ -222,8 +226,9 @@ func alternateStackOfChildren(t testing.TB) {
 	}
 }
 
-// frameThatDoesNotFit (SIG-96): a handler whose frame cannot be written is SIGSEGV in its place; if that
-// has no place to run either, the process is killed.
+// frameThatDoesNotFit (SIG-96): a handler whose frame cannot be written is
+// SIGSEGV in its place; if that has no place to run either, the process is
+// killed.
 func frameThatDoesNotFit(t *testing.T) {
 	segvForFrame(t)
 	p := child.Start(t, noRoomForFrame, child.Options{Block: quiet})

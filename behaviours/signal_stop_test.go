@@ -24,8 +24,8 @@ import (
 
 // Stopping and continuing.
 
-// stopAndContinue (SIG-54): SIGSTOP stops all threads, SIGCONT starts them again, and the
-// parent is told by waitid and by SIGCHLD.
+// stopAndContinue (SIG-54): SIGSTOP stops all threads, SIGCONT starts them
+// again, and the parent is told by waitid and by SIGCHLD.
 func stopAndContinue(t *testing.T) {
 	p := child.Start(t, listener, child.Options{})
 	p.Expect("ready")
@@ -84,7 +84,8 @@ func contAfterStop(t *testing.T) {
 	p.Wait()
 }
 
-// signalsWhileStopped (SIG-56): to a stopped process signals wait for SIGCONT, but SIGKILL.
+// signalsWhileStopped (SIG-56): to a stopped process signals wait for SIGCONT,
+// but SIGKILL.
 func signalsWhileStopped(t *testing.T) {
 	v := startVictim(t, unix.SIGTERM)
 	wantErr(t, rawsig.Kill(v.TID, unix.SIGSTOP), nil, "kill(child, SIGSTOP)")
@@ -108,7 +109,8 @@ func signalsWhileStopped(t *testing.T) {
 	}
 }
 
-// sleepOverStop (SIG-71): nanosleep goes on after a stop, until the time it would have ended anyway.
+// sleepOverStop (SIG-71): nanosleep goes on after a stop, until the time it
+// would have ended anyway.
 func sleepOverStop(t *testing.T) {
 	blockAll(t)
 	const tries = 5
@@ -117,7 +119,8 @@ func sleepOverStop(t *testing.T) {
 		sleep = time.Second // there it takes a while to find a process asleep
 	}
 	for range tries {
-		// Counted anew, the sleep would go on for nearly all of its length. Not much shorter is the time that a busy machine may
+		// Counted anew, the sleep would go on for nearly all of its
+		// length. Not much shorter is the time that a busy machine may
 		// take to wake it.
 		if sleepsOn(t, sleep) <= sleep*2/3 {
 			return
@@ -126,7 +129,8 @@ func sleepOverStop(t *testing.T) {
 	t.Errorf("%d sleeps of %v went on for more than two thirds of that when they were continued after their ends", tries, sleep)
 }
 
-// sleepsOn returns for how long a sleep goes on that is stopped and continued after its end.
+// sleepsOn returns for how long a sleep goes on that is stopped and continued
+// after its end.
 func sleepsOn(t *testing.T, sleep time.Duration) time.Duration {
 	t.Helper()
 	a := fdtest.Arena(t)
@@ -151,8 +155,9 @@ func sleepsOn(t *testing.T, sleep time.Duration) time.Duration {
 	return end.Sub(continued)
 }
 
-// stopAndContDiscard (SIG-99): SIGCONT removes pending stop signals and a stop signal removes pending SIGCONTs,
-// also if they are blocked, ignored or caught, and of threads and process alike.
+// stopAndContDiscard (SIG-99): SIGCONT removes pending stop signals and a stop
+// signal removes pending SIGCONTs, also if they are blocked, ignored or caught,
+// and of threads and process alike.
 func stopAndContDiscard(t testing.TB) {
 	blockAll(t)
 	w := startWorker(t)
@@ -186,7 +191,8 @@ func stopAndContDiscard(t testing.TB) {
 		send(unix.SIGCONT)
 		want(unix.SIGCONT)
 	}
-	// Ignored and not blocked, SIGCONT itself is nothing, and does so all the same.
+	// Ignored and not blocked, SIGCONT itself is nothing, and does so all
+	// the same.
 	act(t, unix.SIGCONT, rawsig.Action{Handler: rawsig.Ignore})
 	drain(rawsig.Blockable)
 	w.do(func() { drain(rawsig.Blockable) })
@@ -197,8 +203,8 @@ func stopAndContDiscard(t testing.TB) {
 	want()
 }
 
-// orphanedGroup (SIG-100): in a process group that nobody outside controls SIGTSTP, SIGTTIN and
-// SIGTTOU stop no one; SIGSTOP does.
+// orphanedGroup (SIG-100): in a process group that nobody outside controls
+// SIGTSTP, SIGTTIN and SIGTTOU stop no one; SIGSTOP does.
 func orphanedGroup(t testing.TB) {
 	own := sys.Call{Name: "setsid()", Nr: unix.SYS_SETSID, AnyCount: true}
 	v := startVictimAfter(t, []sys.Call{own}, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
@@ -214,8 +220,8 @@ func orphanedGroup(t testing.TB) {
 	wantWaited(t, v.TID, unix.WSTOPPED, rawsig.CldStopped, unix.SIGSTOP)
 }
 
-// stopInterruptsWaits (SIG-104): some waits fail with EINTR after a stop, though no
-// handler ran; others go on, signal(7).
+// stopInterruptsWaits (SIG-104): some waits fail with EINTR after a stop,
+// though no handler ran; others go on, signal(7).
 func stopInterruptsWaits(t testing.TB) {
 	blockAll(t)
 	a := fdtest.Arena(t)
@@ -274,8 +280,10 @@ func monotonic(t testing.TB) time.Time {
 	return time.Unix(now.Unix())
 }
 
-// groupBecomesOrphaned (SIG-120): when the end of a process leaves a process group without a parent elsewhere in its session, and a member of
-// the group is stopped, all its members get SIGHUP and SIGCONT, setpgid(2), credentials(7); if none is stopped they get nothing.
+// groupBecomesOrphaned (SIG-120): when the end of a process leaves a process
+// group without a parent elsewhere in its session, and a member of the group is
+// stopped, all its members get SIGHUP and SIGCONT, setpgid(2), credentials(7);
+// if none is stopped they get nothing.
 func groupBecomesOrphaned(t *testing.T) {
 	for how, want := range map[string]sys.Sigset{"stopped": sys.Sigs(unix.SIGHUP, unix.SIGCONT), "running": 0} {
 		var tell, turn [2]int
@@ -322,8 +330,9 @@ func groupBecomesOrphaned(t *testing.T) {
 	}
 }
 
-// parentOfGroup is the only parent of a group in its session. The second of the group stops the first, or both run on; each then waits
-// for its turn and tells what is pending.
+// parentOfGroup is the only parent of a group in its session. The second of the
+// group stops the first, or both run on; each then waits for its turn and tells
+// what is pending.
 var parentOfGroup = child.Register("parent-of-group", func(p *child.Proc) error {
 	const tell, turn = child.FirstFile, child.FirstFile + 1
 	all := rawsig.Blockable
@@ -345,7 +354,8 @@ var parentOfGroup = child.Register("parent-of-group", func(p *child.Proc) error 
 		}
 		calls = append(calls, sys.FutexSet(ready, uint32(i+1)))
 		if i == 1 && p.Args[0] == "stopped" {
-			// It stops the first, and nobody else: the rest of the group runs.
+			// It stops the first, and nobody else: the rest of the
+			// group runs.
 			calls = append(calls, sys.Kill(pids[0], unix.SIGSTOP))
 		}
 		calls = append(calls, sys.Read("pipe", turn, word, 8),

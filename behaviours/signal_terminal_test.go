@@ -22,9 +22,11 @@ import (
 
 // Signals of a terminal.
 
-// terminalSignals (SIG-121): what a terminal does to the process groups of its session, termios(3), tty_ioctl(4): ^C is SIGINT to the foreground
-// group alone, and a new window size SIGWINCH, the same again nothing; reading it from the background is SIGTTIN, which
-// stops, and EIO for who blocks or ignores that, and in an orphaned group.
+// terminalSignals (SIG-121): what a terminal does to the process groups of its
+// session, termios(3), tty_ioctl(4): ^C is SIGINT to the foreground group
+// alone, and a new window size SIGWINCH, the same again nothing; reading it
+// from the background is SIGTTIN, which stops, and EIO for who blocks or
+// ignores that, and in an orphaned group.
 func terminalSignals(t *testing.T) {
 	p := child.Start(t, terminalLeader, child.Options{Block: quiet, Attr: &syscall.SysProcAttr{Setsid: true}})
 	for {
@@ -42,7 +44,8 @@ func terminalSignals(t *testing.T) {
 	p.Wait()
 }
 
-// terminalLeader leads a session with a terminal of its own, from the background.
+// terminalLeader leads a session with a terminal of its own, from the
+// background.
 var terminalLeader = child.Register("terminal-leader", func(p *child.Proc) (err error) {
 	fail := func(format string, args ...any) { p.Say(format, args...) }
 	master, slave, err := openTerminal()
@@ -56,7 +59,8 @@ var terminalLeader = child.Register("terminal-leader", func(p *child.Proc) (err 
 	if err := ioctlAt(slave, unix.TIOCSCTTY, 0); err != nil {
 		return fmt.Errorf("TIOCSCTTY: %w", err)
 	}
-	// This process handles and blocks as it likes; its children act by default.
+	// This process handles and blocks as it likes; its children act by
+	// default.
 	mask := rawsig.Blockable &^ sys.Sigs(unix.SIGTTIN)
 	if _, err := rawsig.Mask(unix.SIG_SETMASK, &mask); err != nil {
 		return err
@@ -68,7 +72,8 @@ var terminalLeader = child.Register("terminal-leader", func(p *child.Proc) (err 
 	if err != nil {
 		return err
 	}
-	// start forks a process that makes calls with this mask in a group of its own (0), of another (its id) or of this process (-1).
+	// start forks a process that makes calls with this mask in a group of
+	// its own (0), of another (its id) or of this process (-1).
 	start := func(group int, mask sys.Sigset, calls ...sys.Call) (*sys.Task, *sys.Loop, error) {
 		ready := a.Word32(0)
 		before := []sys.Call{sys.DieWithParent(),
@@ -111,7 +116,8 @@ var terminalLeader = child.Register("terminal-leader", func(p *child.Proc) (err 
 		return err != nil || got&set != 0
 	}
 
-	// Two of the foreground group, which is told; and this process, which is not, is no longer in it.
+	// Two of the foreground group, which is told; and this process, which
+	// is not, is no longer in it.
 	taken := sys.Sigs(unix.SIGINT, unix.SIGWINCH, unix.SIGUSR2)
 	var infos [2][2]*sys.Siginfo
 	var tasks [2]*sys.Task
@@ -235,7 +241,8 @@ var terminalLeader = child.Register("terminal-leader", func(p *child.Proc) (err 
 	if info.Signo != 0 && (info.Code != rawsig.CldStopped || int32(info.Value) != int32(unix.SIGTTIN)) {
 		fail("a read from the background: code %d, status %d; want CLD_STOPPED by SIGTTIN", info.Code, int32(info.Value))
 	}
-	// In the foreground, and continued, the read is made again and has the line.
+	// In the foreground, and continued, the read is made again and has the
+	// line.
 	front = int32(stopped.TID)
 	if _, err := rawsig.Mask(unix.SIG_SETMASK, &ttou); err != nil {
 		return err

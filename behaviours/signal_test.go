@@ -40,9 +40,9 @@ func TestSignal(t *testing.T) {
 		signalTerminalRows)
 }
 
-// quiet are the signals that a process of a row's own starts with blocked in all
-// its threads: those that the Go runtime does not insist on, so that what is
-// sent to the process waits for the row.
+// quiet are the signals that a process of a row's own starts with blocked in
+// all its threads: those that the Go runtime does not insist on, so that what
+// is sent to the process waits for the row.
 var quiet = func() []unix.Signal {
 	sigs := []unix.Signal{unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGVTALRM, unix.SIGIO, unix.SIGPIPE,
 		unix.SIGWINCH, unix.SIGPWR, unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU}
@@ -52,7 +52,8 @@ var quiet = func() []unix.Signal {
 	return sigs
 }()
 
-// listener ends when its standard input does, and repeats what it hears until then.
+// listener ends when its standard input does, and repeats what it hears until
+// then.
 var listener = child.Register("listener", func(p *child.Proc) error {
 	p.Say("ready")
 	for {
@@ -64,8 +65,8 @@ var listener = child.Register("listener", func(p *child.Proc) error {
 	}
 })
 
-// stray are signals that may be pending at any time: the Go runtime's own, and those of
-// children that ended.
+// stray are signals that may be pending at any time: the Go runtime's own, and
+// those of children that ended.
 const stray = rawsig.Go | 1<<(unix.SIGCHLD-1)
 
 // wantInfo compares all of a siginfo that a sender can fill in.
@@ -209,7 +210,8 @@ func (r *receiver) want(t testing.TB, sig unix.Signal) {
 	}
 }
 
-// zombie forks a child that ends at once, with status 0, and waits for that end.
+// zombie forks a child that ends at once, with status 0, and waits for that
+// end.
 func zombie(t testing.TB) int {
 	t.Helper()
 	b := startBare(t, fdtest.Arena(t))
@@ -272,9 +274,9 @@ func queued(t testing.TB, pid int) int {
 	return n
 }
 
-// limitQueue blocks all signals and queues to this process as many of number 40, with the
-// values 0, 1, ..., as RLIMIT_SIGPENDING lets it: room, if nobody else has anything
-// queued for this user.
+// limitQueue blocks all signals and queues to this process as many of number
+// 40, with the values 0, 1, ..., as RLIMIT_SIGPENDING lets it: room, if nobody
+// else has anything queued for this user.
 func limitQueue(t testing.TB, room int) (accepted uint64) {
 	t.Helper()
 	blockAll(t)

@@ -24,8 +24,10 @@ import (
 
 // POSIX timers: timer_create(2), timer_settime(2).
 
-// timerSignals (SIG-78): a timer has one signal, which says how many expiries have passed since, goes to the process or to the
-// thread of SIGEV_THREAD_ID, and carries the timer's value; without a sigevent it is SIGALRM with the timer's id.
+// timerSignals (SIG-78): a timer has one signal, which says how many expiries
+// have passed since, goes to the process or to the thread of SIGEV_THREAD_ID,
+// and carries the timer's value; without a sigevent it is SIGALRM with the
+// timer's id.
 func timerSignals(t testing.TB) {
 	const sig = unix.Signal(41)
 	interval := max(time.Millisecond, resolution(t, unix.CLOCK_MONOTONIC))
@@ -77,12 +79,15 @@ func timerSignals(t testing.TB) {
 	}
 }
 
-// timerPrefersRunning (SIG-79): since 6.4 a timer's signal to the process goes to the thread that runs when the timer expires, if that
-// belongs to the process and does not block it; before, to the first thread if that does not, as all signals. The timer of
-// the process's own CPU time expires while a thread of it runs.
+// timerPrefersRunning (SIG-79): since 6.4 a timer's signal to the process goes
+// to the thread that runs when the timer expires, if that belongs to the
+// process and does not block it; before, to the first thread if that does not,
+// as all signals. The timer of the process's own CPU time expires while a
+// thread of it runs.
 func timerPrefersRunning(t testing.TB) {
 	const sig, runs = unix.Signal(41), 20
-	// The busy thread blocks what would make it let go of its P: with one, as on one CPU, nothing else would run.
+	// The busy thread blocks what would make it let go of its P: with one,
+	// as on one CPU, nothing else would run.
 	runtime.GOMAXPROCS(2)
 	handle(t, sig, rawsig.Handler{Flags: rawsig.SAOnstack | rawsig.SARestart})
 	timer := mustPosixTimer(t, unix.CLOCK_PROCESS_CPUTIME_ID, &rawsig.Event{Signo: int32(sig), Notify: rawsig.NotifySignal})
@@ -117,8 +122,10 @@ func timerPrefersRunning(t testing.TB) {
 	}
 }
 
-// timerOfIgnored (SIG-80): a timer whose signal is ignored goes on: when the signal no longer is, expiries that passed are counted. Since
-// 6.13 it comes as soon as that; before, with the next expiry. The signal of one without an interval is lost.
+// timerOfIgnored (SIG-80): a timer whose signal is ignored goes on: when the
+// signal no longer is, expiries that passed are counted. Since 6.13 it comes as
+// soon as that; before, with the next expiry. The signal of one without an
+// interval is lost.
 func timerOfIgnored(t testing.TB) {
 	const sig = unix.Signal(41)
 	interval := max(time.Millisecond, resolution(t, unix.CLOCK_MONOTONIC))
@@ -163,8 +170,8 @@ func timerOfIgnored(t testing.TB) {
 	wantNone(t, sys.Sigs(sig))
 }
 
-// timerWithdraws (SIG-81): since 6.13 a signal that is pending when its timer is set anew, stopped or deleted does not come any more;
-// before, it did.
+// timerWithdraws (SIG-81): since 6.13 a signal that is pending when its timer
+// is set anew, stopped or deleted does not come any more; before, it did.
 func timerWithdraws(t testing.TB) {
 	const sig, soon = unix.Signal(41), time.Millisecond
 	blockAll(t)
@@ -191,8 +198,10 @@ func timerWithdraws(t testing.TB) {
 	}
 }
 
-// timersNotForked (SIG-113): a forked child has none of its parent's POSIX timers, under their ids or otherwise, and no interval timers,
-// timer_create(2), getitimer(2); what the parent's send does not come to the child.
+// timersNotForked (SIG-113): a forked child has none of its parent's POSIX
+// timers, under their ids or otherwise, and no interval timers,
+// timer_create(2), getitimer(2); what the parent's send does not come to the
+// child.
 func timersNotForked(t testing.TB) {
 	const sig = unix.Signal(41)
 	interval := max(time.Millisecond, resolution(t, unix.CLOCK_MONOTONIC))
@@ -258,8 +267,9 @@ func timersNotForked(t testing.TB) {
 	}
 }
 
-// timersOverExec (SIG-114): execve deletes POSIX timers, and what they have sent and nobody has taken, and keeps interval timers, execve(2);
-// other signals stay pending.
+// timersOverExec (SIG-114): execve deletes POSIX timers, and what they have
+// sent and nobody has taken, and keeps interval timers, execve(2); other
+// signals stay pending.
 func timersOverExec(t *testing.T) {
 	child.Start(t, timersBeforeExec, child.Options{Block: quiet}).Wait()
 }
@@ -328,8 +338,10 @@ var (
 	})
 )
 
-// timerAbsolute (SIG-115): with TIMER_ABSTIME timer_settime(2) takes a time of the timer's clock: a timer does not expire before it; one
-// whose time has passed expires at once, and its signal has all the periods since; the old value is what was left.
+// timerAbsolute (SIG-115): with TIMER_ABSTIME timer_settime(2) takes a time of
+// the timer's clock: a timer does not expire before it; one whose time has
+// passed expires at once, and its signal has all the periods since; the old
+// value is what was left.
 func timerAbsolute(t testing.TB) {
 	const sig, absolute = unix.Signal(41), 1 // TIMER_ABSTIME
 	interval := max(10*time.Millisecond, resolution(t, unix.CLOCK_MONOTONIC))
@@ -403,8 +415,10 @@ func timerAbsolute(t testing.TB) {
 	wantPending(t, 0)
 }
 
-// timerErrors (SIG-111): what timers refuse: a sigevent or specification that cannot be read is EFAULT before all else; an unknown
-// clock, way of notification, signal, thread or timer, and a time that is none, EINVAL; and nothing is changed by it.
+// timerErrors (SIG-111): what timers refuse: a sigevent or specification that
+// cannot be read is EFAULT before all else; an unknown clock, way of
+// notification, signal, thread or timer, and a time that is none, EINVAL; and
+// nothing is changed by it.
 func timerErrors(t testing.TB) {
 	blockAll(t)
 	needQueue(t, 1)
@@ -464,7 +478,8 @@ func timerErrors(t testing.TB) {
 	wantPending(t, 0)
 }
 
-// timerOfEndedThread (SIG-112): the signal of a timer whose thread has ended goes to nobody; the timer is there all the same.
+// timerOfEndedThread (SIG-112): the signal of a timer whose thread has ended
+// goes to nobody; the timer is there all the same.
 func timerOfEndedThread(t testing.TB) {
 	const sig, interval = unix.Signal(41), time.Millisecond
 	blockAll(t)

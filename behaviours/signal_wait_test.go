@@ -21,7 +21,8 @@ import (
 
 // Waiting for signals: pause(2), rt_sigsuspend(2), rt_sigtimedwait(2).
 
-// pauseEndsWithHandler (SIG-61): pause returns when a handler has returned, and for nothing else.
+// pauseEndsWithHandler (SIG-61): pause returns when a handler has returned, and
+// for nothing else.
 func pauseEndsWithHandler(t testing.TB) {
 	act(t, 40, rawsig.Action{Handler: rawsig.Ignore})
 	for _, flags := range []uint64{rawsig.SAOnstack, rawsig.SAOnstack | rawsig.SARestart} {
@@ -47,8 +48,8 @@ func pauseEndsWithHandler(t testing.TB) {
 	}
 }
 
-// sigsuspendSwapsMask (SIG-62): the mask is in force while it waits, also for a signal
-// that came before, and during the handler; then the old one is back.
+// sigsuspendSwapsMask (SIG-62): the mask is in force while it waits, also for a
+// signal that came before, and during the handler; then the old one is back.
 func sigsuspendSwapsMask(t testing.TB) {
 	during := rawsig.Blockable &^ sys.Sigs(40, 41)
 	for _, flags := range []uint64{rawsig.SAOnstack, rawsig.SAOnstack | rawsig.SARestart} {
@@ -90,7 +91,8 @@ func sigsuspendSwapsMask(t testing.TB) {
 	wantErr(t, rawsig.Do(unix.SYS_RT_SIGSUSPEND, badPointer, 8), unix.EFAULT, "rt_sigsuspend(bad pointer)")
 }
 
-// sigtimedwaitTimeout (SIG-63): checked before the signals are; EAGAIN when it is over, and not before.
+// sigtimedwaitTimeout (SIG-63): checked before the signals are; EAGAIN when it
+// is over, and not before.
 func sigtimedwaitTimeout(t testing.TB) {
 	blockAll(t)
 	a := fdtest.Arena(t)
@@ -123,8 +125,9 @@ func sigtimedwaitTimeout(t testing.TB) {
 	}
 }
 
-// sigtimedwaitInterrupted (SIG-64): it waits for ever without a timeout; a handler of another signal
-// ends it, SA_RESTART or not, and an ignored or blocked one does not.
+// sigtimedwaitInterrupted (SIG-64): it waits for ever without a timeout; a
+// handler of another signal ends it, SA_RESTART or not, and an ignored or
+// blocked one does not.
 func sigtimedwaitInterrupted(t testing.TB) {
 	act(t, 42, rawsig.Action{Handler: rawsig.Ignore})
 	for _, timeout := range []time.Duration{-1, time.Hour} {
@@ -149,7 +152,8 @@ func sigtimedwaitInterrupted(t testing.TB) {
 	}
 }
 
-// sigtimedwaitTakes (SIG-65): what it returns is no longer pending, and no handler runs.
+// sigtimedwaitTakes (SIG-65): what it returns is no longer pending, and no
+// handler runs.
 func sigtimedwaitTakes(t testing.TB) {
 	handle(t, 40, rawsig.Handler{Flags: rawsig.SAOnstack})
 	handle(t, unix.SIGUSR1, rawsig.Handler{Flags: rawsig.SAOnstack})
@@ -179,7 +183,8 @@ func sigtimedwaitTakes(t testing.TB) {
 	wantRuns(t)
 }
 
-// sigtimedwaitCannotTakeKill (SIG-66): SIGKILL and SIGSTOP do what they do, waited for or not.
+// sigtimedwaitCannotTakeKill (SIG-66): SIGKILL and SIGSTOP do what they do,
+// waited for or not.
 func sigtimedwaitCannotTakeKill(t *testing.T) {
 	p := child.Start(t, waitingForKill, child.Options{Block: quiet})
 	p.Expect("waiting")
@@ -209,8 +214,8 @@ var waitingForKill = child.Register("waiting-for-kill", func(p *child.Proc) erro
 	}
 })
 
-// sigtimedwaitBeatsHandler (SIG-67): while a thread waits for a signal that it does not
-// block, the signal is the wait's, not its handler's.
+// sigtimedwaitBeatsHandler (SIG-67): while a thread waits for a signal that it
+// does not block, the signal is the wait's, not its handler's.
 func sigtimedwaitBeatsHandler(t testing.TB) {
 	handle(t, 40, rawsig.Handler{Flags: rawsig.SAOnstack})
 	mask := rawsig.Blockable &^ sys.Sigs(40)
@@ -231,9 +236,10 @@ func sigtimedwaitBeatsHandler(t testing.TB) {
 	wantRuns(t, 40) // the one after the wait
 }
 
-// sigtimedwaitReleasesOne (SIG-68): of several threads that wait for a signal to the
-// process one gets it. Others may be interrupted: the one that was woken blocks the signal again before
-// it takes it, and the kernel then looks for another thread (retarget_shared_pending).
+// sigtimedwaitReleasesOne (SIG-68): of several threads that wait for a signal
+// to the process one gets it. Others may be interrupted: the one that was woken
+// blocks the signal again before it takes it, and the kernel then looks for
+// another thread (retarget_shared_pending).
 func sigtimedwaitReleasesOne(t testing.TB) {
 	blockAll(t)
 	const n = 4
@@ -287,7 +293,8 @@ func sigtimedwaitReleasesOne(t testing.TB) {
 	}
 }
 
-// sigtimedwaitBadPointers (SIG-69): EFAULT; where only the siginfo cannot be written the signal is taken all the same.
+// sigtimedwaitBadPointers (SIG-69): EFAULT; where only the siginfo cannot be
+// written the signal is taken all the same.
 func sigtimedwaitBadPointers(t testing.TB) {
 	blockAll(t)
 	a := fdtest.Arena(t)
@@ -313,7 +320,8 @@ func sigtimedwaitBadPointers(t testing.TB) {
 	wantPending(t, 0)
 }
 
-// waitForNothing (SIG-94): a wait for the empty set ends by its timeout, or by another signal's handler.
+// waitForNothing (SIG-94): a wait for the empty set ends by its timeout, or by
+// another signal's handler.
 func waitForNothing(t testing.TB) {
 	blockAll(t)
 	wantErr(t, rawsig.Raise(40), nil, "tgkill(self, 40)")

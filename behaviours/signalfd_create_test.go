@@ -18,7 +18,8 @@ import (
 
 // Making a signalfd: its arguments, flags and limits.
 
-// signalfdIsReadWrite (SFD-01): it is open for reading and writing, and the two flags set the two flags, signalfd(2).
+// signalfdIsReadWrite (SFD-01): it is open for reading and writing, and the two
+// flags set the two flags, signalfd(2).
 func signalfdIsReadWrite(t *testing.T) {
 	blockAll(t)
 	for _, c := range []struct{ flags, status, descriptor int }{
@@ -38,8 +39,8 @@ func signalfdIsReadWrite(t *testing.T) {
 	}
 }
 
-// signalfdUnknownFlags (SFD-02): any other flag is EINVAL, signalfd(2), alone and beside known ones, and whatever
-// the descriptor is.
+// signalfdUnknownFlags (SFD-02): any other flag is EINVAL, signalfd(2), alone
+// and beside known ones, and whatever the descriptor is.
 func signalfdUnknownFlags(t *testing.T) {
 	blockAll(t)
 	const known = unix.SFD_NONBLOCK | unix.SFD_CLOEXEC
@@ -64,8 +65,9 @@ func signalfdUnknownFlags(t *testing.T) {
 	wantMaskOf(t, "after calls that failed", fd, unix.SIGUSR1, unix.SIGUSR2)
 }
 
-// signalfdBadMask (SFD-03): a mask of another size than the kernel's is EINVAL, one that cannot be read EFAULT
-// since 5.9 and in stable releases before it, EINVAL until then; an existing mask stays.
+// signalfdBadMask (SFD-03): a mask of another size than the kernel's is EINVAL,
+// one that cannot be read EFAULT since 5.9 and in stable releases before it,
+// EINVAL until then; an existing mask stays.
 func signalfdBadMask(t *testing.T) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
@@ -87,8 +89,8 @@ func signalfdBadMask(t *testing.T) {
 	wantMaskOf(t, "after calls that failed", fd, unix.SIGUSR1, unix.SIGUSR2)
 }
 
-// signalfdBadDescriptor (SFD-04): -1 alone asks for a new one; what is not open is EBADF, what is no signalfd EINVAL,
-// signalfd(2), and is left alone.
+// signalfdBadDescriptor (SFD-04): -1 alone asks for a new one; what is not open
+// is EBADF, what is no signalfd EINVAL, signalfd(2), and is left alone.
 func signalfdBadDescriptor(t *testing.T) {
 	mask := sys.Sigs(unix.SIGUSR1)
 	for _, fd := range append(badDescriptors(t)[1:], -2, -100) {
@@ -111,8 +113,9 @@ func signalfdBadDescriptor(t *testing.T) {
 	wantCount(t, event, 5)
 }
 
-// signalfdErrorOrder (SFD-40): of several errors that of the mask's size comes first, then its memory, the flags, the descriptor
-// that is not open, and the one that is no signalfd.
+// signalfdErrorOrder (SFD-40): of several errors that of the mask's size comes
+// first, then its memory, the flags, the descriptor that is not open, and the
+// one that is no signalfd.
 func signalfdErrorOrder(t *testing.T) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
@@ -152,8 +155,9 @@ func signalfdErrorOrder(t *testing.T) {
 	runtime.KeepAlive(&mask)
 }
 
-// signalfdLegacy (SFD-41): signalfd() is signalfd4() without flags, whatever is in the argument that it has not got,
-// signalfd(2). Architectures younger than signalfd4, as arm64, do not have it.
+// signalfdLegacy (SFD-41): signalfd() is signalfd4() without flags, whatever is
+// in the argument that it has not got, signalfd(2). Architectures younger than
+// signalfd4, as arm64, do not have it.
 func signalfdLegacy(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		behaviour.Absent(t, "%s has no signalfd() without flags", runtime.GOARCH)
@@ -183,8 +187,9 @@ func signalfdLegacy(t *testing.T) {
 	wantErrno(t, "signalfd of an eventfd", err, unix.EINVAL)
 }
 
-// signalfdFlagsOfExisting (SFD-42): where the mask of an existing signalfd is replaced, the flags are checked and otherwise have no
-// effect: they neither set nor clear anything.
+// signalfdFlagsOfExisting (SFD-42): where the mask of an existing signalfd is
+// replaced, the flags are checked and otherwise have no effect: they neither
+// set nor clear anything.
 func signalfdFlagsOfExisting(t *testing.T) {
 	const all = unix.SFD_NONBLOCK | unix.SFD_CLOEXEC
 	for _, of := range []struct{ made, status, descriptor int }{
@@ -200,8 +205,9 @@ func signalfdFlagsOfExisting(t *testing.T) {
 	}
 }
 
-// signalfdAtDescriptorLimit (SFD-43): EMFILE at RLIMIT_NOFILE, after all other errors, and nothing is left of it; the mask of an
-// existing one can still be replaced.
+// signalfdAtDescriptorLimit (SFD-43): EMFILE at RLIMIT_NOFILE, after all other
+// errors, and nothing is left of it; the mask of an existing one can still be
+// replaced.
 func signalfdAtDescriptorLimit(t testing.TB) {
 	blockAll(t)
 	var old unix.Rlimit
@@ -234,8 +240,9 @@ func signalfdAtDescriptorLimit(t testing.TB) {
 	}
 }
 
-// signalfdUpperHalves (SFD-60): descriptor and flags are 32 bits: what is above them in the registers is not looked at. The mask's
-// size is not, see signalfdBadMask.
+// signalfdUpperHalves (SFD-60): descriptor and flags are 32 bits: what is above
+// them in the registers is not looked at. The mask's size is not, see
+// signalfdBadMask.
 func signalfdUpperHalves(t *testing.T) {
 	blockAll(t)
 	const above = 0xdead_beef << 32
@@ -253,12 +260,14 @@ func signalfdUpperHalves(t *testing.T) {
 	wantMaskOf(t, "after that", fd, unix.SIGUSR2, unix.SIGUSR1)
 }
 
-// signalfdAtFileLimit (SFD-74): ENFILE at fs.file-max, signalfd(2), for who has not CAP_SYS_ADMIN.
+// signalfdAtFileLimit (SFD-74): ENFILE at fs.file-max, signalfd(2), for who has
+// not CAP_SYS_ADMIN.
 func signalfdAtFileLimit(t *testing.T) {
 	wantENFILE(t, func() (int, error) { return signalfd4(-1, 0, unix.SFD_CLOEXEC) })
 }
 
-// wantMaskOf checks that of two signals one is in a signalfd's mask and the other is not. The thread must block both.
+// wantMaskOf checks that of two signals one is in a signalfd's mask and the
+// other is not. The thread must block both.
 func wantMaskOf(tb testing.TB, what string, fd int, in, out unix.Signal) {
 	tb.Helper()
 	mustRaise(tb, out)

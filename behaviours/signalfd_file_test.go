@@ -14,8 +14,9 @@ import (
 
 // A signalfd as a file: inode, fdinfo, what is refused.
 
-// signalfdNoWriteNoOffset (SFD-34): writing is EINVAL, whatever is written; there is no position: ESPIPE, but for lseek(2), which
-// is 0 since 6.0. Nothing is taken by it.
+// signalfdNoWriteNoOffset (SFD-34): writing is EINVAL, whatever is written;
+// there is no position: ESPIPE, but for lseek(2), which is 0 since 6.0. Nothing
+// is taken by it.
 func signalfdNoWriteNoOffset(t *testing.T) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
@@ -33,8 +34,8 @@ func signalfdNoWriteNoOffset(t *testing.T) {
 	wantSigs(t, "after all that", fd, unix.SIGUSR1)
 }
 
-// signalfdInfo (SFD-36): fdinfo has the mask as 16 hexadecimal digits, as the kernel took it: without SIGKILL and SIGSTOP,
-// proc_pid_fdinfo(5).
+// signalfdInfo (SFD-36): fdinfo has the mask as 16 hexadecimal digits, as the
+// kernel took it: without SIGKILL and SIGSTOP, proc_pid_fdinfo(5).
 func signalfdInfo(t *testing.T) {
 	fd := newSignalfd(t, 0, unix.SFD_NONBLOCK)
 	dup, _ := mustDup(t, fd)
@@ -52,7 +53,8 @@ func signalfdInfo(t *testing.T) {
 	}
 }
 
-// signalfdName (SFD-37): /proc calls it anon_inode:[signalfd], and it cannot be opened by that link: ENXIO.
+// signalfdName (SFD-37): /proc calls it anon_inode:[signalfd], and it cannot be
+// opened by that link: ENXIO.
 func signalfdName(t *testing.T) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), 0)
@@ -61,13 +63,15 @@ func signalfdName(t *testing.T) {
 	wantSigs(t, "after that", fd, unix.SIGUSR1)
 }
 
-// signalfdInode (SFD-63): fstat(2) and fstatfs(2) show the inode that all files without a name share.
+// signalfdInode (SFD-63): fstat(2) and fstatfs(2) show the inode that all files
+// without a name share.
 func signalfdInode(t *testing.T) { wantSharedInode(t, newSignalfd(t, 0, 0)) }
 
 // signalfdOwnership (SFD-64): mode and owner of that inode cannot be changed.
 func signalfdOwnership(t *testing.T) { wantOwnershipKept(t, newSignalfd(t, 0, 0)) }
 
-// signalfdNoSplice (SFD-65): no records move through it by splice(2) and its like, and none are lost by trying.
+// signalfdNoSplice (SFD-65): no records move through it by splice(2) and its
+// like, and none are lost by trying.
 func signalfdNoSplice(t *testing.T) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
@@ -76,7 +80,8 @@ func signalfdNoSplice(t *testing.T) {
 	wantSigs(t, "after that", fd, unix.SIGUSR1)
 }
 
-// signalfdRefusals (SFD-66): it is not a file that could be mapped, cut, synced or listed.
+// signalfdRefusals (SFD-66): it is not a file that could be mapped, cut, synced
+// or listed.
 func signalfdRefusals(t *testing.T) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
@@ -86,7 +91,8 @@ func signalfdRefusals(t *testing.T) {
 	wantSigs(t, "after that", fd, unix.SIGUSR1)
 }
 
-// signalfdNoSignals (SFD-67): it sends no SIGIO: O_ASYNC is not accepted, by silence or by refusal.
+// signalfdNoSignals (SFD-67): it sends no SIGIO: O_ASYNC is not accepted, by
+// silence or by refusal.
 func signalfdNoSignals(t *testing.T) { wantNoSignals(t, newSignalfd(t, 0, 0)) }
 
 var signalfdFileRows = map[string]func(*testing.T){

@@ -18,7 +18,8 @@ import (
 
 // The mask, and replacing it.
 
-// signalfdNewMask (SFD-05): a call with a signalfd's descriptor replaces its mask and returns the descriptor, signalfd(2).
+// signalfdNewMask (SFD-05): a call with a signalfd's descriptor replaces its
+// mask and returns the descriptor, signalfd(2).
 func signalfdNewMask(t *testing.T) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
@@ -35,8 +36,9 @@ func signalfdNewMask(t *testing.T) {
 	wantNone(t, sys.Sigs(unix.SIGUSR1, unix.SIGUSR2))
 }
 
-// signalfdNewMaskWakes (SFD-07): who sleeps in a read, in poll(2) or in epoll_wait(2) with a pending signal that was not
-// in the mask is woken when it comes into the mask, and by nothing less.
+// signalfdNewMaskWakes (SFD-07): who sleeps in a read, in poll(2) or in
+// epoll_wait(2) with a pending signal that was not in the mask is woken when it
+// comes into the mask, and by nothing less.
 func signalfdNewMaskWakes(t *testing.T) {
 	fd := newSignalfd(t, 0, 0)
 	epfd := fdtest.Epoll(t, fd)
@@ -61,8 +63,8 @@ func signalfdNewMaskWakes(t *testing.T) {
 	wantPolledOnly(t, fd, 0) // a thread's signal went with it
 }
 
-// signalfdKillAndStop (SFD-08): SIGKILL and SIGSTOP are left out of the mask without an error, signalfd(2); they kill and
-// stop whoever reads for them.
+// signalfdKillAndStop (SFD-08): SIGKILL and SIGSTOP are left out of the mask
+// without an error, signalfd(2); they kill and stop whoever reads for them.
 func signalfdKillAndStop(t *testing.T) {
 	fd := newSignalfd(t, sys.Sigs(unix.SIGKILL, unix.SIGSTOP, unix.SIGUSR1), 0)
 	p := child.Start(t, signalfdReader, child.Options{Files: []int{fd}, Block: quiet})
@@ -81,8 +83,8 @@ func signalfdKillAndStop(t *testing.T) {
 	}
 }
 
-// signalfdSharedMask (SFD-44): duplicates and children have the same mask, and O_NONBLOCK: a change by one is one for all;
-// closing one leaves the others.
+// signalfdSharedMask (SFD-44): duplicates and children have the same mask, and
+// O_NONBLOCK: a change by one is one for all; closing one leaves the others.
 func signalfdSharedMask(t *testing.T) {
 	blockAll(t)
 	fd, err := signalfd4(-1, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK|unix.SFD_CLOEXEC)
@@ -105,8 +107,10 @@ func signalfdSharedMask(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// signalfdMaskFromAfar (SFD-45): replacing the mask wakes those who sleep in the process that does it. In another process who
-// sleeps there sleeps on, though a poll there finds the signal; the next signal to it, of any number, wakes him.
+// signalfdMaskFromAfar (SFD-45): replacing the mask wakes those who sleep in
+// the process that does it. In another process who sleeps there sleeps on,
+// though a poll there finds the signal; the next signal to it, of any number,
+// wakes him.
 func signalfdMaskFromAfar(t testing.TB) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), 0)
@@ -128,7 +132,8 @@ func signalfdMaskFromAfar(t testing.TB) {
 	c.want(t)
 }
 
-// signalfdEmptyMask (SFD-52): with an empty mask nothing is ever there, whatever is pending.
+// signalfdEmptyMask (SFD-52): with an empty mask nothing is ever there,
+// whatever is pending.
 func signalfdEmptyMask(t *testing.T) {
 	blockAll(t)
 	fd := newSignalfd(t, 0, 0)

@@ -19,8 +19,9 @@ import (
 
 // Which signals are there to be read.
 
-// signalfdUnblocked (SFD-22): a signal need not be blocked to be read: one that comes while its thread sleeps in a read is
-// read, and no handler runs; at any other time the handler gets it, though poll(2) may have told of it.
+// signalfdUnblocked (SFD-22): a signal need not be blocked to be read: one that
+// comes while its thread sleeps in a read is read, and no handler runs; at any
+// other time the handler gets it, though poll(2) may have told of it.
 func signalfdUnblocked(t testing.TB) {
 	handle(t, unix.SIGUSR1, rawsig.Handler{Flags: rawsig.SAOnstack | rawsig.SARestart})
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), 0)
@@ -68,7 +69,8 @@ func signalfdUnblocked(t testing.TB) {
 	wantNoRecord(t, "after the handler", fd)
 }
 
-// signalfdPerThread (SFD-23): a thread reads its own signals and its process's, and never those of another thread, signalfd(2).
+// signalfdPerThread (SFD-23): a thread reads its own signals and its process's,
+// and never those of another thread, signalfd(2).
 func signalfdPerThread(t testing.TB) {
 	blockAll(t)
 	one, two := startWorker(t), startWorker(t)
@@ -80,7 +82,8 @@ func signalfdPerThread(t testing.TB) {
 		wantSigs(t, "by the thread it was sent to", fd, unix.SIGUSR1)
 		wantNoRecord(t, "after the read", fd)
 	})
-	// One to each, of one number, and one to the process: each gets its own first.
+	// One to each, of one number, and one to the process: each gets its own
+	// first.
 	for _, tid := range []int{unix.Gettid(), one.Tid, two.Tid} {
 		wantErrno(t, "tgkill", rawsig.Tgkill(os.Getpid(), tid, unix.SIGUSR2), nil)
 	}
@@ -97,8 +100,10 @@ func signalfdPerThread(t testing.TB) {
 	wantNoRecord(t, "at the end", fd)
 }
 
-// signalfdDefaultIgnored (SFD-30): a signal that is ignored by default is dropped when it is sent, unless the thread that it
-// is sent to blocks it; for the process that is the thread whose id kill was given. Sleeping in a read does not count.
+// signalfdDefaultIgnored (SFD-30): a signal that is ignored by default is
+// dropped when it is sent, unless the thread that it is sent to blocks it; for
+// the process that is the thread whose id kill was given. Sleeping in a read
+// does not count.
 func signalfdDefaultIgnored(t testing.TB) {
 	blockAll(t)
 	for _, sig := range []unix.Signal{unix.SIGWINCH, unix.SIGCHLD, unix.SIGCONT} {
@@ -138,8 +143,8 @@ func signalfdDefaultIgnored(t testing.TB) {
 	wantPending(t, 0)
 }
 
-// signalfdIgnored (SFD-31): setting SIG_IGN discards what is pending before it could be read; what is sent afterwards, blocked, is
-// there to be read.
+// signalfdIgnored (SFD-31): setting SIG_IGN discards what is pending before it
+// could be read; what is sent afterwards, blocked, is there to be read.
 func signalfdIgnored(t testing.TB) {
 	blockAll(t)
 	needQueue(t, 4)
@@ -163,8 +168,9 @@ func signalfdIgnored(t testing.TB) {
 	}
 }
 
-// signalfdTakenElsewhere (SFD-50): what a handler or sigtimedwait has taken, or a handler's thread is about to, is no longer
-// there to be read, and no longer reported.
+// signalfdTakenElsewhere (SFD-50): what a handler or sigtimedwait has taken, or
+// a handler's thread is about to, is no longer there to be read, and no longer
+// reported.
 func signalfdTakenElsewhere(t testing.TB) {
 	blockAll(t)
 	handle(t, unix.SIGUSR1, rawsig.Handler{Flags: rawsig.SAOnstack})
@@ -195,8 +201,9 @@ func signalfdTakenElsewhere(t testing.TB) {
 	wantNoRecord(t, "with another thread that does not block it", fd)
 }
 
-// signalfdStopSignals (SFD-57): stop signals that are blocked are there to be read and stop nobody; a SIGCONT sent later takes
-// them away unread, and a stop signal an unread SIGCONT.
+// signalfdStopSignals (SFD-57): stop signals that are blocked are there to be
+// read and stop nobody; a SIGCONT sent later takes them away unread, and a stop
+// signal an unread SIGCONT.
 func signalfdStopSignals(t testing.TB) {
 	blockAll(t)
 	stops := []unix.Signal{unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU}
@@ -221,7 +228,8 @@ func signalfdStopSignals(t testing.TB) {
 	wantReady(t, epfd)
 }
 
-// signalfdOrSigtimedwait (SFD-62): of a thread in a read and one in sigtimedwait one gets a signal to the process, whichever it is.
+// signalfdOrSigtimedwait (SFD-62): of a thread in a read and one in
+// sigtimedwait one gets a signal to the process, whichever it is.
 func signalfdOrSigtimedwait(t testing.TB) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), 0)
@@ -250,8 +258,8 @@ func signalfdOrSigtimedwait(t testing.TB) {
 	}
 }
 
-// signalfdClosedUnread (SFD-68): signals are pending in the process, not in the signalfd: with it closed they stay, for another
-// signalfd or for the handler.
+// signalfdClosedUnread (SFD-68): signals are pending in the process, not in the
+// signalfd: with it closed they stay, for another signalfd or for the handler.
 func signalfdClosedUnread(t testing.TB) {
 	blockAll(t)
 	handle(t, unix.SIGUSR2, rawsig.Handler{Flags: rawsig.SAOnstack})
@@ -273,7 +281,8 @@ func signalfdClosedUnread(t testing.TB) {
 func signalfdEndOfThread(t *testing.T) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1, 40), unix.SFD_NONBLOCK)
-	// More than the few that the Go runtime may have sent this thread, which blocks them.
+	// More than the few that the Go runtime may have sent this thread,
+	// which blocks them.
 	const queuedByThread, few = 7, 3
 	becomeLonely() // or others of the user, who queue and take signals as they like, are counted as well
 	needQueue(t, queuedByThread+1)
@@ -295,7 +304,8 @@ func signalfdEndOfThread(t *testing.T) {
 	th.Join()
 	wantNoRecord(t, "after its thread has ended", fd)
 	wantPending(t, 0)
-	// What was queued is not only out of sight: it does not count as queued any more.
+	// What was queued is not only out of sight: it does not count as queued
+	// any more.
 	if !counted {
 		behaviour.Partly(t, "limit", "no SigQ in /proc, to see how many signals are queued")
 	} else {
@@ -308,7 +318,8 @@ func signalfdEndOfThread(t *testing.T) {
 	wantSigs(t, "one of the thread that reads", fd, unix.SIGUSR1)
 }
 
-// trySigQ returns how many signals are queued for the calling thread's user, if /proc tells.
+// trySigQ returns how many signals are queued for the calling thread's user, if
+// /proc tells.
 func trySigQ() (n int, ok bool) {
 	text, err := os.ReadFile("/proc/thread-self/status")
 	if err != nil {

@@ -17,8 +17,9 @@ import (
 
 // What poll, epoll and AIO say of a signalfd.
 
-// signalfdReadableIff (SFD-21): POLLIN if and only if a signal of the mask is pending for the thread that asks or for its
-// process, signalfd(2); nothing else is ever reported.
+// signalfdReadableIff (SFD-21): POLLIN if and only if a signal of the mask is
+// pending for the thread that asks or for its process, signalfd(2); nothing
+// else is ever reported.
 func signalfdReadableIff(t testing.TB) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1, unix.SIGUSR2), unix.SFD_NONBLOCK)
@@ -46,9 +47,10 @@ func signalfdReadableIff(t testing.TB) {
 	wantNoRecord(t, "at the end", fd)
 }
 
-// signalfdPolledPerThread (SFD-24): poll(2) and epoll_wait(2) answer for the signals of the thread that asks, signalfd(2): those
-// of another thread neither end its wait nor are reported. Asked by the wrong thread an epoll instance loses the event,
-// until the next signal or a MOD.
+// signalfdPolledPerThread (SFD-24): poll(2) and epoll_wait(2) answer for the
+// signals of the thread that asks, signalfd(2): those of another thread neither
+// end its wait nor are reported. Asked by the wrong thread an epoll instance
+// loses the event, until the next signal or a MOD.
 func signalfdPolledPerThread(t testing.TB) {
 	blockAll(t)
 	w := startWorker(t)
@@ -82,7 +84,8 @@ func signalfdPolledPerThread(t testing.TB) {
 	wantSigs(t, "a signal to the process", fd, unix.SIGUSR1)
 }
 
-// signalfdWakes (SFD-39): a signal to a thread that sleeps in a read, in poll(2) or in epoll_wait(2) ends that, and nobody else's.
+// signalfdWakes (SFD-39): a signal to a thread that sleeps in a read, in
+// poll(2) or in epoll_wait(2) ends that, and nobody else's.
 func signalfdWakes(t *testing.T) {
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), 0)
 	epfd := fdtest.Epoll(t, fd)
@@ -106,8 +109,10 @@ func signalfdWakes(t *testing.T) {
 	stillAsleep(t, other...)
 }
 
-// signalfdEdges (SFD-49): every signal that becomes pending in the process wakes who watches a signalfd, whatever its number and
-// thread: with EPOLLET one that is pending is then reported anew. One that merges, or is dropped, does not.
+// signalfdEdges (SFD-49): every signal that becomes pending in the process
+// wakes who watches a signalfd, whatever its number and thread: with EPOLLET
+// one that is pending is then reported anew. One that merges, or is dropped,
+// does not.
 func signalfdEdges(t testing.TB) {
 	blockAll(t)
 	needQueue(t, 2)
@@ -153,7 +158,8 @@ func signalfdEdges(t testing.TB) {
 	wantReady(t, level)
 }
 
-// signalfdTwo (SFD-51): a signal in the masks of two is there to be read from both, and is read once.
+// signalfdTwo (SFD-51): a signal in the masks of two is there to be read from
+// both, and is read once.
 func signalfdTwo(t *testing.T) {
 	blockAll(t)
 	one := newSignalfd(t, sys.Sigs(unix.SIGUSR1, unix.SIGUSR2), unix.SFD_NONBLOCK)
@@ -170,7 +176,8 @@ func signalfdTwo(t *testing.T) {
 	wantNoRecord(t, "then from the one", one)
 }
 
-// signalfdWakesAll (SFD-70): a signal to the process wakes all who wait in poll(2) and epoll_wait(2), and one of them can read it.
+// signalfdWakesAll (SFD-70): a signal to the process wakes all who wait in
+// poll(2) and epoll_wait(2), and one of them can read it.
 func signalfdWakesAll(t testing.TB) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
@@ -185,8 +192,10 @@ func signalfdWakesAll(t testing.TB) {
 	}
 }
 
-// signalfdAIOPoll (SFD-72): an AIO poll request of a signalfd is complete at once if a signal is pending for who makes it. One that comes
-// later does not complete it: the kernel then asks in the name of a thread of its own, which has no signals.
+// signalfdAIOPoll (SFD-72): an AIO poll request of a signalfd is complete at
+// once if a signal is pending for who makes it. One that comes later does not
+// complete it: the kernel then asks in the name of a thread of its own, which
+// has no signals.
 func signalfdAIOPoll(t *testing.T) {
 	blockAll(t)
 	a := newAIO(t)

@@ -18,8 +18,8 @@ import (
 
 // Reading records.
 
-// signalfdManyRecords (SFD-09): a read returns as many records as are pending and have room, signalfd(2); what has none
-// stays pending.
+// signalfdManyRecords (SFD-09): a read returns as many records as are pending
+// and have room, signalfd(2); what has none stays pending.
 func signalfdManyRecords(t *testing.T) {
 	blockAll(t)
 	needQueue(t, 6)
@@ -41,8 +41,9 @@ func signalfdManyRecords(t *testing.T) {
 	}
 }
 
-// signalfdReadSizes (SFD-10): less room than for one record is EINVAL, at once and without taking anything, signalfd(2); what
-// is left over after whole records is not used.
+// signalfdReadSizes (SFD-10): less room than for one record is EINVAL, at once
+// and without taking anything, signalfd(2); what is left over after whole
+// records is not used.
 func signalfdReadSizes(t *testing.T) {
 	blockAll(t)
 	for _, flags := range []int{0, unix.SFD_NONBLOCK} {
@@ -79,8 +80,9 @@ func signalfdReadSizes(t *testing.T) {
 	}
 }
 
-// signalfdReadEmpty (SFD-11): without a pending signal of the mask a read is EAGAIN where O_NONBLOCK is set, and sleeps
-// until there is one where it is not, signalfd(2).
+// signalfdReadEmpty (SFD-11): without a pending signal of the mask a read is
+// EAGAIN where O_NONBLOCK is set, and sleeps until there is one where it is
+// not, signalfd(2).
 func signalfdReadEmpty(t *testing.T) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
@@ -106,7 +108,8 @@ func signalfdReadEmpty(t *testing.T) {
 	r.wantSigs("the read that slept", unix.SIGUSR1)
 }
 
-// signalfdWaitsForOne (SFD-12): a read with room for many waits for the first only.
+// signalfdWaitsForOne (SFD-12): a read with room for many waits for the first
+// only.
 func signalfdWaitsForOne(t *testing.T) {
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1, unix.SIGUSR2), 0)
 	r := startRecords(t, fd, 8)
@@ -120,8 +123,9 @@ func signalfdWaitsForOne(t *testing.T) {
 	wantSigs(t, "with two pending", fd, unix.SIGUSR1, unix.SIGUSR2)
 }
 
-// signalfdReadConsumes (SFD-13): a signal that was read is no longer pending, runs no handler, and is not there for
-// sigtimedwait, signalfd(2); one that was not read is.
+// signalfdReadConsumes (SFD-13): a signal that was read is no longer pending,
+// runs no handler, and is not there for sigtimedwait, signalfd(2); one that was
+// not read is.
 func signalfdReadConsumes(t testing.TB) {
 	blockAll(t)
 	needQueue(t, 2)
@@ -149,8 +153,9 @@ func signalfdReadConsumes(t testing.TB) {
 	wantNoRecord(t, "after the handler", fd)
 }
 
-// signalfdReadIter (SFD-35): since 6.10 a record may be stored in pieces by readv(2), and preadv2(2) takes RWF_NOWAIT; before, each
-// piece was a read of its own, and RWF_NOWAIT EOPNOTSUPP.
+// signalfdReadIter (SFD-35): since 6.10 a record may be stored in pieces by
+// readv(2), and preadv2(2) takes RWF_NOWAIT; before, each piece was a read of
+// its own, and RWF_NOWAIT EOPNOTSUPP.
 func signalfdReadIter(t *testing.T) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), 0)
@@ -196,8 +201,9 @@ func signalfdReadIter(t *testing.T) {
 	wantPolledOnly(t, fd, 0)
 }
 
-// signalfdOrder (SFD-46): one read takes the thread's signals before the process's, of each the synchronous ones first, then the
-// lowest numbers, and those of one number as they came.
+// signalfdOrder (SFD-46): one read takes the thread's signals before the
+// process's, of each the synchronous ones first, then the lowest numbers, and
+// those of one number as they came.
 func signalfdOrder(t testing.TB) {
 	blockAll(t)
 	needQueue(t, 12)
@@ -223,8 +229,9 @@ func signalfdOrder(t testing.TB) {
 	wantNoRecord(t, "after the read", fd)
 }
 
-// signalfdPartialFault (SFD-47): a record that cannot be stored is lost, for its signal was taken. If it was the first the read is
-// EFAULT, else it returns those before it. A pointer that no program has is found out before.
+// signalfdPartialFault (SFD-47): a record that cannot be stored is lost, for
+// its signal was taken. If it was the first the read is EFAULT, else it returns
+// those before it. A pointer that no program has is found out before.
 func signalfdPartialFault(t *testing.T) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1, unix.SIGUSR2, unix.SIGPWR), unix.SFD_NONBLOCK)
@@ -259,8 +266,8 @@ func signalfdPartialFault(t *testing.T) {
 	wantNone(t, sys.Sigs(unix.SIGUSR1, unix.SIGUSR2, unix.SIGPWR))
 }
 
-// signalfdReadErrorOrder (SFD-48): of several errors of a read the descriptor comes first, then the size, that nothing is pending,
-// and the memory last.
+// signalfdReadErrorOrder (SFD-48): of several errors of a read the descriptor
+// comes first, then the size, that nothing is pending, and the memory last.
 func signalfdReadErrorOrder(t *testing.T) {
 	blockAll(t)
 	empty := newSignalfd(t, 0, unix.SFD_NONBLOCK)
@@ -278,8 +285,9 @@ func signalfdReadErrorOrder(t *testing.T) {
 	wantSigs(t, "after that", full, unix.SIGUSR1)
 }
 
-// signalfdReadvRecords (SFD-58): since 6.10 readv(2) into several records' room is one read, which waits for the first only; before,
-// each piece was a read of its own, and one that does not wait came back with what there was.
+// signalfdReadvRecords (SFD-58): since 6.10 readv(2) into several records' room
+// is one read, which waits for the first only; before, each piece was a read of
+// its own, and one that does not wait came back with what there was.
 func signalfdReadvRecords(t *testing.T) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1, unix.SIGUSR2, unix.SIGPWR), unix.SFD_NONBLOCK)
@@ -333,7 +341,8 @@ func signalfdReadvRecords(t *testing.T) {
 	r.wantSigs("readv that slept twice", unix.SIGUSR1, unix.SIGUSR2)
 }
 
-// signalfdEmptyReads (SFD-59): a read of 0 bytes is too small, EINVAL; readv(2) without any room is not asked of the signalfd, and 0.
+// signalfdEmptyReads (SFD-59): a read of 0 bytes is too small, EINVAL; readv(2)
+// without any room is not asked of the signalfd, and 0.
 func signalfdEmptyReads(t *testing.T) {
 	blockAll(t)
 	for _, flags := range []int{0, unix.SFD_NONBLOCK} {
@@ -358,7 +367,8 @@ func signalfdEmptyReads(t *testing.T) {
 	}
 }
 
-// mustQueue sends the row's thread a signal with a value; what is left of it at the end is taken.
+// mustQueue sends the row's thread a signal with a value; what is left of it at
+// the end is taken.
 func mustQueue(tb testing.TB, sig unix.Signal, value uint64) {
 	tb.Helper()
 	if err := rawsig.Tgqueue(os.Getpid(), unix.Gettid(), sig, rawsig.Value(value)); err != nil {

@@ -23,8 +23,9 @@ import (
 
 // What a record says of its signal.
 
-// signalfdSenders (SFD-15): a record has the signal and its code, and the sender's process and real user id; the value
-// of sigqueue is there as an int and in full.
+// signalfdSenders (SFD-15): a record has the signal and its code, and the
+// sender's process and real user id; the value of sigqueue is there as an int
+// and in full.
 func signalfdSenders(t testing.TB) {
 	blockAll(t)
 	needQueue(t, 2)
@@ -70,20 +71,22 @@ func signalfdSenders(t testing.TB) {
 	wantNoRecord(t, "at the end", fd)
 }
 
-// signalfdChildren (SFD-16): SIGCHLD says what became of which child, with its user, its status and the CPU time that it
-// used, in clock ticks.
+// signalfdChildren (SFD-16): SIGCHLD says what became of which child, with its
+// user, its status and the CPU time that it used, in clock ticks.
 func signalfdChildren(t testing.TB) { takeChildSignals(t, childRecords) }
 
 func childRecords(t testing.TB) error {
 	const tick = 10 * time.Millisecond // USER_HZ, on all architectures here
 	fd := newSignalfd(t, sys.Sigs(unix.SIGCHLD), unix.SFD_NONBLOCK)
 	rawsig.Take(sys.Sigs(unix.SIGCHLD)) // of a try before
-	// next waits for a change of a child and reads its record, whose times it returns.
+	// next waits for a change of a child and reads its record, whose times
+	// it returns.
 	next := func(what string, pid, options int, code int32, status unix.Signal) (cpu uint64, err error) {
 		if err := unix.Waitid(unix.P_PID, pid, nil, options|unix.WNOWAIT, nil); err != nil {
 			return 0, fmt.Errorf("waitid of a child that %s: %w", what, err)
 		}
-		// A child tells of its continuing itself, when it runs: that may be after waitid.
+		// A child tells of its continuing itself, when it runs: that
+		// may be after waitid.
 		unix.Ppoll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, &unix.Timespec{Sec: 1}, nil)
 		got, err := readRecords(fd, 2)
 		if err != nil || len(got) != 1 {
@@ -144,8 +147,9 @@ func childRecords(t testing.TB) error {
 	return nil
 }
 
-// signalfdTimer (SFD-17): the record of a POSIX timer has SI_TIMER, the timer's id, how many expiries were missed and the
-// timer's value; reading it starts a periodic timer anew.
+// signalfdTimer (SFD-17): the record of a POSIX timer has SI_TIMER, the timer's
+// id, how many expiries were missed and the timer's value; reading it starts a
+// periodic timer anew.
 func signalfdTimer(t *testing.T) {
 	blockAll(t)
 	const sig = unix.Signal(41)
@@ -190,8 +194,9 @@ func signalfdTimer(t *testing.T) {
 	wantNoRecord(t, "after the timer was stopped", fd)
 }
 
-// signalfdAsyncIO (SFD-18): the record of O_ASYNC has descriptor and events if a signal was chosen by F_SETSIG, fcntl(2);
-// with SI_SIGIO where the signal's own codes would be mistaken for it.
+// signalfdAsyncIO (SFD-18): the record of O_ASYNC has descriptor and events if
+// a signal was chosen by F_SETSIG, fcntl(2); with SI_SIGIO where the signal's
+// own codes would be mistaken for it.
 func signalfdAsyncIO(t *testing.T) {
 	blockAll(t)
 	needQueue(t, 1)
@@ -228,8 +233,9 @@ func signalfdAsyncIO(t *testing.T) {
 	wantNoRecord(t, "without O_ASYNC", fd)
 }
 
-// signalfdUnusedBytes (SFD-19): what a signal of its kind does not have is 0 in the record, whatever the sender put into
-// the siginfo and whatever was in the reader's memory.
+// signalfdUnusedBytes (SFD-19): what a signal of its kind does not have is 0 in
+// the record, whatever the sender put into the siginfo and whatever was in the
+// reader's memory.
 func signalfdUnusedBytes(t *testing.T) {
 	blockAll(t)
 	needQueue(t, 1)
@@ -255,8 +261,9 @@ func signalfdUnusedBytes(t *testing.T) {
 	wantRecords(t, "tgkill", fd, byTgkill(unix.SIGUSR1))
 }
 
-// signalfdFaults (SFD-33): a signal that the kernel raises for what a thread just did cannot be had from a signalfd: blocked,
-// it kills the process, with a thread asleep in a read for it or not. Sent by kill it can.
+// signalfdFaults (SFD-33): a signal that the kernel raises for what a thread
+// just did cannot be had from a signalfd: blocked, it kills the process, with a
+// thread asleep in a read for it or not. Sent by kill it can.
 func signalfdFaults(t *testing.T) {
 	for _, c := range []struct {
 		how string
@@ -324,8 +331,9 @@ var signalfdFaulting = child.Register("signalfd-faulting", func(p *child.Proc) e
 	return fmt.Errorf("read %d from a page without access", page[0])
 })
 
-// signalfdLayouts (SFD-53): which fields of a record are filled goes by the signal's number and code, as which members of a siginfo
-// mean something does, sigaction(2), wherever the siginfo comes from; the errno is passed on.
+// signalfdLayouts (SFD-53): which fields of a record are filled goes by the
+// signal's number and code, as which members of a siginfo mean something does,
+// sigaction(2), wherever the siginfo comes from; the errno is passed on.
 func signalfdLayouts(t *testing.T) {
 	blockAll(t)
 	needQueue(t, 1)
@@ -360,7 +368,8 @@ func signalfdLayouts(t *testing.T) {
 		{unix.SIGSYS, 1, call},
 	} {
 		fd := newSignalfd(t, sys.Sigs(c.sig), unix.SFD_NONBLOCK)
-		// struct kernel_siginfo is 48 bytes; what is after them must be 0 for codes the kernel does not know.
+		// struct kernel_siginfo is 48 bytes; what is after them must be
+		// 0 for codes the kernel does not know.
 		info := [16]uint64{2: words[0], 3: words[1], 4: words[2], 5: words[3]}
 		info[0], info[1] = 77<<32, uint64(uint32(c.code))
 		err := rawsig.Tgqueue(os.Getpid(), unix.Gettid(), c.sig, (*sys.Siginfo)(unsafe.Pointer(&info)))
@@ -371,8 +380,9 @@ func signalfdLayouts(t *testing.T) {
 	}
 }
 
-// signalfdExitSignal (SFD-54): a child whose exit signal is not SIGCHLD tells of its end with codes that for other signals mean
-// polling: status and process are found in the record's descriptor and band.
+// signalfdExitSignal (SFD-54): a child whose exit signal is not SIGCHLD tells
+// of its end with codes that for other signals mean polling: status and process
+// are found in the record's descriptor and band.
 func signalfdExitSignal(t testing.TB) {
 	blockAll(t)
 	needQueue(t, 1)
@@ -389,8 +399,9 @@ func signalfdExitSignal(t testing.TB) {
 	wantRecords(t, "the child's end", fd, record{Signo: 40, Code: rawsig.CldExited, Band: uint32(pid), Fd: int32(status.ExitStatus())})
 }
 
-// signalfdIntervalTimer (SFD-55): setitimer(2) of ITIMER_REAL sends SIGALRM from the kernel, to the process; an interval begins anew
-// when the signal of the one before is taken, also by a signalfd.
+// signalfdIntervalTimer (SFD-55): setitimer(2) of ITIMER_REAL sends SIGALRM
+// from the kernel, to the process; an interval begins anew when the signal of
+// the one before is taken, also by a signalfd.
 func signalfdIntervalTimer(t testing.TB) {
 	blockAll(t)
 	const interval = 2 * time.Millisecond
@@ -416,7 +427,8 @@ func signalfdIntervalTimer(t testing.TB) {
 	wantNoRecord(t, "after the timer was stopped", fd)
 }
 
-// signalfdInfoLost (SFD-61): at RLIMIT_SIGPENDING a signal may come without its siginfo: the record is that of a kill by nobody.
+// signalfdInfoLost (SFD-61): at RLIMIT_SIGPENDING a signal may come without its
+// siginfo: the record is that of a kill by nobody.
 func signalfdInfoLost(t testing.TB) {
 	accepted := limitQueue(t, 2)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1, 40, 41), unix.SFD_NONBLOCK)
@@ -435,7 +447,8 @@ func signalfdInfoLost(t testing.TB) {
 	wantRecords(t, "what was queued, and kill of a real-time signal", fd, append(want, record{Signo: 41, Code: rawsig.SIUser})...)
 }
 
-// siSigio is the code of O_ASYNC for signals that have codes of their own (SI_SIGIO, asm-generic/siginfo.h).
+// siSigio is the code of O_ASYNC for signals that have codes of their own
+// (SI_SIGIO, asm-generic/siginfo.h).
 const siSigio = -5
 
 var signalfdRecordRows = map[string]func(*testing.T){

@@ -20,7 +20,8 @@ import (
 
 // A signalfd in another process.
 
-// signalfdForked (SFD-26): a child that has inherited it reads and polls its own signals; the parent's are the parent's.
+// signalfdForked (SFD-26): a child that has inherited it reads and polls its
+// own signals; the parent's are the parent's.
 func signalfdForked(t testing.TB) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), 0)
@@ -40,8 +41,9 @@ func signalfdForked(t testing.TB) {
 	wantPolledOnly(t, fd, 0)
 }
 
-// signalfdForkedEpoll (SFD-27): an epoll instance hears of the signals of the process that registered the signalfd, not of
-// those of a child that has inherited both, until the child registers it itself.
+// signalfdForkedEpoll (SFD-27): an epoll instance hears of the signals of the
+// process that registered the signalfd, not of those of a child that has
+// inherited both, until the child registers it itself.
 func signalfdForkedEpoll(t testing.TB) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
@@ -69,7 +71,8 @@ func signalfdForkedEpoll(t testing.TB) {
 	wantSigs(t, "the parent's read", fd, unix.SIGUSR1)
 }
 
-// signalfdPassed (SFD-28): who receives it in a message, unix(7), reads his own signals from it.
+// signalfdPassed (SFD-28): who receives it in a message, unix(7), reads his own
+// signals from it.
 func signalfdPassed(t *testing.T) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
@@ -106,8 +109,8 @@ var signalfdReceiver = child.Register("signalfd-receiver", func(p *child.Proc) e
 	return nil
 })
 
-// signalfdAcrossExec (SFD-29): it survives execve(2) with its mask, and what was pending can be read after it; with
-// SFD_CLOEXEC it is closed.
+// signalfdAcrossExec (SFD-29): it survives execve(2) with its mask, and what
+// was pending can be read after it; with SFD_CLOEXEC it is closed.
 func signalfdAcrossExec(t *testing.T) {
 	child.Start(t, signalfdBeforeExec, child.Options{Block: quiet}).Wait()
 }
@@ -150,8 +153,8 @@ var (
 	})
 )
 
-// signalfdFetched (SFD-73): a signalfd that pidfd_getfd(2) got from another process has that one's mask, and reads the signals of the process
-// that reads.
+// signalfdFetched (SFD-73): a signalfd that pidfd_getfd(2) got from another
+// process has that one's mask, and reads the signals of the process that reads.
 func signalfdFetched(t *testing.T) {
 	blockAll(t)
 	p := child.Start(t, signalfdMaker, child.Options{Block: quiet})
@@ -197,7 +200,8 @@ var signalfdMaker = child.Register("signalfd-maker", func(p *child.Proc) error {
 	return nil
 })
 
-// pollCall is ppoll(2) for reading one descriptor, for a forked child; a negative timeout is none.
+// pollCall is ppoll(2) for reading one descriptor, for a forked child; a
+// negative timeout is none.
 func pollCall(a *sys.Arena, fd int, timeout time.Duration, want int) sys.Call {
 	var limit uintptr
 	if timeout >= 0 {

@@ -17,7 +17,8 @@ import (
 
 // Reads that sleep, and who wakes up.
 
-// signalfdReleasesOne (SFD-32): of threads that sleep in reads one gets a signal to the process, the others sleep on.
+// signalfdReleasesOne (SFD-32): of threads that sleep in reads one gets a
+// signal to the process, the others sleep on.
 func signalfdReleasesOne(t testing.TB) {
 	blockAll(t)
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), 0)
@@ -37,8 +38,9 @@ func signalfdReleasesOne(t testing.TB) {
 	}
 }
 
-// signalfdInterrupted (SFD-38): a handler of a signal outside the mask ends a read that sleeps, with EINTR, unless it has SA_RESTART,
-// signal(7); the read that goes on is as good as new.
+// signalfdInterrupted (SFD-38): a handler of a signal outside the mask ends a
+// read that sleeps, with EINTR, unless it has SA_RESTART, signal(7); the read
+// that goes on is as good as new.
 func signalfdInterrupted(t *testing.T) {
 	blockAll(t)
 	catchRestarting(t)
@@ -61,8 +63,8 @@ func signalfdInterrupted(t *testing.T) {
 	wantPolledOnly(t, fd, 0)
 }
 
-// signalfdClosedUnderReader (SFD-56): closing the descriptor does not end a read that sleeps, close(2); the signal that it waits
-// for does.
+// signalfdClosedUnderReader (SFD-56): closing the descriptor does not end a
+// read that sleeps, close(2); the signal that it waits for does.
 func signalfdClosedUnderReader(t *testing.T) {
 	fd, err := signalfd4(-1, sys.Sigs(unix.SIGUSR1), unix.SFD_CLOEXEC)
 	closeNow := closable(t, fd, err)
@@ -73,7 +75,8 @@ func signalfdClosedUnderReader(t *testing.T) {
 	r.wantSigs("a read whose descriptor was closed", unix.SIGUSR1)
 }
 
-// signalfdOverStop (SFD-71): a read that sleeps goes on after a stop of its process, and finds what came meanwhile.
+// signalfdOverStop (SFD-71): a read that sleeps goes on after a stop of its
+// process, and finds what came meanwhile.
 func signalfdOverStop(t *testing.T) {
 	fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), 0)
 	p := child.Start(t, signalfdReader, child.Options{Files: []int{fd}, Block: quiet})

@@ -22,7 +22,8 @@ import (
 )
 
 // Rows with signals to one thread run in the test's process. Those with signals
-// to the process, and those that any signal disturbs, have processes of their own.
+// to the process, and those that any signal disturbs, have processes of their
+// own.
 
 func TestSignalfd(t *testing.T) {
 	behaviour.Run(t, "signalfd",
@@ -98,7 +99,8 @@ func readRecords(fd, room int) ([]record, error) {
 	return recordsOf(buf[:n]), err
 }
 
-// promptly makes a call that must not sleep, though it could. If it does it is interrupted, and the row ends.
+// promptly makes a call that must not sleep, though it could. If it does it is
+// interrupted, and the row ends.
 func promptly(tb testing.TB, what string, call func()) {
 	tb.Helper()
 	runs := fdtest.Handle(tb, rouse)
@@ -134,7 +136,8 @@ func recordsOf(buf []byte) []record {
 	return records
 }
 
-// bytesOf is all of the records, with those bytes that the struct has no names for.
+// bytesOf is all of the records, with those bytes that the struct has no names
+// for.
 func bytesOf(records []record) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(records))), len(records)*sys.SignalfdInfoSize)
 }
@@ -159,7 +162,8 @@ func sameSigs(tb testing.TB, what string, got []record, err error, want ...unix.
 	}
 }
 
-// takeRecords reads all there is to be read now, one by one, and a little more than n at most.
+// takeRecords reads all there is to be read now, one by one, and a little more
+// than n at most.
 func takeRecords(tb testing.TB, fd, n int) (all []record, err error) {
 	tb.Helper()
 	for len(all) < n+2 && readable(tb, fd) {
@@ -179,7 +183,8 @@ func wantRecords(tb testing.TB, what string, fd int, want ...record) {
 	sameRecords(tb, what, got, err, want)
 }
 
-// wantSigs reads all there is to be read, which must be signals of these numbers.
+// wantSigs reads all there is to be read, which must be signals of these
+// numbers.
 func wantSigs(tb testing.TB, what string, fd int, want ...unix.Signal) {
 	tb.Helper()
 	got, err := takeRecords(tb, fd, len(want))
@@ -219,8 +224,8 @@ func byQueue(sig unix.Signal, value uint64) record {
 	return r
 }
 
-// needQueue skips a row that needs n signals queued, or told in full, where RLIMIT_SIGPENDING leaves no room for
-// them. The thread must block all signals.
+// needQueue skips a row that needs n signals queued, or told in full, where
+// RLIMIT_SIGPENDING leaves no room for them. The thread must block all signals.
 func needQueue(tb testing.TB, n int) {
 	tb.Helper()
 	const probe = unix.Signal(64)
@@ -256,7 +261,8 @@ func startRecords(tb testing.TB, fd, room int) *recordReader {
 	return r
 }
 
-// wantSigs waits for the read's end, which must be with signals of these numbers.
+// wantSigs waits for the read's end, which must be with signals of these
+// numbers.
 func (r *recordReader) wantSigs(what string, want ...unix.Signal) {
 	r.tb.Helper()
 	r.Join()

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wantLater checks that of two ways to wait neither is early, and that timer slack makes the first, and
-// not the second, later than it is without.
+// wantLater checks that of two ways to wait neither is early, and that timer
+// slack makes the first, and not the second, later than it is without.
 func wantLater(t *testing.T, wideName string, timeout time.Duration, wide func() error, narrowName string, narrow func() error) {
 	t.Helper()
 	const slack = 20 * time.Millisecond
@@ -72,8 +72,9 @@ func wantLater(t *testing.T, wideName string, timeout time.Duration, wide func()
 	}
 }
 
-// A sleeper is a thread in a system call that is to sleep. It blocks all signals
-// but one of its own, so that nothing of the Go runtime's ends the call.
+// A sleeper is a thread in a system call that is to sleep. It blocks all
+// signals but one of its own, so that nothing of the Go runtime's ends the
+// call.
 type sleeper struct {
 	*child.Thread
 	tb     testing.TB
@@ -84,12 +85,12 @@ type sleeper struct {
 	roused atomic.Bool         // told to end: what calls in a loop goes on after other EINTRs
 }
 
-// rouse is the signal by which a sleeper is got out of its call: one that nobody uses, and a standard
-// one, which needs no room in a queue.
+// rouse is the signal by which a sleeper is got out of its call: one that
+// nobody uses, and a standard one, which needs no room in a queue.
 const rouse = unix.SIGSTKFLT
 
-// startSleep makes the call on a thread of its own; s.want and s.wantErr wait for its end.
-// At the end of the test the thread is got out of it.
+// startSleep makes the call on a thread of its own; s.want and s.wantErr wait
+// for its end. At the end of the test the thread is got out of it.
 func startSleep(tb testing.TB, what string, call func(s *sleeper) (int, error)) *sleeper {
 	tb.Helper()
 	fdtest.Handle(tb, rouse)
@@ -163,7 +164,8 @@ func (s *sleeper) wantErr(want error) {
 	}
 }
 
-// wantPolled waits for the end of a poll(2), which must be that there is something to read.
+// wantPolled waits for the end of a poll(2), which must be that there is
+// something to read.
 func (s *sleeper) wantPolled() {
 	s.tb.Helper()
 	s.Join()
@@ -189,8 +191,8 @@ func stillAsleep(tb testing.TB, sleepers ...*sleeper) {
 	}
 }
 
-// wantWoken waits for the calls of n of the threads to end, and for no more, and returns which
-// did and which did not.
+// wantWoken waits for the calls of n of the threads to end, and for no more,
+// and returns which did and which did not.
 func wantWoken(tb testing.TB, n int, sleepers ...*sleeper) (woken, asleep []*sleeper) {
 	tb.Helper()
 	cases := make(chan struct{}, len(sleepers))
@@ -241,12 +243,12 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// restarting is the signal that catchRestarting has a handler for: one that nobody uses, and a standard
-// one, which needs no room in a queue.
+// restarting is the signal that catchRestarting has a handler for: one that
+// nobody uses, and a standard one, which needs no room in a queue.
 const restarting = unix.SIGPWR
 
-// catchRestarting installs a handler after which system calls are restarted (SA_RESTART).
-// startSleep's other signal, rouse, ends them.
+// catchRestarting installs a handler after which system calls are restarted
+// (SA_RESTART). startSleep's other signal, rouse, ends them.
 func catchRestarting(tb testing.TB) {
 	tb.Helper()
 	restore, err := rawsig.Handle(restarting, rawsig.Handler{Flags: rawsig.SARestart | rawsig.SAOnstack})
@@ -257,7 +259,8 @@ func catchRestarting(tb testing.TB) {
 	rawsig.Forget()
 }
 
-// startRestartable has a thread sleep in the call nr, open to rouse and restarting.
+// startRestartable has a thread sleep in the call nr, open to rouse and
+// restarting.
 func startRestartable(tb testing.TB, nr uintptr, call func() (int, error)) *sleeper {
 	tb.Helper()
 	s := startSleep(tb, "thread with a handler", func(*sleeper) (int, error) {
@@ -270,7 +273,8 @@ func startRestartable(tb testing.TB, nr uintptr, call func() (int, error)) *slee
 	return s
 }
 
-// restartRead has the handler run n times on a sleeping thread, which then is asleep again.
+// restartRead has the handler run n times on a sleeping thread, which then is
+// asleep again.
 func restartRead(tb testing.TB, s *sleeper, n int) {
 	tb.Helper()
 	for range n {

@@ -23,8 +23,10 @@ import (
 
 // Steps of the clock, suspends and time namespaces.
 
-// timerfdCancelled (TFD-29): a timer set to a time of day with TFD_TIMER_CANCEL_ON_SET is readable when the clock is stepped, and the read
-// fails with ECANCELED, once, timerfd_create(2). It stays armed, and expires when the clock says so.
+// timerfdCancelled (TFD-29): a timer set to a time of day with
+// TFD_TIMER_CANCEL_ON_SET is readable when the clock is stepped, and the read
+// fails with ECANCELED, once, timerfd_create(2). It stays armed, and expires
+// when the clock says so.
 func timerfdCancelled(t *testing.T) {
 	clock := mustOwnClock(t)
 	for _, by := range []time.Duration{time.Minute, -time.Minute} {
@@ -46,7 +48,8 @@ func timerfdCancelled(t *testing.T) {
 		_, err = takeCount(fd)
 		wantErrno(t, "second read after the clock was stepped", err, unix.EAGAIN)
 		wantRemaining(t, fd, unix.CLOCK_REALTIME, at)
-		// A small one leaves it to expire when the clock says so, if that is soon.
+		// A small one leaves it to expire when the clock says so, if
+		// that is soon.
 		armed := newTimerfd(t, unix.CLOCK_REALTIME, unix.TFD_NONBLOCK)
 		expires := clockTime(t, unix.CLOCK_REALTIME) + later
 		mustSettime(t, armed, absCancel, expires, 0)
@@ -56,7 +59,8 @@ func timerfdCancelled(t *testing.T) {
 		wantExpiry(t, armed, unix.CLOCK_REALTIME, expires)
 		_, err = takeCount(fd)
 		wantErrno(t, "read of the first timer after a small step", err, unix.ECANCELED)
-		// The next step is another, and so are two that nobody has noticed one of.
+		// The next step is another, and so are two that nobody has
+		// noticed one of.
 		clock.step(by)
 		clock.step(by)
 		_, err = takeCount(fd)
@@ -74,7 +78,8 @@ func timerfdCancelled(t *testing.T) {
 		wantErrno(t, "second read of an expired timer after a step", err, unix.EAGAIN)
 		clock.reset()
 	}
-	// A step beyond its time expires it as well; that tick is cancelled with it, or is there to be read after it.
+	// A step beyond its time expires it as well; that tick is cancelled
+	// with it, or is there to be read after it.
 	fd := newTimerfd(t, unix.CLOCK_REALTIME, 0)
 	mustSettime(t, fd, absCancel, clockTime(t, unix.CLOCK_REALTIME)+far, 0)
 	clock.step(2 * far)
@@ -83,8 +88,9 @@ func timerfdCancelled(t *testing.T) {
 	wantLeftOver(t, fd, 0, 0)
 }
 
-// timerfdSettimeAfterStep (TFD-30): timerfd_settime(2) of a timer that a step has cancelled is ECANCELED, and sets it all the same; the old
-// value and what fdinfo has of flags are not brought up to date.
+// timerfdSettimeAfterStep (TFD-30): timerfd_settime(2) of a timer that a step
+// has cancelled is ECANCELED, and sets it all the same; the old value and what
+// fdinfo has of flags are not brought up to date.
 func timerfdSettimeAfterStep(t *testing.T) {
 	clock := mustOwnClock(t)
 	fd := newTimerfd(t, unix.CLOCK_REALTIME, unix.TFD_NONBLOCK)
@@ -123,8 +129,9 @@ func timerfdSettimeAfterStep(t *testing.T) {
 	wantTicks(t, fd, 1)
 }
 
-// timerfdCancelWithoutEffect (TFD-31): TFD_TIMER_CANCEL_ON_SET is accepted for every clock, and where the time is relative or the clock is not
-// that of the day (CLOCK_REALTIME, or CLOCK_REALTIME_ALARM), it does nothing.
+// timerfdCancelWithoutEffect (TFD-31): TFD_TIMER_CANCEL_ON_SET is accepted for
+// every clock, and where the time is relative or the clock is not that of the
+// day (CLOCK_REALTIME, or CLOCK_REALTIME_ALARM), it does nothing.
 func timerfdCancelWithoutEffect(t *testing.T) {
 	const cancel = unix.TFD_TIMER_CANCEL_ON_SET
 	var idle []int
@@ -160,8 +167,10 @@ func timerfdCancelWithoutEffect(t *testing.T) {
 	}
 }
 
-// timerfdAlarmCancelled (TFD-82): a step of the clock cancels absolute timers of CLOCK_REALTIME_ALARM as it does those of CLOCK_REALTIME,
-// timerfd_create(2), and neither relative ones nor those of CLOCK_BOOTTIME_ALARM; which stay armed, all of them.
+// timerfdAlarmCancelled (TFD-82): a step of the clock cancels absolute timers
+// of CLOCK_REALTIME_ALARM as it does those of CLOCK_REALTIME,
+// timerfd_create(2), and neither relative ones nor those of
+// CLOCK_BOOTTIME_ALARM; which stay armed, all of them.
 func timerfdAlarmCancelled(t *testing.T) {
 	if !hasCapability(t, unix.CAP_WAKE_ALARM) {
 		behaviour.Unprivileged(t, "no CAP_WAKE_ALARM")
@@ -202,8 +211,10 @@ func timerfdAlarmCancelled(t *testing.T) {
 	}
 }
 
-// timerfdSmallSteps (TFD-32): setting the clock to what it says is a step, as is moving it by a nanosecond; moving it by nothing is
-// none: what counts is that the difference to the monotonic clock has changed (fs/timerfd.c timerfd_clock_was_set).
+// timerfdSmallSteps (TFD-32): setting the clock to what it says is a step, as
+// is moving it by a nanosecond; moving it by nothing is none: what counts is
+// that the difference to the monotonic clock has changed (fs/timerfd.c
+// timerfd_clock_was_set).
 func timerfdSmallSteps(t *testing.T) {
 	clock := mustOwnClock(t)
 	fd := newTimerfd(t, unix.CLOCK_REALTIME, unix.TFD_NONBLOCK)
@@ -232,8 +243,10 @@ func timerfdSmallSteps(t *testing.T) {
 	wantRemaining(t, fd, unix.CLOCK_REALTIME, at)
 }
 
-// timerfdCancelRace (TFD-33): threads that set one timer with and without TFD_TIMER_CANCEL_ON_SET at once, while others make and close
-// such timers and, where it is theirs, step the clock, leave the list of timers to be cancelled whole (CVE-2017-10661).
+// timerfdCancelRace (TFD-33): threads that set one timer with and without
+// TFD_TIMER_CANCEL_ON_SET at once, while others make and close such timers and,
+// where it is theirs, step the clock, leave the list of timers to be cancelled
+// whole (CVE-2017-10661).
 func timerfdCancelRace(t *testing.T) {
 	step := func() {}
 	if os.Getenv(guestVar) != "" {
@@ -278,8 +291,9 @@ func timerfdCancelRace(t *testing.T) {
 	wantTicks(t, fd, 1)
 }
 
-// timerfdTimeNamespace (TFD-34): an absolute time is by the clocks of the time namespace of who sets the timer, time_namespaces(7); CLOCK_REALTIME
-// is the same in all.
+// timerfdTimeNamespace (TFD-34): an absolute time is by the clocks of the time
+// namespace of who sets the timer, time_namespaces(7); CLOCK_REALTIME is the
+// same in all.
 var timerfdTimeNamespace = behaviour.AloneIn(0, func(t testing.TB) {
 	const offset = 1_000_000 * time.Second
 	err := unix.Unshare(unix.CLONE_NEWTIME)
@@ -313,7 +327,8 @@ var timerfdTimeNamespace = behaviour.AloneIn(0, func(t testing.TB) {
 		at = clockTime(t, clock) + later
 		startFork(t, a, sys.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME, sys.Place(a, timerSpec(at+ahead, 0)))).wait()
 		wantExpiry(t, fd, clock, at)
-		// What is future here has passed there; and what is no time is not shifted.
+		// What is future here has passed there; and what is no time is
+		// not shifted.
 		inside = sys.Place(a, timerSpec(clockTime(t, clock)+ahead-1, 0))
 		startFork(t, a, sys.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME, inside), sys.TimerfdRead(fd, a.Word(0))).wait()
 		none := sys.Place(a, unix.ItimerSpec{})
@@ -330,10 +345,11 @@ var timerfdTimeNamespace = behaviour.AloneIn(0, func(t testing.TB) {
 	}
 })
 
-// timerfdSuspend (TFD-35): while the machine is suspended CLOCK_BOOTTIME goes on, and timers by it, and CLOCK_MONOTONIC stands still.
+// timerfdSuspend (TFD-35): while the machine is suspended CLOCK_BOOTTIME goes
+// on, and timers by it, and CLOCK_MONOTONIC stands still.
 func timerfdSuspend(t *testing.T) {
-	// Not in every guest: one that counts instructions stands still while it sleeps, and an emulated machine under
-	// load may miss its alarm.
+	// Not in every guest: one that counts instructions stands still while
+	// it sleeps, and an emulated machine under load may miss its alarm.
 	if os.Getenv("EVENTBENCH_SUSPEND") == "" {
 		behaviour.Unprivileged(t, "a machine may not wake up again: EVENTBENCH_SUSPEND=1 allows it (go tool eventbench guest -clock wall)")
 	}
@@ -379,7 +395,8 @@ func timerfdSuspend(t *testing.T) {
 	}
 }
 
-// timerfdSteppedClock (TFD-42): setting the clock moves the expiry of timers set to a time of day, and of no others: not of relative ones by the same
+// timerfdSteppedClock (TFD-42): setting the clock moves the expiry of timers
+// set to a time of day, and of no others: not of relative ones by the same
 // clock, nor of other clocks, clock_settime(2).
 func timerfdSteppedClock(t *testing.T) {
 	clock := mustOwnClock(t)
@@ -405,7 +422,8 @@ func timerfdSteppedClock(t *testing.T) {
 			wantPolledOnly(t, fd, 0)
 		}
 	}
-	// Over its time, an absolute one expires at once; back, it does not do so twice, though time remains again.
+	// Over its time, an absolute one expires at once; back, it does not do
+	// so twice, though time remains again.
 	clock.step(3 * far)
 	mustAwait(t, absolute)
 	wantTicks(t, absolute, 1)
@@ -426,8 +444,9 @@ func timerfdSteppedClock(t *testing.T) {
 	}
 }
 
-// timerfdCancelledPeriodic (TFD-73): a read that is ECANCELED does not set an expired periodic timer going again (fs/timerfd.c
-// timerfd_read_iter): it is stopped until it is set. One that had not expired goes on.
+// timerfdCancelledPeriodic (TFD-73): a read that is ECANCELED does not set an
+// expired periodic timer going again (fs/timerfd.c timerfd_read_iter): it is
+// stopped until it is set. One that had not expired goes on.
 func timerfdCancelledPeriodic(t *testing.T) {
 	clock := mustOwnClock(t)
 	fd := newTimerfd(t, unix.CLOCK_REALTIME, unix.TFD_NONBLOCK)
@@ -446,7 +465,8 @@ func timerfdCancelledPeriodic(t *testing.T) {
 	if v, err := takeCount(fd); v == 0 || err != nil {
 		t.Errorf("read of the timer set anew: %d, %v; want an expiry", v, err)
 	}
-	// A look sets it going again, and then the read does not stop it; back a minute, it has as much longer to go.
+	// A look sets it going again, and then the read does not stop it; back
+	// a minute, it has as much longer to go.
 	mustAwait(t, fd)
 	gettime(t, fd)
 	clock.step(-time.Minute)
@@ -455,7 +475,8 @@ func timerfdCancelledPeriodic(t *testing.T) {
 	if value, _ := gettime(t, fd); value < time.Minute/2 {
 		t.Errorf("%v remains to the next expiry, want a minute", value)
 	}
-	// Both expire when the clock says so: one that had not expired at the step, and one that a look had set going again.
+	// Both expire when the clock says so: one that had not expired at the
+	// step, and one that a look had set going again.
 	for _, first := range []time.Duration{later, soon} {
 		expires := clockTime(t, unix.CLOCK_REALTIME) + first
 		mustSettime(t, fd, absCancel, expires, later)
@@ -471,13 +492,15 @@ func timerfdCancelledPeriodic(t *testing.T) {
 	}
 }
 
-// timerfdStaleStep (TFD-74): what has cancelled a timer is told by the next call that would tell it: disarming does not, nor does setting it so
-// that it cannot be cancelled; it waits for a read or setting that can.
+// timerfdStaleStep (TFD-74): what has cancelled a timer is told by the next
+// call that would tell it: disarming does not, nor does setting it so that it
+// cannot be cancelled; it waits for a read or setting that can.
 func timerfdStaleStep(t *testing.T) {
 	clock := mustOwnClock(t)
 	fd := newTimerfd(t, unix.CLOCK_REALTIME, unix.TFD_NONBLOCK)
 	far := func() time.Duration { return clockTime(t, unix.CLOCK_REALTIME) + far }
-	// Disarmed with the same flags, it has nothing to be polled, and still a read to be cancelled.
+	// Disarmed with the same flags, it has nothing to be polled, and still
+	// a read to be cancelled.
 	mustSettime(t, fd, absCancel, far(), 0)
 	clock.step(time.Minute)
 	mustSettime(t, fd, absCancel, 0, 0)
@@ -491,7 +514,8 @@ func timerfdStaleStep(t *testing.T) {
 	wantPolledOnly(t, fd, unix.POLLIN)
 	_, err = takeCount(fd)
 	wantErrno(t, "read of a disarmed timer after a step", err, unix.ECANCELED)
-	// Set otherwise in between, it has nothing to be cancelled, until it has.
+	// Set otherwise in between, it has nothing to be cancelled, until it
+	// has.
 	mustSettime(t, fd, absCancel, far(), 0)
 	clock.step(time.Minute)
 	mustSettime(t, fd, unix.TFD_TIMER_ABSTIME, far(), 0)
@@ -510,7 +534,8 @@ func timerfdStaleStep(t *testing.T) {
 	wantErrno(t, "read of a timer set after a step", err, unix.EAGAIN)
 }
 
-// timerfdStepWakesAll (TFD-75): a step wakes who sleeps in a read, with ECANCELED, and who waits for the timer, as EPOLLIN; each timer tells of it
+// timerfdStepWakesAll (TFD-75): a step wakes who sleeps in a read, with
+// ECANCELED, and who waits for the timer, as EPOLLIN; each timer tells of it
 // once, and is told of on its own.
 func timerfdStepWakesAll(t *testing.T) {
 	clock := mustOwnClock(t)
@@ -539,8 +564,10 @@ func timerfdStepWakesAll(t *testing.T) {
 	wantErrno(t, "read after the second step", err, unix.ECANCELED)
 }
 
-// timerfdCancelledSetTicks (TFD-76): TFD_IOC_SET_TICKS of a timer that a step has cancelled is ECANCELED, and sets nothing; after that the
-// timer is not cancelled any more, and the wake-up of the step is left to be read as an expiry.
+// timerfdCancelledSetTicks (TFD-76): TFD_IOC_SET_TICKS of a timer that a step
+// has cancelled is ECANCELED, and sets nothing; after that the timer is not
+// cancelled any more, and the wake-up of the step is left to be read as an
+// expiry.
 func timerfdCancelledSetTicks(t *testing.T) {
 	clock := mustOwnClock(t)
 	fd := newTimerfd(t, unix.CLOCK_REALTIME, unix.TFD_NONBLOCK)
@@ -553,9 +580,11 @@ func timerfdCancelledSetTicks(t *testing.T) {
 	wantTicks(t, fd, 20)
 }
 
-// timerfdUnblockedByStep (TFD-80): a read of a timer that has expired and then has its time before it again, by a step back of the clock,
-// returns 0 bytes and no count if the timer is periodic and cannot be cancelled, timerfd_create(2); it then goes on to expire as
-// the clock now says. One without an interval has expired all the same.
+// timerfdUnblockedByStep (TFD-80): a read of a timer that has expired and then
+// has its time before it again, by a step back of the clock, returns 0 bytes
+// and no count if the timer is periodic and cannot be cancelled,
+// timerfd_create(2); it then goes on to expire as the clock now says. One
+// without an interval has expired all the same.
 func timerfdUnblockedByStep(t *testing.T) {
 	clock := mustOwnClock(t)
 	clocks := []int{unix.CLOCK_REALTIME}
@@ -602,8 +631,8 @@ type ownClock struct {
 	difference time.Duration // of CLOCK_REALTIME to CLOCK_MONOTONIC, at first
 }
 
-// mustOwnClock skips rows that set the machine's clock where others live by it. It is set right at the end
-// of the row.
+// mustOwnClock skips rows that set the machine's clock where others live by it.
+// It is set right at the end of the row.
 func mustOwnClock(tb testing.TB) *ownClock {
 	tb.Helper()
 	if os.Getenv(guestVar) == "" {

@@ -17,8 +17,9 @@ import (
 
 // Making a timer: clocks, flags and limits.
 
-// timerfdClocks (TFD-01): CLOCK_REALTIME, CLOCK_MONOTONIC and CLOCK_BOOTTIME are clocks of timerfds, each going by its
-// own time; alarm clocks need a privilege (TFD-02), and all other numbers are EINVAL, timerfd_create(2).
+// timerfdClocks (TFD-01): CLOCK_REALTIME, CLOCK_MONOTONIC and CLOCK_BOOTTIME
+// are clocks of timerfds, each going by its own time; alarm clocks need a
+// privilege (TFD-02), and all other numbers are EINVAL, timerfd_create(2).
 func timerfdClocks(t *testing.T) {
 	for clock, name := range timerfdClockNames {
 		fd := newTimerfd(t, clock, unix.TFD_NONBLOCK)
@@ -44,8 +45,9 @@ func timerfdClocks(t *testing.T) {
 	}
 }
 
-// timerfdAlarmClocks (TFD-02): the alarm clocks take CAP_WAKE_ALARM, EPERM without, timerfd_create(2), and then are
-// the clocks that they are named after; flags are looked at first.
+// timerfdAlarmClocks (TFD-02): the alarm clocks take CAP_WAKE_ALARM, EPERM
+// without, timerfd_create(2), and then are the clocks that they are named
+// after; flags are looked at first.
 func timerfdAlarmClocks(t *testing.T) {
 	clocks := map[int]int{unix.CLOCK_REALTIME_ALARM: unix.CLOCK_REALTIME, unix.CLOCK_BOOTTIME_ALARM: unix.CLOCK_BOOTTIME}
 	refused := func() (errs error) {
@@ -79,7 +81,8 @@ func timerfdAlarmClocks(t *testing.T) {
 			t.Errorf("clock %d expired %v early", clock, at-now)
 		}
 		wantTicks(t, fd, 1)
-		// Periodic, it is counted and set going again by a read as others are.
+		// Periodic, it is counted and set going again by a read as
+		// others are.
 		first := newGrid(t, base, 0, soon, soon, func() { mustSettime(t, fd, 0, soon, soon) })
 		for range 3 {
 			first.take(fd)
@@ -91,8 +94,9 @@ func timerfdAlarmClocks(t *testing.T) {
 	asNobody(t, refused)
 }
 
-// timerfdAlarmSettime (TFD-03): setting a timer of an alarm clock takes CAP_WAKE_ALARM again, EPERM for another who has
-// the descriptor, and the timer is as before; looking at it and reading it take nothing.
+// timerfdAlarmSettime (TFD-03): setting a timer of an alarm clock takes
+// CAP_WAKE_ALARM again, EPERM for another who has the descriptor, and the timer
+// is as before; looking at it and reading it take nothing.
 func timerfdAlarmSettime(t *testing.T) {
 	if !hasCapability(t, unix.CAP_WAKE_ALARM) {
 		behaviour.Unprivileged(t, "no CAP_WAKE_ALARM")
@@ -125,8 +129,9 @@ func timerfdAlarmSettime(t *testing.T) {
 	wantExpiry(t, armed, unix.CLOCK_BOOTTIME, expires)
 }
 
-// timerfdFlags (TFD-04): TFD_CLOEXEC and TFD_NONBLOCK set what they name on every clock, alone and together; all other flags
-// are EINVAL, timerfd_create(2).
+// timerfdFlags (TFD-04): TFD_CLOEXEC and TFD_NONBLOCK set what they name on
+// every clock, alone and together; all other flags are EINVAL,
+// timerfd_create(2).
 func timerfdFlags(t *testing.T) {
 	const known = unix.TFD_CLOEXEC | unix.TFD_NONBLOCK
 	for clock := range timerfdClockNames {
@@ -147,8 +152,8 @@ func timerfdFlags(t *testing.T) {
 	wantFlags(t, dup, unix.O_RDWR|unix.O_NONBLOCK, 0)
 }
 
-// timerfdStartsDisarmed (TFD-05): a new timer is disarmed: nothing remains, nothing is to be read, and who reads sleeps until it
-// is set and expires.
+// timerfdStartsDisarmed (TFD-05): a new timer is disarmed: nothing remains,
+// nothing is to be read, and who reads sleeps until it is set and expires.
 func timerfdStartsDisarmed(t *testing.T) {
 	for clock := range timerfdClockNames {
 		fd := newTimerfd(t, clock, unix.TFD_NONBLOCK)
@@ -170,7 +175,8 @@ func timerfdStartsDisarmed(t *testing.T) {
 	}
 }
 
-// timerfdAtDescriptorLimit (TFD-44): EMFILE at RLIMIT_NOFILE, timerfd_create(2), after clock and flags were looked at, time and again.
+// timerfdAtDescriptorLimit (TFD-44): EMFILE at RLIMIT_NOFILE,
+// timerfd_create(2), after clock and flags were looked at, time and again.
 var timerfdAtDescriptorLimit = behaviour.Alone(func(t testing.TB) {
 	last := newTimerfd(t, unix.CLOCK_MONOTONIC, 0)
 	var old unix.Rlimit
@@ -194,7 +200,8 @@ var timerfdAtDescriptorLimit = behaviour.Alone(func(t testing.TB) {
 	unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
 })
 
-// timerfdArgumentWidth (TFD-56): clocks, flags and descriptors are 32 bits wide: what is above them in a register is not looked at.
+// timerfdArgumentWidth (TFD-56): clocks, flags and descriptors are 32 bits
+// wide: what is above them in a register is not looked at.
 func timerfdArgumentWidth(t *testing.T) {
 	const upper = 0xdead_beef << 32
 	fd, err := rawCall(unix.SYS_TIMERFD_CREATE, upper|unix.CLOCK_BOOTTIME, upper|unix.TFD_NONBLOCK)
@@ -209,7 +216,8 @@ func timerfdArgumentWidth(t *testing.T) {
 	wantRemaining(t, fd, unix.CLOCK_BOOTTIME, at)
 }
 
-// timerfdAtFileLimit (TFD-81): ENFILE at fs.file-max, timerfd_create(2), for who has not CAP_SYS_ADMIN.
+// timerfdAtFileLimit (TFD-81): ENFILE at fs.file-max, timerfd_create(2), for
+// who has not CAP_SYS_ADMIN.
 func timerfdAtFileLimit(t *testing.T) {
 	wantENFILE(t, func() (int, error) { return unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC) })
 }

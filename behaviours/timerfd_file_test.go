@@ -19,9 +19,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A timerfd as a file: inode, fdinfo, ioctl, descriptors passed and inherited, what is refused.
+// A timerfd as a file: inode, fdinfo, ioctl, descriptors passed and inherited,
+// what is refused.
 
-// timerfdNoWriteNoOffset (TFD-26): a timerfd cannot be written, EINVAL, though it is open for writing, and has no position.
+// timerfdNoWriteNoOffset (TFD-26): a timerfd cannot be written, EINVAL, though
+// it is open for writing, and has no position.
 func timerfdNoWriteNoOffset(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	at := clockTime(t, unix.CLOCK_MONOTONIC) + far
@@ -50,8 +52,8 @@ func timerfdSeek(t *testing.T) {
 	wantTicks(t, fd, 1)
 }
 
-// timerfdShared (TFD-36): duplicates and forked children have one timer, timerfd_create(2); closing one of them does not disarm it, the
-// last one does.
+// timerfdShared (TFD-36): duplicates and forked children have one timer,
+// timerfd_create(2); closing one of them does not disarm it, the last one does.
 func timerfdShared(t *testing.T) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	closeFirst := closable(t, fd, err)
@@ -96,7 +98,8 @@ func timerfdShared(t *testing.T) {
 	}
 }
 
-// timerfdAcrossExec (TFD-37): an armed timer goes on over execve(2), with what has expired.
+// timerfdAcrossExec (TFD-37): an armed timer goes on over execve(2), with what
+// has expired.
 func timerfdAcrossExec(t *testing.T) {
 	expired, armed, periodic := expiredTimerfd(t, unix.TFD_NONBLOCK), newTimerfd(t, unix.CLOCK_MONOTONIC, 0), newTimerfd(t, unix.CLOCK_MONOTONIC, 0)
 	at := clockTime(t, unix.CLOCK_MONOTONIC) + far
@@ -152,8 +155,9 @@ var (
 	})
 )
 
-// timerfdSetTicks (TFD-38): TFD_IOC_SET_TICKS sets what the next read returns, in place of what was there, and wakes who sleeps; 0 is
-// EINVAL, other requests are ENOTTY.
+// timerfdSetTicks (TFD-38): TFD_IOC_SET_TICKS sets what the next read returns,
+// in place of what was there, and wakes who sleeps; 0 is EINVAL, other requests
+// are ENOTTY.
 func timerfdSetTicks(t *testing.T) {
 	for _, value := range []time.Duration{0, far} { // a timer that is disarmed, and one that is armed
 		fd := newTimerfd(t, unix.CLOCK_MONOTONIC, 0)
@@ -188,7 +192,8 @@ func timerfdSetTicks(t *testing.T) {
 	}
 }
 
-// timerfdInfo (TFD-39): fdinfo has the clock, the expiries, the flags of the last timerfd_settime(2) and, relative, what it was set to,
+// timerfdInfo (TFD-39): fdinfo has the clock, the expiries, the flags of the
+// last timerfd_settime(2) and, relative, what it was set to,
 // proc_pid_fdinfo(5); looking there takes nothing and sets nothing going.
 func timerfdInfo(t *testing.T) {
 	for clock := range timerfdClockNames {
@@ -240,31 +245,36 @@ func timerfdInfo(t *testing.T) {
 	}
 }
 
-// timerfdName (TFD-58): /proc calls it anon_inode:[timerfd], and it cannot be opened by that link.
+// timerfdName (TFD-58): /proc calls it anon_inode:[timerfd], and it cannot be
+// opened by that link.
 func timerfdName(t *testing.T) {
 	fd := expiredTimerfd(t, unix.TFD_NONBLOCK)
 	wantName(t, fd, "anon_inode:[timerfd]")
 	wantTicks(t, fd, 1)
 }
 
-// timerfdInode (TFD-59): fstat(2) shows the inode that all files without a name share.
+// timerfdInode (TFD-59): fstat(2) shows the inode that all files without a name
+// share.
 func timerfdInode(t *testing.T) { wantSharedInode(t, expiredTimerfd(t, 0)) }
 
-// timerfdOwnership (TFD-60): mode and owner of the shared inode cannot be changed.
+// timerfdOwnership (TFD-60): mode and owner of the shared inode cannot be
+// changed.
 func timerfdOwnership(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, 0)
 	wantOwnershipKept(t, fd)
 	wantSharedInode(t, fd)
 }
 
-// timerfdNoSplice (TFD-61): no data moves through it by splice(2), tee(2), sendfile(2) or copy_file_range(2).
+// timerfdNoSplice (TFD-61): no data moves through it by splice(2), tee(2),
+// sendfile(2) or copy_file_range(2).
 func timerfdNoSplice(t *testing.T) {
 	fd := expiredTimerfd(t, unix.TFD_NONBLOCK)
 	wantNoSplice(t, fd)
 	wantTicks(t, fd, 1)
 }
 
-// timerfdRefusals (TFD-62): it is not a file that could be mapped, cut, synced or listed.
+// timerfdRefusals (TFD-62): it is not a file that could be mapped, cut, synced
+// or listed.
 func timerfdRefusals(t *testing.T) {
 	fd := expiredTimerfd(t, unix.TFD_NONBLOCK)
 	wantRefusals(t, fd)
@@ -280,7 +290,8 @@ func timerfdNoSignals(t *testing.T) {
 	wantTicks(t, fd, 1)
 }
 
-// timerfdPassed (TFD-64): a timerfd passed by SCM_RIGHTS is the same timer, and runs while it is on its way and has no descriptor.
+// timerfdPassed (TFD-64): a timerfd passed by SCM_RIGHTS is the same timer, and
+// runs while it is on its way and has no descriptor.
 func timerfdPassed(t *testing.T) {
 	sockets := fdtest.Socketpair(t)
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
@@ -304,7 +315,8 @@ func timerfdPassed(t *testing.T) {
 	wantLeftOver(t, second, 0, 0)
 }
 
-// timerfdFetched (TFD-72): pidfd_getfd(2) gets the same timer from another process.
+// timerfdFetched (TFD-72): pidfd_getfd(2) gets the same timer from another
+// process.
 func timerfdFetched(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	got := fetchFromChild(t, fd)

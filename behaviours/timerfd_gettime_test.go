@@ -16,8 +16,9 @@ import (
 
 // Looking at a timer: timerfd_gettime(2).
 
-// timerfdGettimeIsRelative (TFD-18): timerfd_gettime(2) returns the time that remains, also of a timer that was set to a time
-// of day, and the interval as it was set.
+// timerfdGettimeIsRelative (TFD-18): timerfd_gettime(2) returns the time that
+// remains, also of a timer that was set to a time of day, and the interval as
+// it was set.
 func timerfdGettimeIsRelative(t *testing.T) {
 	for clock := range timerfdClockNames {
 		fd := newTimerfd(t, clock, unix.TFD_NONBLOCK)
@@ -40,8 +41,8 @@ func timerfdGettimeIsRelative(t *testing.T) {
 	}
 }
 
-// timerfdExpiredIsZero (TFD-19): an expired timer without an interval has nothing left, as one that is disarmed, while its
-// expiry is still to be read.
+// timerfdExpiredIsZero (TFD-19): an expired timer without an interval has
+// nothing left, as one that is disarmed, while its expiry is still to be read.
 func timerfdExpiredIsZero(t *testing.T) {
 	for clock := range timerfdClockNames {
 		for _, flags := range []int{0, unix.TFD_TIMER_ABSTIME} {
@@ -62,8 +63,9 @@ func timerfdExpiredIsZero(t *testing.T) {
 	}
 }
 
-// timerfdGettimeRearms (TFD-24): timerfd_gettime(2) of an expired periodic timer sets it going again, and keeps count: the next expiry
-// is an event for EPOLLET, though nothing has been read.
+// timerfdGettimeRearms (TFD-24): timerfd_gettime(2) of an expired periodic
+// timer sets it going again, and keeps count: the next expiry is an event for
+// EPOLLET, though nothing has been read.
 func timerfdGettimeRearms(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	epfd := fdtest.Epoll(t)
@@ -80,8 +82,9 @@ func timerfdGettimeRearms(t *testing.T) {
 	g.take(fd)
 }
 
-// timerfdLooking (TFD-78): timerfd_gettime(2), fdinfo and poll(2) as often as one likes, by several threads at once, while a periodic
-// timer runs: no expiry is counted twice or lost.
+// timerfdLooking (TFD-78): timerfd_gettime(2), fdinfo and poll(2) as often as
+// one likes, by several threads at once, while a periodic timer runs: no expiry
+// is counted twice or lost.
 func timerfdLooking(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	const interval = 100 * time.Microsecond
@@ -112,8 +115,10 @@ func timerfdLooking(t *testing.T) {
 	g.take(fd)
 }
 
-// timerfdAlarmDisarmed (TFD-79): timerfd_gettime(2) of a timer of an alarm clock that was disarmed goes on to say what remains to what
-// it was set to (fs/timerfd.c timerfd_setup clears that of other clocks only), though it will not expire.
+// timerfdAlarmDisarmed (TFD-79): timerfd_gettime(2) of a timer of an alarm
+// clock that was disarmed goes on to say what remains to what it was set to
+// (fs/timerfd.c timerfd_setup clears that of other clocks only), though it will
+// not expire.
 func timerfdAlarmDisarmed(t *testing.T) {
 	if !hasCapability(t, unix.CAP_WAKE_ALARM) {
 		behaviour.Unprivileged(t, "no CAP_WAKE_ALARM")

@@ -14,8 +14,10 @@ import (
 
 // What poll, epoll and AIO say of a timerfd.
 
-// timerfdPeriodicIsOneEdge (TFD-23): edge-triggered, a periodic timer is reported once until it is read: what sets it going again is
-// a read or a look, not its expiry (fs/timerfd.c timerfd_tmrproc). What is read then has all periods in it.
+// timerfdPeriodicIsOneEdge (TFD-23): edge-triggered, a periodic timer is
+// reported once until it is read: what sets it going again is a read or a look,
+// not its expiry (fs/timerfd.c timerfd_tmrproc). What is read then has all
+// periods in it.
 func timerfdPeriodicIsOneEdge(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	epfd := fdtest.Epoll(t)
@@ -35,7 +37,8 @@ func timerfdPeriodicIsOneEdge(t *testing.T) {
 	}
 }
 
-// timerfdReadableOnly (TFD-25): POLLIN when it has expired, and never anything else, whoever closes what.
+// timerfdReadableOnly (TFD-25): POLLIN when it has expired, and never anything
+// else, whoever closes what.
 func timerfdReadableOnly(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, 0)
 	wantPolledOnly(t, fd, 0)
@@ -61,8 +64,9 @@ func timerfdReadableOnly(t *testing.T) {
 	wantReady(t, epfd, ready(fd, unix.EPOLLIN))
 }
 
-// timerfdSettimeAndEdges (TFD-51): setting a timer is no event for EPOLLET, and takes one away that nobody was told of; the
-// next expiry is an event, though the last was never read.
+// timerfdSettimeAndEdges (TFD-51): setting a timer is no event for EPOLLET, and
+// takes one away that nobody was told of; the next expiry is an event, though
+// the last was never read.
 func timerfdSettimeAndEdges(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	epfd := fdtest.Epoll(t)
@@ -87,7 +91,8 @@ func timerfdSettimeAndEdges(t *testing.T) {
 	wantReady(t, epfd)
 }
 
-// timerfdAIOPoll (TFD-69): IOCB_CMD_POLL of io_submit(2) waits for an expiry as poll(2) does, once.
+// timerfdAIOPoll (TFD-69): IOCB_CMD_POLL of io_submit(2) waits for an expiry as
+// poll(2) does, once.
 func timerfdAIOPoll(t *testing.T) {
 	a := newAIO(t)
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
@@ -107,8 +112,9 @@ func timerfdAIOPoll(t *testing.T) {
 	wantTicks(t, fd, 1)
 }
 
-// timerfdWakesAll (TFD-71): an expiry wakes all who poll the timer or wait for it on their own epoll instance; one read takes it, and nobody is
-// told any more.
+// timerfdWakesAll (TFD-71): an expiry wakes all who poll the timer or wait for
+// it on their own epoll instance; one read takes it, and nobody is told any
+// more.
 func timerfdWakesAll(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	sets, waiting := mustWaiters(t, 3, fd, unix.EPOLLIN)

@@ -21,7 +21,8 @@ import (
 
 // Reading expiries.
 
-// timerfdOneShot (TFD-06): without an interval a timer expires once: one read returns 1, and nothing follows.
+// timerfdOneShot (TFD-06): without an interval a timer expires once: one read
+// returns 1, and nothing follows.
 func timerfdOneShot(t *testing.T) {
 	for clock := range timerfdClockNames {
 		for _, flags := range []int{0, unix.TFD_TIMER_ABSTIME} {
@@ -42,7 +43,8 @@ func timerfdOneShot(t *testing.T) {
 	}
 }
 
-// timerfdPeriodic (TFD-07): a read returns how often a periodic timer has expired since the last, timerfd_create(2).
+// timerfdPeriodic (TFD-07): a read returns how often a periodic timer has
+// expired since the last, timerfd_create(2).
 func timerfdPeriodic(t *testing.T) {
 	for clock := range timerfdClockNames {
 		fd := newTimerfd(t, clock, 0)
@@ -58,8 +60,8 @@ func timerfdPeriodic(t *testing.T) {
 	}
 }
 
-// timerfdReadSleeps (TFD-08): a read sleeps until the timer expires, and is never early by the timer's clock, be the time
-// relative or absolute.
+// timerfdReadSleeps (TFD-08): a read sleeps until the timer expires, and is
+// never early by the timer's clock, be the time relative or absolute.
 func timerfdReadSleeps(t *testing.T) {
 	for clock, name := range timerfdClockNames {
 		fd := newTimerfd(t, clock, 0)
@@ -85,8 +87,9 @@ func timerfdReadSleeps(t *testing.T) {
 	r.wantValue(1)
 }
 
-// timerfdReadSizes (TFD-09): a read of less than eight bytes is EINVAL, timerfd_create(2), whether there is anything to be had,
-// and takes nothing; one of more returns eight.
+// timerfdReadSizes (TFD-09): a read of less than eight bytes is EINVAL,
+// timerfd_create(2), whether there is anything to be had, and takes nothing;
+// one of more returns eight.
 func timerfdReadSizes(t *testing.T) {
 	for _, flags := range []int{0, unix.TFD_NONBLOCK} {
 		armed, expired := newTimerfd(t, unix.CLOCK_MONOTONIC, flags), expiredTimerfd(t, flags)
@@ -119,8 +122,9 @@ func timerfdReadSizes(t *testing.T) {
 	}
 }
 
-// timerfdReadToBadMemory (TFD-10): a read that cannot store what it took is EFAULT, and what it took is gone; a
-// periodic timer goes on (fs/timerfd.c timerfd_read_iter).
+// timerfdReadToBadMemory (TFD-10): a read that cannot store what it took is
+// EFAULT, and what it took is gone; a periodic timer goes on (fs/timerfd.c
+// timerfd_read_iter).
 func timerfdReadToBadMemory(t *testing.T) {
 	for what, at := range badPointers(t, 8) {
 		if what == halfPointer {
@@ -144,8 +148,9 @@ func timerfdReadToBadMemory(t *testing.T) {
 	}
 }
 
-// timerfdGrid (TFD-22): the k-th expiry is k intervals after the first, however late it is read: over any number of
-// reads, what they return is in sum how many points of that grid have passed.
+// timerfdGrid (TFD-22): the k-th expiry is k intervals after the first, however
+// late it is read: over any number of reads, what they return is in sum how
+// many points of that grid have passed.
 func timerfdGrid(t *testing.T) {
 	for clock := range timerfdClockNames {
 		fd := newTimerfd(t, clock, 0)
@@ -163,8 +168,10 @@ func timerfdGrid(t *testing.T) {
 	}
 }
 
-// timerfdVectors (TFD-28): since 6.10, which gave it a read_iter operation, preadv2(2) with RWF_NOWAIT does not wait and readv(2) may take
-// the eight bytes in pieces; before, the first was EOPNOTSUPP, and each piece a read of its own.
+// timerfdVectors (TFD-28): since 6.10, which gave it a read_iter operation,
+// preadv2(2) with RWF_NOWAIT does not wait and readv(2) may take the eight
+// bytes in pieces; before, the first was EOPNOTSUPP, and each piece a read of
+// its own.
 func timerfdVectors(t *testing.T) {
 	iter := behaviour.Since(6, 10)
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, 0)
@@ -210,7 +217,8 @@ func timerfdVectors(t *testing.T) {
 	_, err = unix.Readv(fd, [][]byte{make([]byte, 3), make([]byte, 4)})
 	wantErrno(t, "readv of 3 and 4 bytes", err, unix.EINVAL)
 	wantPolledOnly(t, fd, unix.POLLIN)
-	// Where one piece is large enough there is nothing for the next, be it of the same read or another.
+	// Where one piece is large enough there is nothing for the next, be it
+	// of the same read or another.
 	if err := unix.SetNonblock(fd, true); err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +229,8 @@ func timerfdVectors(t *testing.T) {
 	}
 }
 
-// timerfdNoSlack (TFD-41): a timerfd is not widened by the thread's timer slack, as poll(2)'s timeout is.
+// timerfdNoSlack (TFD-41): a timerfd is not widened by the thread's timer
+// slack, as poll(2)'s timeout is.
 func timerfdNoSlack(t *testing.T) {
 	// What the kernel itself has of the timer is as narrow as can be.
 	var hidden error
@@ -273,8 +282,9 @@ func timerfdNoSlack(t *testing.T) {
 	wantLater(t, "ppoll", timeout, poll, "a timerfd", read)
 }
 
-// timerfdInterrupted (TFD-43): a read that sleeps goes on after a handler with SA_RESTART, and is EINTR after another, signal(7); the timer
-// runs on meanwhile, and nothing is taken.
+// timerfdInterrupted (TFD-43): a read that sleeps goes on after a handler with
+// SA_RESTART, and is EINTR after another, signal(7); the timer runs on
+// meanwhile, and nothing is taken.
 func timerfdInterrupted(t *testing.T) {
 	catchRestarting(t)
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, 0)
@@ -299,7 +309,8 @@ func timerfdInterrupted(t *testing.T) {
 	r.rouse()
 	r.wantErr(unix.EINTR)
 	wantRemaining(t, fd, unix.CLOCK_MONOTONIC, at)
-	// It expires as it was to, whoever was interrupted meanwhile. A reader that is late to be interrupted has slept enough.
+	// It expires as it was to, whoever was interrupted meanwhile. A reader
+	// that is late to be interrupted has slept enough.
 	for range 20 {
 		at = clockTime(t, unix.CLOCK_MONOTONIC) + later
 		mustSettime(t, fd, unix.TFD_TIMER_ABSTIME, at, 0)
@@ -320,8 +331,9 @@ func timerfdInterrupted(t *testing.T) {
 	t.Errorf("20 reads were not interrupted within %v", later)
 }
 
-// timerfdPartialFault (TFD-45): of eight bytes that straddle into memory that cannot be written, those that can be stored are, and
-// the read returns their number, since 6.10; before it was EFAULT. What was taken is gone either way.
+// timerfdPartialFault (TFD-45): of eight bytes that straddle into memory that
+// cannot be written, those that can be stored are, and the read returns their
+// number, since 6.10; before it was EFAULT. What was taken is gone either way.
 func timerfdPartialFault(t *testing.T) {
 	at := badPointers(t, 8)[halfPointer]
 	fd := expiredTimerfd(t, unix.TFD_NONBLOCK)
@@ -338,7 +350,8 @@ func timerfdPartialFault(t *testing.T) {
 	wantErrno(t, "read after that", err, unix.EAGAIN)
 }
 
-// timerfdTicksOverflow (TFD-49): expiries are counted in 64 bits and wrap: the one after 2^64-1 leaves 0, which is nothing to be read.
+// timerfdTicksOverflow (TFD-49): expiries are counted in 64 bits and wrap: the
+// one after 2^64-1 leaves 0, which is nothing to be read.
 func timerfdTicksOverflow(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	wrap := func(interval time.Duration) {
@@ -354,7 +367,8 @@ func timerfdTicksOverflow(t *testing.T) {
 	wantLeftOver(t, fd, 0, 0)
 	expire(t, fd)
 	wantTicks(t, fd, 1)
-	// A periodic timer does not go on by a read that finds nothing, but by a look.
+	// A periodic timer does not go on by a read that finds nothing, but by
+	// a look.
 	wrap(soon)
 	time.Sleep(3 * soon)
 	wantPolledOnly(t, fd, 0)
@@ -366,7 +380,8 @@ func timerfdTicksOverflow(t *testing.T) {
 	}
 }
 
-// timerfdReaderAndSettime (TFD-52): who sleeps in a read while the timer is set anew sleeps until the new time; disarmed, until it is armed.
+// timerfdReaderAndSettime (TFD-52): who sleeps in a read while the timer is set
+// anew sleeps until the new time; disarmed, until it is armed.
 func timerfdReaderAndSettime(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, 0)
 	mustSettime(t, fd, 0, 2*soon, 0)
@@ -390,8 +405,9 @@ func timerfdReaderAndSettime(t *testing.T) {
 	wantTicks(t, fd, 1)
 }
 
-// timerfdOneReaderATick (TFD-53): of several who sleep in a read one gets an expiry, and the others sleep on; together, readers get each
-// expiry of a periodic timer once.
+// timerfdOneReaderATick (TFD-53): of several who sleep in a read one gets an
+// expiry, and the others sleep on; together, readers get each expiry of a
+// periodic timer once.
 func timerfdOneReaderATick(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, 0)
 	var asleep []*sleeper
@@ -435,7 +451,8 @@ func timerfdOneReaderATick(t *testing.T) {
 	}
 }
 
-// timerfdClosedUnderReader (TFD-65): closing the descriptor leaves a reader asleep, and the timer runs for it.
+// timerfdClosedUnderReader (TFD-65): closing the descriptor leaves a reader
+// asleep, and the timer runs for it.
 func timerfdClosedUnderReader(t *testing.T) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC)
 	closeNow := closable(t, fd, err)
@@ -453,7 +470,8 @@ func timerfdClosedUnderReader(t *testing.T) {
 	r.wantErr(unix.EINTR)
 }
 
-// timerfdKilledReader (TFD-66): a reader that is killed in its sleep takes nothing.
+// timerfdKilledReader (TFD-66): a reader that is killed in its sleep takes
+// nothing.
 func timerfdKilledReader(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, 0)
 	p := child.Start(t, eventfdReader, child.Options{Files: []int{fd}})
@@ -469,7 +487,8 @@ func timerfdKilledReader(t *testing.T) {
 	wantTicks(t, fd, 1)
 }
 
-// timerfdNonblockLater (TFD-67): O_NONBLOCK set or cleared later holds from the next read on, and does not end one that sleeps.
+// timerfdNonblockLater (TFD-67): O_NONBLOCK set or cleared later holds from the
+// next read on, and does not end one that sleeps.
 func timerfdNonblockLater(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, 0)
 	dup, _ := mustDup(t, fd)
@@ -492,8 +511,8 @@ func timerfdNonblockLater(t *testing.T) {
 	r.wantValue(1)
 }
 
-// timerfdReadErrorOrder (TFD-68): of several errors of a read the descriptor comes first, then the size, that nothing has expired, and the
-// memory last.
+// timerfdReadErrorOrder (TFD-68): of several errors of a read the descriptor
+// comes first, then the size, that nothing has expired, and the memory last.
 func timerfdReadErrorOrder(t *testing.T) {
 	armed, expired := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK), expiredTimerfd(t, unix.TFD_NONBLOCK)
 	mustSettime(t, armed, 0, far, 0)

@@ -20,8 +20,9 @@ import (
 
 // Setting a timer: timerfd_settime(2).
 
-// timerfdSettimeDiscards (TFD-11): setting a timer, or disarming it, throws away the expiries that were not read: it is not readable
-// any more, for nobody.
+// timerfdSettimeDiscards (TFD-11): setting a timer, or disarming it, throws
+// away the expiries that were not read: it is not readable any more, for
+// nobody.
 func timerfdSettimeDiscards(t *testing.T) {
 	for _, interval := range []time.Duration{0, soon} {
 		for what, value := range map[string]time.Duration{"setting": far, "disarming": 0} {
@@ -42,8 +43,10 @@ func timerfdSettimeDiscards(t *testing.T) {
 	}
 }
 
-// timerfdBadTimes (TFD-12): nanoseconds that are negative or a whole second, and negative seconds, are EINVAL in the value and
-// in the interval, timerfd_create(2), also in a call that would disarm the timer; which goes on as it was.
+// timerfdBadTimes (TFD-12): nanoseconds that are negative or a whole second,
+// and negative seconds, are EINVAL in the value and in the interval,
+// timerfd_create(2), also in a call that would disarm the timer; which goes on
+// as it was.
 func timerfdBadTimes(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	at := clockTime(t, unix.CLOCK_MONOTONIC) + far
@@ -80,7 +83,8 @@ func timerfdBadTimes(t *testing.T) {
 	wantErrno(t, "settime with 999999999 nanoseconds", settime(fd, 0, &last, nil), nil)
 }
 
-// timerfdUnknownFlags (TFD-13): timerfd_settime(2) knows two flags, and any other is EINVAL before the descriptor is looked at.
+// timerfdUnknownFlags (TFD-13): timerfd_settime(2) knows two flags, and any
+// other is EINVAL before the descriptor is looked at.
 func timerfdUnknownFlags(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_REALTIME, unix.TFD_NONBLOCK)
 	spec := timerSpec(far, 0)
@@ -98,8 +102,9 @@ func timerfdUnknownFlags(t *testing.T) {
 	}
 }
 
-// timerfdErrorOrder (TFD-14): of several errors of timerfd_settime(2) memory that cannot be read comes first, then flags and times, the
-// descriptor, and what it is; of timerfd_gettime(2) the descriptor, what it is, and the memory.
+// timerfdErrorOrder (TFD-14): of several errors of timerfd_settime(2) memory
+// that cannot be read comes first, then flags and times, the descriptor, and
+// what it is; of timerfd_gettime(2) the descriptor, what it is, and the memory.
 func timerfdErrorOrder(t *testing.T) {
 	timer := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	at := clockTime(t, unix.CLOCK_MONOTONIC) + far
@@ -139,12 +144,14 @@ func timerfdErrorOrder(t *testing.T) {
 	wantExpiry(t, armed, unix.CLOCK_MONOTONIC, expires)
 }
 
-// timerfdOldValue (TFD-16): timerfd_settime(2) returns what remained, relative, and the interval, as timerfd_gettime(2) would have.
+// timerfdOldValue (TFD-16): timerfd_settime(2) returns what remained, relative,
+// and the interval, as timerfd_gettime(2) would have.
 func timerfdOldValue(t *testing.T) {
 	for clock := range timerfdClockNames {
 		fd := newTimerfd(t, clock, unix.TFD_NONBLOCK)
 		var set time.Duration // when the timer was set, by CLOCK_MONOTONIC: no later than that
-		// next sets the timer anew; left is what then remains of what it was set to, if no time had passed.
+		// next sets the timer anew; left is what then remains of what
+		// it was set to, if no time had passed.
 		next := func(what string, value, interval, left, oldInterval time.Duration) {
 			t.Helper()
 			now := clockTime(t, unix.CLOCK_MONOTONIC)
@@ -177,7 +184,8 @@ func timerfdOldValue(t *testing.T) {
 	}
 }
 
-// timerfdPastFires (TFD-20): an absolute time that has passed expires at once, timerfd_create(2), and counts 1.
+// timerfdPastFires (TFD-20): an absolute time that has passed expires at once,
+// timerfd_create(2), and counts 1.
 func timerfdPastFires(t *testing.T) {
 	for clock := range timerfdClockNames {
 		fd := newTimerfd(t, clock, unix.TFD_NONBLOCK)
@@ -198,8 +206,9 @@ func timerfdPastFires(t *testing.T) {
 	}
 }
 
-// timerfdLargestTime (TFD-40): a time too large for the kernel's 64 bits of nanoseconds is the largest that there is, and no error; the
-// timer does not expire.
+// timerfdLargestTime (TFD-40): a time too large for the kernel's 64 bits of
+// nanoseconds is the largest that there is, and no error; the timer does not
+// expire.
 func timerfdLargestTime(t *testing.T) {
 	const largest = time.Duration(math.MaxInt64) // KTIME_MAX
 	for clock := range timerfdClockNames {
@@ -209,7 +218,8 @@ func timerfdLargestTime(t *testing.T) {
 				most := unix.Timespec{Sec: sec, Nsec: 999_999_999}
 				spec := unix.ItimerSpec{Value: most, Interval: most}
 				wantErrno(t, fmt.Sprintf("settime to %d seconds", sec), settime(fd, flags, &spec, nil), nil)
-				// Without TFD_TIMER_ABSTIME the sum is cut off, by the clock that relative times go by.
+				// Without TFD_TIMER_ABSTIME the sum is cut off,
+				// by the clock that relative times go by.
 				by := clock
 				if flags == 0 && clock == unix.CLOCK_REALTIME {
 					by = unix.CLOCK_MONOTONIC
@@ -231,7 +241,8 @@ func timerfdLargestTime(t *testing.T) {
 	}
 }
 
-// timerfdIntervalAlone (TFD-46): without a value a timer is disarmed, whatever its interval, which is kept and returned.
+// timerfdIntervalAlone (TFD-46): without a value a timer is disarmed, whatever
+// its interval, which is kept and returned.
 func timerfdIntervalAlone(t *testing.T) {
 	for clock := range timerfdClockNames {
 		for _, flags := range []int{0, unix.TFD_TIMER_ABSTIME, absCancel} {
@@ -252,7 +263,8 @@ func timerfdIntervalAlone(t *testing.T) {
 	}
 }
 
-// timerfdFailureChangesNothing (TFD-47): a timerfd_settime(2) that fails leaves time, interval and expiries as they are.
+// timerfdFailureChangesNothing (TFD-47): a timerfd_settime(2) that fails leaves
+// time, interval and expiries as they are.
 func timerfdFailureChangesNothing(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	g := newGrid(t, unix.CLOCK_MONOTONIC, 0, soon, soon, func() { mustSettime(t, fd, 0, soon, soon) })
@@ -269,8 +281,9 @@ func timerfdFailureChangesNothing(t *testing.T) {
 	g.take(fd)
 }
 
-// timerfdOldToBadMemory (TFD-48): where the old value cannot be stored timerfd_settime(2) is EFAULT, and the timer is set: what
-// fails comes after (fs/timerfd.c).
+// timerfdOldToBadMemory (TFD-48): where the old value cannot be stored
+// timerfd_settime(2) is EFAULT, and the timer is set: what fails comes after
+// (fs/timerfd.c).
 func timerfdOldToBadMemory(t *testing.T) {
 	for what, p := range badPointers(t, unsafe.Sizeof(unix.ItimerSpec{})) {
 		if p == 0 {
@@ -288,8 +301,9 @@ func timerfdOldToBadMemory(t *testing.T) {
 	}
 }
 
-// timerfdSetTicksOfExpired (TFD-50): ticks that are set take the place of the first expiry of a periodic timer; those that follow are added when it
-// is read.
+// timerfdSetTicksOfExpired (TFD-50): ticks that are set take the place of the
+// first expiry of a periodic timer; those that follow are added when it is
+// read.
 func timerfdSetTicksOfExpired(t *testing.T) {
 	const ticks = 1_000_000
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
@@ -305,7 +319,8 @@ func timerfdSetTicksOfExpired(t *testing.T) {
 		t.Errorf("read %d, %v; want %d and what expired after the first of at most %d", v, err, ticks, passed)
 	}
 	mustAwait(t, fd) // and it goes on
-	// One that has not expired has just what was set, and its own expiries after.
+	// One that has not expired has just what was set, and its own expiries
+	// after.
 	mustSettime(t, fd, 0, far, soon)
 	mustSetTicks(t, fd, ticks)
 	wantTicks(t, fd, ticks)
@@ -316,7 +331,8 @@ func timerfdSetTicksOfExpired(t *testing.T) {
 	wantTicks(t, fd, ticks+1)
 }
 
-// timerfdPeriodicFromPast (TFD-54): a periodic timer that is set to a time in the past has all points from there to now, in one read.
+// timerfdPeriodicFromPast (TFD-54): a periodic timer that is set to a time in
+// the past has all points from there to now, in one read.
 func timerfdPeriodicFromPast(t *testing.T) {
 	for clock := range timerfdClockNames {
 		fd := newTimerfd(t, clock, unix.TFD_NONBLOCK)
@@ -340,8 +356,9 @@ func timerfdPeriodicFromPast(t *testing.T) {
 	g.take(fd)
 }
 
-// timerfdSmallestInterval (TFD-55): an interval may be a nanosecond, which costs nothing while nobody reads, and every nanosecond counts,
-// where the clock has that resolution, clock_getres(2).
+// timerfdSmallestInterval (TFD-55): an interval may be a nanosecond, which
+// costs nothing while nobody reads, and every nanosecond counts, where the
+// clock has that resolution, clock_getres(2).
 func timerfdSmallestInterval(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	start := clockTime(t, unix.CLOCK_MONOTONIC) + soon
@@ -359,7 +376,8 @@ func timerfdSmallestInterval(t *testing.T) {
 	}
 }
 
-// timerfdOldInPlace (TFD-57): the old value may be stored where the new one was.
+// timerfdOldInPlace (TFD-57): the old value may be stored where the new one
+// was.
 func timerfdOldInPlace(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	mustSettime(t, fd, 0, 0, 3*time.Second)
@@ -373,8 +391,9 @@ func timerfdOldInPlace(t *testing.T) {
 	}
 }
 
-// timerfdSettimeRace (TFD-70): threads that set one timer to expire at once while others read it: no read returns more than one expiry, nor
-// are there more of them than settings; and the timer is as good as before.
+// timerfdSettimeRace (TFD-70): threads that set one timer to expire at once
+// while others read it: no read returns more than one expiry, nor are there
+// more of them than settings; and the timer is as good as before.
 func timerfdSettimeRace(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	var settings, expiries atomic.Uint64
@@ -414,7 +433,8 @@ func timerfdSettimeRace(t *testing.T) {
 	wantTicks(t, fd, 1)
 }
 
-// timerfdBecomesOneShot (TFD-77): setting a periodic timer without an interval makes it a one-shot, and the other way round.
+// timerfdBecomesOneShot (TFD-77): setting a periodic timer without an interval
+// makes it a one-shot, and the other way round.
 func timerfdBecomesOneShot(t *testing.T) {
 	fd := newTimerfd(t, unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK)
 	mustSettime(t, fd, 0, soon, soon)

@@ -30,7 +30,8 @@ func TestTimerfd(t *testing.T) {
 const (
 	// soon is when timers that are to expire do so.
 	soon = 2 * time.Millisecond
-	// later is when timers that are to be left alone meanwhile, and then to expire, do so.
+	// later is when timers that are to be left alone meanwhile, and then to
+	// expire, do so.
 	later = 50 * soon
 	// far is when timers that are not to expire would.
 	far = 1000 * time.Second
@@ -45,8 +46,8 @@ var timerfdClockNames = map[int]string{
 // absCancel is what makes timerfd_settime(2) tell of steps of the clock.
 const absCancel = unix.TFD_TIMER_ABSTIME | unix.TFD_TIMER_CANCEL_ON_SET
 
-// rounding is by how much clock_gettime(2) and the clocks that timers go by may differ, which both round to
-// nanoseconds, each in its own way.
+// rounding is by how much clock_gettime(2) and the clocks that timers go by may
+// differ, which both round to nanoseconds, each in its own way.
 const rounding = 2 * time.Nanosecond
 
 // untouchedSpec is a value that no timer has.
@@ -108,7 +109,8 @@ func wantLeftOver(tb testing.TB, fd int, value, interval time.Duration) {
 	}
 }
 
-// wantRemaining checks that a timer will expire when this clock is at that time.
+// wantRemaining checks that a timer will expire when this clock is at that
+// time.
 func wantRemaining(tb testing.TB, fd, clock int, at time.Duration) {
 	tb.Helper()
 	before := clockTime(tb, clock)
@@ -119,7 +121,8 @@ func wantRemaining(tb testing.TB, fd, clock int, at time.Duration) {
 	}
 }
 
-// resolution is the shortest interval of a clock's timers, clock_getres(2): a tick where the kernel has no high-resolution timers.
+// resolution is the shortest interval of a clock's timers, clock_getres(2): a
+// tick where the kernel has no high-resolution timers.
 func resolution(tb testing.TB, clock int) time.Duration {
 	tb.Helper()
 	var ts unix.Timespec
@@ -162,7 +165,8 @@ func expiredTimerfd(tb testing.TB, flags int) int {
 	return fd
 }
 
-// wantTicks takes what has expired, which must be this, after which there is no more.
+// wantTicks takes what has expired, which must be this, after which there is no
+// more.
 func wantTicks(tb testing.TB, fd int, want uint64) {
 	tb.Helper()
 	if !readable(tb, fd) {
@@ -173,7 +177,8 @@ func wantTicks(tb testing.TB, fd int, want uint64) {
 	}
 }
 
-// wantExpiry waits for a timer that expires once when this clock is at that time, no earlier.
+// wantExpiry waits for a timer that expires once when this clock is at that
+// time, no earlier.
 func wantExpiry(tb testing.TB, fd, clock int, at time.Duration) {
 	tb.Helper()
 	mustAwait(tb, fd)
@@ -193,7 +198,8 @@ type grid struct {
 	looked           bool // by timerfd_gettime(2), since it was read
 }
 
-// newGrid has set set a periodic timer: to the time start, or to after from now.
+// newGrid has set set a periodic timer: to the time start, or to after from
+// now.
 func newGrid(tb testing.TB, clock int, start, after, interval time.Duration, set func()) *grid {
 	tb.Helper()
 	g := &grid{tb: tb, clock: clock, earliest: start, latest: start, interval: max(interval, resolution(tb, clock))}
@@ -219,8 +225,9 @@ func (g *grid) look(fd int) {
 	g.looked = true
 }
 
-// take waits for an expiry and reads: the points that have passed and were not read before, no more and no less. But after a
-// look there is something to read, so that it does not wait for those whose interrupt is still to come.
+// take waits for an expiry and reads: the points that have passed and were not
+// read before, no more and no less. But after a look there is something to
+// read, so that it does not wait for those whose interrupt is still to come.
 func (g *grid) take(fd int) uint64 {
 	g.tb.Helper()
 	mustAwait(g.tb, fd)
@@ -250,7 +257,8 @@ func setTicks(fd int, ticks uint64) error {
 	return secondOf(rawCall(unix.SYS_IOCTL, uintptr(fd), tfdIocSetTicks, uintptr(unsafe.Pointer(&ticks))))
 }
 
-// mustSetTicks skips the row where the kernel is built without CONFIG_CHECKPOINT_RESTORE.
+// mustSetTicks skips the row where the kernel is built without
+// CONFIG_CHECKPOINT_RESTORE.
 func mustSetTicks(tb testing.TB, fd int, ticks uint64) {
 	tb.Helper()
 	err := setTicks(fd, ticks)
@@ -262,12 +270,14 @@ func mustSetTicks(tb testing.TB, fd int, ticks uint64) {
 	}
 }
 
-// timerList returns when, at the latest, the timers of CLOCK_MONOTONIC expire that may at the earliest do so at this time:
-// /proc/timer_list, which only root may read. Whose they are it says by the name of a function, but not on every kernel
-// (CONFIG_KALLSYMS): ask for a time that no other timer has.
+// timerList returns when, at the latest, the timers of CLOCK_MONOTONIC expire
+// that may at the earliest do so at this time: /proc/timer_list, which only
+// root may read. Whose they are it says by the name of a function, but not on
+// every kernel (CONFIG_KALLSYMS): ask for a time that no other timer has.
 //
-// The kernel lets go of its lock between two timers of that list, and one that comes or goes meanwhile hides the next or shows it
-// twice. So it is read until it says three times the same.
+// The kernel lets go of its lock between two timers of that list, and one that
+// comes or goes meanwhile hides the next or shows it twice. So it is read until
+// it says three times the same.
 func timerList(at time.Duration) (latest []time.Duration, err error) {
 	for same := 0; same < 3; {
 		text, err := os.ReadFile("/proc/timer_list")

@@ -6,8 +6,8 @@ import "eventbench/helpers/behaviour"
 
 // A traced process sees other signals than one that is not: it stops for each,
 // also for those that it ignores and the kernel would otherwise drop; its stops
-// are the tracer's, whose state is not that of SIGSTOP; and its waits end and are
-// restarted. strace -f shows that with these rows.
+// are the tracer's, whose state is not that of SIGSTOP; and its waits end and
+// are restarted. strace -f shows that with these rows.
 func init() {
 	behaviour.Disturb(
 		"EFD-78", "EPL-088", "EPL-109", "EPL-125", "INT-22",

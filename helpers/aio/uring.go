@@ -145,8 +145,8 @@ func (r *Ring) Completions() (all []Cqe) {
 	return all
 }
 
-// RegisterEventfd makes completions signal an eventfd,
-// IORING_REGISTER_EVENTFD in io_uring_register(2). EBUSY when there is one already.
+// RegisterEventfd makes completions signal an eventfd, IORING_REGISTER_EVENTFD
+// in io_uring_register(2). EBUSY when there is one already.
 func (r *Ring) RegisterEventfd(efd int) error {
 	fd := int32(efd)
 	return r.register("IORING_REGISTER_EVENTFD", registerEventfd, unsafe.Pointer(&fd), 1)

@@ -75,7 +75,8 @@ func TestScript(t *testing.T) {
 			env.Setenv("SUITE", built.suite)
 			env.Setenv("TINY_TEST", built.tiny)
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
-			// The go command needs its cache and the user's settings.
+			// The go command needs its cache and the user's
+			// settings.
 			for _, key := range []string{"HOME", "GOCACHE", "GOMODCACHE", "GOFLAGS", "GOPROXY"} {
 				if v := os.Getenv(key); v != "" {
 					env.Setenv(key, v)
@@ -85,7 +86,8 @@ func TestScript(t *testing.T) {
 		},
 		Condition: need.Condition(t),
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			// status N command... wants exit status N, or one of N|M.
+			// status N command... wants exit status N, or one of
+			// N|M.
 			"status": tooltest.Status,
 		},
 	})
@@ -115,7 +117,8 @@ func TestSummary(t *testing.T) {
 		}
 	}
 	c := []float64{100, 200, 100, 400, 100, 100, 100, 100}
-	// Pairs are compared, not medians: a slow spell that hits both sides is no ratio.
+	// Pairs are compared, not medians: a slow spell that hits both sides is
+	// no ratio.
 	check(t, []float64{104, 208, 104, 416, 104, 104, 104, 104}, c, false, 1.05, "104 100 1.040 exact ok")
 	check(t, []float64{110, 220, 110, 440, 110, 110, 110, 110}, c, false, 1.05, "110 100 1.100 exact over")
 	check(t, []float64{102, 216, 101, 432, 104, 105, 109, 100}, c, false, 1.05, "104.5 100 1.045 1.000 to 1.080 unclear")
@@ -204,7 +207,8 @@ func TestReferenceFails(t *testing.T) {
 		peer := 0
 		if do != nil {
 			peer = waitFor(t, "the peer", func() int { return first(children(cmd.Process.Pid)) })
-			// Before it has waited for its parent once, it may not have asked to die with it.
+			// Before it has waited for its parent once, it may not
+			// have asked to die with it.
 			waitFor(t, "the peer's first wait", func() int {
 				status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", peer))
 				if err == nil && regexp.MustCompile(`(?m)^voluntary_ctxt_switches:\s+[1-9]`).Match(status) {

@@ -39,8 +39,8 @@ type measured struct {
 	mechanisms.Row
 	n      int          // iterations
 	values [2][]float64 // of the sides; index i is pair i
-	// irregular says that instructions were counted, and that an operation did
-	// not take the commonest number of them more often than not.
+	// irregular says that instructions were counted, and that an operation
+	// did not take the commonest number of them more often than not.
 	irregular bool
 }
 
@@ -114,7 +114,8 @@ func (m *measurement) groups() [][]int {
 	return groups
 }
 
-// iterations returns how many take the time given when each takes sec, to two digits.
+// iterations returns how many take the time given when each takes sec, to two
+// digits.
 func iterations(total time.Duration, sec float64) int {
 	n := total.Seconds() / sec
 	digit := math.Pow(10, math.Floor(math.Log10(n))-1)
@@ -276,7 +277,8 @@ type summary struct {
 	ratio, lo, hi float64
 }
 
-// summarize compares Go's values with C's. Exact values have no interval but their range.
+// summarize compares Go's values with C's. Exact values have no interval but
+// their range.
 func summarize(values [2][]float64, exact bool) summary {
 	var s summary
 	ratios := make([]float64, len(values[0]))
@@ -312,7 +314,8 @@ func (s summary) interval() string {
 	return fmt.Sprintf("%.3f to %.3f", s.lo, s.hi)
 }
 
-// verdict holds the ratio's interval, as it is printed, against the most that it may be.
+// verdict holds the ratio's interval, as it is printed, against the most that
+// it may be.
 func (s summary) verdict(atMost float64) string {
 	const half = 0.0005
 	switch {

@@ -105,8 +105,8 @@ func cArgs(names []string, n int) []string {
 	return args
 }
 
-// run has the side run the named loops for a pair and returns what it printed: one
-// result for each name, in order. A loop that the side skipped is nil.
+// run has the side run the named loops for a pair and returns what it printed:
+// one result for each name, in order. A loop that the side skipped is nil.
 func (s side) run(ctx context.Context, o *options, names []string, n, pair int) ([]*benchfmt.Result, error) {
 	var argv []string
 	for _, word := range o.exec {
@@ -203,7 +203,8 @@ func indent(lines []string) string {
 	return strings.Join(s, "\n")
 }
 
-// shorten cuts a line, such as a command that names all rows, to what is readable.
+// shorten cuts a line, such as a command that names all rows, to what is
+// readable.
 func shorten(line string) string {
 	const most = 240
 	if len(line) > most {

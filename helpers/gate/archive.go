@@ -27,7 +27,8 @@ type Draw struct {
 	Sample int // below Arm.Samples()
 }
 
-// NewArchive returns an empty archive whose verdicts follow the options. An error is an *InputError.
+// NewArchive returns an empty archive whose verdicts follow the options. An
+// error is an *InputError.
 func NewArchive(o Options) (*Archive, error) {
 	g, err := o.gate()
 	if err != nil {
@@ -36,8 +37,9 @@ func NewArchive(o Options) (*Archive, error) {
 	return &Archive{gate: g}, nil
 }
 
-// Read adds the results in r as an arm: its samples are told apart as those
-// of any results file are. An error is an *InputError that says what is wrong with them.
+// Read adds the results in r as an arm: its samples are told apart as those of
+// any results file are. An error is an *InputError that says what is wrong with
+// them.
 func (a *Archive) Read(name string, r io.Reader) (*Arm, error) {
 	s := newSide(name, name)
 	a.gate.read(s, r, name)
@@ -65,11 +67,12 @@ func (a *Arm) Round(sample int) (n int, ok bool) {
 	return r.Number, true
 }
 
-// Judge gives the verdict on the samples drawn for the two sides, which must not
-// share one, with alpha in the place of the options'. With rounds, the n-th draws of both sides are taken for one
-// round's. plant, unless nil, changes what the lines of the new side's samples
-// say: a benchmark's value in a unit, that of benchunit's that it tidies to (sec/op for ns/op). An
-// error is an *InputError.
+// Judge gives the verdict on the samples drawn for the two sides, which must
+// not share one, with alpha in the place of the options'. With rounds, the n-th
+// draws of both sides are taken for one round's. plant, unless nil, changes
+// what the lines of the new side's samples say: a benchmark's value in a unit,
+// that of benchunit's that it tidies to (sec/op for ns/op). An error is an
+// *InputError.
 func (a *Archive) Judge(old, new []Draw, alpha float64, rounds bool, plant func(benchmark, unit string, value float64) float64) (*Report, error) {
 	a.gate.Problems, a.gate.Alpha = results.Problems{}, alpha
 	o, n := a.gate.draw("old", old, rounds, nil), a.gate.draw("new", new, rounds, plant)
@@ -119,7 +122,8 @@ func (g *gate) draw(label string, draws []Draw, rounds bool, plant func(benchmar
 	return s
 }
 
-// Values returns what the samples of both sides measured, in Unit, in the order of the rounds if there are any.
+// Values returns what the samples of both sides measured, in Unit, in the order
+// of the rounds if there are any.
 func (c *Comparison) Values() (old, new []float64) {
 	return slices.Clone(c.oldValues), slices.Clone(c.newValues)
 }

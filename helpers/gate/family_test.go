@@ -31,7 +31,8 @@ func TestAdjustIsHolm(t *testing.T) {
 func holm(ps []float64) []float64 {
 	adjusted := make([]float64, len(ps))
 	for i, p := range ps {
-		// The largest of p(k) times those still standing, over p(k) <= p.
+		// The largest of p(k) times those still standing, over p(k) <=
+		// p.
 		for _, q := range ps {
 			if q > p {
 				continue

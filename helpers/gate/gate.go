@@ -21,8 +21,8 @@
 // one instruction more is reported as that, and fails if it is beyond the
 // threshold. Any other is a distribution, with no assumption about its shape:
 // the ratio new/old has the exact interval that belongs to a rank test, of 95 %
-// confidence. All comparisons of distributions that can fail the gate are one family, whose
-// members are not to alarm by their number:
+// confidence. All comparisons of distributions that can fail the gate are one
+// family, whose members are not to alarm by their number:
 //
 //   - With few samples, such as five boots a side, the family is tested as a
 //     whole, by relabeling: every other way to call five of the ten boots old is
@@ -94,8 +94,8 @@ type Options struct {
 	AllowMissing    *regexp.Regexp // "Name unit" of what may be missing from new or from some samples
 	AllowEqual      *regexp.Regexp // "Name unit" of times that may be equal in all samples
 	AllowCannotTell bool           // the gate passes what it cannot tell
-	// DistrustCollapse makes a cost of a tenth of before or less, which would
-	// be an improvement, one of which the gate cannot tell.
+	// DistrustCollapse makes a cost of a tenth of before or less, which
+	// would be an improvement, one of which the gate cannot tell.
 	DistrustCollapse bool
 }
 
@@ -145,7 +145,8 @@ type setting struct{ key, old, new string }
 
 // Compare judges the results in new against those in old: each a file or
 // directory as [results.Find] takes it, a pattern of path/filepath.Match, or a
-// list of these with commas between. An error is an *InputError and says why there is no verdict.
+// list of these with commas between. An error is an *InputError and says why
+// there is no verdict.
 func Compare(old, new string, o Options) (*Report, error) {
 	g, err := o.gate()
 	if err != nil {
@@ -214,7 +215,8 @@ func (o Options) gate() (*gate, error) {
 }
 
 // DefaultAlpha is the probability of a false alarm in the whole family, in
-// either direction, where none is asked for. That of a regression is half of it.
+// either direction, where none is asked for. That of a regression is half of
+// it.
 const DefaultAlpha = 0.02
 
 func checkAlpha(alpha float64) error {
@@ -385,7 +387,8 @@ func (g *gate) mayMiss(name, unit string) bool {
 }
 
 // values returns the samples that measured a series, and the median, or the
-// lowest, of each one's lines in the comparison's unit, the series' own but for a prefix.
+// lowest, of each one's lines in the comparison's unit, the series' own but for
+// a prefix.
 func (g *gate) values(s *side, b *bench, sr *series, c *Comparison) (samples []*Sample, values []float64) {
 	factor, _ := benchunit.Tidy(1, c.Unit)
 	reduce := median
@@ -403,7 +406,8 @@ func (g *gate) values(s *side, b *bench, sr *series, c *Comparison) (samples []*
 		samples = append(samples, sample)
 		values = append(values, reduce(sr.lines[i])/factor)
 	}
-	// What only informs may depend on how much was measured, as a far percentile does.
+	// What only informs may depend on how much was measured, as a far
+	// percentile does.
 	if missing != nil && !g.informs(b, sr.unit) && !g.mayMiss(b.name, c.Unit) {
 		g.Add("Benchmark%s has %s in %d samples of %s and not in %s%s: did that run fail? If it may be missing: -allow-missing %s",
 			b.name, c.Unit, len(samples), s.label, missing.Name, s.skipped(b), missingPattern(b.name, c.Unit))
@@ -411,8 +415,9 @@ func (g *gate) values(s *side, b *bench, sr *series, c *Comparison) (samples []*
 	return samples, values
 }
 
-// expects reports whether a sample should have benchmarks of the package: it has some, or some of a package that it
-// is measured together with in another sample. A file for each package is a sample of that one.
+// expects reports whether a sample should have benchmarks of the package: it
+// has some, or some of a package that it is measured together with in another
+// sample. A file for each package is a sample of that one.
 func (s *side) expects(sample *Sample, pkg string) bool {
 	return sample.pkgs[pkg] || slices.ContainsFunc(s.samples, func(other *Sample) bool {
 		if !other.pkgs[pkg] {
@@ -432,7 +437,8 @@ func median(values []float64) float64 {
 	return arithmetic(sorted[(len(sorted)-1)/2], sorted[len(sorted)/2])
 }
 
-// informs reports whether a rule says of a benchmark's unit that it only informs.
+// informs reports whether a rule says of a benchmark's unit that it only
+// informs.
 func (g *gate) informs(b *bench, unit benchfmt.Value) bool {
 	for _, r := range g.rules {
 		if r.matches(b.rep, unit) {

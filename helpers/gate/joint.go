@@ -89,9 +89,9 @@ func (j *joint) affordable(m int, ratios float64) bool {
 }
 
 // patterns lists the ways to hand n2 of the n1+n2 positions, sorted by value,
-// to the new side such that in all but at most allowed pairs of an old and a new
-// sample the new one is larger. Only these have an interval above 1. It goes
-// from the highest position down, and olds and news have been handed out.
+// to the new side such that in all but at most allowed pairs of an old and a
+// new sample the new one is larger. Only these have an interval above 1. It
+// goes from the highest position down, and olds and news have been handed out.
 func (j *joint) patterns(position, olds, news int, have relabeling, allowed int) {
 	if position < 0 {
 		j.extreme = append(j.extreme, have)
@@ -143,7 +143,8 @@ func (j *joint) adjust(family []*Comparison) {
 	for _, c := range family {
 		c.Adjusted = 1
 		if c.standout > 0 {
-			// Distances that were added up in another order differ in their last digits.
+			// Distances that were added up in another order differ
+			// in their last digits.
 			below, _ := slices.BinarySearch(all, c.standout*(1-1e-9))
 			c.asMuch = len(all) - below
 			c.Adjusted = math.Min(1, math.Max(c.P, float64(c.asMuch)/j.total))
@@ -151,9 +152,9 @@ func (j *joint) adjust(family []*Comparison) {
 	}
 }
 
-// distance returns how far an interval, of new/old or of new minus old, is from no
-// change, in thresholds; it is 0 or less if no change is in it. Differences are
-// measured by the largest of all values: whichever of them are called old.
+// distance returns how far an interval, of new/old or of new minus old, is from
+// no change, in thresholds; it is 0 or less if no change is in it. Differences
+// are measured by the largest of all values: whichever of them are called old.
 func (c *Comparison) distance(lo, hi float64) float64 {
 	far := math.Max(math.Log(lo), -math.Log(hi))
 	if c.shift {
@@ -222,7 +223,8 @@ func (j *joint) relabel(c *Comparison, least float64, most map[relabeling]float6
 					old = append(old, values[position])
 				}
 			}
-			// Most do not get as far, which is quicker to see than how far they get.
+			// Most do not get as far, which is quicker to see than
+			// how far they get.
 			if !c.reaches(*low, *high, j.rank, bound) {
 				continue
 			}

@@ -135,7 +135,8 @@ func TestJointError(t *testing.T) {
 		for range trials {
 			var family []*Comparison
 			for i := range m {
-				// A few have two states, between which each sample's layout decides.
+				// A few have two states, between which each
+				// sample's layout decides.
 				spread, step := []float64{0.0005, 0.002, 0.05}[i%3], 0.0
 				if i%25 == 0 {
 					step = 0.06
@@ -181,8 +182,9 @@ func TestJointError(t *testing.T) {
 	}
 }
 
-// One benchmark that is allowed to be missing from a sample leaves the others their test as a whole: five samples a
-// side can tell, of which no test one by one could.
+// One benchmark that is allowed to be missing from a sample leaves the others
+// their test as a whole: five samples a side can tell, of which no test one by
+// one could.
 func TestMissingLeavesJoint(t *testing.T) {
 	side := func(from int) (files []string) {
 		for i := range 5 {

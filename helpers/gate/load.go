@@ -211,8 +211,8 @@ type failure struct {
 	res    *benchfmt.Result // its configuration
 }
 
-// result adds one benchmark line, or a failure. An error ends the reading of the
-// file.
+// result adds one benchmark line, or a failure. An error ends the reading of
+// the file.
 func (f *fileReading) result(res *benchfmt.Result, failed *results.Failure) error {
 	s := f.side
 	if f.Reconfigured() || !f.started {

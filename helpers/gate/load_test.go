@@ -194,7 +194,8 @@ func TestGoodInput(t *testing.T) {
 		t.Errorf("packages: got names %s and %s, want p100.X and p101.X", a, b)
 	}
 
-	// A zero has no unit prefix to tidy, and must not become a unit of its own.
+	// A zero has no unit prefix to tidy, and must not become a unit of its
+	// own.
 	r := check("zero times", o, vary(8, "", "BenchmarkX 1 $ ns/op 0 wait-ns"), vary(8, "", "BenchmarkX 1 $ ns/op 3 wait-ns"), Pass, 8)
 	if len(r.Comparisons) != 2 || r.Comparisons[0].Unit != "wait-ns" || r.Comparisons[0].Verdict != Changed {
 		t.Errorf("zero times: got %+v, want wait-ns to be compared and changed", r.Comparisons[0])

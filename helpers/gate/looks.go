@@ -15,23 +15,26 @@ type Look struct {
 // How many samples a side there are at the first look, and at the last unless a
 // user wants more.
 const (
-	// FirstBoots are the fewest of which an exact count is taken at its word, and that can be
-	// significant with the first look's alpha.
+	// FirstBoots are the fewest of which an exact count is taken at its
+	// word, and that can be significant with the first look's alpha.
 	FirstBoots = 5
 	MostBoots  = 18
-	// FirstRounds are the fewest that are compared pair by pair with the first look's alpha.
+	// FirstRounds are the fewest that are compared pair by pair with the
+	// first look's alpha.
 	FirstRounds = 11
-	// MostRounds are many, for processes are short: on a shared machine most of what moves a figure
-	// lasts for seconds, so that old and new must follow each other sooner.
+	// MostRounds are many, for processes are short: on a shared machine
+	// most of what moves a figure lasts for seconds, so that old and new
+	// must follow each other sooner.
 	MostRounds = 89
 )
 
 const (
-	// growth is by how much more there is to look at than at the look before:
-	// half as much again. Looking at every sample would cost more in alpha than
-	// it saves in samples.
+	// growth is by how much more there is to look at than at the look
+	// before: half as much again. Looking at every sample would cost more
+	// in alpha than it saves in samples.
 	growth = 1.5
-	// share is what each look takes of the alpha that those before it have left.
+	// share is what each look takes of the alpha that those before it have
+	// left.
 	share = 0.6
 )
 

@@ -32,9 +32,9 @@ func (r *Report) Write(w io.Writer, format string) error {
 }
 
 // WriteProblems writes the reason why there is no report, and what the command
-// exits with, as a document where one was asked for: a comment on a pull request
-// must not be missing just then. As text it is for standard error, and nothing is
-// written here.
+// exits with, as a document where one was asked for: a comment on a pull
+// request must not be missing just then. As text it is for standard error, and
+// nothing is written here.
 func WriteProblems(w io.Writer, format string, outcome Outcome, exit int, err error) error {
 	problems := []string{err.Error()}
 	if ie := (*InputError)(nil); errors.As(err, &ie) {

@@ -29,14 +29,14 @@ type rankTest struct {
 	p    float64
 
 	// attainable holds, in ascending order, the values that p could take
-	// given the sample sizes and the ties; nil where p comes from the normal
-	// approximation and could be anything.
+	// given the sample sizes and the ties; nil where p comes from the
+	// normal approximation and could be anything.
 	attainable []float64
 }
 
-// size returns how probable a p of at most x is when nothing has changed:
-// x itself for a continuous test, the next attainable value below for a
-// discrete one.
+// size returns how probable a p of at most x is when nothing has changed: x
+// itself for a continuous test, the next attainable value below for a discrete
+// one.
 func (t *rankTest) size(x float64) float64 {
 	if t.attainable == nil {
 		return x

@@ -294,7 +294,8 @@ func TestCoverage(t *testing.T) {
 					new[i] = 1000 * noise(r) * ratio
 				}
 				within := func(iv interval) int {
-					// Ties at the bound differ in the last digit.
+					// Ties at the bound differ in the last
+					// digit.
 					if iv.lo <= ratio*(1+1e-9) && iv.hi >= ratio*(1-1e-9) {
 						return 1
 					}

@@ -159,8 +159,8 @@ func indent(s string) string {
 	return "    " + strings.ReplaceAll(strings.TrimSuffix(s, "\n"), "\n", "\n    ") + "\n"
 }
 
-// findings returns what gets a line. Where a benchmark's gated units have said so already, those that only
-// inform do not say it again: the table has them.
+// findings returns what gets a line. Where a benchmark's gated units have said
+// so already, those that only inform do not say it again: the table has them.
 func (r *Report) findings() []*Comparison {
 	type said struct {
 		pkg, name string
@@ -216,9 +216,9 @@ func (r *Report) name(pkg, benchmark string) string {
 	return clean(benchmark)
 }
 
-// Reproduce returns what to do about the worst finding, as lines for a shell: see how the verdict
-// came about, and measure that benchmark again. It is empty where nothing
-// failed and nothing was left open.
+// Reproduce returns what to do about the worst finding, as lines for a shell:
+// see how the verdict came about, and measure that benchmark again. It is empty
+// where nothing failed and nothing was left open.
 func (r *Report) Reproduce() string {
 	if len(r.Failures) > 0 && r.Failures[0].New > 0 {
 		f := r.Failures[0]

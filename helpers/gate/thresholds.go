@@ -91,7 +91,8 @@ func parseRule(line string) (*rule, error) {
 		return nil, fmt.Errorf("want UNIT THRESHOLD ACTION [FILTER], have %q", line)
 	}
 	r := &rule{text: strings.TrimSpace(strings.Join(fields[:], " ") + " " + expr)}
-	// A unit that results may say in another way, sec/op for ns/op, is meant in both.
+	// A unit that results may say in another way, sec/op for ns/op, is
+	// meant in both.
 	pattern := regexp.QuoteMeta(fields[0])
 	if _, tidied := benchunit.Tidy(1, fields[0]); tidied != fields[0] {
 		pattern += "|" + regexp.QuoteMeta(tidied)

@@ -74,15 +74,15 @@ type Comparison struct {
 	Gates     bool    // a regression fails the gate
 
 	Verdict Verdict
-	// Collapsed says that the new cost is a tenth of the old or less, beyond
-	// doubt: the benchmark has more likely stopped doing its work.
+	// Collapsed says that the new cost is a tenth of the old or less,
+	// beyond doubt: the benchmark has more likely stopped doing its work.
 	Collapsed bool
 	Safe      bool   // cannot tell, but a regression beyond the threshold is excluded
 	Need      int    // samples a side that would tell; 0 if that is not the question, or beyond all measure
 	AtLeast   bool   // Need is a lower bound: nothing shows the spread yet
 	Reason    string // one sentence
-	// Where says which functions make most of the change, where whoever had the
-	// report made found that out.
+	// Where says which functions make most of the change, where whoever had
+	// the report made found that out.
 	Where *Where
 
 	old, new   *series
@@ -142,8 +142,8 @@ func (g *gate) decideAll(r *Report) {
 			informing = append(informing, c)
 		}
 	}
-	// What can fail the gate is one family. What only informs is another, so
-	// that a dozen percentiles do not cost the gate its power.
+	// What can fail the gate is one family. What only informs is another,
+	// so that a dozen percentiles do not cost the gate its power.
 	for _, family := range [][]*Comparison{gated, informing} {
 		parts := partition(family, g.Alpha)
 		for _, part := range parts {
@@ -158,15 +158,17 @@ func (g *gate) decideAll(r *Report) {
 	})
 }
 
-// A part of a family is what can be tested together: as a whole, or one by one where joint is nil.
+// A part of a family is what can be tested together: as a whole, or one by one
+// where joint is nil.
 type part struct {
 	joint *joint
 	of    []*Comparison
 }
 
-// partition divides a family by the samples that its comparisons have. Usually that is one part; one benchmark that
-// is allowed to be missing from a sample must not cost all others the test as a whole. What cannot be tested so is
-// one part together.
+// partition divides a family by the samples that its comparisons have. Usually
+// that is one part; one benchmark that is allowed to be missing from a sample
+// must not cost all others the test as a whole. What cannot be tested so is one
+// part together.
 func partition(family []*Comparison, alpha float64) []*part {
 	var sets [][]*Comparison
 	for _, c := range family {
@@ -194,8 +196,8 @@ func partition(family []*Comparison, alpha float64) []*part {
 	return parts
 }
 
-// test tests one of several parts of a family, each of which may take its share of alpha: so every adjusted p counts as
-// often as there are parts.
+// test tests one of several parts of a family, each of which may take its share
+// of alpha: so every adjusted p counts as often as there are parts.
 func (p *part) test(alpha float64, parts int) {
 	tests := make([]*rankTest, len(p.of))
 	for i, c := range p.of {
@@ -298,7 +300,8 @@ func (c *Comparison) decide(alpha float64, distrust bool) {
 	if c.Better == "higher" {
 		cost = interval{est: 1 / c.Ratio, lo: 1 / c.Hi, hi: 1 / c.Lo}
 	}
-	// A threshold that the change only just reaches in binary is not exceeded.
+	// A threshold that the change only just reaches in binary is not
+	// exceeded.
 	limit := (1 + c.Threshold) * (1 + 1e-12)
 	worse, better := cost.lo > limit, cost.hi < 1/limit
 	within := cost.lo >= 1/limit && cost.hi <= limit
@@ -350,8 +353,8 @@ func (c *Comparison) need(cost interval, alpha float64) {
 		beyond = change < limit
 	}
 	if beyond {
-		// It must be significant in its family besides: tested as a whole, which
-		// it was not with ever so many samples.
+		// It must be significant in its family besides: tested as a
+		// whole, which it was not with ever so many samples.
 		least = leastSamples(1, alpha)
 		if c.joint == nil && min(c.Old.N, c.New.N) >= least {
 			least = leastSamples(c.Family, alpha)

@@ -72,8 +72,8 @@ const (
 	indexLife = 24 * time.Hour
 )
 
-// What a package's fields can be: a name and a version are parts of a file's name
-// in the cache, and a URI is a word on apt's command line.
+// What a package's fields can be: a name and a version are parts of a file's
+// name in the cache, and a URI is a word on apt's command line.
 var (
 	debianVersion = regexp.MustCompile(`^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$`)
 	sha256Sum     = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -259,9 +259,9 @@ func newApt(dir, mirror string) (*apt, error) {
 // aptConfig is read after the system's configuration, so that a proxy set
 // there counts. Its hooks do not: they are for packages that get installed.
 func aptConfig(dir string) []byte {
-	// As root, apt downloads as a user without rights, who cannot read a private
-	// directory: root's home, where the cache is unless XDG_CACHE_HOME says
-	// otherwise, is one.
+	// As root, apt downloads as a user without rights, who cannot read a
+	// private directory: root's home, where the cache is unless
+	// XDG_CACHE_HOME says otherwise, is one.
 	sandbox := ""
 	if !open(dir) {
 		sandbox = "APT::Sandbox::User \"root\";\n"
@@ -380,9 +380,11 @@ func aptComplaints(lines []string) []string {
 }
 
 // index fetches the lists of all suites and picks the kernels. A suite that is
-// older than dates have it is left out, and dates learn of those that are newer.
+// older than dates have it is left out, and dates learn of those that are
+// newer.
 func (a *apt) index(ctx context.Context, dates *releaseDates) (*aptIndex, error) {
-	// One suite that is gone must not hide the others, whose lists are there.
+	// One suite that is gone must not hide the others, whose lists are
+	// there.
 	_, troubles, err := a.run(ctx, "apt-get", "update")
 	if err != nil && len(troubles) == 0 {
 		return nil, err
@@ -423,10 +425,10 @@ func (a *apt) index(ctx context.Context, dates *releaseDates) (*aptIndex, error)
 }
 
 // Debian's cloud kernels are the ones built for virtual machines. The image is
-// in linux-image, or since 6.19 in linux-binary, when linux-image only
-// depends on it. Names without a full version are such packages too.
-// The whole source, Debian's changes included, is in linux-source, which is
-// not one for each architecture.
+// in linux-image, or since 6.19 in linux-binary, when linux-image only depends
+// on it. Names without a full version are such packages too. The whole source,
+// Debian's changes included, is in linux-source, which is not one for each
+// architecture.
 var (
 	sourcePackage = regexp.MustCompile(`^linux-source-([0-9]+\.[0-9]+)$`)
 	imagePackage  = regexp.MustCompile(`^linux-(image|binary)-[0-9][^-]*(-[^-]+)?-cloud-amd64$`)

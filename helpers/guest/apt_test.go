@@ -189,7 +189,8 @@ E: Download Failed`,
 	check("")
 }
 
-// apt waits for ever where there is no room: the context ends then, and only then.
+// apt waits for ever where there is no room: the context ends then, and only
+// then.
 func TestWhileThereIsRoom(t *testing.T) {
 	need.Need(t, need.HasMounts)
 	dir := t.TempDir()

@@ -29,8 +29,8 @@ func IsInit() bool {
 // RunInit does the job that the initramfs holds and switches the machine off.
 // It does not return: an init that ends is a kernel panic.
 func RunInit() {
-	// Everything here is for one thread: the runtime's others stay asleep while
-	// the program is measured.
+	// Everything here is for one thread: the runtime's others stay asleep
+	// while the program is measured.
 	runtime.LockOSThread()
 
 	report, err := doJob()
@@ -42,8 +42,8 @@ func RunInit() {
 			drain(report)
 		}
 	}
-	// QEMU is told to end instead of starting the machine again, and a restart
-	// needs nothing of the machine, where switching off needs ACPI.
+	// QEMU is told to end instead of starting the machine again, and a
+	// restart needs nothing of the machine, where switching off needs ACPI.
 	unix.Sync()
 	unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 	for {
@@ -127,8 +127,8 @@ func setUp() error {
 		{source: "cgroup2", target: "/sys/fs/cgroup", fstype: "cgroup2", flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, optional: true},
 	} {
 		err := mount(m.source, m.target, m.fstype, m.flags, m.data)
-		// Of a kernel without cgroups, sysfs has no directory for them, and lets
-		// nobody make one.
+		// Of a kernel without cgroups, sysfs has no directory for them,
+		// and lets nobody make one.
 		if m.optional && (errors.Is(err, unix.ENODEV) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EPERM)) {
 			continue
 		}
@@ -154,8 +154,8 @@ func setUp() error {
 		return err
 	}
 	// The kernel's own limits for its first process are 1024 and 4096 open
-	// files and 64 KiB of locked memory; what a distribution's init gives is
-	// what tests are written against.
+	// files and 64 KiB of locked memory; what a distribution's init gives
+	// is what tests are written against.
 	for resource, limit := range map[int]unix.Rlimit{
 		unix.RLIMIT_NOFILE:  {Cur: 1024, Max: 524288},
 		unix.RLIMIT_MEMLOCK: {Cur: 8 << 20, Max: 8 << 20},
@@ -165,8 +165,8 @@ func setUp() error {
 			return os.NewSyscallError("setrlimit", err)
 		}
 	}
-	// A session of its own, as every init has, so that the program is not in
-	// the kernel's session 0, which getsid(2) could not name.
+	// A session of its own, as every init has, so that the program is not
+	// in the kernel's session 0, which getsid(2) could not name.
 	if _, err := unix.Setsid(); err != nil {
 		return os.NewSyscallError("setsid", err)
 	}
@@ -217,9 +217,9 @@ func runProgram(j *job, stdout, stderr, report *os.File) (syscall.WaitStatus, er
 		return 0, err
 	}
 	defer null.Close()
-	// Not os.StartProcess: its Wait would race with the reaping below. Signal
-	// mask and handlers are as the kernel gave them: syscall.ForkExec restores
-	// the mask, and exec the handlers.
+	// Not os.StartProcess: its Wait would race with the reaping below.
+	// Signal mask and handlers are as the kernel gave them:
+	// syscall.ForkExec restores the mask, and exec the handlers.
 	pid, err := syscall.ForkExec(j.Program, j.Args, &syscall.ProcAttr{
 		Dir:   j.Dir,
 		Env:   j.Env,

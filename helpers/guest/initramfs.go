@@ -120,7 +120,8 @@ func (fsys *initramfs) WriteTo(w io.Writer) (int64, error) {
 	for name := range fsys.entries {
 		names = append(names, name)
 	}
-	// The kernel makes no directory by itself. Sorted, each comes before what it holds.
+	// The kernel makes no directory by itself. Sorted, each comes before
+	// what it holds.
 	sort.Strings(names)
 
 	cw := &cpioWriter{w: w}

@@ -25,8 +25,8 @@ func UserCache() (*cache.Dir, error) { return cache.User("guest") }
 
 // A Kernel is an image that a machine can boot.
 type Kernel struct {
-	// Name says which it is in a result: the package and its version, or the
-	// file's name and the beginning of its SHA-256.
+	// Name says which it is in a result: the package and its version, or
+	// the file's name and the beginning of its SHA-256.
 	Name string
 	// Release is what uname -r will say.
 	Release string
@@ -93,8 +93,8 @@ func FindKernel(ctx context.Context, c *cache.Dir, arg, mirror string, update bo
 	return k, nil
 }
 
-// lookAt returns a file's SHA-256, and whether it is a Debian package. If not it
-// is no larger than an image can be.
+// lookAt returns a file's SHA-256, and whether it is a Debian package. If not
+// it is no larger than an image can be.
 func lookAt(name string) (sum []byte, isPackage bool, err error) {
 	f, err := bounded.Open(name, bounded.Package)
 	if err != nil {
@@ -165,7 +165,8 @@ func imageInTar(r io.Reader) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		// The fields of struct posix_header in tar(5). All names wanted fit.
+		// The fields of struct posix_header in tar(5). All names wanted
+		// fit.
 		field := func(from, size int) string {
 			text, _, _ := bytes.Cut(header[from:from+size], []byte{0})
 			return string(text)
@@ -221,8 +222,9 @@ func parseKernel(data []byte) (*Kernel, error) {
 	if le.Uint16(data[versionAt:]) < firstWith64 || le.Uint16(data[xloadflagsAt:])&loads64Bit == 0 {
 		return nil, errors.New("a 32-bit kernel; guests are x86-64")
 	}
-	// The setup code is followed by the kernel proper. One that was cut short
-	// hangs in its decompressor or resets the machine, which says nothing.
+	// The setup code is followed by the kernel proper. One that was cut
+	// short hangs in its decompressor or resets the machine, which says
+	// nothing.
 	setup := int64(data[0x1f1])
 	if setup == 0 {
 		setup = 4

@@ -28,12 +28,12 @@ type Machine struct {
 	Append string // for the end of the kernel's command line
 	// Console gets what the kernel prints, live, if it is not nil.
 	Console io.Writer
-	// Debugger, if it is not nil, is one end of a pair of sockets: QEMU speaks the
-	// GDB remote serial protocol on it, and the machine stands still until it is
-	// told there to go on. Run takes the file over.
+	// Debugger, if it is not nil, is one end of a pair of sockets: QEMU
+	// speaks the GDB remote serial protocol on it, and the machine stands
+	// still until it is told there to go on. Run takes the file over.
 	Debugger *os.File
-	// Files are opened by QEMU under the names that InheritedName gives, such as
-	// when its monitor is told to log to one. Run takes them over.
+	// Files are opened by QEMU under the names that InheritedName gives,
+	// such as when its monitor is told to log to one. Run takes them over.
 	Files []*os.File
 }
 
@@ -232,8 +232,8 @@ func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer)
 		why = context.Cause(ctx)
 	}
 	if r == nil || !r.final {
-		// Whatever the reason, give the last words a moment: QEMU may be on
-		// its way out, after a panic.
+		// Whatever the reason, give the last words a moment: QEMU may
+		// be on its way out, after a panic.
 		select {
 		case <-qemu.Done:
 		case <-ctx.Done():
@@ -315,8 +315,8 @@ type ports struct {
 	copied []chan error
 }
 
-// newPorts adds a serial port for each sink to the machine. It calls stop if more
-// of the output piles up than there is room for.
+// newPorts adds a serial port for each sink to the machine. It calls stop if
+// more of the output piles up than there is room for.
 func newPorts(cmd *qemuCommand, stop context.CancelCauseFunc, sinks []sink) (*ports, error) {
 	p := &ports{}
 	for _, s := range sinks {

@@ -39,7 +39,8 @@ func TestSpoolNeverWaits(t *testing.T) {
 	}
 }
 
-// Of a reader who does not read, a guest that was stopped takes no notice for long.
+// Of a reader who does not read, a guest that was stopped takes no notice for
+// long.
 func TestSpoolUnread(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {

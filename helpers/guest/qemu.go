@@ -85,8 +85,8 @@ func (bareMachine) Cmdline() []string {
 func (bareMachine) KernelArgs() []string {
 	return []string{
 		"panic=-1", // restart at once, which is the end of QEMU
-		// None of these changes the code that a benchmark runs; they spare the
-		// boot what takes an emulated processor long.
+		// None of these changes the code that a benchmark runs; they
+		// spare the boot what takes an emulated processor long.
 		"edd=off",           // BIOS calls for disks
 		"no_timer_check",    // loops over ten ticks to see that they come
 		"cpu_init_udelay=0", // 10 ms of looping that old processors need
@@ -100,13 +100,15 @@ func (bareMachine) KernelArgs() []string {
 // randomness (RDRAND, the kernel's seed) comes from seed.
 //
 // Two fifths of a boot go into the kernel's calibration of the local APIC's
-// timer: 100 ms of the guest's time in a loop of RDTSC and PAUSE, and at each PAUSE QEMU leaves
-// the translated code. The kernel spares itself that (calibrate_APIC_clock in
-// arch/x86/kernel/apic/apic.c) with a TSC-deadline timer or where it is told the frequency, by CPUID leaf 15H
-// of an Intel processor or by a hypervisor. QEMU 10's translator has none of these: its leaves end at
-// 0DH, the vendor is AMD, and its port of VMware's knows the frequency under KVM only. Without
-// the timer (nolapic_timer) the paths that timers take are others.
-// A larger shift would make the loop shorter, and ticks fall that much denser into what is measured.
+// timer: 100 ms of the guest's time in a loop of RDTSC and PAUSE, and at each
+// PAUSE QEMU leaves the translated code. The kernel spares itself that
+// (calibrate_APIC_clock in arch/x86/kernel/apic/apic.c) with a TSC-deadline
+// timer or where it is told the frequency, by CPUID leaf 15H of an Intel
+// processor or by a hypervisor. QEMU 10's translator has none of these: its
+// leaves end at 0DH, the vendor is AMD, and its port of VMware's knows the
+// frequency under KVM only. Without the timer (nolapic_timer) the paths that
+// timers take are others. A larger shift would make the loop shorter, and ticks
+// fall that much denser into what is measured.
 type countedProcessor struct {
 	cpus int
 	seed uint64

@@ -17,9 +17,9 @@ import (
 const releasesFile = "releases.json"
 
 // releaseDates are the newest dates that the suites of the mirrors have had. A
-// Release file is signed for as long as it is valid, which for a stable suite is
-// for ever, so that a signature does not tell an old one, of kernels with known
-// holes, from that of today.
+// Release file is signed for as long as it is valid, which for a stable suite
+// is for ever, so that a signature does not tell an old one, of kernels with
+// known holes, from that of today.
 type releaseDates struct {
 	path string
 	seen map[string]time.Time // by mirror and suite

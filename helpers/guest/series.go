@@ -189,7 +189,8 @@ func findSeries(ctx context.Context, c *cache.Dir, series, mirror string, update
 	return k, err
 }
 
-// noSpace reports whether err is that of a full disk, met here or by apt, whose words it is then.
+// noSpace reports whether err is that of a full disk, met here or by apt, whose
+// words it is then.
 func noSpace(err error) bool {
 	return err != nil && (errors.Is(err, unix.ENOSPC) || strings.Contains(err.Error(), "No space left on device"))
 }

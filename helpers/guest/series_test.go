@@ -85,7 +85,8 @@ func TestSeries(t *testing.T) {
 	}
 }
 
-// A full disk is told as such, with what to do, and is not taken for an archive that has moved on.
+// A full disk is told as such, with what to do, and is not taken for an archive
+// that has moved on.
 func TestSeriesFullDisk(t *testing.T) {
 	need.Need(t, need.HasMounts)
 	needApt(t)

@@ -28,8 +28,8 @@ func TestModuleRelease(t *testing.T) {
 	}
 }
 
-// A runsc's release is what it says, and of one that does not say the start of its content's
-// hash, so that two builds are never taken for one.
+// A runsc's release is what it says, and of one that does not say the start of
+// its content's hash, so that two builds are never taken for one.
 func TestInspect(t *testing.T) {
 	dir := t.TempDir()
 	check := func(name, script, release, failure string) {
@@ -103,8 +103,8 @@ func TestOutputDirs(t *testing.T) {
 	check([]string{"-test.trace=t/x", "-test.trace=u/x"}, nil, dir+"/u")
 }
 
-// What the sandbox says of itself cannot be contradicted by the caller, whose other
-// lines arrive.
+// What the sandbox says of itself cannot be contradicted by the caller, whose
+// other lines arrive.
 func TestEnviron(t *testing.T) {
 	s := &Sandbox{Runsc: Runsc{Release: "20260101"}, Platform: "systrap",
 		Env: []string{"A=b", "EVENTBENCH_CONFIG=lab: attic\nsandbox: none\nhost-kernel-release: 2.4"}}
@@ -121,7 +121,8 @@ func TestEnviron(t *testing.T) {
 	}
 }
 
-// runsc's status is the program's unless its log says that there was no program.
+// runsc's status is the program's unless its log says that there was no
+// program.
 func TestResult(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	check := func(end *exec.Cmd, text string, status int, failure string) {

@@ -37,8 +37,8 @@ const reportEnd = "\n.\n"
 // and has to call [RunInside] in place of main's work.
 func IsInside() bool { return os.Getenv(insideVar) != "" }
 
-// RunInside makes the sandbox in the namespaces that it finds itself in, waits for
-// the program's end, and exits with its status.
+// RunInside makes the sandbox in the namespaces that it finds itself in, waits
+// for the program's end, and exits with its status.
 func RunInside() {
 	status, err := inside()
 	report := reportEnd
@@ -51,8 +51,8 @@ func RunInside() {
 }
 
 func inside() (status int, err error) {
-	// The child is to die when this thread ends, so it must be one that does
-	// not end before the process.
+	// The child is to die when this thread ends, so it must be one that
+	// does not end before the process.
 	runtime.LockOSThread()
 	unix.CloseOnExec(reportFD)
 	signals := make(chan os.Signal, 8)
@@ -88,7 +88,8 @@ func inside() (status int, err error) {
 			return result(err, log)
 		case s := <-signals:
 			if s == unix.SIGQUIT {
-				// Its goroutines; if it cannot be told, the next signal will be SIGTERM.
+				// Its goroutines; if it cannot be told, the
+				// next signal will be SIGTERM.
 				runsc("kill", id, "QUIT").Run()
 				continue
 			}
@@ -119,7 +120,8 @@ func prepare() (p *plan, dir string, err error) {
 	}
 	do("mount --make-rprivate /", func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") })
 	do("mount -t tmpfs "+dir, func() error { return unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700") })
-	// Not "/" itself: runsc cannot mount anything in a root that is its own.
+	// Not "/" itself: runsc cannot mount anything in a root that is its
+	// own.
 	p.Spec.Root.Path = filepath.Join(dir, "root")
 	do("mkdir "+p.Spec.Root.Path, func() error { return unix.Mkdir(p.Spec.Root.Path, 0o700) })
 	do("mount --rbind / "+p.Spec.Root.Path, func() error { return unix.Mount("/", p.Spec.Root.Path, "", unix.MS_BIND|unix.MS_REC, "") })
@@ -144,7 +146,8 @@ func result(err error, log string) (int, error) {
 	var fatal struct{ Msg string }
 	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&fatal); err == nil {
 		why := fatal.Msg
-		// All of "running container: starting container: starting root container: ..."
+		// All of "running container: starting container: starting root
+		// container: ..."
 		if _, after, ok := strings.Cut(why, "creating process: "); ok {
 			why = after
 		}

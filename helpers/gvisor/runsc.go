@@ -28,7 +28,8 @@ const (
 	moduleVersion = "v0.0.0-20260905035102-160fafc42237"
 )
 
-// Release is the release of gVisor that [Cache.Build] builds, as results name it.
+// Release is the release of gVisor that [Cache.Build] builds, as results name
+// it.
 func Release() string { return moduleRelease(moduleVersion) }
 
 // A Runsc is gVisor's runtime: an executable.
@@ -37,8 +38,9 @@ type Runsc struct {
 	Release string // as results name it: 20260905035102 of a Go module, else what runsc --version says
 }
 
-// A Cache is the directory where runsc is kept once built. Several processes can use it at
-// once. A file in it is whole, as it gets its name only when it is complete; removing it is always safe.
+// A Cache is the directory where runsc is kept once built. Several processes
+// can use it at once. A file in it is whole, as it gets its name only when it
+// is complete; removing it is always safe.
 type Cache struct{ dir *cache.Dir }
 
 // UserCache is the cache in the user's cache directory, made when it is first
@@ -51,7 +53,8 @@ func UserCache() (*Cache, error) {
 	return &Cache{dir}, nil
 }
 
-// Find returns the runsc of the pinned version, and false if it is not built yet.
+// Find returns the runsc of the pinned version, and false if it is not built
+// yet.
 func (c *Cache) Find() (Runsc, bool) {
 	name := strings.TrimPrefix(moduleVersion, "v0.0.0-")
 	r := Runsc{c.dir.Path("runsc-" + name + "-" + runtime.GOARCH), Release()}
@@ -68,8 +71,8 @@ func Inspect(ctx context.Context, path string) (Runsc, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, abs, "--version").Output()
-	// runsc version release-20260901.0
-	// spec: 1.2.1
+	//	runsc version release-20260901.0
+	//	spec: 1.2.1
 	version, isRunsc := strings.CutPrefix(strings.TrimSpace(firstLine(out)), "runsc version ")
 	if err != nil || !isRunsc {
 		if err == nil {
@@ -99,8 +102,8 @@ func firstLine(text []byte) string {
 	return string(line)
 }
 
-// moduleRelease returns the time of a pseudo-version, which is how gVisor numbers its own
-// releases too; other versions stay as they are.
+// moduleRelease returns the time of a pseudo-version, which is how gVisor
+// numbers its own releases too; other versions stay as they are.
 func moduleRelease(version string) string {
 	if rest, ok := strings.CutPrefix(version, "v0.0.0-"); ok {
 		version, _, _ = strings.Cut(rest, "-")
@@ -114,9 +117,9 @@ type Progress interface {
 	Working(format string, args ...any) // where the work is, now and then
 }
 
-// Build returns the runsc of the pinned version, and builds it with the go command
-// if the cache has none. That is done once: it compiles about 175 packages,
-// which took 95 s on two idle cores (160 s of CPU time).
+// Build returns the runsc of the pinned version, and builds it with the go
+// command if the cache has none. That is done once: it compiles about 175
+// packages, which took 95 s on two idle cores (160 s of CPU time).
 func (c *Cache) Build(ctx context.Context, p Progress) (Runsc, error) {
 	r, ok := c.Find()
 	if ok {
@@ -148,7 +151,8 @@ func (c *Cache) Build(ctx context.Context, p Progress) (Runsc, error) {
 // install has the go command put runsc into dir.
 func install(ctx context.Context, dir string, p Progress) error {
 	cmd := exec.Command("go", "install", "-v", modulePath+"/runsc@"+moduleVersion)
-	// Not in the caller's module, whose vendor directory or go.work would have a say.
+	// Not in the caller's module, whose vendor directory or go.work would
+	// have a say.
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PWD="+dir, "GOBIN="+dir, "GO111MODULE=on", "GOWORK=off",
 		"CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH)
@@ -187,7 +191,8 @@ func (l *buildLog) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// explain returns the last of what the go command said, and what to do about it.
+// explain returns the last of what the go command said, and what to do about
+// it.
 func (l *buildLog) explain(err error) error {
 	text := l.text.String()
 	hint := ""

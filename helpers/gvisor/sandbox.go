@@ -34,7 +34,8 @@ type Sandbox struct {
 	Stdout   io.Writer
 	Stderr   io.Writer
 
-	// Quit, if not nil, has the program sent SIGQUIT, of which a Go program prints its goroutines.
+	// Quit, if not nil, has the program sent SIGQUIT, of which a Go program
+	// prints its goroutines.
 	Quit <-chan struct{}
 }
 
@@ -55,8 +56,8 @@ func (s *Sandbox) Config() ([]string, error) {
 		return nil, err
 	}
 	for _, l := range config {
-		// What the host's kernel takes for an entry and a switch is the largest
-		// part of what gVisor takes.
+		// What the host's kernel takes for an entry and a switch is the
+		// largest part of what gVisor takes.
 		if slices.Contains([]string{"kernel-release", "mitigations", "virt"}, l.Key) {
 			l.Key = "host-" + l.Key
 			lines = append(lines, l.String())
@@ -66,7 +67,8 @@ func (s *Sandbox) Config() ([]string, error) {
 }
 
 // environ returns the program's environment: the caller's, and in
-// EVENTBENCH_CONFIG what the sandbox says of itself, which the caller cannot contradict.
+// EVENTBENCH_CONFIG what the sandbox says of itself, which the caller cannot
+// contradict.
 func (s *Sandbox) environ() ([]string, error) {
 	config, err := s.Config()
 	if err != nil {
@@ -91,9 +93,9 @@ func (s *Sandbox) environ() ([]string, error) {
 	return append(env, name+strings.Join(append(callers, config...), "\n")), nil
 }
 
-// Run runs the program to its end and returns its exit status, which is 128
-// and the signal's number if a signal ended it. When ctx ends, so do the
-// program and all of the sandbox, and the error is ctx's cause. The error says why if
+// Run runs the program to its end and returns its exit status, which is 128 and
+// the signal's number if a signal ended it. When ctx ends, so do the program
+// and all of the sandbox, and the error is ctx's cause. The error says why if
 // there is no exit status.
 //
 // The sandbox's processes do not outlive the calling process, however that
@@ -125,8 +127,9 @@ func (s *Sandbox) Run(ctx context.Context) (status int, err error) {
 	cmd.Env = append(os.Environ(), insideVar+"=1")
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{planFile, reportEnd} // planFD, reportFD
-	// Pipes, not the caller's files: gVisor keeps a regular file's offset to
-	// itself, so that others who write to the file would write over its output.
+	// Pipes, not the caller's files: gVisor keeps a regular file's offset
+	// to itself, so that others who write to the file would write over its
+	// output.
 	cmd.Stdout, cmd.Stderr = struct{ io.Writer }{s.Stdout}, struct{ io.Writer }{s.Stderr}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
 	if plan.Rootless {
@@ -161,8 +164,8 @@ func (s *Sandbox) Run(ctx context.Context) (status int, err error) {
 // userNamespaces is what to do where they are not allowed.
 const userNamespaces = "run it as root, or allow user namespaces: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns"
 
-// outcome returns what came of a run whose end is err, and whose report says why
-// there is no status if there is none.
+// outcome returns what came of a run whose end is err, and whose report says
+// why there is no status if there is none.
 func outcome(err error, report io.Reader, rootless bool) (int, error) {
 	said, readErr := io.ReadAll(io.LimitReader(report, 64<<10))
 	why, complete := strings.CutSuffix(string(said), reportEnd)

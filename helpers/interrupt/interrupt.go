@@ -71,13 +71,14 @@ func Status(err error, otherwise int) int {
 // SIGINT, SIGTERM, SIGHUP or signal of more, or when the process has become an
 // orphan. Signals after the first change nothing: in a terminal Ctrl-C arrives
 // twice, from the terminal and passed on by the go command. A process that has
-// not ended [Patience] later, because the reader of its last words does not read
-// or a disk does not answer, is ended.
+// not ended [Patience] later, because the reader of its last words does not
+// read or a disk does not answer, is ended.
 func Context(more ...os.Signal) context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	for _, s := range append([]os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}, more...) {
-		// nohup and a shell's & without job control mean ignored to stay ignored.
+		// nohup and a shell's & without job control mean ignored to
+		// stay ignored.
 		if !signal.Ignored(s) {
 			signal.Notify(signals, s)
 		}

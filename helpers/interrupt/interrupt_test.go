@@ -147,7 +147,8 @@ func (r *run) mustEnd(why string) {
 	}
 }
 
-// mustGoOn wants the tool to be there still after it has looked around some times.
+// mustGoOn wants the tool to be there still after it has looked around some
+// times.
 func (r *run) mustGoOn() {
 	r.t.Helper()
 	time.Sleep(1500 * time.Millisecond)

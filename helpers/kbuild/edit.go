@@ -112,7 +112,8 @@ func (t *Tree) change(ctx context.Context, v Variant) error {
 	return nil
 }
 
-// A patched file is named in lines "--- a/fs/eventfd.c" and "+++ b/fs/eventfd.c".
+// A patched file is named in lines "--- a/fs/eventfd.c" and "+++
+// b/fs/eventfd.c".
 var patchedFile = regexp.MustCompile(`(?m)^(?:---|\+\+\+) ([^\t\n]+)`)
 
 // patchedFiles are the files that a patch changes.
@@ -209,7 +210,8 @@ func (t *Tree) restore() error {
 			return t.cache.Unwritable(err)
 		}
 	}
-	// It loses its name first: half a directory would be taken for a whole one.
+	// It loses its name first: half a directory would be taken for a whole
+	// one.
 	gone := t.path(undoDir + ".gone")
 	if err := os.RemoveAll(gone); err != nil {
 		return t.cache.Unwritable(err)

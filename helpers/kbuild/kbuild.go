@@ -55,7 +55,8 @@ type Variant struct {
 	Edits []Edit
 	// Patch is a unified diff for patch -p1, or nil. It comes after Edits.
 	Patch []byte
-	// Stamp is the build's date, as uname -v shows it, [DefaultStamp] if empty.
+	// Stamp is the build's date, as uname -v shows it, [DefaultStamp] if
+	// empty.
 	Stamp string
 	// Symbols, if set, is a file for the kernel's System.map: these kernels
 	// have no /proc/kallsyms.

@@ -1,12 +1,12 @@
 // Package printable makes text printable that comes from elsewhere: from files,
-// from the console of a guest, from programs. No name, unit or message in it can
-// move the cursor of the terminal it is shown on, hide what stands beside it or
-// write it from right to left.
+// from the console of a guest, from programs. No name, unit or message in it
+// can move the cursor of the terminal it is shown on, hide what stands beside
+// it or write it from right to left.
 //
-// What is not a printable character, in the sense of [unicode.IsPrint], comes out
-// as Go writes it in a string: \x1b, \u009b, \u202e, \xff. So a reader sees what
-// is there. Above U+FFFF it is a surrogate pair, which makes an escaped JSON
-// document one that means the same.
+// What is not a printable character, in the sense of [unicode.IsPrint], comes
+// out as Go writes it in a string: \x1b, \u009b, \u202e, \xff. So a reader sees
+// what is there. Above U+FFFF it is a surrogate pair, which makes an escaped
+// JSON document one that means the same.
 package printable
 
 import (

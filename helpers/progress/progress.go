@@ -41,8 +41,8 @@ func Terminal(w io.Writer) *os.File {
 	return nil
 }
 
-// Say prints a line that stays. It does not begin with "gvisor:" alone, which in the
-// output of go test would be a line of configuration to readers of the
+// Say prints a line that stays. It does not begin with "gvisor:" alone, which
+// in the output of go test would be a line of configuration to readers of the
 // benchmark format.
 func (p *Progress) Say(format string, args ...any) {
 	p.mu.Lock()

@@ -46,8 +46,8 @@ func Benchstat(ctx context.Context, w io.Writer, stdin io.Reader, args ...string
 }
 
 // Tool returns the path of one of this module's tools, built. Not simply to run
-// "go tool NAME": on a machine where it is not built yet the go command tells on
-// the tool's own standard error what it downloads, and it stands between the
+// "go tool NAME": on a machine where it is not built yet the go command tells
+// on the tool's own standard error what it downloads, and it stands between the
 // tool and signals.
 func Tool(ctx context.Context, name string) (string, error) {
 	var stderr bytes.Buffer

@@ -48,9 +48,9 @@ func Hash(path string) (string, error) {
 }
 
 // HashCommand returns a SHA-256, in hexadecimal, of what a command is: its
-// words, and in place of those that name a file, the program's first of all, the
-// file's content. A program that was built again is another command; the same
-// one at another path is not.
+// words, and in place of those that name a file, the program's first of all,
+// the file's content. A program that was built again is another command; the
+// same one at another path is not.
 func HashCommand(argv []string) (string, error) {
 	h := sha256.New()
 	for i, word := range argv {
@@ -93,9 +93,9 @@ func Lock(dir string) (unlock func(), err error) {
 }
 
 // Alone takes the machine for measuring, until the process ends, and reports
-// whether nobody else has it. Another user's runs, into other results, take turns
-// with nobody, so the users must know. What says who has it is a name without a
-// file: a file would be somebody's, and would stay.
+// whether nobody else has it. Another user's runs, into other results, take
+// turns with nobody, so the users must know. What says who has it is a name
+// without a file: a file would be somebody's, and would stay.
 func Alone() bool {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -107,8 +107,8 @@ func causes(failures []*Failure) []*Failure {
 	})
 }
 
-// Pattern returns the pattern for -bench and -skip that means just the one benchmark
-// and what is below it.
+// Pattern returns the pattern for -bench and -skip that means just the one
+// benchmark and what is below it.
 func Pattern(name string) string {
 	parts := strings.Split("Benchmark"+name, "/")
 	for i, p := range parts {

@@ -6,19 +6,19 @@ import "slices"
 type Role int
 
 const (
-	// Unknown is the role of a key that is not in the table, such as a user's
-	// own: it may have any value anywhere, and whoever compares says where it
-	// differs.
+	// Unknown is the role of a key that is not in the table, such as a
+	// user's own: it may have any value anywhere, and whoever compares says
+	// where it differs.
 	Unknown Role = iota
-	// MustAgree is that of a key on which figures depend though they are not
-	// what is compared: results that differ in it are neither compared nor taken
-	// together, unless the user says so.
+	// MustAgree is that of a key on which figures depend though they are
+	// not what is compared: results that differ in it are neither compared
+	// nor taken together, unless the user says so.
 	MustAgree
-	// MayDiffer is that of what is compared. Old and new may differ in it, but
-	// within one side a second value means that files were mixed up.
+	// MayDiffer is that of what is compared. Old and new may differ in it,
+	// but within one side a second value means that files were mixed up.
 	MayDiffer
-	// Varies is that of what describes the system and may change from sample to
-	// sample. Whoever compares says where it differs.
+	// Varies is that of what describes the system and may change from
+	// sample to sample. Whoever compares says where it differs.
 	Varies
 	// Orders is that of what tells samples apart: each has its own.
 	Orders

@@ -24,7 +24,8 @@ const (
 
 	// MaxUnits is how many units of one benchmark are read.
 	MaxUnits = 100
-	// MaxValues is how many measurements are read of what is to be compared.
+	// MaxValues is how many measurements are read of what is to be
+	// compared.
 	MaxValues = 4 << 20
 )
 
@@ -270,7 +271,8 @@ func (l *lineReader) benchmark(text []byte) error {
 	fields := bytes.Fields(text)
 	n := string(fields[0][len(benchmarkPrefix):])
 	if i := bytes.Index(text, failMark); i >= 0 {
-		// It failed after its first iteration, when its name was on the line.
+		// It failed after its first iteration, when its name was on the
+		// line.
 		return l.verdict(text[i:])
 	}
 	if len(fields) == 1 {

@@ -225,7 +225,8 @@ func (r *Reader) end() {
 	switch {
 	case r.Len() > r.before:
 	case l.events > 0 && l.started && !l.ended && (r.clock || l.trailers > 0):
-		// This project's own results always end so, and so does go test's output.
+		// This project's own results always end so, and so does go
+		// test's output.
 		r.Add("%s:%d: truncated: neither PASS nor FAIL after the last result", r.path, l.line)
 	case l.events > 0:
 	case l.line == 0:

@@ -36,7 +36,8 @@ func TestGoTest(t *testing.T) {
 			t.Errorf("%s: failures %q, want %q", file, got, want)
 		}
 	}
-	// With -v a benchmark of which no sub-benchmark was chosen is a name alone.
+	// With -v a benchmark of which no sub-benchmark was chosen is a name
+	// alone.
 	f, err := results.Read("testdata/gotest/chosen-v.txt")
 	if err != nil || !slices.Equal(f.Names(), []string{"Tail-2"}) {
 		t.Errorf("chosen-v.txt: got %+v and error %v, want the results of Tail-2", f, err)

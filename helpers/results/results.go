@@ -53,8 +53,8 @@ func Read(path string) (*File, error) {
 }
 
 // Lowest reports whether of several lines that one process prints for a
-// benchmark the lowest value in the unit counts, as its Unit line says with lines=lowest. Of
-// any other unit it is their median.
+// benchmark the lowest value in the unit counts, as its Unit line says with
+// lines=lowest. Of any other unit it is their median.
 func Lowest(units benchfmt.UnitMetadataMap, unit string) bool {
 	m := units.Get(unit, "lines")
 	return m != nil && m.Value == "lowest"
@@ -67,10 +67,11 @@ var ErrNone = errors.New("no benchmark results")
 // with all that makes r no whole sample: it is empty, or no benchmark format,
 // has a value that was not measured, or breaks off.
 //
-// A benchmark that failed costs itself only: it is in Failures. A last line without its newline is always a file cut short. A file that eventbench
-// itself wrote (it has a clock: line) must also say PASS after its last result,
-// as testing does when all benchmarks have run, or FAIL: without that, a file
-// cut between two lines would look like one with fewer benchmarks.
+// A benchmark that failed costs itself only: it is in Failures. A last line
+// without its newline is always a file cut short. A file that eventbench itself
+// wrote (it has a clock: line) must also say PASS after its last result, as
+// testing does when all benchmarks have run, or FAIL: without that, a file cut
+// between two lines would look like one with fewer benchmarks.
 func Parse(r io.Reader, path string) (*File, error) {
 	var reader Reader
 	reader.Reset(r, path)
@@ -202,7 +203,8 @@ func Find(path string) ([]string, error) {
 	if !fi.IsDir() {
 		return []string{path}, nil
 	}
-	// The trailing slash makes WalkDir follow path itself when it is a symlink.
+	// The trailing slash makes WalkDir follow path itself when it is a
+	// symlink.
 	dirs := make(map[string][]string)
 	err = filepath.WalkDir(strings.TrimRight(path, "/")+"/", func(p string, d fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(p) != Ext || strings.HasPrefix(d.Name(), ".") {

@@ -26,8 +26,8 @@ func Exec(args []string, n int) error {
 	if err != nil {
 		return err
 	}
-	// A filter belongs to a thread, and execve keeps that of the thread that
-	// calls it.
+	// A filter belongs to a thread, and execve keeps that of the thread
+	// that calls it.
 	runtime.LockOSThread()
 	if err := install(filter(n)); err != nil {
 		return err

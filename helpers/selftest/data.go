@@ -25,7 +25,8 @@ type group struct {
 	host  bool // samples are processes, in rounds of one of each arm; or else boots
 	set   set
 	arms  []arm
-	// equal are arms in which nothing that is measured differs from the first.
+	// equal are arms in which nothing that is measured differs from the
+	// first.
 	equal   []string
 	changed []changed
 }
@@ -68,8 +69,8 @@ func inWrite(statement string) []string {
 
 func nops(n int) []string { return inWrite(`asm volatile("` + strings.Repeat("nop;", n) + `");`) }
 
-// groups are all there are. Comparisons with arms that are not there, or have too few
-// samples, are left out.
+// groups are all there are. Comparisons with arms that are not there, or have
+// too few samples, are left out.
 var groups = []*group{
 	{
 		name: "debian", title: "Guests, Debian's 6.12 kernel, two CPUs, what gate-kernels measures", set: gateSet,
@@ -151,8 +152,8 @@ func (g *group) file(arm string) string { return path.Join(g.name, arm+results.E
 func (g *group) base() string { return g.arms[0].name }
 
 // compact joins the results of samples, a file each, in one arm's text: what
-// the samples share is there once, and of the units only those that can fail the gate or tell
-// how far others can be trusted.
+// the samples share is there once, and of the units only those that can fail
+// the gate or tell how far others can be trusted.
 func compact(w *strings.Builder, files []string) error {
 	var before []string
 	for i, file := range files {

@@ -32,7 +32,8 @@ type recording struct {
 	say     func(format string, args ...any)
 }
 
-// record measures a group's arms and writes their files, each when it is complete.
+// record measures a group's arms and writes their files, each when it is
+// complete.
 func (r *recording) record(ctx context.Context, g *group) error {
 	if err := os.MkdirAll(filepath.Join(r.dir, g.name), 0o777); err != nil {
 		return err

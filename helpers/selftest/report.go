@@ -35,8 +35,9 @@ func (e *examination) n() int { return e.looks[len(e.looks)-1].N }
 
 func (e *examination) open() (*pool, error) { return e.group.open(e.dir, e.options) }
 
-// pair draws equal samples for both sides: of a guest's boots any, of
-// processes n rounds that followed each other, which of a round's two is called new left to chance.
+// pair draws equal samples for both sides: of a guest's boots any, of processes
+// n rounds that followed each other, which of a round's two is called new left
+// to chance.
 func (e *examination) pair(p *pool, r *rand.Rand) trial {
 	base := p.arms[e.base()]
 	if !e.host {
@@ -91,7 +92,8 @@ func byRound(a *gate.Arm) map[int]int {
 	return m
 }
 
-// plan sets the looks: as many as were asked for and as there are samples for. It says for want of what there is none.
+// plan sets the looks: as many as were asked for and as there are samples for.
+// It says for want of what there is none.
 func (e *examination) plan(p *pool) (missing string) {
 	first, most := gate.FirstBoots, e.most
 	if e.host {
@@ -384,8 +386,8 @@ func (e *examination) plants(r *gate.Report) []plant {
 			if u != mean {
 				return v
 			}
-			// A loop of 100 operations has one or two that cost more; of several loops the one
-			// with fewest counts.
+			// A loop of 100 operations has one or two that cost
+			// more; of several loops the one with fewest counts.
 			hits := n
 			for range e.set.count {
 				hits = min(hits, (n+r.IntN(64))/64)

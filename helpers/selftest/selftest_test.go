@@ -15,8 +15,8 @@ import (
 )
 
 // TestErrorRates is the self-test in small, on the recorded runs: whoever
-// changes the gate for the worse sees it here. On equal systems it
-// never alarmed; what it must find, it finds.
+// changes the gate for the worse sees it here. On equal systems it never
+// alarmed; what it must find, it finds.
 func TestErrorRates(t *testing.T) {
 	t.Parallel()
 	check := func(name string, n, verdicts, alarms int, what string, size float64, found int) {

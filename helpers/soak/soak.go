@@ -169,7 +169,8 @@ func isLate(err error) bool {
 	return errors.As(err, &late)
 }
 
-// quoted is argv for a shell: in it only patterns have characters that mean something there.
+// quoted is argv for a shell: in it only patterns have characters that mean
+// something there.
 func quoted(argv []string) string {
 	var words []string
 	for _, arg := range argv {

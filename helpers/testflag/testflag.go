@@ -1,4 +1,5 @@
-// Package testflag knows what a test binary will write, by its flags: see go help testflag.
+// Package testflag knows what a test binary will write, by its flags: see go
+// help testflag.
 package testflag
 
 import (
@@ -7,21 +8,23 @@ import (
 	"strings"
 )
 
-// Outputs are what a test binary writes for its caller. Names are as its flags have them, in order.
+// Outputs are what a test binary writes for its caller. Names are as its flags
+// have them, in order.
 type Outputs struct {
 	Files []string // relative to Dir
 	Dirs  []string // directories that must be there, relative to the working directory
 	Dir   string   // -outputdir, relative to the working directory; empty for that itself
 }
 
-// Flags whose value names a file that is written, or a directory that must be there.
+// Flags whose value names a file that is written, or a directory that must be
+// there.
 var (
 	files = []string{"blockprofile", "coverprofile", "cpuprofile", "memprofile", "mutexprofile", "testlogfile", "trace"}
 	dirs  = []string{"fuzzcachedir", "gocoverdir", "outputdir"}
 )
 
-// Find returns what a test binary with these arguments writes: by -test.name=value or -test.name value, the last of a
-// name counting.
+// Find returns what a test binary with these arguments writes: by
+// -test.name=value or -test.name value, the last of a name counting.
 func Find(args []string) Outputs {
 	flags := make(map[string]string)
 	for i, arg := range args {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A flag is known with one dash or two and with its value in either place; the last of a name counts, and after -- there are no
-// flags.
+// A flag is known with one dash or two and with its value in either place; the
+// last of a name counts, and after -- there are no flags.
 func TestFind(t *testing.T) {
 	check := func(want Outputs, args ...string) {
 		t.Helper()

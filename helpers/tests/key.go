@@ -65,9 +65,9 @@ func source(w io.Writer, module string) error {
 }
 
 // temporary makes a directory for temporary files, and returns what removes it.
-// Its name stays from run to run, as tests look at TMPDIR, and what they look at
-// is part of the cache's key; runs at the same time have one each. What a run
-// left that was killed goes with the next.
+// Its name stays from run to run, as tests look at TMPDIR, and what they look
+// at is part of the cache's key; runs at the same time have one each. What a
+// run left that was killed goes with the next.
 func temporary() (dir string, remove func(), err error) {
 	for n := 0; n < 100; n++ {
 		dir = filepath.Join(os.TempDir(), fmt.Sprintf("eventbench-tests-%d-%d", os.Getuid(), n))

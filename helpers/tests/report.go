@@ -34,10 +34,11 @@ func (t test) parent() (test, bool) {
 type report struct {
 	w, errs io.Writer
 
-	// What a test has said, until it passes; of those that failed, until their
-	// package ends.
+	// What a test has said, until it passes; of those that failed, until
+	// their package ends.
 	said map[test][]string
-	// The tests of a package that have not passed, in the order they started.
+	// The tests of a package that have not passed, in the order they
+	// started.
 	open map[string][]test
 	// What a package has said beside its tests.
 	own map[string][]string
@@ -195,7 +196,8 @@ func saysLack(line string) bool {
 
 // skipped counts a test that was skipped for a reason that is not counted yet.
 func (r *report) skipped(t test) {
-	// A script that is skipped leaves it to the test that runs it to say why.
+	// A script that is skipped leaves it to the test that runs it to say
+	// why.
 	if parent, ok := t.parent(); ok && slices.ContainsFunc(r.said[parent], saysLack) {
 		return
 	}
@@ -204,7 +206,8 @@ func (r *report) skipped(t test) {
 		if saysLack(line) || need.IsUnasked(line) {
 			return
 		}
-		// Of "    file_test.go:12: reason", which is the last before the verdict.
+		// Of " file_test.go:12: reason", which is the last before the
+		// verdict.
 		if m := logged.FindStringSubmatch(line); m != nil {
 			reason = m[1]
 		}
@@ -247,8 +250,8 @@ func (r *report) end() {
 	}
 }
 
-// ofReasons has a line for each reason, the commonest first, or for many of them
-// a line for what they have in common.
+// ofReasons has a line for each reason, the commonest first, or for many of
+// them a line for what they have in common.
 func ofReasons(what, one string, reasons map[string]int) []string {
 	const most = 4
 	keys := slices.SortedFunc(maps.Keys(reasons), func(a, b string) int {

@@ -44,9 +44,10 @@ func run(ctx context.Context, c *cli.Call) error {
 		return err
 	}
 	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
-	// GODEBUG is part of the cache's key for every test, whether the test looks at
-	// it or not (-exec and flags that go test does not know keep results from being
-	// cached): a result is for these surroundings only. Go ignores the setting.
+	// GODEBUG is part of the cache's key for every test, whether the test
+	// looks at it or not (-exec and flags that go test does not know keep
+	// results from being cached): a result is for these surroundings only.
+	// Go ignores the setting.
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "GODEBUG="+strings.TrimPrefix(os.Getenv("GODEBUG")+",eventbench="+key, ","))
 	events, into := io.Pipe()
 	cmd.Stdout, cmd.Stderr = into, c.Stderr

@@ -33,8 +33,8 @@ func mustModule(t *testing.T, files map[string]string) {
 
 const head = "package p\n\nimport (\n\t\"fmt\"\n\t\"os\"\n\t\"testing\"\n\t\"time\"\n)\n\nvar (\n\t_ = fmt.Sprint\n\t_ = os.Exit\n\t_ time.Time\n)\n\n"
 
-// A buffer may be written to by several: go test's own words and what is made of
-// its events come by different ways.
+// A buffer may be written to by several: go test's own words and what is made
+// of its events come by different ways.
 type buffer struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -165,7 +165,8 @@ func TestB(t *testing.T) {
 	check("func TestA(t *testing.T) {}", "nothing was left out: 1 test\n")
 }
 
-// A result stands while its surroundings do, with what was said of skipped tests.
+// A result stands while its surroundings do, with what was said of skipped
+// tests.
 func TestCached(t *testing.T) {
 	mustModule(t, map[string]string{
 		"p_test.go":      head + `func TestA(t *testing.T) { os.WriteFile(t.TempDir()+"/file", nil, 0o666); t.Skip("not today") }`,
@@ -201,7 +202,8 @@ func TestCached(t *testing.T) {
 	check("a compiler is required", false)
 }
 
-// Runs at the same time have a directory each; what a killed run left is removed.
+// Runs at the same time have a directory each; what a killed run left is
+// removed.
 func TestTemporary(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	one, remove, err := temporary()

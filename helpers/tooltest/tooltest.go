@@ -36,7 +36,8 @@ import (
 	"eventbench/helpers/need"
 )
 
-// Bin is the directory of the programs that Main has built: eventbench and prog, which does what its arguments say.
+// Bin is the directory of the programs that Main has built: eventbench and
+// prog, which does what its arguments say.
 type Bin string
 
 // Main builds the programs, with env added to the environment of the go
@@ -106,8 +107,8 @@ func (b Bin) Command(t *testing.T, name, dir string, env []string, args ...strin
 	return cmd, tmp
 }
 
-// Run runs such a command to its end, and wants the exit status and no temporary
-// file left.
+// Run runs such a command to its end, and wants the exit status and no
+// temporary file left.
 func (b Bin) Run(t *testing.T, name, dir string, env []string, wantStatus int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	cmd, tmp := b.Command(t, name, dir, env, args...)
@@ -120,8 +121,8 @@ func (b Bin) Run(t *testing.T, name, dir string, env []string, wantStatus int, a
 	return out.String(), errs.String()
 }
 
-// Status is a command for scripts, "status N COMMAND [ARGUMENT ...]": it runs the
-// command and wants the exit status N, or one of N|M.
+// Status is a command for scripts, "status N COMMAND [ARGUMENT ...]": it runs
+// the command and wants the exit status N, or one of N|M.
 func Status(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: status N COMMAND [ARGUMENT ...]")
@@ -152,7 +153,8 @@ func ExitStatus(t *testing.T, err error) int {
 	return -1
 }
 
-// MustStart starts a command that is killed at the test's end, if it still runs.
+// MustStart starts a command that is killed at the test's end, if it still
+// runs.
 func MustStart(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	if err := cmd.Start(); err != nil {
@@ -194,7 +196,8 @@ func Commands(verbs ...*cli.Verb) map[string]func() {
 	}}
 }
 
-// Verb runs a verb in this process as the tool would, but that it ends with ctx.
+// Verb runs a verb in this process as the tool would, but that it ends with
+// ctx.
 func Verb(ctx context.Context, v *cli.Verb, args []string, stdout, stderr io.Writer) int {
 	return Run(ctx, []*cli.Verb{v}, append([]string{v.Name}, args...), stdout, stderr)
 }
