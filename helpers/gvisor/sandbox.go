@@ -42,8 +42,8 @@ type Sandbox struct {
 // errNotRun is the error for a program of which there is no exit status.
 var errNotRun = errors.New("not run to its end")
 
-// Config returns what the sandbox says of itself in results, as lines of the Go
-// benchmark format: what it is, and what it stands on.
+// Config returns the sandbox's description in results, as lines of the Go
+// benchmark format: what it is, and what it runs on.
 func (s *Sandbox) Config() ([]string, error) {
 	lines := []string{fmt.Sprintf("sandbox: gvisor %s-%s", s.Runsc.Release, s.Platform)}
 	host, err := machine.Here()
@@ -56,8 +56,8 @@ func (s *Sandbox) Config() ([]string, error) {
 		return nil, err
 	}
 	for _, l := range config {
-		// What the host's kernel takes for an entry and a switch is the
-		// largest part of what gVisor takes.
+		// The host kernel's entries and switches are the largest part
+		// of gVisor's cost.
 		if slices.Contains([]string{"kernel-release", "mitigations", "virt"}, l.Key) {
 			l.Key = "host-" + l.Key
 			lines = append(lines, l.String())
@@ -67,7 +67,7 @@ func (s *Sandbox) Config() ([]string, error) {
 }
 
 // environ returns the program's environment: the caller's, and in
-// EVENTBENCH_CONFIG what the sandbox says of itself, which the caller cannot
+// EVENTBENCH_CONFIG the sandbox's description, which the caller cannot
 // contradict.
 func (s *Sandbox) environ() ([]string, error) {
 	config, err := s.Config()
@@ -99,7 +99,7 @@ func (s *Sandbox) environ() ([]string, error) {
 // there is no exit status.
 //
 // The sandbox's processes do not outlive the calling process, however that
-// ends, and leave no file behind: what they need of files is in a mount
+// ends, and leave no file behind: the files that they need are in a mount
 // namespace of their own.
 func (s *Sandbox) Run(ctx context.Context) (status int, err error) {
 	plan, err := s.plan()
@@ -232,8 +232,7 @@ func privileged() bool {
 	return data[0].Effective&needed == needed
 }
 
-// memfd makes a file that is nowhere but in memory and in the processes that
-// have it open.
+// memfd makes a file that exists only in memory.
 func memfd(name string, content []byte) (*os.File, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 // A Failure is a benchmark that gave no result in a sample, and why: it failed,
 // it ended the process that it ran in, it skipped itself, or it was not tried.
-// In a file it stands as testing prints it,
+// A file has it as testing prints it,
 //
 //	--- FAIL: BenchmarkEventfdRoundTrip/peer=process
 //	    eventfd_test.go:71: 1000 sent, 999 received
@@ -28,8 +28,8 @@ type Failure struct {
 	Line    int    // its first line there
 }
 
-// String says in one line what happened: where, which benchmark, and the first
-// line of the reason.
+// String returns what happened in one line: where, which benchmark, and the
+// first line of the reason.
 func (f *Failure) String() string {
 	what := "failed"
 	if f.Skipped {
@@ -75,9 +75,9 @@ var processors = regexp.MustCompile(`-[0-9]+$`)
 // Stem returns a benchmark's name without it.
 func Stem(name string) string { return processors.ReplaceAllString(name, "") }
 
-// NameOf returns a function that says which benchmark each of the failures is
-// of. One that failed early is named without the number of processors that it
-// has where it failed late.
+// NameOf returns a function that returns the benchmark of each of the failures.
+// One that failed early is named without the number of processors that it has
+// where it failed late.
 func NameOf(failures []*Failure) func(*Failure) string {
 	names := make(map[string]bool)
 	for _, f := range failures {
@@ -92,7 +92,7 @@ func NameOf(failures []*Failure) func(*Failure) string {
 }
 
 // causes leaves out the failures that only repeat others: a benchmark whose
-// sub-benchmark failed fails too, and has nothing to say of it.
+// sub-benchmark failed also fails, without a message of its own.
 func causes(failures []*Failure) []*Failure {
 	below := make(map[string]bool) // that have a failed benchmark below them
 	for _, f := range failures {
@@ -107,8 +107,8 @@ func causes(failures []*Failure) []*Failure {
 	})
 }
 
-// Pattern returns the pattern for -bench and -skip that means just the one
-// benchmark and what is below it.
+// Pattern returns the pattern for -bench and -skip that matches only one
+// benchmark and its sub-benchmarks.
 func Pattern(name string) string {
 	parts := strings.Split("Benchmark"+name, "/")
 	for i, p := range parts {

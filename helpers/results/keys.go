@@ -2,27 +2,29 @@ package results
 
 import "slices"
 
-// A Role says what a configuration key has to do with comparing results.
+// A Role is a configuration key's part in comparing results.
 type Role int
 
 const (
 	// Unknown is the role of a key that is not in the table, such as a
-	// user's own: it may have any value anywhere, and whoever compares says
+	// user's own: it may have any value anywhere, and comparisons report
 	// where it differs.
 	Unknown Role = iota
-	// MustAgree is that of a key on which figures depend though they are
-	// not what is compared: results that differ in it are neither compared
-	// nor taken together, unless the user says so.
+	// MustAgree is the role of a key that figures depend on but that is not
+	// compared: results that differ in it are neither compared nor
+	// combined, unless the user allows it.
 	MustAgree
-	// MayDiffer is that of what is compared. Old and new may differ in it,
-	// but within one side a second value means that files were mixed up.
+	// MayDiffer is the role of what is compared. Old and new may differ in
+	// it, but a second value within one side means that files were mixed
+	// up.
 	MayDiffer
-	// Varies is that of what describes the system and may change from
-	// sample to sample. Whoever compares says where it differs.
+	// Varies is the role of a property of the system that may change from
+	// sample to sample. Comparisons report where it differs.
 	Varies
-	// Orders is that of what tells samples apart: each has its own.
+	// Orders is the role of what identifies a sample: each has its own
+	// value.
 	Orders
-	// Ignored is that of what says nothing about figures.
+	// Ignored is the role of what has no bearing on figures.
 	Ignored
 )
 
@@ -37,8 +39,8 @@ type Key struct {
 // agree whatever a user allows.
 const Clock = "clock"
 
-// Keys is the table of what must agree and what may differ between results: all
-// that compares asks it. The first that differs is reported first.
+// Keys is the table of what must agree and what may differ between results.
+// Every comparison uses it. Differences are reported in its order.
 var Keys = []Key{
 	{Clock, MustAgree, "what figures are counted in"},
 	// Where it was measured.
@@ -105,19 +107,19 @@ func KeysOf(role Role) []string {
 	return names
 }
 
-// Allowable returns the keys that must agree unless the user says that they may
+// Allowable returns the keys that must agree unless the user allows them to
 // differ.
 func Allowable() []string {
 	return slices.DeleteFunc(KeysOf(MustAgree), func(key string) bool { return key == Clock })
 }
 
-// follow are the keys that differ wherever another does, and say no more than
-// it: a sandbox hides the machine.
+// follow are the keys that differ whenever another does, and add nothing to it:
+// a sandbox hides the machine.
 var follow = map[string][]string{
 	"sandbox": {"cross", "smt", "governor", "virt", "host-virt"},
 }
 
-// Allow returns the keys that may differ where those given may.
+// Allow returns the keys that may differ if the given ones may.
 func Allow(keys []string) []string {
 	all := slices.Clone(keys)
 	for _, key := range keys {

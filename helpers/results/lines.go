@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Limits within which anything a benchmark run writes lies by far. They bound
-// the memory a file of any size can take.
+// Limits far above anything that a benchmark run writes. They bound the memory
+// that a file of any size can take.
 const (
 	maxLine       = 64 << 10 // bytes, benchfmt's own limit
 	maxConfigRun  = 10_000   // configuration lines with no result between

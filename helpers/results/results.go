@@ -1,14 +1,14 @@
 // Package results reads, finds and writes files in the Go benchmark format,
-// refuses those that are not fit to be compared, and knows what two of them
-// must agree on.
+// refuses those that cannot be compared, and knows what two of them must agree
+// on.
 //
 // benchfmt, on which it is built, skips what it does not understand, and
-// benchstat exits 0 whatever happens. That is right for looking at numbers and
-// wrong for believing them: here a file is read whole or is an error that
-// names the file and, where there is one, the line.
+// benchstat exits 0 whatever happens. That is fine for looking at numbers, but
+// not for relying on them: here a file is read whole, or is an error that names
+// the file and, if there is one, the line.
 //
-// A benchmark that failed costs itself: the file that says so by name is whole,
-// and reading it gives the results and the failures.
+// A benchmark that failed loses only its own results: a file that names it as
+// failed is whole, and reading it gives the results and the failures.
 package results
 
 import (
@@ -60,18 +60,19 @@ func Lowest(units benchfmt.UnitMetadataMap, unit string) bool {
 	return m != nil && m.Value == "lowest"
 }
 
-// ErrNone is the error for what is well-formed but has no benchmark in it.
+// ErrNone is the error for a well-formed file without benchmarks.
 var ErrNone = errors.New("no benchmark results")
 
-// Parse reads r to its end; path is for messages. An error is an *InputError
-// with all that makes r no whole sample: it is empty, or no benchmark format,
-// has a value that was not measured, or breaks off.
+// Parse reads r to its end; path is for messages. The error is an *InputError
+// with everything that keeps r from being a whole sample: it is empty, is not
+// in the benchmark format, has a value that cannot have been measured, or is
+// truncated.
 //
-// A benchmark that failed costs itself only: it is in Failures. A last line
-// without its newline is always a file cut short. A file that eventbench itself
-// wrote (it has a clock: line) must also say PASS after its last result, as
-// testing does when all benchmarks have run, or FAIL: without that, a file cut
-// between two lines would look like one with fewer benchmarks.
+// A benchmark that failed is in Failures, and the others are unaffected. A last
+// line without its newline is always a file cut short. A file that eventbench
+// itself wrote (it has a clock: line) must also say PASS after its last result,
+// as testing does when all benchmarks have run, or FAIL: without that, a file
+// cut between two lines would look like one with fewer benchmarks.
 func Parse(r io.Reader, path string) (*File, error) {
 	var reader Reader
 	reader.Reset(r, path)
@@ -109,8 +110,8 @@ func (f *File) Names() []string {
 	return names
 }
 
-// Repeated returns how many results the benchmark with most of them has. More
-// than one is what go test -count leaves.
+// Repeated returns the largest number of results of a benchmark. It is more
+// than one after go test -count.
 func (f *File) Repeated() int {
 	times, most := make(map[string]int), 0
 	for _, name := range f.Names() {
@@ -121,8 +122,8 @@ func (f *File) Repeated() int {
 }
 
 // Medians returns the results of f with those of one name and configuration
-// made one: the median of each unit. Results of one process share that
-// process's luck, so that several of them are no more of a sample than one.
+// made one: the median of each unit. Results of one process share its memory
+// layout and placement, so that several are no larger a sample than one.
 func (f *File) Medians() []*benchfmt.Result {
 	var order []string
 	groups := make(map[string][]*benchfmt.Result)

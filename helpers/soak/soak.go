@@ -1,7 +1,6 @@
 //go:build linux
 
-// Package soak runs every benchmark again and again, to see whether one ever
-// fails.
+// Package soak runs every benchmark repeatedly, to find failures that are rare.
 package soak
 
 import (
@@ -68,7 +67,7 @@ func New(fs *flag.FlagSet) cli.Action {
 	}
 }
 
-// A soak is what is run, and what came of it.
+// A soak is what is run, and its outcome.
 type soak struct {
 	options
 	out     io.Writer
@@ -79,7 +78,7 @@ type soak struct {
 	total   tally
 }
 
-// run makes rounds until the time is over.
+// run runs rounds until the time is over.
 func (s *soak) run(ctx context.Context) error {
 	cpus, err := machine.Allowed()
 	if err != nil {
@@ -100,7 +99,7 @@ func (s *soak) run(ctx context.Context) error {
 	}
 }
 
-// round runs all benchmarks once, in surroundings that the number decides.
+// round runs all benchmarks once, in surroundings that its number decides.
 func (s *soak) round(ctx context.Context, number int) error {
 	seed := s.seed + int64(number)
 	argv := []string{s.binary, "-test.run=^$", "-test.v", "-test.timeout=0", "-long", "-test.bench=" + s.bench,

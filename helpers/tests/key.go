@@ -19,8 +19,8 @@ import (
 	"eventbench/helpers/need"
 )
 
-// key is a digest of what results depend on and go test's cache does not know
-// of: the machine, and all of the module, as some tests build other packages
+// key is a digest of what results depend on but go test's cache does not know:
+// the machine, and all of the module, because some tests build other packages
 // than those that they import.
 func key(ctx context.Context) (string, error) {
 	h := sha256.New()
@@ -65,9 +65,9 @@ func source(w io.Writer, module string) error {
 }
 
 // temporary makes a directory for temporary files, and returns what removes it.
-// Its name stays from run to run, as tests look at TMPDIR, and what they look
-// at is part of the cache's key; runs at the same time have one each. What a
-// run left that was killed goes with the next.
+// Its name is the same in each run, because tests read TMPDIR, and what they
+// read is part of the cache's key. Concurrent runs have one each. The next run
+// removes what a killed one left.
 func temporary() (dir string, remove func(), err error) {
 	for n := 0; n < 100; n++ {
 		dir = filepath.Join(os.TempDir(), fmt.Sprintf("eventbench-tests-%d-%d", os.Getuid(), n))

@@ -34,13 +34,13 @@ func (t test) parent() (test, bool) {
 type report struct {
 	w, errs io.Writer
 
-	// What a test has said, until it passes; of those that failed, until
-	// their package ends.
+	// A test's output, until it passes; a failed test's, until its package
+	// ends.
 	said map[test][]string
 	// The tests of a package that have not passed, in the order they
 	// started.
 	open map[string][]test
-	// What a package has said beside its tests.
+	// A package's output outside its tests.
 	own map[string][]string
 
 	tests   int                         // at the top
@@ -127,8 +127,8 @@ func (r *report) event(e event) error {
 	return nil
 }
 
-// ended prints what go test prints of a package at its end: of one that failed
-// all that is to be known of its failures, and otherwise a line.
+// ended prints what go test prints at the end of a package: everything about
+// the failures of one that failed, otherwise a line.
 func (r *report) ended(e event) error {
 	defer delete(r.own, e.Package)
 	defer delete(r.open, e.Package)
@@ -179,7 +179,7 @@ func verdictFirst(lines []string) []string {
 	return append(first, rest...)
 }
 
-// note counts what a test says that it could not try.
+// note counts what a test reports as not tested.
 func (r *report) note(t test, line string) {
 	if lack, ok := need.Parse(line); ok {
 		if r.lacks[lack] == nil {
@@ -196,8 +196,7 @@ func saysLack(line string) bool {
 
 // skipped counts a test that was skipped for a reason that is not counted yet.
 func (r *report) skipped(t test) {
-	// A script that is skipped leaves it to the test that runs it to say
-	// why.
+	// The test that runs a skipped script says why.
 	if parent, ok := t.parent(); ok && slices.ContainsFunc(r.said[parent], saysLack) {
 		return
 	}
@@ -224,7 +223,7 @@ func (r *report) skipped(t test) {
 
 var logged = regexp.MustCompile(`^ +[\w.-]+\.go:[0-9]+: (.*)\n?$`)
 
-// end prints what was not tried.
+// end prints what was not tested.
 func (r *report) end() {
 	var lines []string
 	byWhat := func(a, b need.Lack) int { return strings.Compare(a.What+a.Lack, b.What+b.Lack) }
@@ -250,8 +249,8 @@ func (r *report) end() {
 	}
 }
 
-// ofReasons has a line for each reason, the commonest first, or for many of
-// them a line for what they have in common.
+// ofReasons returns a line for each reason, the most frequent first, or for
+// many of them a line for what they have in common.
 func ofReasons(what, one string, reasons map[string]int) []string {
 	const most = 4
 	keys := slices.SortedFunc(maps.Keys(reasons), func(a, b string) int {

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package tests runs go test, and says at the end what this machine lacks to
-// try all tests.
+// Package tests runs go test, and reports at the end what this machine lacks to
+// run all tests.
 package tests
 
 import (
@@ -87,7 +87,7 @@ func run(ctx context.Context, c *cli.Call) error {
 	return fmt.Errorf("go test: %w", p.Err)
 }
 
-// end has go test end as after Ctrl-C, and waits a little for it to tidy up.
+// end makes go test end as after Ctrl-C, and waits a little for it to clean up.
 func end(cmd *exec.Cmd, p *process.Process) {
 	syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
 	select {
