@@ -98,6 +98,18 @@ func TestSummary(t *testing.T) {
 	}
 }
 
+// Boots that an earlier version recorded (commit 7079fe3) are read as well.
+func TestSummaryOfOlderBoots(t *testing.T) {
+	var out bytes.Buffer
+	older := &boots.Kernel{Label: "6.12", Dir: filepath.Join("..", "results", "testdata", "older", "boots")}
+	if err := summarize(t.Context(), []*boots.Kernel{older}, &out); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\nEventfdSelf "; !strings.Contains(out.String(), want) {
+		t.Errorf("no %q in\n%s", want, &out)
+	}
+}
+
 // A benchmark that failed in boots costs itself: the tables have what there is,
 // and what failed is told after them. Boots that differ in what must agree are
 // refused.
