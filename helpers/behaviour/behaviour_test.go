@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"eventbench/helpers/child"
+	"eventbench/helpers/need"
 )
 
 const victims = `
@@ -82,7 +83,7 @@ var (
 // TestRun runs TestVictims, most of which is meant to fail.
 func TestVictims(t *testing.T) {
 	if os.Getenv("BEHAVIOUR_VICTIMS") == "" {
-		t.Skip("run by TestRun")
+		need.Unasked(t, "TestRun runs it")
 	}
 	Inventory = fstest.MapFS{"victim.txt": {Data: []byte(victims)}}
 	limit = 5 * time.Second // for VIC-05; still enough to start processes on a busy machine

@@ -65,6 +65,9 @@ var (
 	HasSandbox    = thing(Thing{"sandbox", "sandboxes", "neither root nor user namespaces", "run as root, or sysctl user.max_user_namespaces", "GVISOR", sandbox})
 	HasCC         = thing(Thing{"cc", "C references", "no C compiler", "apt install gcc libc6-dev", "CC", compiles})
 	HasPatch      = thing(Thing{"patch", "kernel builds", "no patch", "apt install patch", "PATCH", program("patch")})
+	HasBash       = thing(Thing{"bash", "completion", "no bash", "apt install bash", "SHELLS", program("bash")})
+	HasFish       = thing(Thing{"fish", "completion", "no fish", "apt install fish", "SHELLS", program("fish")})
+	HasZsh        = thing(Thing{"zsh", "completion", "no zsh", "apt install zsh", "SHELLS", program("zsh")})
 	HasRoot       = thing(Thing{"root", "what root may", "not root", "run as root", "ROOT", root})
 	HasMounts     = thing(Thing{"mounts", "full disks", "no right to mount", "run as root of a machine, or of a container with CAP_SYS_ADMIN", "MOUNTS", mounts})
 	HasNamespaces = thing(Thing{"namespaces", "user namespaces", "no user namespaces",

@@ -212,7 +212,7 @@ func (r *report) skipped(t test) {
 		}
 	}
 	if row.MatchString(t.name) {
-		if strings.Contains(reason, "run it in a guest") {
+		if strings.Contains(reason, "(go tool eventbench guest") {
 			reason = "they change the machine (make behaviours has guests for that)"
 		}
 		r.rows[reason]++

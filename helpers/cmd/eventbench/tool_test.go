@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"eventbench/helpers/need"
 )
 
 // Every verb has a manual, every manual is a verb's, and -h and help work.
@@ -130,9 +132,6 @@ func TestCompletion(t *testing.T) {
 	env := append(os.Environ(), "PATH="+dir+":"+string(bin)+":"+os.Getenv("PATH"))
 	check := func(t *testing.T, shell, script, want string, args ...string) {
 		t.Helper()
-		if _, err := exec.LookPath(shell); err != nil {
-			t.Skip(err)
-		}
 		cmd := exec.Command(shell, append(args, "-c", script)...)
 		cmd.Env = env
 		var stderr strings.Builder
@@ -148,6 +147,7 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 	t.Run("bash", func(t *testing.T) {
+		need.Need(t, need.HasBash)
 		ask := func(want string, words ...string) {
 			t.Helper()
 			check(t, "bash", fmt.Sprintf("source <(eventbench completion bash)\nCOMP_WORDS=(%s) COMP_CWORD=%d\n_eventbench\nprintf '%%s\\n' \"${COMPREPLY[@]}\"",
@@ -161,6 +161,7 @@ func TestCompletion(t *testing.T) {
 		ask("", "go", "build", "./x")
 	})
 	t.Run("fish", func(t *testing.T) {
+		need.Need(t, need.HasFish)
 		ask := func(want, line string) {
 			t.Helper()
 			check(t, "fish", "eventbench completion fish | source\ncomplete -C '"+line+"'", want, "--no-config")
@@ -170,6 +171,7 @@ func TestCompletion(t *testing.T) {
 		ask("instrs", "go tool eventbench guest -clock in")
 	})
 	t.Run("zsh", func(t *testing.T) {
+		need.Need(t, need.HasZsh)
 		// Its completion needs a terminal; that the script is one, and what it
 		// asks the tool for, does not.
 		check(t, "zsh", `source <(eventbench completion zsh)
