@@ -58,15 +58,6 @@ func (e Error) Error() string {
 // Status is the exit status by which shells know that a signal ended a program.
 func (e Error) Status() int { return 128 + int(e.Signal) }
 
-// Status is the exit status of a command that err ended: that of the signal, if
-// it was one, or else otherwise.
-func Status(err error, otherwise int) int {
-	if stopped := (Error{}); errors.As(err, &stopped) {
-		return stopped.Status()
-	}
-	return otherwise
-}
-
 // Context returns a context that ends, with an Error as its cause, at the first
 // SIGINT, SIGTERM, SIGHUP or signal of more, or when the process has become an
 // orphan. Signals after the first change nothing: in a terminal Ctrl-C arrives

@@ -5,6 +5,7 @@ package interrupt
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -44,7 +45,10 @@ func tool(name string) int {
 	<-ctx.Done()
 	err = context.Cause(ctx)
 	fmt.Fprintf(f, "%v\n", err)
-	return Status(err, 1)
+	if stopped := (Error{}); errors.As(err, &stopped) {
+		return stopped.Status()
+	}
+	return 1
 }
 
 // A run is processes with a tool among them.
