@@ -62,7 +62,7 @@ var (
 	HasApt    = thing(Thing{"apt", "kernel packages", "no apt", "Debian's and Ubuntu's: install apt and debian-archive-keyring", "GUEST",
 		all(program("apt-get"), file("/usr/lib/apt/apt-helper"), file("/usr/share/keyrings/debian-archive-keyring.gpg"))})
 	HasRunsc      = thing(Thing{"runsc", "sandboxes", "runsc is not built", "go tool eventbench gvisor -build", "GVISOR", builtRunsc})
-	HasSandbox    = thing(Thing{"sandbox", "sandboxes", "neither root nor user namespaces", "run as root, or sysctl user.max_user_namespaces", "GVISOR", sandbox})
+	HasSandbox    = thing(Thing{"sandbox", "sandboxes", "no right to start one", "run as root, or sysctl user.max_user_namespaces; not in a chroot", "GVISOR", sandbox})
 	HasCC         = thing(Thing{"cc", "C references", "no C compiler", "apt install gcc libc6-dev", "CC", compiles})
 	HasPatch      = thing(Thing{"patch", "kernel builds", "no patch", "apt install patch", "PATCH", program("patch")})
 	HasBash       = thing(Thing{"bash", "completion", "no bash", "apt install bash", "SHELLS", program("bash")})
@@ -294,13 +294,21 @@ func root() error {
 	return nil
 }
 
-// sandbox checks what runsc starts with: root's namespaces, or a user's.
+// sandbox checks what runsc starts with: root's namespaces, or a user's, and
+// mounts there that nobody else sees.
 func sandbox() error {
-	if root() == nil {
-		return nil
+	if root() != nil {
+		return inUserNamespace("true")
 	}
-	return inUserNamespace("true")
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err == nil && !mountOfRoot.Match(mounts) {
+		return errors.New("the root directory is no mount")
+	}
+	return err
 }
+
+// mountOfRoot is a line of proc_pid_mountinfo(5) for /.
+var mountOfRoot = regexp.MustCompile(`(?m)^\d+ \d+ \S+ \S+ / `)
 
 // mounts checks the right to mount without mounting, which other processes
 // might see.
