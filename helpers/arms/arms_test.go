@@ -50,22 +50,8 @@ func (s suite) Run() int {
 	return s.m.Run()
 }
 
-// goEnv is what the go command needs to find what is built.
-func goEnv(t *testing.T) []string {
-	t.Helper()
-	var env []string
-	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN"} {
-		out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		env = append(env, name+"="+strings.TrimSpace(string(out)))
-	}
-	return env
-}
-
 func TestScript(t *testing.T) {
-	env := goEnv(t)
+	env := tooltest.GoEnv(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,

@@ -66,13 +66,7 @@ func TestScript(t *testing.T) {
 				return err
 			}
 			env.Setenv("MODULE", module) // in which go tool finds report
-			for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN"} {
-				out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
-				if err != nil {
-					return err
-				}
-				env.Setenv(name, strings.TrimSpace(string(out)))
-			}
+			env.Vars = append(env.Vars, tooltest.GoEnv(t)...)
 			return os.Symlink(tiny, filepath.Join(env.WorkDir, "tiny.test"))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -72,9 +72,26 @@ func (b *Bin) run(m *testing.M, env []string) int {
 // Path returns the path of a program.
 func (b Bin) Path(name string) string { return filepath.Join(string(b), name) }
 
+// GoEnv returns what the go command needs in another HOME, to find what it has
+// built and fetched: without, it builds the standard library anew.
+func GoEnv(t *testing.T) []string {
+	t.Helper()
+	names := []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN"}
+	out, err := exec.CommandContext(t.Context(), "go", append([]string{"env"}, names...)...).Output()
+	if err != nil {
+		t.Fatalf("go env: %v", err)
+	}
+	var env []string
+	for i, value := range strings.SplitN(string(out), "\n", len(names)) {
+		env = append(env, names[i]+"="+strings.TrimSpace(value))
+	}
+	return env
+}
+
 // Scripts runs the scripts in testdata/script, which find the programs in
 // their PATH and in $BIN, an empty cache, and what setup adds.
 func (b Bin) Scripts(t *testing.T, setup ...func(*testscript.Env) error) {
+	goEnv := GoEnv(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
@@ -84,6 +101,7 @@ func (b Bin) Scripts(t *testing.T, setup ...func(*testscript.Env) error) {
 			env.Setenv("BIN", string(b))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
+			env.Vars = append(env.Vars, goEnv...)
 			for _, f := range setup {
 				if err := f(env); err != nil {
 					return err

@@ -51,6 +51,7 @@ func TestSandboxRun(t *testing.T) {
 // A signal's end is 128 and its number, and a time limit is no status at all.
 func TestSandboxEnds(t *testing.T) {
 	needRunsc(t)
+	t.Parallel() // one of them waits for its deadline
 	prog := bin.Path("prog")
 	bin.Run(t, "eventbench", t.TempDir(), nil, 128+9, "gvisor", prog, "kill=9")
 	stdout, stderr := bin.Run(t, "eventbench", t.TempDir(), nil, noStatus, "gvisor", "-timeout", "20s", prog, "out=ready", "hang")
