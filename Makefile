@@ -67,13 +67,6 @@ bench bench-full: eventbench.test
 	@exec "$$(go tool -n eventbench)" bench $(if $(filter bench-full,$@),-long) -bench="$$BENCH" -rounds="$$ROUNDS" -benchtime="$$BENCHTIME" \
 		-count="$$COUNT" -seed="$$SEED" $${HISTOGRAMS:+-histograms} -results="$$RESULTS" -report summary -- eventbench.test
 
-.PHONY: results
-results: eventbench.test ## record this host's figures for docs/results.md, and write its tables anew
-	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
-	set="$$("$$(go tool -n eventbench)" bench -rounds=10 -results="$$dir" -- eventbench.test)" && \
-	mkdir -p testdata/results/host && rm -f testdata/results/host/* && cp "$$set"/round-*.txt testdata/results/host && \
-	go test ./docs -run '^TestExamples$$' -update
-
 .PHONY: soak
 soak: eventbench.test ## does one ever fail? all benchmarks in short rounds, beside busy processes and on one CPU, for SOAK
 	@exec "$$(go tool -n eventbench)" soak -time="$$SOAK" -bench="$$BENCH" -- eventbench.test
