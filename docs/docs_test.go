@@ -20,7 +20,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
 )
 
 var update = flag.Bool("update", false, "write what the commands print into the pages")
