@@ -374,9 +374,20 @@ func (g *logging) loop(c *gdb.Client, abort func(error)) (*loop, error) {
 	return l, translate(c, false)
 }
 
-// until lets the machine go on until the program comes to a marker.
+// until lets the machine go on until the program comes to a marker: to the next
+// one if it is at one.
 func until(c *gdb.Client, m marker) error {
 	for {
+		regs, err := c.Registers()
+		if err != nil {
+			return err
+		}
+		// Where it stands a breakpoint would stop it at once, for ever.
+		if regs.RIP == m.addr {
+			if err := c.Step(); err != nil {
+				return err
+			}
+		}
 		if err := c.Break(m.addr); err != nil {
 			return err
 		}
@@ -386,25 +397,18 @@ func until(c *gdb.Client, m marker) error {
 		if err := c.Unbreak(m.addr); err != nil {
 			return err
 		}
-		regs, err := c.Registers()
-		if err != nil {
+		if regs, err = c.Registers(); err != nil {
 			return err
-		}
-		if regs.RIP != m.addr {
-			continue
 		}
 		code := make([]byte, len(m.code))
 		err = c.Read(m.addr, code)
 		if errors.Is(err, gdb.ErrEnded) {
 			return err
 		}
-		if err == nil && regs.User() && bytes.Equal(code, m.code) {
+		// Something else may be at that address: the firmware, the kernel while
+		// it unpacks itself, or another program.
+		if err == nil && regs.RIP == m.addr && regs.User() && bytes.Equal(code, m.code) {
 			return nil
-		}
-		// Something else is at that address: the firmware, the kernel while it
-		// unpacks itself, or another program.
-		if err := c.Step(); err != nil {
-			return err
 		}
 	}
 }
