@@ -105,16 +105,26 @@ func startOn(t *testing.T, terminal *os.File, argv ...string) *run {
 	return r
 }
 
+// patience is how long a test waits for what takes a moment on a machine that
+// has nothing else to do.
+const patience = 2 * time.Minute
+
 func (r *run) await(what string, done func() bool) {
 	r.t.Helper()
-	for range 600 {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if done() {
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	said, _ := os.ReadFile(r.says)
-	r.t.Fatalf("no %s after 30s; the tool said %q", what, said)
+	var there strings.Builder
+	for _, pid := range r.processes() {
+		argv, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		wchan, _ := os.ReadFile(fmt.Sprintf("/proc/%d/wchan", pid))
+		fmt.Fprintf(&there, "\n%q, waits in %q: %s", argv, wchan, stat)
+	}
+	r.t.Fatalf("no %s after %v; the tool said %q; there are%s", what, patience, said, there.String())
 }
 
 // tool returns the process that the tool is, once it is ready.
