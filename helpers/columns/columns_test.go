@@ -128,33 +128,6 @@ func TestStopped(t *testing.T) {
 	}
 }
 
-// What gVisor itself printed, cut short, is read as it went: passes, deviations with their reasons, and the row in
-// which the output ends.
-func TestReadOutcomes(t *testing.T) {
-	f, err := os.Open("testdata/gvisor.out")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	ends, in, err := readOutcomes(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	check := func(id string, want status, reason string) {
-		t.Helper()
-		if o := ends[id]; o.status != want || !strings.HasPrefix(o.reason(), reason) {
-			t.Errorf("%s: %q, %q; want %q, %q", id, o.status, o.reason(), want, reason)
-		}
-	}
-	check("EPL-001", passes, "")
-	check("EPL-006", deviates, "lseek(0, 0) = 0, <nil>; want 0, illegal seek")
-	check("TFD-29", "", "")
-	check("TFD-27", deviates, "lseek")
-	if in != "TFD-28" {
-		t.Errorf("the output ends in %q, want TFD-28", in)
-	}
-}
-
 // What is recorded of gVisor and still so is known; what is new, and what has gone, is told of, unless it comes and goes.
 func TestJudge(t *testing.T) {
 	c := func(name string) *column {

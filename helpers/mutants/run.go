@@ -9,9 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -142,7 +142,7 @@ func (r *run) testBases(ctx context.Context) error {
 			if rows.end != nil {
 				return fmt.Errorf("%s unmutated: %w", m.Edit.File, rows.end)
 			}
-			o.Guest, o.Broken, o.Skipped, o.Held = took, rows.broken, rows.skipped, rows.held
+			o.Guest, o.Broken, o.Skipped, o.Held = took, rows.broken, rows.skipped, len(rows.passed)
 			if err := r.write(o); err != nil {
 				return err
 			}
@@ -251,7 +251,7 @@ func (r *run) test(ctx context.Context, m *mutant, build float64, err error) (ou
 	if err != nil {
 		return o, err
 	}
-	o.Guest, o.Broken, o.Skipped, o.Held = took, rows.broken, rows.skipped, rows.held
+	o.Guest, o.Broken, o.Skipped, o.Held = took, rows.broken, rows.skipped, len(rows.passed)
 	o.Broken = slices.DeleteFunc(o.Broken, func(row string) bool { return slices.Contains(r.bases[m.Edit.File].Broken, row) })
 	o.Outcome, o.How = judge(m.Row, rows)
 	if o.Outcome == undecided && rows.end != nil {
@@ -276,7 +276,7 @@ func judge(row string, rows rows) (outcome, how string) {
 		return killed, ""
 	case rows.end != nil && rows.last == row:
 		return killed, "it hangs, and " + rows.end.Error()
-	case rows.passed[row]:
+	case slices.Contains(rows.passed, row):
 		return survived, ""
 	}
 	return undecided, ""
@@ -286,44 +286,26 @@ func judge(row string, rows rows) (outcome, how string) {
 type rows struct {
 	broken  []string
 	skipped []string
-	passed  map[string]bool
-	held    int
+	passed  []string
 	last    string // that started
 	end     error  // why the tests did not finish
 }
 
-var (
-	rowRuns  = regexp.MustCompile(`(?m)^=== RUN +Test\w+/([A-Z]+-[0-9]+)$`)
-	rowEnds  = regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): Test\w+/([A-Z]+-[0-9]+) `)
-	rowFails = regexp.MustCompile(`(?m)^ +behaviour\.go:[0-9]+: ([A-Z]+-[0-9]+): `)
-)
-
-// parseRows reads what a test binary printed with -test.v. A row's failure is
-// printed at once, every other ending only at the end of its test.
-func parseRows(out string) rows {
-	r := rows{passed: make(map[string]bool)}
-	broken := make(map[string]bool)
-	for _, m := range rowRuns.FindAllStringSubmatch(out, -1) {
-		r.last = m[1]
-	}
-	for _, m := range rowFails.FindAllStringSubmatch(out, -1) {
-		broken[m[1]] = true
-	}
-	for _, m := range rowEnds.FindAllStringSubmatch(out, -1) {
-		switch m[1] {
-		case "PASS":
-			r.passed[m[2]] = true
-			r.held++
-		case "FAIL":
-			broken[m[2]] = true
-		case "SKIP":
-			r.skipped = append(r.skipped, m[2])
+// parseRows reads what a test binary printed. A row that failed is broken also
+// where the output broke off before the end of its test.
+func parseRows(text string) rows {
+	out := behaviour.ReadOutput(text)
+	r := rows{last: out.Last}
+	for _, id := range slices.SortedFunc(maps.Keys(out.Rows), behaviour.Compare) {
+		switch row := out.Rows[id]; {
+		case row.Failed:
+			r.broken = append(r.broken, id)
+		case row.Verdict == "PASS":
+			r.passed = append(r.passed, id)
+		case row.Verdict == "SKIP":
+			r.skipped = append(r.skipped, id)
 		}
 	}
-	for row := range broken {
-		r.broken = append(r.broken, row)
-	}
-	slices.SortFunc(r.broken, behaviour.Compare)
 	return r
 }
 

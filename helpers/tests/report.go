@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"eventbench/helpers/behaviour"
 	"eventbench/helpers/need"
 )
 
@@ -153,26 +154,21 @@ func (r *report) print(text string) error {
 	return err
 }
 
-var (
-	// What go test says of a package that passed.
-	lastLine = regexp.MustCompile(`^(ok  |\?   )\t`)
-	// What -v adds: go test -json has it on.
-	progress = regexp.MustCompile(`^=== (RUN|PAUSE|CONT|NAME|ATTR)\b`)
-	verdict  = regexp.MustCompile(`^--- (FAIL|PASS|SKIP): `)
-	// A row of an inventory.
-	row = regexp.MustCompile(`/[A-Z]{3}-[0-9]+$`)
-)
+// lastLine is what go test says of a package that passed.
+var lastLine = regexp.MustCompile(`^(ok  |\?   )\t`)
 
 // verdictFirst has the lines of a test in the order of a run without -v: its
 // verdict, then what it said.
 func verdictFirst(lines []string) []string {
 	var first, rest []string
 	for _, line := range lines {
-		switch {
-		case progress.MatchString(line):
-		case verdict.MatchString(line):
+		if _, _, ok := behaviour.Started(line); ok {
+			continue // go test -json has -v on
+		}
+		// A subtest's verdict is indented.
+		if _, _, ok := behaviour.Ended(line); ok && line[0] == '-' {
 			first = append(first, line)
-		default:
+		} else {
 			rest = append(rest, line)
 		}
 	}
@@ -205,13 +201,12 @@ func (r *report) skipped(t test) {
 		if saysLack(line) || need.IsUnasked(line) {
 			return
 		}
-		// Of " file_test.go:12: reason", which is the last before the
-		// verdict.
-		if m := logged.FindStringSubmatch(line); m != nil {
-			reason = m[1]
+		// The reason is the last that was logged.
+		if text, ok := behaviour.Logged(line); ok {
+			reason = text
 		}
 	}
-	if row.MatchString(t.name) {
+	if behaviour.RowOf(t.name) != "" {
 		if strings.Contains(reason, "(go tool eventbench guest") {
 			reason = "they change the machine (make behaviours has guests for that)"
 		}
@@ -220,8 +215,6 @@ func (r *report) skipped(t test) {
 		r.others[reason]++
 	}
 }
-
-var logged = regexp.MustCompile(`^ +[\w.-]+\.go:[0-9]+: (.*)\n?$`)
 
 // end prints what was not tested.
 func (r *report) end() {

@@ -1,0 +1,151 @@
+package behaviour
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// An Output is what a test binary printed with -test.v, by row.
+type Output struct {
+	Rows map[string]Outcome // those that were started
+	Last string             // which was started last
+	In   string             // in which the output broke off, or empty
+}
+
+// An Outcome is what came of a row.
+type Outcome struct {
+	// Verdict is PASS, FAIL or SKIP, or empty if the output has no end of
+	// the row.
+	Verdict string
+	// Failed is also set where the verdict is missing: a row that fails
+	// says so at once (see [Run]), and without -test.v=test2json its verdict
+	// comes only when its whole test has ended.
+	Failed bool
+	// Class is why the row was skipped, or a part of it: as for [Skip], or
+	// empty if no class was given, or none skipped.
+	Class string
+	// Said is what it logged, without file and line. If there is a Class,
+	// it is the line that gives it.
+	Said []string
+}
+
+// classes are those of [Skip].
+var classes = []string{"absent", "privilege", "limit", "seccomp"}
+
+var (
+	startLine = regexp.MustCompile(`^=== (RUN|PAUSE|CONT|NAME|ATTR) +(\S*)`)
+	endLine   = regexp.MustCompile(`^ *--- (PASS|FAIL|SKIP): (\S+) \(`)
+	logLine   = regexp.MustCompile(`^ {4,}[\w./-]+\.go:[0-9]+: (.*)$`)
+)
+
+// Started reads a line by which -test.v says which test the next lines are of.
+// The word is RUN when the test starts.
+func Started(line string) (word, test string, ok bool) { return submatch2(startLine, line) }
+
+// Ended reads the line at the end of a test.
+func Ended(line string) (verdict, test string, ok bool) { return submatch2(endLine, line) }
+
+func submatch2(re *regexp.Regexp, line string) (one, two string, ok bool) {
+	m := re.FindStringSubmatch(line)
+	if m == nil {
+		return "", "", false
+	}
+	return m[1], m[2], true
+}
+
+// Logged reads the first line of what a test logged.
+func Logged(line string) (text string, ok bool) {
+	m := logLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+	if m == nil {
+		return "", false
+	}
+	return m[1], true
+}
+
+// RowOf returns the id of the row that a test is the test of, or an empty
+// string. Tests below a row's are no rows.
+func RowOf(test string) string {
+	_, id, _ := strings.Cut(test, "/")
+	id, _, _ = strings.Cut(id, "#") // a repeated name gets a number
+	if !rowID.MatchString(id) {
+		return ""
+	}
+	return id
+}
+
+// ReadOutput reads what a test binary printed with -test.v or, to know more
+// where it breaks off, -test.v=test2json. Of several runs of a row a failed one
+// counts, otherwise the last.
+func ReadOutput(text string) *Output {
+	o := &Output{Rows: map[string]Outcome{}}
+	running := map[string]Outcome{}
+	current := ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		// test2json's mark for the test binary's own lines may come after
+		// something that a row has printed without a newline.
+		line = line[strings.LastIndexByte(line, '\x16')+1:]
+		if word, test, ok := Started(line); ok {
+			current = RowOf(test)
+			if word == "RUN" && current != "" {
+				running[current] = Outcome{}
+				o.Last = current
+			}
+			continue
+		}
+		if verdict, test, ok := Ended(line); ok {
+			if id := RowOf(test); id != "" {
+				o.add(id, running[id].end(verdict))
+				delete(running, id)
+			}
+			continue
+		}
+		row, ok := running[current]
+		if !ok {
+			continue
+		}
+		if text, ok := Logged(line); ok {
+			row.Said = append(row.Said, text)
+			row.Failed = row.Failed || strings.HasPrefix(text, current+": ") && strings.HasPrefix(line, "    behaviour.go:") // as Run has it
+		} else if text := strings.TrimSpace(line); text != "" && strings.HasPrefix(line, "    ") && len(row.Said) > 0 {
+			row.Said = append(row.Said, text)
+		}
+		running[current] = row
+	}
+	// Parallel rows may be on their way beside the one that started last.
+	for id, row := range running {
+		o.add(id, row)
+		o.In = max(o.In, id)
+	}
+	if _, ok := running[o.Last]; ok {
+		o.In = o.Last
+	}
+	return o
+}
+
+func (o *Output) add(id string, row Outcome) {
+	if !o.Rows[id].Failed {
+		o.Rows[id] = row
+	}
+}
+
+// end is the outcome once the verdict is known.
+func (row Outcome) end(verdict string) Outcome {
+	row.Verdict, row.Failed = verdict, verdict == "FAIL"
+	mark := ""
+	switch verdict {
+	case "PASS":
+		mark = partMark
+	case "FAIL":
+		return row
+	}
+	for _, line := range slices.Backward(row.Said) {
+		reason, ok := strings.CutPrefix(line, mark)
+		if class, _, is := strings.Cut(reason, ": "); ok && is && slices.Contains(classes, class) {
+			row.Class, row.Said = class, []string{line}
+			break
+		}
+	}
+	return row
+}
