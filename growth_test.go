@@ -294,6 +294,9 @@ func BenchmarkSignalQueueGrowth(b *testing.B) {
 // 50,000 interleaved ones took 10 s.
 func mustPend(tb testing.TB, tid, depth int, sigs []unix.Signal) {
 	tb.Helper()
+	if _, err := rawsig.Take(sys.Sigs(sigs...)); err != unix.EAGAIN { // or they could not be taken back
+		fdtest.Must(tb, "rt_sigtimedwait with none pending", err)
+	}
 	queued := 0
 	tb.Cleanup(func() {
 		for taken := 0; taken < queued; taken++ {

@@ -205,6 +205,18 @@ func TestBadSurroundings(t *testing.T) {
 	run("SignalRoundTrip", "rt_sigtimedwait forbidden", forbidden(unix.SYS_RT_SIGTIMEDWAIT),
 		"BenchmarkSignalRoundTrip/sig=rt/via=sigtimedwait/peer=thread/cpus=same", "rt_sigtimedwait(): operation not permitted (EPERM)",
 		"BenchmarkSignalRoundTrip/sig=rt/via=signalfd/peer=thread/cpus=same")
+	run("PipeRoundTrip|NullGetppid", "kill forbidden", forbidden(unix.SYS_KILL),
+		"BenchmarkPipeRoundTrip/peer=process/cpus=same", "kill(), by which peer processes are ended: operation not permitted",
+		"BenchmarkPipeRoundTrip/peer=thread/cpus=same")
+	run("MlockTechnique|NullGetppid", "munlockall forbidden", forbidden(unix.SYS_MUNLOCKALL),
+		"BenchmarkMlockTechnique/technique=on", "munlockall: operation not permitted", "BenchmarkMlockTechnique/technique=off")
+	run("PipeOneWay|PipeRoundTrip", "getrusage forbidden", forbidden(unix.SYS_GETRUSAGE),
+		"BenchmarkPipeOneWay/pace=asleep/peer=thread/cpus=same", "getrusage: operation not permitted",
+		"BenchmarkPipeRoundTrip/peer=thread/cpus=same")
+	run("PipeOneWay|PipeRoundTrip|PipeSelf|EventfdWake|NanosleepLateness", "clock_gettime forbidden", forbidden(unix.SYS_CLOCK_GETTIME),
+		"BenchmarkPipeOneWay/pace=asleep/peer=thread/cpus=same", "clock_gettime: operation not permitted", "BenchmarkPipeSelf")
+	run("SignalQueueGrowth/numbers=one|NullGetppid", "rt_sigtimedwait forbidden where signals are left", forbidden(unix.SYS_RT_SIGTIMEDWAIT),
+		"BenchmarkSignalQueueGrowth/numbers=one/depth=10", "rt_sigtimedwait with none pending: operation not permitted", "BenchmarkNullGetppid")
 	// Only EPERM is -1.
 	for call, nr := range map[string]int{"signalfd4": unix.SYS_SIGNALFD4, "timerfd_create": unix.SYS_TIMERFD_CREATE, "pipe2": unix.SYS_PIPE2} {
 		bench := map[string]string{"signalfd4": "BenchmarkSignalfdCreate", "timerfd_create": "BenchmarkTimerfdCreate", "pipe2": "BenchmarkPipeCreate"}[call]

@@ -263,6 +263,7 @@ func wantWord(word *uint64, want int) error {
 // that would leave none for the Go runtime, which may map some at any time.
 func mustLock(tb testing.TB) {
 	tb.Helper()
+	fdtest.Must(tb, "munlockall", unix.Munlockall()) // or it could not be undone
 	var limit unix.Rlimit
 	fdtest.Must(tb, "getrlimit", unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit))
 	if os.Geteuid() != 0 && limit.Cur < 1<<30 {

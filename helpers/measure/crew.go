@@ -46,7 +46,7 @@ func Wake(b *testing.B, waiters int, setup func(c *peer.Crew) Herd) {
 	for _, kind := range Shuffled(b, peer.Thread, peer.Process) {
 		b.Run("peer="+string(kind), func(b *testing.B) {
 			skipUnsynchronised(b, append([]int{here().CPUs().Same}, dealt(waiters)...)...)
-			if trial(b) {
+			if trial(b, readable) {
 				return
 			}
 			if _, err := os.Stat("/proc/self/stat"); err != nil {

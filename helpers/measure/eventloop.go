@@ -104,7 +104,7 @@ func (e EventLoop) Run(b *testing.B, load string, sources ...Maker) {
 		SkipCounted(b, ClockJumps)
 		skipUnsynchronised(b, e.cpus(len(sources))...)
 	}
-	if trial(b) {
+	if trial(b, readable) {
 		return
 	}
 	w := &workload{EventLoop: e, b: b, paced: load == Paced}

@@ -51,7 +51,7 @@ func Lateness(b *testing.B, periods []time.Duration, setup func(p *peer.Party, p
 			for _, load := range Shuffled(b, idle, busy) {
 				b.Run("load="+load, func(b *testing.B) {
 					SkipCounted(b, ClockJumps)
-					if !trial(b) {
+					if !trial(b, readable) {
 						lateness(b, period, load, setup)
 					}
 				})

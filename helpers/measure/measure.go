@@ -130,7 +130,7 @@ func recordAll(h *latency.Histogram, stamps []uint64) {
 func RoundTrip(b *testing.B, setup func(p *peer.Pair) (here, there Side), free ...Placed) {
 	b.Helper()
 	eachPlacement(b, slices.Concat(placed, free), func(b *testing.B, place peer.Placement) {
-		if trial(b) {
+		if trial(b, readable) {
 			return
 		}
 		p := peer.NewPair(b, place)
@@ -481,8 +481,15 @@ func reportTime(b *testing.B, value float64, unit string) {
 // operation, to be followed by the one whose figures are shown. On a wall clock
 // that warms things up; where instructions are counted it is left out, for a
 // guest is slow.
-func trial(b *testing.B) bool {
+//
+// It skips the benchmark where something that it needs is refused, as a sandbox
+// may do with any call.
+func trial(b *testing.B, needs ...func() error) bool {
+	b.Helper()
 	forgetFailed(b)
+	for _, need := range needs {
+		peer.SkipOrFatal(b, need())
+	}
 	return Counted() && b.N == 1 && flag.Lookup("test.benchtime").Value.String() != "1x"
 }
 

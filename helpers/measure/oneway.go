@@ -5,6 +5,7 @@ package measure
 import (
 	"fmt"
 	"math"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -68,7 +69,7 @@ func OneWay(b *testing.B, setup func(p *peer.Pair, turn *uint32) Way, queues boo
 	b.Run("pace=asleep", func(b *testing.B) {
 		eachPlacement(b, placed, func(b *testing.B, place peer.Placement) {
 			skipUnsynchronised(b, place.Here, place.There)
-			if !trial(b) {
+			if !trial(b, readable, switchesKnown) {
 				oneWayAsleep(b, place, setup)
 			}
 		})
@@ -80,7 +81,7 @@ func OneWay(b *testing.B, setup func(p *peer.Pair, turn *uint32) Way, queues boo
 		eachPlacement(b, placed, func(b *testing.B, place peer.Placement) {
 			SkipCounted(b, ClockJumps)
 			skipUnsynchronised(b, place.Here, place.There)
-			if !trial(b) {
+			if !trial(b, readable, switchesKnown) {
 				oneWayPaced(b, place, setup)
 			}
 		})
@@ -226,12 +227,17 @@ func reportMean(b *testing.B, began time.Time, h *latency.Histogram, scale float
 	reportLatencies(b, began, h, scale, "ns")
 }
 
+// switchesKnown tells whether voluntary can.
+var switchesKnown = sync.OnceValue(func() error {
+	return os.NewSyscallError("getrusage", unix.Getrusage(unix.RUSAGE_THREAD, new(unix.Rusage)))
+})
+
 // voluntary returns how often this thread gave up its CPU of its own accord:
 // getrusage(2).
 func voluntary() int64 {
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
-		panic(err) // EFAULT and EINVAL are all there are
+		panic(err) // the benchmark asks switchesKnown first
 	}
 	return u.Nvcsw
 }
@@ -308,6 +314,9 @@ func synchronised(one, other int) error {
 
 // compare says why the time-stamp counters of two CPUs are not known to agree.
 func compare(one, other int) (err error) {
+	if err := readable(); err != nil {
+		return err
+	}
 	// On a busy machine the two run at once only now and then.
 	for start, n := readClocks(), 0; n < 8; n++ {
 		var there, back int64

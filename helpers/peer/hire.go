@@ -24,7 +24,7 @@ func (p *Party) hire(a *sys.Arena, kind Kind, cpu int, gate *uint32, l *sys.Loop
 	if kind == Thread {
 		SkipOrFatal(p.TB, stoppable())
 	} else {
-		SkipOrFatal(p.TB, reapable())
+		SkipOrFatal(p.TB, endable())
 	}
 	calls := []sys.Call{sys.SetName(a, "eventbench-peer")}
 	if kind != Thread {
@@ -62,8 +62,12 @@ var stoppable = sync.OnceValue(func() error {
 	return nil
 })
 
-// reapable tells whether children can be waited for. Otherwise they stay zombies.
-var reapable = sync.OnceValue(func() error {
+// endable tells whether children can be ended and waited for. Otherwise they run
+// on, or stay zombies.
+var endable = sync.OnceValue(func() error {
+	if err := unix.Kill(unix.Getpid(), 0); err != nil {
+		return fmt.Errorf("kill(), by which peer processes are ended: %w", err)
+	}
 	if _, err := unix.Wait4(unix.Getpid(), nil, unix.WNOHANG, nil); err != unix.ECHILD { // nobody is a child of its own
 		return fmt.Errorf("wait4(), by which peer processes are reaped: %w", err)
 	}

@@ -18,6 +18,7 @@ import (
 // afterwards whether it still was.
 func (p *Party) Load(cpu int) (working func() error) {
 	p.TB.Helper()
+	SkipOrFatal(p.TB, endable())
 	begin := sys.NewLoop(p.Arena, sys.SetName(p.Arena, "eventbench-load"), sys.DieWithParent(), sys.ParentIs(unix.Getpid()))
 	begin.Reset(1)
 	busy := sys.NewLoop(p.Arena, sys.Getppid())
