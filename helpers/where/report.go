@@ -339,7 +339,7 @@ func (s *Side) ways() string {
 	}
 	text := fmt.Sprintf("On %s operations take %d ways: %s", s.Kernel, len(s.Ways), strings.Join(parts, "; "))
 	if among > 0 {
-		text += fmt.Sprintf("; %d others (%.0f %%)", among, 100*rest)
+		text += fmt.Sprintf("; %d more (%.0f %%)", among, 100*rest)
 	}
 	return text + "."
 }

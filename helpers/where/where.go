@@ -28,8 +28,10 @@ import (
 	"time"
 
 	"eventbench/helpers/boots"
+	"eventbench/helpers/cli"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/process"
+	"eventbench/helpers/samples"
 	"eventbench/helpers/where/symbols"
 )
 
@@ -168,8 +170,18 @@ func (s *Settings) Profiles(ctx context.Context, p *Program, kernels []*Kernel, 
 			for i, k := range kernels {
 				collect := m.start(ctx, k, i, group)
 				wg.Go(func() {
-					for b, r := range collect() {
-						if r.err != nil && len(group) > 1 && ctx.Err() == nil {
+					shared := collect()
+					var again []string
+					for _, b := range group {
+						if r := shared[b]; r.err == nil || errors.Is(r.err, errNoLoop) || len(group) == 1 {
+							results[b][i] <- r
+						} else {
+							again = append(again, b)
+						}
+					}
+					for _, b := range again {
+						r := shared[b]
+						if ctx.Err() == nil {
 							say("%s on %s: once more, by itself: %v", b, k.Label, r.err)
 							r = m.start(ctx, k, i, []string{b})()[b]
 						}
@@ -330,6 +342,13 @@ func Pattern(benchmarks ...string) string {
 // Benchmarks lists the benchmarks that a pattern matches, by running each once
 // on this machine: only a benchmark that runs tells the names of its parts.
 func (p *Program) Benchmarks(ctx context.Context, pattern string) ([]string, error) {
+	for _, alternative := range samples.Alternatives(pattern) {
+		for _, part := range samples.Levels(alternative) {
+			if _, err := regexp.Compile(part); err != nil {
+				return nil, cli.Usage("-bench %q: %w", pattern, err)
+			}
+		}
+	}
 	cmd := exec.Command(p.Path, "-test.run=^$", "-test.bench="+pattern, "-test.benchtime=1x")
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	var out, stderr process.Buffer
@@ -346,7 +365,7 @@ func (p *Program) Benchmarks(ctx context.Context, pattern string) ([]string, err
 		return nil, fmt.Errorf("list the benchmarks of %s that match %q: %w\n%s%s", p.Path, pattern, err, tail(out.Bytes()), tail(stderr.Bytes()))
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("-bench %q: no benchmark of %s matches (%s -test.list=^Benchmark lists them; here their names begin with Benchmark)", pattern, p.Path, p.Path)
+		return nil, cli.Usage("-bench %q: no benchmark of %s matches (%s -test.list=^Benchmark lists them; here their names begin with Benchmark)", pattern, p.Path, p.Path)
 	}
 	return names, nil
 }

@@ -7,9 +7,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
+	"eventbench/helpers/cli"
 	"eventbench/helpers/need"
 )
 
@@ -44,8 +46,10 @@ func TestProgram(t *testing.T) {
 	if got, want := strings.Join(names, " "), "NullGetppid EpollWait/ready=0 EpollWait/ready=1 EventfdSelf"; err != nil || got != want {
 		t.Errorf("benchmarks %q, %v; want %q", got, err, want)
 	}
-	if _, err := p.Benchmarks(t.Context(), "NoSuchBenchmark"); err == nil || !strings.Contains(err.Error(), "no benchmark of") {
-		t.Errorf("a pattern that nothing matches: error %v", err)
+	for pattern, want := range map[string]string{"NoSuchBenchmark": "no benchmark of", "EventfdSelf|(": "missing closing )"} {
+		if _, err := p.Benchmarks(t.Context(), pattern); err == nil || !strings.Contains(err.Error(), want) || !cli.IsUsage(err) {
+			t.Errorf("-bench %s: error %v, want wrong usage: %s", pattern, err, want)
+		}
 	}
 }
 
@@ -101,4 +105,39 @@ func TestKernel(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A boot with several benchmarks has a loop of each, with a log and without
+// one, and both say the same of what nothing disturbs.
+func TestLoops(t *testing.T) {
+	need.Asked(t, need.HasQEMU, "a minute of boots")
+	kernel := need.Kernel(t)
+	p, err := LoadProgram(staticBinary(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Settings{N: 5, Seed: 1, Jobs: 1, Timeout: DefaultTimeout}
+	kernels, err := s.Open(t.Context(), []string{kernel}, t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &measuring{Settings: s, program: p, say: t.Logf}
+	benchmarks := []string{"NullGetppid", "EventfdSelf", "PipeSelf"}
+	var counts [2][]int
+	for i, how := range []mode{unlogged, logged} {
+		loops, err := m.boot(t.Context(), kernels[0], benchmarks, how)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range benchmarks {
+			l := loops[b]
+			if l == nil || len(l.counts()) != s.N || !slices.Contains(l.counts(), l.count) || (l.trace != nil) != (how == logged) {
+				t.Fatalf("the loop of %s, in mode %d, of %d: %+v", b, how, len(loops), l)
+			}
+			counts[i] = append(counts[i], l.count)
+		}
+	}
+	if !slices.Equal(counts[0], counts[1]) {
+		t.Errorf("instrs/op of %q: %d without a log, %d with one", benchmarks, counts[0], counts[1])
+	}
 }

@@ -88,11 +88,11 @@ func (o *whereFlags) show(ctx context.Context, c *cli.Call) error {
 	if err := files.MakeDir(o.dir); err != nil {
 		return cli.Usage("-o: %w", err)
 	}
-	kernels, err := o.Open(ctx, c.Operands[1:], c.Say)
+	benchmarks, err := program.Benchmarks(ctx, o.bench)
 	if err != nil {
 		return err
 	}
-	benchmarks, err := program.Benchmarks(ctx, o.bench)
+	kernels, err := o.Open(ctx, c.Operands[1:], c.Say)
 	if err != nil {
 		return err
 	}
