@@ -59,9 +59,14 @@ func (k *kernels) explain(ctx context.Context, r *gate.Report) (note string, err
 		return "OLD is recorded results. With the kernel itself as OLD, the functions that make most of each change are named here", nil
 	}
 	k.say("looking for the functions that make most of what changed in %s (-where=false leaves that out)", strings.Join(names, ", "))
+	// Whatever fails from here on is a note: the verdict stands.
+	const unknown = "which functions make most of the change is not known of all: %s"
 	tool, err := results.Tool(ctx, "eventbench")
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
 	if err != nil {
-		return "", err
+		return fmt.Sprintf(unknown, strings.Join(strings.Fields(err.Error()), " ")), nil
 	}
 	dir := filepath.Join(k.set.Dir, fmt.Sprintf("where-%s-%s", filepath.Base(k.set.Kernels[0].Dir), filepath.Base(k.set.Kernels[1].Dir)))
 	cmd := exec.Command(tool, "where", "-format", "json", "-bench", where.Pattern(names...), "-seed", strconv.Itoa(k.seed),
@@ -85,7 +90,11 @@ func (k *kernels) explain(ctx context.Context, r *gate.Report) (note string, err
 		}
 	}
 	if err != nil {
-		return fmt.Sprintf("which functions make most of the change is not known of all: %s", strings.Join(says.Lines(3), "; ")), nil
+		said := says.Lines(3)
+		if len(said) == 0 {
+			said = []string{err.Error()}
+		}
+		return fmt.Sprintf(unknown, strings.Join(said, "; ")), nil
 	}
 	return "", nil
 }
