@@ -63,6 +63,8 @@ type side struct {
 	benches  map[string]*bench
 	config   map[string]*configKey
 	values   int
+
+	disturbed results.Disturbances
 }
 
 type file struct {
@@ -177,11 +179,14 @@ func (l *loader) loadFile(s *side, path string) {
 func (l *loader) read(s *side, r io.Reader, path string) {
 	l.Reset(r, path)
 	fr := fileReading{loader: l, side: s, path: path, samples: make(map[string]int), occurrence: make(map[string]int)}
+	cpus := ""
 	for l.Scan() {
+		cpus = l.Result().GetConfig("cpus")
 		if err := fr.result(l.Result(), l.Failure()); err != nil {
 			l.Stop(err)
 		}
 	}
+	s.disturbed.Add(l.Comments(), cpus)
 	s.failures = slices.DeleteFunc(s.failures, func(f *failure) bool {
 		return f.Path == path && !slices.Contains(l.Failures(), f.Failure)
 	})

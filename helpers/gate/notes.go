@@ -39,6 +39,11 @@ func (g *gate) note(r *Report, old, new *side) {
 			}
 		}
 	}
+	for _, s := range []*side{old, new} {
+		if how := s.disturbed.String(); how != "" {
+			note("%s was %s. What disturbs only the one side looks like a difference between the two.", s.label, how)
+		}
+	}
 	if added := new.beyond(old); len(added) > 0 {
 		note("new, and not in %s to be compared with: %s", old.arg, abbreviate(added))
 	}

@@ -32,12 +32,14 @@ func load(arg string, say func(string, ...any)) (*input, error) {
 		return nil, err
 	}
 	in := &input{arg: arg, paths: paths}
+	var disturbed results.Disturbances
 	for _, path := range paths {
 		f, err := results.Read(path)
 		if err != nil {
 			return nil, err
 		}
 		in.read = append(in.read, f)
+		disturbed.Add(f.Comments, f.Results[0].GetConfig("cpus"))
 		in.files = append(in.files, split(f)...)
 	}
 	if len(in.files) > 1 {
@@ -47,6 +49,9 @@ func load(arg string, say func(string, ...any)) (*input, error) {
 	} else if n := in.files[0].Repeated(); n > 1 {
 		say("%s: %d results of a benchmark in one file: if one process made them, "+
 			"intervals do not show how processes differ, and come out too narrow\n", in.files[0].Path, n)
+	}
+	if how := disturbed.String(); how != "" {
+		say("%s: %s: its figures are too high, or spread too far\n", arg, how)
 	}
 	return in, nil
 }

@@ -1,0 +1,92 @@
+package results
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Disturbances are what disturbed the measurements of some processes from
+// outside, as their comments say: see machine.Watch, which writes them. Other
+// processes' are unknown.
+type Disturbances struct {
+	processes, disturbed int
+
+	niced, stopped, busy, stolen int // processes
+	nice                         int // the most
+	load, cpus, steal            float64
+}
+
+// disturbed begins the comment.
+const disturbed = "# disturbed:"
+
+// A benchmark keeps up to two CPUs busy, and one more is often a daemon: a
+// process is called disturbed from a load of two more than there are CPUs on.
+// A hypervisor's own housekeeping takes a few percent of them.
+const (
+	loadAbove  = 2
+	stealAbove = 5 // percent
+)
+
+// Add takes in the comments of a file, by processes that had so many CPUs, as
+// the configuration key cpus says.
+func (d *Disturbances) Add(comments []string, cpus string) {
+	n, _ := strconv.ParseFloat(cpus, 64)
+	for _, c := range comments {
+		said, ok := strings.CutPrefix(c, disturbed)
+		if !ok {
+			continue
+		}
+		of := make(map[string]float64)
+		for field := range strings.FieldsSeq(said) {
+			if key, text, ok := strings.Cut(field, "="); ok {
+				of[key], _ = strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
+			}
+		}
+		d.processes++
+		before := d.niced + d.stopped + d.busy + d.stolen
+		if nice := int(of["nice"]); nice > 0 {
+			d.niced++
+			d.nice = max(d.nice, nice)
+		}
+		if of["stopped"] > 0 {
+			d.stopped++
+		}
+		if load := of["load"]; n > 0 && load >= n+loadAbove {
+			d.busy++
+			if load > d.load {
+				d.load, d.cpus = load, n
+			}
+		}
+		if steal := of["steal"]; steal >= stealAbove {
+			d.stolen++
+			d.steal = max(d.steal, steal)
+		}
+		if d.niced+d.stopped+d.busy+d.stolen > before {
+			d.disturbed++
+		}
+	}
+}
+
+// String says what disturbed how many of the processes, or nothing if nothing
+// did.
+func (d *Disturbances) String() string {
+	if d.disturbed == 0 {
+		return ""
+	}
+	var how []string
+	for _, h := range []struct {
+		n    int
+		what string
+	}{
+		{d.busy, fmt.Sprintf("a load of up to %.1f on %.0f CPUs", d.load, d.cpus)},
+		{d.stolen, fmt.Sprintf("up to %.1f%% of the CPUs' time stolen by the hypervisor", d.steal)},
+		{d.niced, fmt.Sprintf("niceness %d", d.nice)},
+		{d.stopped, "stopped and continued"},
+	} {
+		if h.n > 0 {
+			how = append(how, fmt.Sprintf("%s (%d)", h.what, h.n))
+		}
+	}
+	return fmt.Sprintf("disturbed from outside: %d of %d processes: %s", d.disturbed, d.processes, strings.Join(how, ", "))
+}
