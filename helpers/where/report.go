@@ -102,9 +102,12 @@ func (r *Report) Save(dir string, folded bool) error {
 		if err != nil {
 			return err
 		}
-		s.Profile = base + ".pb.gz"
-		if err := files.Write(s.Profile, data); err != nil || !folded {
+		if err := files.Write(base+".pb.gz", data); err != nil {
 			return err
+		}
+		s.Profile = base + ".pb.gz"
+		if !folded {
+			return nil
 		}
 		var b strings.Builder
 		p.WriteFolded(&b)
@@ -203,7 +206,7 @@ func (r *Report) Write(w io.Writer, markdown, all bool) error {
 		}
 		r.writeRows(&b, r.AlikeRows, "the sum", markdown, all)
 	}
-	if o.Profile != "" {
+	if o.Profile != "" && (n == nil || n.Profile != "") {
 		command := "go tool pprof -http=: "
 		if n != nil {
 			command += "-diff_base "

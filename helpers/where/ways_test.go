@@ -4,6 +4,8 @@ package where
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -90,4 +92,29 @@ func symbolsOfAll(t *testing.T) *symbols.Table {
 		t.Fatal(err)
 	}
 	return table
+}
+
+// What could not be saved is not named, and nothing of it is left.
+func TestSave(t *testing.T) {
+	dir := t.TempDir()
+	old, new := profileOf("a", [3]int{100, 0, 0}), profileOf("b", [3]int{110, 0, 0})
+	old.kernel, new.kernel = symbolsOfAll(t), symbolsOfAll(t)
+	r := Compare(old, new, false)
+	if err := os.MkdirAll(filepath.Join(dir, "RoundTrip", "b.pb.gz"), 0o777); err != nil { // in the way
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := r.Save(dir, true); err == nil || r.New.Profile != "" {
+		t.Errorf("the second profile is %q, error %v", r.New.Profile, err)
+	}
+	if err := r.Write(&b, false, false); err != nil || strings.Contains(b.String(), "pprof") || !strings.Contains(b.String(), "+10") {
+		t.Errorf("error %v, and the report:\n%s", err, &b)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "RoundTrip", "*"))
+	for i, name := range names {
+		names[i] = filepath.Base(name)
+	}
+	if got, want := strings.Join(names, " "), "a.folded a.pb.gz b.pb.gz"; err != nil || got != want {
+		t.Errorf("files %q, %v; want %q", got, err, want)
+	}
 }

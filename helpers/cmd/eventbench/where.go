@@ -111,17 +111,15 @@ func (o *whereFlags) show(ctx context.Context, c *cli.Call) error {
 			second = profiles[1]
 		}
 		r := where.Compare(profiles[0], second, o.raw)
-		if err := r.Save(o.dir, o.folded); err != nil {
-			return err
-		}
+		unsaved := r.Save(o.dir, o.folded) // a full disk takes no table away
 		if o.format == "json" {
 			reports = append(reports, r)
-			return nil
+			return unsaved
 		}
-		return r.Write(c.Stdout, o.format == "markdown", o.all)
+		return errors.Join(unsaved, r.Write(c.Stdout, o.format == "markdown", o.all))
 	})
-	if err == nil && o.format == "json" {
-		err = where.WriteJSON(c.Stdout, reports)
+	if o.format == "json" && ctx.Err() == nil {
+		err = errors.Join(err, where.WriteJSON(c.Stdout, reports))
 	}
 	switch n := len(failed); {
 	case err != nil || n == 0:
