@@ -99,7 +99,7 @@ func TestKernel(t *testing.T) {
 	if err != nil || shown != len(benchmarks) {
 		t.Errorf("%d of %d benchmarks are shown: %v", shown, len(benchmarks), err)
 	}
-	_ = s.Profiles(t.Context(), p, kernels, []string{"EventfdThroughput/peer=thread/cpus=same"}, t.Logf, func(benchmark string, _ []*Profile, err error) error {
+	_ = s.Profiles(t.Context(), p, kernels, []string{"EventfdThroughput/mode=semaphore/peer=thread/cpus=same"}, t.Logf, func(benchmark string, _ []*Profile, err error) error {
 		if err == nil || !strings.Contains(err.Error(), "no loop of single operations was measured") {
 			t.Errorf("%s: error %v, want that it has no operations", benchmark, err)
 		}
