@@ -19,6 +19,7 @@ import (
 	"eventbench/helpers/gate"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/mechanisms"
+	"eventbench/helpers/process"
 	"eventbench/helpers/results"
 )
 
@@ -133,11 +134,11 @@ func (k *kernels) harness(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.CommandContext(ctx, path, "-test.run=^$", "-test.bench=^$").Output()
+	out, stderr, err := process.Prompt.Output(ctx, exec.Command(path, "-test.run=^$", "-test.bench=^$"))
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", k.Binary, err)
+		return "", fmt.Errorf("%s: %w\n%s", k.Binary, err, stderr)
 	}
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(out) {
 		if id, ok := strings.CutPrefix(line, "harness: "); ok {
 			return strings.TrimSpace(id), nil
 		}

@@ -74,7 +74,7 @@ func (k *kernels) explain(ctx context.Context, r *gate.Report) (note string, err
 	var out process.Buffer
 	says := &process.Tail{}
 	cmd.Stdout, cmd.Stderr = &out, says
-	err = process.Run(ctx, cmd)
+	err = process.Limits{Runner: true}.Run(ctx, cmd)
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}

@@ -229,10 +229,6 @@ func (s *Set) Missing(first, last int) ([]Boot, error) {
 	return todo, err
 }
 
-// noStatus is the exit status of go tool eventbench guest if the program has
-// none.
-const noStatus = 125
-
 var errNotRun = errors.New("the program did not come to its end there")
 
 // Make makes the boots, as many at a time as the settings say, and calls say
@@ -338,7 +334,7 @@ func (b *booting) make(ctx context.Context) error {
 	}
 	log := strings.TrimSuffix(b.File(), results.Ext) + ".log"
 	if broken := (*samples.Error)(nil); errors.As(err, &broken) {
-		if exit := new(exec.ExitError); errors.As(err, &exit) && exit.ExitCode() == noStatus {
+		if process.ExitCode(err) == process.NoStatus {
 			err = fmt.Errorf("%w: %w", errNotRun, err)
 		}
 		return errors.Join(fmt.Errorf("%w\n\tall it printed: %s", err, log), files.Write(log, broken.Log))

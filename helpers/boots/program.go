@@ -3,7 +3,6 @@
 package boots
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os/exec"
@@ -13,6 +12,7 @@ import (
 
 	"eventbench/helpers/cli"
 	"eventbench/helpers/guest"
+	"eventbench/helpers/process"
 	"eventbench/helpers/samples"
 )
 
@@ -26,14 +26,11 @@ func checkProgram(ctx context.Context, path, bench string) error {
 	if runtime.GOARCH != "amd64" {
 		return nil
 	}
-	var stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, path, "-test.list=^Benchmark")
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	out, stderr, err := process.Prompt.Output(ctx, exec.Command(path, "-test.list=^Benchmark"))
 	if err != nil {
-		return fmt.Errorf("%s -test.list=^Benchmark: %w: want a test binary (make eventbench.static)\n%s", path, err, stderr.Bytes())
+		return fmt.Errorf("%s -test.list=^Benchmark: %w: want a test binary (make eventbench.static)\n%s", path, err, stderr)
 	}
-	names := strings.Fields(string(out))
+	names := strings.Fields(out)
 	some, err := anyMatches(bench, names)
 	if err != nil {
 		return fmt.Errorf("-bench=%s: %w", bench, err)

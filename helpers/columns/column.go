@@ -169,7 +169,7 @@ func (c *column) load(wanted []string) bool {
 	if err != nil {
 		return false
 	}
-	ends, _ := readOutcomes(text)
+	ends, _ := readOutcomes(string(text))
 	if slices.ContainsFunc(wanted, func(id string) bool { return ends[id].status == "" }) {
 		return false
 	}
@@ -237,7 +237,7 @@ func (c *column) runPart(ctx context.Context, p part, inv inventory, binary stri
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)
 		}
-		all.Write(stdout)
+		all.WriteString(stdout)
 		fmt.Fprintf(log, "%s%s%v\n", stdout, stderr, err)
 		ends, in := readOutcomes(stdout)
 		for id, o := range ends {
@@ -260,7 +260,7 @@ func (c *column) runPart(ctx context.Context, p part, inv inventory, binary stri
 			c.broke = fmt.Errorf("%d rows have no result: -timeout was over in %s", len(left), in)
 			return false, nil
 		case len(left) == before, try == again:
-			c.broke = fmt.Errorf("%d rows have no result: %w", len(left), errors.Join(err, errors.New(strings.Join(lastLines(append(stdout, stderr...), 12), "\n\t"))))
+			c.broke = fmt.Errorf("%d rows have no result: %w", len(left), errors.Join(err, errors.New(strings.Join(lastLines(stdout+stderr, 12), "\n\t"))))
 			return false, nil
 		}
 		say("%s: the run ended in %s; running the %d rows after it once more", c.name, in, len(left))
@@ -269,13 +269,10 @@ func (c *column) runPart(ctx context.Context, p part, inv inventory, binary stri
 }
 
 // start runs a command to its end, or that of ctx. Its status is that of the test binary.
-func (c *column) start(ctx context.Context, argv, env []string) (stdout, stderr []byte, err error) {
-	var out, diag process.Buffer
+func (c *column) start(ctx context.Context, argv, env []string) (stdout, stderr string, err error) {
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Stdout, cmd.Stderr = &out, &diag
 	cmd.Env = append(os.Environ(), env...)
-	err = process.Limits{Runner: true}.Run(ctx, cmd)
-	return out.Bytes(), diag.Bytes(), err
+	return process.Limits{Runner: true}.Output(ctx, cmd)
 }
 
 // counts says how many rows ended how.
@@ -311,9 +308,9 @@ func (c *column) kind(id string) status {
 	return s
 }
 
-func lastLines(text []byte, n int) []string {
+func lastLines(text string, n int) []string {
 	var lines []string
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(strings.TrimPrefix(line, "\x16")); line != "" {
 			lines = append(lines, line)
 		}

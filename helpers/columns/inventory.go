@@ -114,13 +114,11 @@ func checkTests(ctx context.Context, binary string, inv inventory) error {
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("%w: CGO_ENABLED=0 go test -c -o %s ./behaviours makes it", err, binary)
 	}
-	var out strings.Builder
-	cmd := exec.Command(path, "-test.list=.")
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := process.Run(ctx, cmd); err != nil {
-		return fmt.Errorf("%s -test.list: %w: %.200s", binary, err, out.String())
+	out, stderr, err := process.Prompt.Output(ctx, exec.Command(path, "-test.list=."))
+	if err != nil {
+		return fmt.Errorf("%s -test.list: %w: %.200s", binary, err, out+stderr)
 	}
-	have := strings.Fields(out.String())
+	have := strings.Fields(out)
 	var errs []error
 	for _, m := range inv {
 		if !slices.Contains(have, m.test()) {

@@ -34,9 +34,9 @@ func (o outcome) reason() string {
 
 // readOutcomes reads what a test binary printed. It returns what came of the rows that came to their end, and the one
 // in which the output broke off, if it did.
-func readOutcomes(text []byte) (ends map[string]outcome, in string) {
+func readOutcomes(text string) (ends map[string]outcome, in string) {
 	ends = map[string]outcome{}
-	out := behaviour.ReadOutput(string(text))
+	out := behaviour.ReadOutput(text)
 	for id, row := range out.Rows {
 		o := outcome{said: row.Said}
 		switch row.Verdict {

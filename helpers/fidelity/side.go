@@ -49,7 +49,7 @@ func build(ctx context.Context, o *options, dir string) (sides [2]side, err erro
 		cmd.Dir = root
 		// A guest has no C library to load.
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if _, stderr, err := output(ctx, process.Limits{}, cmd); err != nil {
+		if _, stderr, err := (process.Limits{}).Output(ctx, cmd); err != nil {
 			return sides, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, indent(start(stderr)))
 		}
 	}
@@ -69,7 +69,7 @@ func build(ctx context.Context, o *options, dir string) (sides [2]side, err erro
 		args = append(args, "-DINLINE")
 	}
 	cmd := exec.Command(cc[0], append(args, filepath.Join(root, "testdata", "reference", "reference.c"))...)
-	if _, stderr, err := output(ctx, process.Limits{}, cmd); err != nil {
+	if _, stderr, err := (process.Limits{}).Output(ctx, cmd); err != nil {
 		return sides, fmt.Errorf("%s: %w\n%s\n(headers or static libraries missing? Debian: apt install libc6-dev)", strings.Join(cmd.Args, " "), err, indent(start(stderr)))
 	}
 	return sides, nil
@@ -77,13 +77,11 @@ func build(ctx context.Context, o *options, dir string) (sides [2]side, err erro
 
 // moduleRoot returns the directory of this module, in which the tool must run.
 func moduleRoot(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	root, err := results.Module(ctx)
 	if err != nil {
-		return "", fmt.Errorf("go env GOMOD: %w", err)
+		return "", err
 	}
-	mod := strings.TrimSpace(string(out))
-	root := filepath.Dir(mod)
-	if _, err := os.Stat(filepath.Join(root, "testdata", "reference", "reference.c")); mod == "" || mod == os.DevNull || err != nil {
+	if _, err := os.Stat(filepath.Join(root, "testdata", "reference", "reference.c")); err != nil {
 		return "", errors.New("not in eventbench's source tree: run it there")
 	}
 	return root, nil
@@ -114,7 +112,7 @@ func (s side) run(ctx context.Context, o *options, names []string, n, pair int) 
 	}
 	argv = append(append(argv, s.path), s.args(names, n)...)
 	cmd := exec.Command(argv[0], argv[1:]...)
-	stdout, stderr, err := output(ctx, process.Limits{Time: o.limit, Runner: o.exec != nil}, cmd)
+	stdout, stderr, err := process.Limits{Time: o.limit, Runner: o.exec != nil}.Output(ctx, cmd)
 	what := s.impl + " side"
 	if len(names) == 1 {
 		what += " of " + names[0]
@@ -166,14 +164,6 @@ func parseResults(stdout string, names []string) ([]*benchfmt.Result, error) {
 }
 
 var gomaxprocs = regexp.MustCompile(`-\d+$`)
-
-// output runs a command and returns what it printed.
-func output(ctx context.Context, limits process.Limits, cmd *exec.Cmd) (stdout, stderr string, err error) {
-	var out, errs process.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err = limits.Run(ctx, cmd)
-	return out.String(), errs.String(), err
-}
 
 // keep is how many lines of a failed program's output are shown.
 const keep = 12

@@ -201,8 +201,7 @@ func (t *Tree) make(ctx context.Context, lock *os.File, stamp string, args ...st
 	cmd.Stdout, cmd.Stderr = out, out
 	err := process.Run(ctx, cmd)
 	t.p.Clear()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+	if process.ExitCode(err) > 0 {
 		return &CompileError{out.reasons(t.path(sourceDir) + "/")}
 	}
 	return err

@@ -24,7 +24,7 @@
 package need
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -41,6 +41,7 @@ import (
 
 	"eventbench/helpers/cache"
 	"eventbench/helpers/gvisor"
+	"eventbench/helpers/process"
 )
 
 // A Thing is something that a test may need and a machine may lack.
@@ -280,9 +281,9 @@ func file(name string) func() error {
 func compiles() error {
 	cmd := exec.Command("cc", "-E", "-x", "c", "-")
 	cmd.Stdin = strings.NewReader("#include <stdio.h>\n#include <linux/types.h>\n")
-	out, err := cmd.CombinedOutput()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return fmt.Errorf("cc without the C library's headers: %.200s", out)
+	_, stderr, err := process.Prompt.Output(context.Background(), cmd)
+	if process.ExitCode(err) > 0 {
+		return fmt.Errorf("cc without the C library's headers: %.200s", stderr)
 	}
 	return err
 }
@@ -337,9 +338,9 @@ func inUserNamespace(name string, args ...string) error {
 		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
 	}
-	out, err := cmd.CombinedOutput()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return fmt.Errorf("%s: %w: %.200s", name, err, bytes.TrimSpace(out))
+	_, stderr, err := process.Prompt.Output(context.Background(), cmd)
+	if process.ExitCode(err) > 0 {
+		return fmt.Errorf("%s: %w: %.200s", name, err, strings.TrimSpace(stderr))
 	}
 	return err
 }

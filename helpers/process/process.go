@@ -131,6 +131,14 @@ type Limits struct {
 	Runner  bool          // it runs others and has RunnerGrace to end them
 }
 
+// Prompt is for programs that answer a question: which version they are, which
+// tests they have.
+var Prompt = Limits{Time: time.Minute}
+
+// NoStatus is the exit status of a command that runs a program somewhere, where
+// it has none of the program's to pass on: see env(1).
+const NoStatus = 125
+
 // A LateError is the error of a program that was ended at a limit.
 type LateError struct {
 	Limit  time.Duration
@@ -208,6 +216,27 @@ func (l Limits) Run(ctx context.Context, cmd *exec.Cmd) error {
 			}
 		}
 	}
+}
+
+// Output runs cmd as [Limits.Run] does, and returns what it printed.
+func (l Limits) Output(ctx context.Context, cmd *exec.Cmd) (stdout, stderr string, err error) {
+	var out, errs Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = l.Run(ctx, cmd)
+	return out.String(), errs.String(), err
+}
+
+// ExitCode returns the exit status of the program that was run with this error.
+// It is -1 if it has none: it was killed, or not run.
+func ExitCode(err error) int {
+	exit := new(exec.ExitError)
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	return -1
 }
 
 // asked returns the signal that ended ctx, for a child.

@@ -66,7 +66,7 @@ type lineReader struct {
 	trailers  int // how often PASS or FAIL has come after an event
 	err       error
 
-	process        // that the current line belongs to
+	run            // that the current line belongs to
 	unended  int   // the line before which a process ended without PASS or FAIL
 	suspect  *name // see drop
 	owner    *Failure
@@ -76,8 +76,8 @@ type lineReader struct {
 	noResult bool  // the last line that began with Benchmark was neither a result nor a name
 }
 
-// A process is what has been seen of the output of one.
-type process struct {
+// A run is what has been seen of the output of a process.
+type run struct {
 	started bool  // an event has come
 	ended   bool  // PASS or FAIL has come after the last event
 	failed  bool  // and a failure was named
@@ -431,7 +431,7 @@ func (l *lineReader) newProcess() error {
 	if l.started && !l.ended && l.unended == 0 {
 		l.unended = l.line
 	}
-	l.process, l.suspect = process{}, nil
+	l.run, l.suspect = run{}, nil
 	return l.checkEnds()
 }
 

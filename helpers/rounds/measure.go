@@ -191,16 +191,16 @@ func (a arm) runner(opts options, p *progress, args ...string) func(context.Cont
 		if skip != "" {
 			argv = append(argv, "-test.skip="+skip)
 		}
-		return run1(ctx, argv, opts, io.MultiWriter(p, stdout), stderr)
+		return a.run(ctx, argv, opts, io.MultiWriter(p, stdout), stderr)
 	}
 }
 
-// run1 runs argv until it ends, ctx does, or it has printed nothing for longer
+// run runs argv until it ends, ctx does, or it has printed nothing for longer
 // than -limit.
-func run1(ctx context.Context, argv []string, opts options, stdout, stderr io.Writer) error {
+func (a arm) run(ctx context.Context, argv []string, opts options, stdout, stderr io.Writer) error {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	err := process.Limits{Silence: opts.limit}.Run(ctx, cmd)
+	err := process.Limits{Silence: opts.limit, Runner: len(a.command) > 0}.Run(ctx, cmd)
 	if errors.As(err, new(*process.LateError)) {
 		err = fmt.Errorf("%w (-limit sets another time)", err)
 	}
@@ -282,7 +282,7 @@ func list(ctx context.Context, opts options, a arm) ([]string, error) {
 		}
 	}
 	var stdout, stderr process.Buffer
-	if err := run1(ctx, a.argv(opts.binary, "-test.list=^Benchmark"), opts, &stdout, &stderr); err != nil {
+	if err := a.run(ctx, a.argv(opts.binary, "-test.list=^Benchmark"), opts, &stdout, &stderr); err != nil {
 		return nil, fmt.Errorf("listing the benchmarks: %w\n%s", err, stderr.Bytes())
 	}
 	return strings.Fields(stdout.String()), nil

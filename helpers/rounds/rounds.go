@@ -118,7 +118,7 @@ func New(fs *flag.FlagSet) cli.Action {
 				}
 			}
 		} else if err := showReport(ctx, opts.report, dirs, c.Stdout, c.Stderr); err != nil {
-			if exit := new(exec.ExitError); errors.As(err, &exit) && ctx.Err() == nil {
+			if process.ExitCode(err) > 0 {
 				return cli.Exit(1) // it has said why itself
 			}
 			return err

@@ -137,11 +137,10 @@ func (s *Sample) Make(ctx context.Context) (*Made, error) {
 // benchmarks, if anything.
 func checkEnd(o *output, err error, stderr string) string {
 	failed := slices.ContainsFunc(o.failures, func(f *results.Failure) bool { return !f.Skipped })
-	exit := new(exec.ExitError)
 	switch {
 	case o.trailer == "FAIL" && !failed:
 		return "the test binary says FAIL, and not of which benchmark: " + reason(err, "", stderr)
-	case o.trailer == "FAIL" && errors.As(err, &exit) && exit.ExitCode() == 1:
+	case o.trailer == "FAIL" && process.ExitCode(err) == 1:
 		return ""
 	case err != nil:
 		return "after its last benchmark: " + reason(err, "", stderr)

@@ -1,0 +1,71 @@
+//go:build linux
+
+package results
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"eventbench/helpers/process"
+)
+
+// Benchstat runs this module's benchstat with args and stdin and copies what
+// it prints to w. It works anywhere inside the module.
+//
+// benchstat exits 0 also when a file does not exist, a line is no benchmark
+// format or a filter matches nothing. So whatever it says on its standard
+// error, and a table that is empty, is an error here.
+func Benchstat(ctx context.Context, w io.Writer, stdin io.Reader, args ...string) error {
+	path, err := Tool(ctx, "benchstat")
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Stdin = stdin
+	// It takes seconds, or for ever.
+	stdout, stderr, err := process.Limits{Time: 5 * time.Minute}.Output(ctx, cmd)
+	switch {
+	case err != nil:
+		return fmt.Errorf("benchstat: %w\n%s", err, stderr)
+	case stderr != "":
+		return fmt.Errorf("benchstat: %s", strings.TrimSpace(strings.TrimPrefix(stderr, "benchstat: ")))
+	case stdout == "":
+		return errors.New("benchstat: nothing to show: no benchmark matches")
+	}
+	_, err = io.WriteString(w, stdout)
+	return err
+}
+
+// Tool returns the path of one of this module's tools, built. Not simply to run
+// "go tool NAME": on a machine where it is not built yet the go command tells
+// on the tool's own standard error what it downloads, and it stands between the
+// tool and signals.
+func Tool(ctx context.Context, name string) (string, error) {
+	var path, stderr process.Buffer
+	cmd := exec.Command("go", "tool", "-n", name)
+	cmd.Stdout, cmd.Stderr = &path, io.MultiWriter(os.Stderr, &stderr)
+	if err := (process.Limits{}).Run(ctx, cmd); err != nil {
+		return "", fmt.Errorf("go tool -n %s: %w\n%s", name, err, stderr.Bytes())
+	}
+	return strings.TrimSpace(path.String()), nil
+}
+
+// Module returns the directory of the module that this process runs in.
+func Module(ctx context.Context) (string, error) {
+	out, stderr, err := process.Prompt.Output(ctx, exec.Command("go", "env", "GOMOD"))
+	if err != nil {
+		return "", fmt.Errorf("go env GOMOD: %w\n%s", err, stderr)
+	}
+	mod := strings.TrimSpace(out)
+	if mod == "" || mod == os.DevNull {
+		return "", errors.New("not in eventbench's source tree: run it there")
+	}
+	return filepath.Dir(mod), nil
+}
