@@ -11,7 +11,6 @@ import (
 	"eventbench/helpers/process"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"time"
 
@@ -139,7 +138,7 @@ func probe(ctx context.Context, q *QEMU, accel Accel, cpu string) error {
 		return err
 	}
 	defer image.Close()
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, fmt.Errorf("a guest of a few instructions did not end within %v", probeTimeout))
 	defer cancel()
 
 	cmd := &qemuCommand{}
@@ -151,27 +150,17 @@ func probe(ctx context.Context, q *QEMU, accel Accel, cpu string) error {
 		"-kernel", kernel.path(),
 	}
 	out := &process.Tail{}
-	p, err := startQEMU(q, args, cmd.files, out)
-	if err != nil {
-		return err
+	err = process.Limits{}.Run(ctx, q.command(args, cmd.files, out))
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	select {
-	case <-p.Done:
-	case <-ctx.Done():
-		p.Kill()
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return fmt.Errorf("a guest of a few instructions did not end within %v", probeTimeout)
-		}
-		return ctx.Err()
-	}
-	var exit *exec.ExitError
 	// isa-debug-exit makes of a byte the status byte<<1|1.
-	if errors.As(p.Err, &exit) && exit.ExitCode() == probeByte<<1|1 {
+	if process.ExitCode(err) == probeByte<<1|1 {
 		return nil
 	}
 	why := "QEMU ended early"
-	if p.Err != nil {
-		why = p.Err.Error()
+	if err != nil {
+		why = err.Error()
 	}
 	if lines := out.Lines(1); len(lines) > 0 {
 		why += ": " + lines[0]

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -45,20 +44,6 @@ func InheritedName(i int) string { return (firstInherited + inheritedFile(i)).pa
 // single figures otherwise. Asleep, the guest's clock jumps, so that it costs
 // next to nothing.
 const settleTime = 20 * time.Second
-
-// Status is how a program ended.
-type Status struct {
-	Code   int            // if Signal is 0
-	Signal syscall.Signal // which killed it
-}
-
-// ExitCode is the status as a shell gives it.
-func (s Status) ExitCode() int {
-	if s.Signal != 0 {
-		return 128 + int(s.Signal)
-	}
-	return s.Code
-}
 
 // A NoStatusError says why there is no status of the program's.
 type NoStatusError struct {
@@ -148,9 +133,10 @@ func (m *Machine) Config() ([]string, error) {
 }
 
 // Run boots the machine and runs the program in it. It returns the program's
-// status, or a NoStatusError if the guest had none to give: also when ctx
-// ended first. No process is left then.
-func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer) (Status, error) {
+// exit status, which is 128 and the signal's number if a signal ended it, or a
+// NoStatusError if the guest had none to give: also when ctx ended first. No
+// process is left then.
+func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer) (status int, err error) {
 	cmd := &qemuCommand{}
 	defer func() {
 		for _, f := range cmd.files {
@@ -165,19 +151,19 @@ func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer)
 	}
 	fsys, err := m.initramfs(p)
 	if err != nil {
-		return Status{}, err
+		return 0, err
 	}
 	if need := 2 * fsys.size() >> 20; int64(m.Memory) < need {
-		return Status{}, fmt.Errorf("-memory %dM: the program and its testdata need %dM at least", m.Memory, need)
+		return 0, fmt.Errorf("-memory %dM: the program and its testdata need %dM at least", m.Memory, need)
 	}
 	archive, err := memfd("initramfs", fsys)
 	if err != nil {
-		return Status{}, err
+		return 0, err
 	}
 	initrd := cmd.inherit(archive)
 	image, err := memfd("kernel", bytes.NewReader(m.Kernel.image))
 	if err != nil {
-		return Status{}, err
+		return 0, err
 	}
 	kernel := cmd.inherit(image)
 	cmd.add(m.options()...)
@@ -193,24 +179,24 @@ func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer)
 		{consolePort, consoleOut}, {"stdout", stdout}, {"stderr", stderr},
 	})
 	if err != nil {
-		return Status{}, err
+		return 0, err
 	}
 	defer out.close(ctx)
 	report, err := newPort(cmd, "report")
 	if err != nil {
-		return Status{}, err
+		return 0, err
 	}
 	defer report.Close()
 	cmd.add(boot{kernel: kernel, initramfs: initrd}, userArgs(m.Append))
 
 	args, err := cmd.args()
 	if err != nil {
-		return Status{}, err
+		return 0, err
 	}
 	qemuSays := &process.Tail{}
-	qemu, err := startQEMU(m.QEMU, args, cmd.files, qemuSays)
+	qemu, err := process.Start(m.QEMU.command(args, cmd.files, qemuSays))
 	if err != nil {
-		return Status{}, err
+		return 0, fmt.Errorf("start QEMU: %w", err)
 	}
 	defer qemu.Kill()
 	for _, f := range cmd.files { // now QEMU's alone, so that its end is theirs
@@ -245,7 +231,7 @@ func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer)
 		r = <-reported
 	}
 	if err := out.close(ctx); err != nil {
-		return Status{}, err
+		return 0, err
 	}
 	if r.err == nil && r.final {
 		return r.status, nil
@@ -262,7 +248,7 @@ func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer)
 	default:
 		e.Err = errors.New("it restarted" + panicReason(console.Lines(process.TailSize)))
 	}
-	return Status{}, e
+	return 0, e
 }
 
 // panicReason finds what the kernel said when it panicked. The stack that it
@@ -373,7 +359,7 @@ type reporter struct {
 	files   []output
 	started bool
 	final   bool
-	status  Status
+	status  int // as a shell gives it
 	err     error
 }
 
@@ -406,10 +392,8 @@ func (r *reporter) line(line string, in io.Reader) {
 			r.err = fmt.Errorf("its init reported %q", line)
 			return
 		}
-		if r.final = true; word == reportKilled {
-			r.status.Signal = syscall.Signal(n)
-		} else {
-			r.status.Code = n
+		if r.final, r.status = true, n; word == reportKilled {
+			r.status += 128
 		}
 	case reportFile:
 		if _, err := fmt.Sscanf(rest, "%d %d", &n, &size); err != nil || n < 0 || n >= len(r.files) || size < 0 {

@@ -13,16 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startQEMU starts QEMU. It inherits files; output gets what it says itself.
-func startQEMU(q *QEMU, args []string, files []*os.File, output io.Writer) (*process.Process, error) {
+// command is QEMU. It inherits files; output gets what it says itself.
+func (q *QEMU) command(args []string, files []*os.File, output io.Writer) *exec.Cmd {
 	cmd := exec.Command(q.Path, args...)
 	cmd.ExtraFiles = files
 	cmd.Stdout, cmd.Stderr = output, output
-	p, err := process.Start(cmd)
-	if err != nil {
-		return nil, fmt.Errorf("start QEMU: %w", err)
-	}
-	return p, nil
+	return cmd
 }
 
 // runTool runs a command to its end, or until ctx ends.

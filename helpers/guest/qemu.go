@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // QEMU is an emulator of x86-64 machines.
@@ -38,13 +37,9 @@ func FindQEMU(ctx context.Context, path string) (*QEMU, error) {
 		}
 		return nil, fmt.Errorf("no QEMU: %w%s", err, hint)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	says := &process.Tail{}
-	err = runTool(ctx, says, says, found, "--version")
-	out := strings.Join(says.Lines(5), "\n")
+	out, stderr, err := process.Prompt.Output(ctx, exec.Command(found, "--version"))
 	if err != nil {
-		return nil, fmt.Errorf("%s --version: %w: %.200s", found, err, out)
+		return nil, fmt.Errorf("%s --version: %w: %.200s", found, err, out+stderr)
 	}
 	m := qemuVersion.FindStringSubmatch(out)
 	if !strings.Contains(out, "QEMU") || m == nil {

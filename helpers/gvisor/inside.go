@@ -4,6 +4,7 @@ package gvisor
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,11 +12,11 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"eventbench/helpers/process"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,12 +52,9 @@ func RunInside() {
 }
 
 func inside() (status int, err error) {
-	// The child is to die when this thread ends, so it must be one that
-	// does not end before the process.
-	runtime.LockOSThread()
 	unix.CloseOnExec(reportFD)
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGQUIT)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT)
 	p, dir, err := prepare()
 	if err != nil {
 		return 0, err
@@ -71,32 +69,26 @@ func inside() (status int, err error) {
 	const id = "program"
 	log := filepath.Join(dir, "log")
 	runsc := func(args ...string) *exec.Cmd {
-		cmd := exec.Command(p.Runsc, slices.Concat([]string{"--root=" + dir}, p.Flags, args)...)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		return cmd
+		return exec.Command(p.Runsc, slices.Concat([]string{"--root=" + dir}, p.Flags, args)...)
 	}
 	cmd := runsc("--log="+log, "run", "--bundle="+dir, id)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if err := cmd.Start(); err != nil {
+	child, err := process.Start(cmd)
+	if err != nil {
 		return 0, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	for {
-		select {
-		case err := <-ended:
-			return result(err, log)
-		case s := <-signals:
-			if s == unix.SIGQUIT {
-				// Its goroutines; if it cannot be told, the
-				// next signal will be SIGTERM.
-				runsc("kill", id, "QUIT").Run()
-				continue
-			}
-			cmd.Process.Kill() // and, as each is to die with its parent, all the others
-			<-ended
-			return 0, errNotRun
+	select {
+	case <-child.Done:
+		return result(child.Err, log)
+	case s := <-signals:
+		if s == unix.SIGQUIT {
+			// The program's goroutines. It need not end of that, nor
+			// be able to.
+			process.Limits{Time: process.Grace}.Run(context.Background(), runsc("kill", id, "QUIT"))
+			child.Await(process.Grace)
 		}
+		child.Kill() // and, as each is to die with its parent, all the others
+		return 0, errNotRun
 	}
 }
 
@@ -156,16 +148,10 @@ func result(err error, log string) (int, error) {
 		}
 		return 0, fmt.Errorf("%w: runsc: %s", errNotRun, why)
 	}
-	exit := new(exec.ExitError)
-	switch {
-	case err == nil:
-		return 0, nil
-	case !errors.As(err, &exit):
-		return 0, err
-	case exit.Sys().(syscall.WaitStatus).Signaled():
-		return 0, fmt.Errorf("%w: runsc: %v", errNotRun, err)
+	if code := process.ExitCode(err); code >= 0 {
+		return code, nil
 	}
-	return exit.ExitCode(), nil
+	return 0, fmt.Errorf("%w: runsc: %v", errNotRun, err)
 }
 
 // reap waits until no process of the sandbox is left.

@@ -68,12 +68,11 @@ func Inspect(ctx context.Context, path string) (Runsc, error) {
 	if err != nil {
 		return Runsc{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, abs, "--version").Output()
+	out, _, err := process.Prompt.Output(ctx, exec.Command(abs, "--version"))
 	//	runsc version release-20260901.0
 	//	spec: 1.2.1
-	version, isRunsc := strings.CutPrefix(strings.TrimSpace(firstLine(out)), "runsc version ")
+	first, _, _ := strings.Cut(out, "\n")
+	version, isRunsc := strings.CutPrefix(strings.TrimSpace(first), "runsc version ")
 	if err != nil || !isRunsc {
 		if err == nil {
 			err = fmt.Errorf("runsc --version printed %.100q", out)
@@ -95,11 +94,6 @@ func Inspect(ctx context.Context, path string) (Runsc, error) {
 	sum := sha256.Sum256(image)
 	r.Release = "build-" + hex.EncodeToString(sum[:5])
 	return r, nil
-}
-
-func firstLine(text []byte) string {
-	line, _, _ := bytes.Cut(text, []byte("\n"))
-	return string(line)
 }
 
 // moduleRelease returns the time of a pseudo-version, which is how gVisor

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"eventbench/helpers/machine"
 	"eventbench/helpers/process"
@@ -33,10 +34,7 @@ type Sandbox struct {
 	Dir      string   // the program's working directory, absolute
 	Stdout   io.Writer
 	Stderr   io.Writer
-
-	// Quit, if not nil, has the program sent SIGQUIT, of which a Go program
-	// prints its goroutines.
-	Quit <-chan struct{}
+	Limit    time.Duration // see [process.Limits]; 0 for none
 }
 
 // errNotRun is the error for a program of which there is no exit status.
@@ -95,7 +93,8 @@ func (s *Sandbox) environ() ([]string, error) {
 
 // Run runs the program to its end and returns its exit status, which is 128 and
 // the signal's number if a signal ended it. When ctx ends, so do the program
-// and all of the sandbox, and the error is ctx's cause. The error says why if
+// and all of the sandbox, and the error is ctx's cause. At the limit, or if
+// that is what ended ctx, the program gets SIGQUIT first. The error says why if
 // there is no exit status.
 //
 // The sandbox's processes do not outlive the calling process, however that
@@ -139,26 +138,15 @@ func (s *Sandbox) Run(ctx context.Context) (status int, err error) {
 		cmd.SysProcAttr.Credential = &syscall.Credential{}
 	}
 
-	p, err := process.Start(cmd)
-	if err != nil {
-		if plan.Rootless && !errors.Is(err, unix.ENOENT) {
-			err = fmt.Errorf("no user namespace for a sandbox without root: %w\n\t%s", err, userNamespaces)
-		}
+	err = process.Limits{Time: s.Limit, Runner: true}.Run(ctx, cmd)
+	reportEnd.Close()
+	switch {
+	case cmd.Process == nil && plan.Rootless && !errors.Is(err, unix.ENOENT) && ctx.Err() == nil:
+		return 0, fmt.Errorf("no user namespace for a sandbox without root: %w\n\t%s", err, userNamespaces)
+	case cmd.Process == nil || ctx.Err() != nil || errors.As(err, new(*process.LateError)):
 		return 0, err
 	}
-	reportEnd.Close()
-	for {
-		select {
-		case <-p.Done:
-			return outcome(p.Err, report, plan.Rootless)
-		case <-s.Quit:
-			p.SignalChild(unix.SIGQUIT)
-		case <-ctx.Done():
-			p.SignalChild(unix.SIGTERM) // it ends the sandbox and waits for that
-			p.Await(process.RunnerGrace)
-			return 0, context.Cause(ctx)
-		}
-	}
+	return outcome(err, report, plan.Rootless)
 }
 
 // userNamespaces is what to do where they are not allowed.
@@ -169,22 +157,19 @@ const userNamespaces = "run it as root, or allow user namespaces: sysctl user.ma
 func outcome(err error, report io.Reader, rootless bool) (int, error) {
 	said, readErr := io.ReadAll(io.LimitReader(report, 64<<10))
 	why, complete := strings.CutSuffix(string(said), reportEnd)
-	exit := new(exec.ExitError)
 	switch {
 	case readErr != nil:
 		return 0, readErr
-	case err != nil && !errors.As(err, &exit):
-		return 0, err
 	case !complete:
 		return 0, fmt.Errorf("%w: its sandbox ended unexpectedly: %v", errNotRun, err)
 	case why != "" && rootless && strings.Contains(why, "operation not permitted"):
 		return 0, fmt.Errorf("%s\n\t%s", why, userNamespaces)
 	case why != "":
 		return 0, errors.New(why)
-	case err == nil:
-		return 0, nil
+	case process.ExitCode(err) < 0: // its output could not be passed on
+		return 0, err
 	}
-	return exit.ExitCode(), nil
+	return process.ExitCode(err), nil
 }
 
 // A plan is what the process inside the namespaces has to do.

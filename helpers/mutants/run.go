@@ -347,8 +347,8 @@ func (r *run) boot(ctx context.Context, image, pattern string) (rows, float64, e
 		got.end = fmt.Errorf("the kernel stopped: %w", noStatus.Err)
 	case err != nil:
 		return got, took, err
-	case status.ExitCode() > 1:
-		got.end = fmt.Errorf("the tests end with status %d", status.ExitCode())
+	case status > 1:
+		got.end = fmt.Errorf("the tests end with status %d", status)
 	}
 	return got, took, nil
 }

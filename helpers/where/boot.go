@@ -208,7 +208,7 @@ func named(loops []*loop, output []byte) (map[string]*loop, error) {
 		all[l.benchmark] = l
 	}
 	if len(loops) > 0 {
-		return nil, fmt.Errorf("%d loops have no result:\n%s", len(loops), tail(output))
+		return nil, fmt.Errorf("%d loops have no result:\n%s", len(loops), tail(string(output)))
 	}
 	return all, nil
 }
@@ -251,8 +251,8 @@ func debug(ctx context.Context, m guest.Machine, p *guest.Program, f func(c *gdb
 		}
 	}()
 	status, err := m.Run(ctx, p, &stdout, &stderr)
-	if err == nil && status.ExitCode() != 0 {
-		err = &endedError{status.ExitCode(), tail(stdout.Bytes()) + tail(stderr.Bytes())}
+	if err == nil && status != 0 {
+		err = &endedError{status, tail(stdout.String()) + tail(stderr.String())}
 	}
 	return stdout.Bytes(), err
 }
@@ -285,8 +285,8 @@ func socketpair() (near, far *os.File, err error) {
 }
 
 // tail returns the last lines of an output, indented.
-func tail(out []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+func tail(out string) string {
+	lines := strings.Split(strings.TrimSpace(out), "\n")
 	var b strings.Builder
 	for _, l := range lines[max(0, len(lines)-8):] {
 		if l != "" {

@@ -351,18 +351,16 @@ func (p *Program) Benchmarks(ctx context.Context, pattern string) ([]string, err
 	}
 	cmd := exec.Command(p.Path, "-test.run=^$", "-test.bench="+pattern, "-test.benchtime=1x")
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-	var out, stderr process.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &stderr
-	err := process.Run(ctx, cmd)
+	out, stderr, err := process.Limits{}.Output(ctx, cmd)
 	var names []string
-	for line := range strings.Lines(out.String()) {
+	for line := range strings.Lines(out) {
 		name, ok := strings.CutPrefix(line, "Benchmark")
 		if f := strings.Fields(name); ok && len(f) > 2 && !slices.Contains(names, f[0]) {
 			names = append(names, f[0])
 		}
 	}
 	if err != nil && len(names) == 0 {
-		return nil, fmt.Errorf("list the benchmarks of %s that match %q: %w\n%s%s", p.Path, pattern, err, tail(out.Bytes()), tail(stderr.Bytes()))
+		return nil, fmt.Errorf("list the benchmarks of %s that match %q: %w\n%s%s", p.Path, pattern, err, tail(out), tail(stderr))
 	}
 	if len(names) == 0 {
 		return nil, cli.Usage("-bench %q: no benchmark of %s matches (%s -test.list=^Benchmark lists them; here their names begin with Benchmark)", pattern, p.Path, p.Path)

@@ -18,10 +18,8 @@ import (
 	"eventbench/helpers/cli"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/printable"
+	"eventbench/helpers/process"
 )
-
-// noStatus is the exit status that says there is none of the program's.
-const noStatus = 125
 
 // guestFlags are the flags of guest.
 type guestFlags struct {
@@ -41,7 +39,7 @@ func guestVerb() *cli.Verb {
 	return &cli.Verb{
 		Manual:  manual("guest"),
 		Program: true,
-		Failure: noStatus,
+		Failure: process.NoStatus,
 		Signals: []os.Signal{syscall.SIGQUIT}, // of go test at its -timeout
 		Values:  map[string][]string{"kernel": series, "accel": {"auto", "kvm", "tcg"}, "clock": {"auto", "wall", "instrs"}},
 		New: func(flags *flag.FlagSet) cli.Action {
@@ -67,69 +65,69 @@ func guestVerb() *cli.Verb {
 				if err != nil {
 					return err
 				}
-				return cli.Exit(status.ExitCode())
+				return cli.Exit(status)
 			}
 		},
 	}
 }
 
-func (s *guestFlags) boot(ctx context.Context, c *cli.Call, environ []string) (guest.Status, error) {
+func (s *guestFlags) boot(ctx context.Context, c *cli.Call, environ []string) (int, error) {
 	m := &guest.Machine{Seed: s.seed, Append: s.append, CPUs: s.cpus}
 	if s.console {
 		m.Console = printable.NewWriter(c.Stderr)
 	}
 	if runtime.GOARCH != "amd64" {
-		return guest.Status{}, fmt.Errorf("guests are x86-64, and the tool that has to be their init is built for %s: it needs an x86-64 host", runtime.GOARCH)
+		return 0, fmt.Errorf("guests are x86-64, and the tool that has to be their init is built for %s: it needs an x86-64 host", runtime.GOARCH)
 	}
 	if len(c.Operands) == 0 {
-		return guest.Status{}, cli.Usage("want a program to run")
+		return 0, cli.Usage("want a program to run")
 	}
 	if s.kernel == "" {
-		return guest.Status{}, cli.Usage("-kernel: want a vmlinuz, a .deb, or a series such as 6.12")
+		return 0, cli.Usage("-kernel: want a vmlinuz, a .deb, or a series such as 6.12")
 	}
 	var err error
 	if m.Memory, err = parseMemory(s.memory); err != nil {
-		return guest.Status{}, cli.Usage("%w", err)
+		return 0, cli.Usage("%w", err)
 	}
 	if s.cpus < 0 || s.cpus > maxCPUs {
-		return guest.Status{}, cli.Usage("-cpus %d: want 1 to %d", s.cpus, maxCPUs)
+		return 0, cli.Usage("-cpus %d: want 1 to %d", s.cpus, maxCPUs)
 	}
 	if s.timeout < 0 {
-		return guest.Status{}, cli.Usage("-timeout %v: want a time, or 0 for none", s.timeout)
+		return 0, cli.Usage("-timeout %v: want a time, or 0 for none", s.timeout)
 	}
 	if err := guest.CheckAccel(s.accel, s.clock); err != nil {
-		return guest.Status{}, cli.Usage("%w", err)
+		return 0, cli.Usage("%w", err)
 	}
 	if strings.ContainsAny(s.append, "\n\x00") {
-		return guest.Status{}, cli.Usage("-append %q: a kernel's command line is one line", s.append)
+		return 0, cli.Usage("-append %q: a kernel's command line is one line", s.append)
 	}
 	dir, err := guest.UserCache()
 	if err != nil {
-		return guest.Status{}, err
+		return 0, err
 	}
 	// What is wrong with the program or the kernel should wait neither for QEMU
 	// to be installed nor for a download.
 	program, err := guest.LoadProgram(c.Operands[0], c.Operands[1:], ".")
 	if err != nil {
-		return guest.Status{}, err
+		return 0, err
 	}
 	if err := guest.CheckKernel(s.kernel); err != nil {
-		return guest.Status{}, err
+		return 0, err
 	}
 	if m.QEMU, err = guest.FindQEMU(ctx, s.qemu); err != nil {
-		return guest.Status{}, err
+		return 0, err
 	}
 	if m.Kernel, err = guest.FindKernel(ctx, dir, s.kernel, s.mirror, s.update, c.Say); err != nil {
-		return guest.Status{}, err
+		return 0, err
 	}
 	if m.Accel, m.Clock, err = guest.ChooseAccel(ctx, m.QEMU, dir, s.accel, s.clock, c.Say); err != nil {
-		return guest.Status{}, err
+		return 0, err
 	}
 	if err := m.ChooseCPUs(c.Say); err != nil {
-		return guest.Status{}, err
+		return 0, err
 	}
 	if program.Env, err = m.Env(environ); err != nil {
-		return guest.Status{}, err
+		return 0, err
 	}
 	if s.timeout > 0 {
 		var cancel context.CancelFunc

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"eventbench/helpers/need"
+	"eventbench/helpers/process"
 	"eventbench/helpers/tooltest"
 
 	"golang.org/x/sys/unix"
@@ -81,7 +82,7 @@ func TestOtherSeed(t *testing.T) {
 
 func TestKernelPanic(t *testing.T) {
 	kernel := needGuests(t)
-	stdout, stderr := bin.Run(t, "eventbench", t.TempDir(), nil, noStatus, "guest", "-kernel", kernel, bin.Path("prog"), "out=before", "panic", "out=after")
+	stdout, stderr := bin.Run(t, "eventbench", t.TempDir(), nil, process.NoStatus, "guest", "-kernel", kernel, bin.Path("prog"), "out=before", "panic", "out=after")
 	if stdout != "before\n" {
 		t.Errorf("standard output %q", stdout)
 	}
@@ -94,7 +95,7 @@ func TestKernelPanic(t *testing.T) {
 
 func TestNoInit(t *testing.T) {
 	kernel := needGuests(t)
-	stdout, stderr := bin.Run(t, "eventbench", t.TempDir(), nil, noStatus, "guest", "-kernel", kernel, "-append", "rdinit=/nonexistent", bin.Path("prog"), "out=hello")
+	stdout, stderr := bin.Run(t, "eventbench", t.TempDir(), nil, process.NoStatus, "guest", "-kernel", kernel, "-append", "rdinit=/nonexistent", bin.Path("prog"), "out=hello")
 	if stdout != "" || !strings.Contains(stderr, "the guest ended before it started the program: it restarted after a kernel panic: ") {
 		t.Errorf("standard output %q, standard error:\n%s", stdout, stderr)
 	}
@@ -103,7 +104,7 @@ func TestNoInit(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	kernel := needGuest(t)
 	start := time.Now()
-	_, stderr := bin.Run(t, "eventbench", t.TempDir(), nil, noStatus, "guest", "-kernel", kernel, "-timeout", "1s", "-append", "loglevel=8 earlyprintk=ttyS0", bin.Path("prog"), "hang")
+	_, stderr := bin.Run(t, "eventbench", t.TempDir(), nil, process.NoStatus, "guest", "-kernel", kernel, "-timeout", "1s", "-append", "loglevel=8 earlyprintk=ttyS0", bin.Path("prog"), "hang")
 	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("took %v", took)
 	}
@@ -120,7 +121,7 @@ func TestTooLittleMemory(t *testing.T) {
 	if err := os.Truncate(big, 100<<20); err != nil {
 		t.Fatal(err)
 	}
-	_, stderr := bin.Run(t, "eventbench", dir, nil, noStatus, "guest", "-kernel", kernel, "-memory", "128M", bin.Path("prog"))
+	_, stderr := bin.Run(t, "eventbench", dir, nil, process.NoStatus, "guest", "-kernel", kernel, "-memory", "128M", bin.Path("prog"))
 	if !strings.Contains(stderr, "-memory 128M: the program and its testdata need") {
 		t.Errorf("standard error:\n%s", stderr)
 	}
@@ -179,8 +180,8 @@ func TestStopped(t *testing.T) {
 		go func() { ended <- cmd.Wait() }()
 		select {
 		case err := <-ended:
-			if got := tooltest.ExitStatus(t, err); got != noStatus {
-				t.Errorf("exit status %d, want %d", got, noStatus)
+			if got := tooltest.ExitStatus(t, err); got != process.NoStatus {
+				t.Errorf("exit status %d, want %d", got, process.NoStatus)
 			}
 		case <-time.After(2 * time.Minute):
 			t.Error("still there after two minutes")

@@ -9,16 +9,15 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"eventbench/helpers/cli"
 	"eventbench/helpers/gvisor"
-
-	"golang.org/x/sys/unix"
+	"eventbench/helpers/process"
 )
 
 // gvisorFlags are the flags of gvisor.
@@ -38,7 +37,8 @@ func gvisorVerb() *cli.Verb {
 	return &cli.Verb{
 		Manual:  manual("gvisor"),
 		Program: true,
-		Failure: noStatus,
+		Failure: process.NoStatus,
+		Signals: []os.Signal{syscall.SIGQUIT}, // of go test at its -timeout
 		Values:  map[string][]string{"platform": platforms},
 		New: func(flags *flag.FlagSet) cli.Action {
 			s := gvisorFlags{timeout: asProgram}
@@ -104,48 +104,12 @@ func (s *gvisorFlags) do(ctx context.Context, c *cli.Call) (int, error) {
 		_, err := fmt.Fprintln(c.Stdout, box.Runsc.Path)
 		return 0, err
 	}
-	limit := s.timeout
-	if limit == asProgram {
-		limit = programTimeout(c.Operands[1:])
+	if box.Limit = s.timeout; s.timeout == asProgram {
+		box.Limit = programTimeout(c.Operands[1:])
 	}
-	return runWithin(ctx, limit, box)
-}
-
-// grace is what a program has to print its goroutines at the time limit.
-const grace = 3 * time.Second
-
-// runWithin runs the program, passes SIGQUIT on to it, and stops it when limit, unless 0,
-// has passed.
-func runWithin(ctx context.Context, limit time.Duration, box *gvisor.Sandbox) (int, error) {
-	quit := make(chan struct{}, 1)
-	ask := func() {
-		select {
-		case quit <- struct{}{}:
-		default: // it has been asked to
-		}
-	}
-	box.Quit = quit
-	if !signal.Ignored(unix.SIGQUIT) {
-		signals := make(chan os.Signal, 1)
-		signal.Notify(signals, unix.SIGQUIT)
-		defer signal.Stop(signals)
-		go func() {
-			for range signals {
-				ask()
-			}
-		}()
-	}
-	if limit == 0 {
-		return box.Run(ctx)
-	}
-	late := fmt.Errorf("%s: stopped at -timeout %v", box.Args[0], limit)
-	end := time.Now().Add(limit)
-	defer time.AfterFunc(limit, ask).Stop()
-	ctx, cancel := context.WithDeadlineCause(ctx, end.Add(grace), late)
-	defer cancel()
 	status, err := box.Run(ctx)
-	if err == nil && status != 0 && time.Now().After(end) {
-		err = late // its end is that of the signal
+	if late := (*process.LateError)(nil); errors.As(err, &late) {
+		err = fmt.Errorf("%s: stopped at -timeout %v", box.Args[0], late.Limit)
 	}
 	return status, err
 }

@@ -16,6 +16,7 @@ import (
 
 	"eventbench/helpers/gvisor"
 	"eventbench/helpers/need"
+	"eventbench/helpers/process"
 	"eventbench/helpers/tooltest"
 )
 
@@ -54,7 +55,7 @@ func TestSandboxEnds(t *testing.T) {
 	t.Parallel() // one of them waits for its deadline
 	prog := bin.Path("prog")
 	bin.Run(t, "eventbench", t.TempDir(), nil, 128+9, "gvisor", prog, "kill=9")
-	stdout, stderr := bin.Run(t, "eventbench", t.TempDir(), nil, noStatus, "gvisor", "-timeout", "20s", prog, "out=ready", "hang")
+	stdout, stderr := bin.Run(t, "eventbench", t.TempDir(), nil, process.NoStatus, "gvisor", "-timeout", "20s", prog, "out=ready", "hang")
 	if stdout != "ready\n" || !strings.Contains(stderr, "SIGQUIT") || !strings.Contains(stderr, prog+": stopped at -timeout 20s") {
 		t.Errorf("printed %q, standard error:\n%s", stdout, stderr)
 	}
@@ -62,7 +63,7 @@ func TestSandboxEnds(t *testing.T) {
 	if err := os.Chmod(bin.Path("script"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	_, stderr = bin.Run(t, "eventbench", t.TempDir(), nil, noStatus, "gvisor", bin.Path("script"))
+	_, stderr = bin.Run(t, "eventbench", t.TempDir(), nil, process.NoStatus, "gvisor", bin.Path("script"))
 	if !strings.Contains(stderr, "not run to its end: runsc: ") {
 		t.Errorf("standard error:\n%s", stderr)
 	}
@@ -135,7 +136,7 @@ func TestSandboxOrdinaryUser(t *testing.T) {
 		if !strings.Contains(stdout.String(), "-gvisor, uid 0, ") {
 			t.Errorf("standard output %q", &stdout)
 		}
-	case noStatus:
+	case process.NoStatus:
 		if !strings.Contains(stderr.String(), "allow user namespaces: sysctl ") {
 			t.Errorf("standard error:\n%s", &stderr)
 		}

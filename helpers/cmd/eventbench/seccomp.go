@@ -10,11 +10,12 @@ import (
 	"os/exec"
 
 	"eventbench/helpers/cli"
+	"eventbench/helpers/process"
 	"eventbench/helpers/seccomp"
 )
 
 // The statuses by which programs that run another say that they could not, see
-// env(1); noStatus is the first of them.
+// env(1); process.NoStatus is the first of them.
 const (
 	notRun   = 126
 	notFound = 127
@@ -24,7 +25,7 @@ func seccompVerb() *cli.Verb {
 	return &cli.Verb{
 		Manual:  manual("seccomp"),
 		Program: true,
-		Failure: noStatus,
+		Failure: process.NoStatus,
 		New: func(flags *flag.FlagSet) cli.Action {
 			length := flags.Int("length", 100, "compare `n` times before a call is allowed")
 			return func(_ context.Context, c *cli.Call) error {
