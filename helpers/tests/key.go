@@ -9,14 +9,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"eventbench/helpers/need"
+	"eventbench/helpers/results"
 )
 
 // key is a digest of what results depend on but go test's cache does not know:
@@ -25,11 +24,11 @@ import (
 func key(ctx context.Context) (string, error) {
 	h := sha256.New()
 	io.WriteString(h, need.Surroundings())
-	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	module, err := results.Module(ctx)
 	if err != nil {
-		return "", fmt.Errorf("go env GOMOD: %w", err)
+		return "", err
 	}
-	if err := source(h, filepath.Dir(strings.TrimSpace(string(out)))); err != nil {
+	if err := source(h, module); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%x", h.Sum(nil)[:8]), nil

@@ -3,7 +3,7 @@
 package tests
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -34,6 +34,8 @@ func (t test) parent() (test, bool) {
 // was skipped.
 type report struct {
 	w, errs io.Writer
+	part    []byte // a line that has not ended
+	err     error  // of writing
 
 	// A test's output, until it passes; a failed test's, until its package
 	// ends.
@@ -56,23 +58,18 @@ func newReport(w, errs io.Writer) *report {
 		lacks: map[need.Lack]map[test]bool{}, rows: map[string]int{}, others: map[string]int{}}
 }
 
-// read reads all of go test's output.
-func (r *report) read(in io.Reader) error {
-	lines := bufio.NewReader(in)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if len(line) > 0 {
-			if werr := r.line(line); werr != nil {
-				return werr
-			}
+// Write takes go test's output.
+func (r *report) Write(p []byte) (int, error) {
+	r.part = append(r.part, p...)
+	for r.err == nil {
+		end := bytes.IndexByte(r.part, '\n') + 1
+		if end == 0 {
+			return len(p), nil
 		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+		r.err = r.line(r.part[:end])
+		r.part = r.part[end:]
 	}
+	return 0, r.err
 }
 
 func (r *report) line(line []byte) error {

@@ -6,18 +6,16 @@ package tests
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"eventbench/helpers/cli"
+	"eventbench/helpers/interrupt"
 	"eventbench/helpers/need"
 	"eventbench/helpers/process"
 )
@@ -49,50 +47,26 @@ func run(ctx context.Context, c *cli.Call) error {
 	// results from being cached): a result is for these surroundings only.
 	// Go ignores the setting.
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "GODEBUG="+strings.TrimPrefix(os.Getenv("GODEBUG")+",eventbench="+key, ","))
-	events, into := io.Pipe()
-	cmd.Stdout, cmd.Stderr = into, c.Stderr
-	p, err := process.Start(cmd)
-	if err != nil {
-		return err
-	}
-	stop := context.AfterFunc(ctx, func() { end(cmd, p) })
-	defer stop()
-	go func() {
-		<-p.Done
-		into.Close()
-	}()
 	report := newReport(c.Stdout, c.Stderr)
-	if err = report.read(events); err != nil {
-		events.CloseWithError(err)
-		p.Kill()
-	}
-	<-p.Done
-	if ctx.Err() != nil {
+	cmd.Stdout, cmd.Stderr = report, c.Stderr
+	// go test cleans up after SIGINT, but no other signal.
+	running, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	defer context.AfterFunc(ctx, func() { stop(interrupt.Error{Signal: syscall.SIGINT}) })()
+	err = process.Limits{Runner: true}.Run(running, cmd)
+	switch {
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case report.err != nil:
+		return report.err
 	}
-	if err != nil {
-		return err
-	}
-	if p.Err != nil {
+	code := process.ExitCode(err)
+	if code != 0 {
 		fmt.Fprintln(c.Stdout, "FAIL") // go test's last word, which go test -json leaves out
 	}
 	report.end()
-	exit := new(exec.ExitError)
-	switch {
-	case p.Err == nil:
-		return nil
-	case errors.As(p.Err, &exit) && exit.Exited():
-		return cli.Exit(exit.ExitCode())
+	if code < 0 {
+		return fmt.Errorf("go test: %w", err)
 	}
-	return fmt.Errorf("go test: %w", p.Err)
-}
-
-// end makes go test end as after Ctrl-C, and waits a little for it to clean up.
-func end(cmd *exec.Cmd, p *process.Process) {
-	syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
-	select {
-	case <-p.Done:
-	case <-time.After(5 * time.Second):
-		p.Kill()
-	}
+	return cli.Exit(code)
 }
