@@ -19,6 +19,7 @@ import (
 	"eventbench/helpers/cli"
 	"eventbench/helpers/files"
 	"eventbench/helpers/mechanisms"
+	"eventbench/helpers/progress"
 )
 
 // options are what the flags say.
@@ -78,9 +79,9 @@ func New(fs *flag.FlagSet) cli.Action {
 		if err := o.check(c.Operands); err != nil {
 			return cli.Usage("%w", err)
 		}
-		p := newProgress(c.Stderr)
+		p := c.Progress()
 		err := compare(ctx, o, c.Stdout, p)
-		p.clear()
+		p.Clear()
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w: no results were kept", context.Cause(ctx))
 		}
@@ -110,7 +111,7 @@ func (o *options) check(operands []string) error {
 }
 
 // compare does all the work and prints the table.
-func compare(ctx context.Context, o *options, stdout io.Writer, p *progress) error {
+func compare(ctx context.Context, o *options, stdout io.Writer, p *progress.Progress) error {
 	var chosen []mechanisms.Row
 	for _, r := range rows {
 		if o.bench.MatchString(r.Name) {
@@ -133,7 +134,7 @@ func compare(ctx context.Context, o *options, stdout io.Writer, p *progress) err
 	}
 	defer os.RemoveAll(dir)
 
-	p.show("building")
+	p.Step("building")
 	sides, err := build(ctx, o, dir)
 	if err != nil {
 		return err
@@ -145,13 +146,13 @@ func compare(ctx context.Context, o *options, stdout io.Writer, p *progress) err
 	if err := m.measure(ctx); err != nil {
 		return err
 	}
-	p.clear()
+	p.Clear()
 	over := m.table(stdout)
 	out, err := m.write(place)
 	if err != nil {
 		return err
 	}
-	p.say("all figures: go tool benchstat -col 'impl@(c go)' %s", out)
+	p.Say("all figures: go tool benchstat -col 'impl@(c go)' %s", out)
 	if len(over) > 0 {
 		return fmt.Errorf("over what they may reach at most: %s", strings.Join(over, ", "))
 	}

@@ -161,7 +161,7 @@ func TestInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(io.TeeReader(told, &stderr))
-	for lines.Scan() && !strings.HasPrefix(lines.Text(), "pair 1/6") {
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "eventbench fidelity: pair 1/6") {
 	}
 	leader := waitFor(t, "a measured process", func() int { return first(children(cmd.Process.Pid)) })
 	peer := waitFor(t, "its peer", func() int { return first(children(leader)) })

@@ -19,6 +19,7 @@ import (
 
 	"eventbench/helpers/files"
 	"eventbench/helpers/mechanisms"
+	"eventbench/helpers/progress"
 	"eventbench/helpers/results"
 )
 
@@ -26,7 +27,7 @@ import (
 type measurement struct {
 	*options
 	sides    [2]side // Go, C
-	progress *progress
+	progress *progress.Progress
 
 	rows   []measured
 	unit   string // in which the sides are compared
@@ -51,7 +52,7 @@ var units = []string{"instrs/op", "ns/op"}
 // they come, and how many iterations take how long. Where starting a process
 // is slow, it is also the first pair.
 func (m *measurement) prepare(ctx context.Context, chosen []mechanisms.Row) error {
-	m.progress.show("trying every row")
+	m.progress.Step("trying every row")
 	counts := [2]int{1, 4000} // of the Go side only what there is matters; 4000 take at most 50 ms
 	if m.n > 0 {
 		counts = [2]int{1, 1}
@@ -69,7 +70,7 @@ func (m *measurement) prepare(ctx context.Context, chosen []mechanisms.Row) erro
 	for i, r := range chosen {
 		goRes, cRes := got[0][i], got[1][i]
 		if goRes == nil {
-			m.progress.say("%s: skipped: the Go benchmark says that it cannot run here", r.Name)
+			m.progress.Say("%s: skipped: the Go benchmark says that it cannot run here", r.Name)
 			continue
 		}
 		unit := unitOf(goRes)
@@ -154,8 +155,16 @@ func (m *measurement) measure(ctx context.Context) error {
 	total, done, begun := (m.pairs-first)*len(groups), 0, time.Now()
 	for pair := first; pair < m.pairs; pair++ {
 		random.Shuffle(len(groups), func(i, j int) { groups[i], groups[j] = groups[j], groups[i] })
-		for _, group := range groups {
-			m.progress.step(pair+1, m.pairs, done, total, time.Since(begun), m.rows[group[0]].Name)
+		for i, group := range groups {
+			at := fmt.Sprintf("pair %d/%d", pair+1, m.pairs)
+			if done > 0 {
+				left := time.Since(begun) * time.Duration(total-done) / time.Duration(done)
+				at += fmt.Sprintf(", about %v left", left.Round(time.Second))
+			}
+			if i == 0 {
+				m.progress.Step("%s", at)
+			}
+			m.progress.Working("%s: %s", at, m.rows[group[0]].Name)
 			if err := m.pair(ctx, group, pair+1, random.IntN(2)); err != nil {
 				return err
 			}

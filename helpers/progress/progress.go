@@ -51,18 +51,37 @@ func (p *Progress) Say(format string, args ...any) {
 	fmt.Fprintf(p.w, p.tool+format+"\n", args...)
 }
 
-// Working says where the work is.
+// Working says where the work is: where lines cannot be redrawn, twice a minute
+// at most.
 func (p *Progress) Working(format string, args ...any) {
+	p.show(30*time.Second, format, args...)
+}
+
+// Step says where the work is at one of its steps, all of which a log has.
+func (p *Progress) Step(format string, args ...any) { p.show(0, format, args...) }
+
+func (p *Progress) show(every time.Duration, format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch text := fmt.Sprintf(p.tool+format, args...); {
+	switch text := fmt.Sprintf(format, args...); {
 	case p.terminal != nil:
-		fmt.Fprintf(p.terminal, "\r%s\x1b[K", printable.Text(text))
-		p.shown = true
-	case time.Since(p.last) >= 30*time.Second:
-		fmt.Fprintln(p.w, text)
+		p.draw(printable.Text(text))
+	case time.Since(p.last) >= every:
+		fmt.Fprintln(p.w, p.tool+text)
 		p.last = time.Now()
 	}
+}
+
+// draw draws as much of the text as has room. Whoever sits there knows which
+// tool it is.
+func (p *Progress) draw(text string) {
+	width := 80
+	if columns, _, err := term.GetSize(int(p.terminal.Fd())); err == nil && columns > 0 {
+		width = columns
+	}
+	// One column less than there are: some terminals wrap at the last.
+	fmt.Fprintf(p.terminal, "\r%s\x1b[K", text[:min(len(text), width-1)])
+	p.shown = true
 }
 
 // Clear takes the line that is drawn in place away.

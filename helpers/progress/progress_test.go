@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"eventbench/helpers/printable"
 )
@@ -33,4 +35,24 @@ func TestTerminal(t *testing.T) {
 	check(printable.NewWriter(terminal), terminal) // as a verb gets it
 	check(file, nil)
 	check(&bytes.Buffer{}, nil)
+}
+
+// In a log there is each step, and what is between them now and then.
+func TestPlain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		p := New(&b, "eventbench test")
+		p.Working("at once")
+		p.Step("step %d", 1)
+		p.Step("step 2")
+		time.Sleep(29 * time.Second)
+		p.Working("soon")
+		time.Sleep(time.Second)
+		p.Working("late")
+		p.Working("at once")
+		p.Clear()
+		if want := "eventbench test: step 1\neventbench test: step 2\neventbench test: late\n"; b.String() != want {
+			t.Errorf("got %q, want %q", b.String(), want)
+		}
+	})
 }

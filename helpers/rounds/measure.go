@@ -18,6 +18,7 @@ import (
 	"eventbench/helpers/cli"
 	"eventbench/helpers/files"
 	"eventbench/helpers/process"
+	"eventbench/helpers/progress"
 	"eventbench/helpers/results"
 	"eventbench/helpers/samples"
 )
@@ -27,8 +28,8 @@ var errIncomplete = errors.New("not everything has a figure in every round")
 
 // measure runs what rounds of opts are missing and returns the directory of
 // the set they belong to, for each arm, also with errIncomplete.
-func measure(ctx context.Context, opts options, p *progress) (dirs []string, err error) {
-	defer p.clear()
+func measure(ctx context.Context, opts options, p *follower) (dirs []string, err error) {
+	defer p.Clear()
 	defer p.keepTime()()
 	if opts.binary != "" {
 		// With a slash, so that exec does not look it up in PATH.
@@ -53,7 +54,7 @@ func measure(ctx context.Context, opts options, p *progress) (dirs []string, err
 	}
 	defer unlock()
 	if !results.Alone() {
-		p.say("eventbench bench: another run measures on this machine, into other results: each of the two disturbs the other; wait until it has ended for figures to be trusted")
+		p.Say("another run measures on this machine, into other results: each of the two disturbs the other; wait until it has ended for figures to be trusted")
 	}
 
 	var sets []*set
@@ -75,7 +76,7 @@ func measure(ctx context.Context, opts options, p *progress) (dirs []string, err
 }
 
 // findSet finds out which set the arm's rounds belong to, and makes its directory.
-func findSet(ctx context.Context, opts options, a arm, host string, p *progress) (*set, error) {
+func findSet(ctx context.Context, opts options, a arm, host string, p *follower) (*set, error) {
 	// Of the binary, so that all its arms are in one directory.
 	argv := []string{opts.binary}
 	if opts.binary == "" {
@@ -101,11 +102,11 @@ func findSet(ctx context.Context, opts options, a arm, host string, p *progress)
 
 // makeRounds makes the rounds that are missing. Those that cannot be made are
 // told of and left out; after two of an arm in a row it is given up.
-func makeRounds(ctx context.Context, opts options, sets []*set, p *progress) error {
+func makeRounds(ctx context.Context, opts options, sets []*set, p *follower) error {
 	var dirs []*samples.Set
 	for _, s := range sets {
 		dirs = append(dirs, &s.Set)
-		p.say("eventbench bench: %d of %d to go, of %d benchmarks each, into %s",
+		p.Say("%d of %d to go, of %d benchmarks each, into %s",
 			opts.rounds-len(s.within(opts.rounds)), opts.rounds, len(s.survey.names), s.Dir)
 	}
 	todo, err := samples.Missing(dirs, 1, opts.rounds, uint64(opts.seed))
@@ -118,14 +119,12 @@ func makeRounds(ctx context.Context, opts options, sets []*set, p *progress) err
 		if lost[s] == 2 {
 			continue
 		}
-		label := s.arm.said(fmt.Sprintf("round %d/%d", n, opts.rounds))
-		after := len(todo) - i - 1
-		p.begin(label, len(s.survey.names)*opts.count, after)
+		p.begin(s.arm.said(fmt.Sprintf("round %d/%d", n, opts.rounds)), len(s.survey.names)*opts.count, len(todo)-i-1)
 		err := s.measureRound(ctx, n, opts, p)
 		if broken := (*samples.Error)(nil); errors.As(err, &broken) {
-			p.say("eventbench bench: %s: %v", s.arm.said(fmt.Sprintf("round %d", n)), err)
+			p.Say("%s: %v", s.arm.said(fmt.Sprintf("round %d", n)), err)
 			if lost[s]++; lost[s] == 2 {
-				p.say("eventbench bench: %s", s.arm.said("two rounds in a row were lost: no more are tried"))
+				p.Say("%s", s.arm.said("two rounds in a row were lost: no more are tried"))
 			}
 			continue
 		} else if err != nil {
@@ -134,16 +133,13 @@ func makeRounds(ctx context.Context, opts options, sets []*set, p *progress) err
 		}
 		lost[s] = 0
 		p.end()
-		if p.terminal == nil {
-			p.say("%s: %s elapsed, about %s left", label, clock(time.Since(p.begun)), clock(p.mean()*time.Duration(after)))
-		}
 	}
 	return nil
 }
 
 // conclude says what has no figure. Its error is errIncomplete, or, where an arm has no
 // round at all, one that says so.
-func conclude(opts options, sets []*set, p *progress) (err error) {
+func conclude(opts options, sets []*set, p *follower) (err error) {
 	for _, s := range sets {
 		files := s.within(opts.rounds)
 		if len(files) == 0 {
@@ -162,10 +158,10 @@ func conclude(opts options, sets []*set, p *progress) (err error) {
 			}
 		}
 		if n > 0 {
-			p.say("eventbench bench: %s, go tool eventbench summary %s shows why", s.arm.said(samples.Counted(n, "benchmark")+" failed in some rounds"), s.Dir)
+			p.Say("%s, go tool eventbench summary %s shows why", s.arm.said(samples.Counted(n, "benchmark")+" failed in some rounds"), s.Dir)
 		}
 		if missing := opts.rounds - len(files); missing > 0 {
-			p.say("eventbench bench: %s; the same command tries them again", s.arm.said(fmt.Sprintf("%d of %d rounds were lost", missing, opts.rounds)))
+			p.Say("%s; the same command tries them again", s.arm.said(fmt.Sprintf("%d of %d rounds were lost", missing, opts.rounds)))
 		}
 		if n > 0 || len(files) < opts.rounds {
 			err = errIncomplete
@@ -185,7 +181,7 @@ func (o options) benchArgs() []string {
 }
 
 // runner runs the test binary's benchmarks.
-func (a arm) runner(opts options, p *progress, args ...string) func(context.Context, string, io.Writer, io.Writer) error {
+func (a arm) runner(opts options, p *follower, args ...string) func(context.Context, string, io.Writer, io.Writer) error {
 	return func(ctx context.Context, skip string, stdout, stderr io.Writer) error {
 		argv := a.argv(opts.binary, slices.Concat(opts.benchArgs(), args)...)
 		if skip != "" {
@@ -209,10 +205,10 @@ func (a arm) run(ctx context.Context, argv []string, opts options, stdout, stder
 
 // look runs every benchmark once, for a survey, and says which of them skip.
 // All that one prints which breaks off is kept in dir.
-func look(ctx context.Context, opts options, a arm, settings, dir string, p *progress) (survey, error) {
+func look(ctx context.Context, opts options, a arm, settings, dir string, p *follower) (survey, error) {
 	what := fmt.Sprintf("-bench=%s: %s", opts.bench, a.said("running each benchmark once"))
 	p.begin(a.said("looking what there is"), 0, 0)
-	sample := samples.Sample{Run: a.runner(opts, p, "-test.benchtime=1x"), Skip: opts.skip, Count: 1, Going: p.going(what)}
+	sample := samples.Sample{Run: a.runner(opts, p, "-test.benchtime=1x"), Skip: opts.skip, Count: 1, Going: goingOn(p, what)}
 	made, err := sample.Make(ctx)
 	if ctx.Err() != nil {
 		return survey{}, err
@@ -221,9 +217,9 @@ func look(ctx context.Context, opts options, a arm, settings, dir string, p *pro
 		for _, f := range made.Failures {
 			if f.Skipped {
 				_, why, _ := strings.Cut(f.Message, ": ") // without the file and line
-				p.say("eventbench bench: %s: %s", a.said("skipped Benchmark"+f.Name), why)
+				p.Say("%s: %s", a.said("skipped Benchmark"+f.Name), why)
 			} else {
-				p.say("eventbench bench: %s: Benchmark%s failed: %s", what, f.Name, f.Message)
+				p.Say("%s: Benchmark%s failed: %s", what, f.Name, f.Message)
 			}
 		}
 	}
@@ -253,6 +249,11 @@ func look(ctx context.Context, opts options, a arm, settings, dir string, p *pro
 		opts.bench, opts.narrowing(), map[bool]string{true: ", and what -skip leaves out"}[opts.skip != ""], strings.Join(known, "\n\t"))
 }
 
+// goingOn says that what is measured goes on without a benchmark.
+func goingOn(p *follower, what string) func(name, why string) {
+	return func(name, why string) { p.Say("%s: going on without Benchmark%s: %s", what, name, why) }
+}
+
 // keep writes all that processes printed which broke off.
 func keep(path string, made *samples.Made, err error) error {
 	broken := new(samples.Error)
@@ -274,7 +275,7 @@ func list(ctx context.Context, opts options, a arm) ([]string, error) {
 	if top, _, below := strings.Cut(opts.bench, "/"); below {
 		o := opts
 		o.bench = top
-		sample := samples.Sample{Run: a.runner(o, newProgress(io.Discard), "-test.benchtime=1x"), Skip: opts.skip, Count: 1}
+		sample := samples.Sample{Run: a.runner(o, follow(progress.New(io.Discard, "")), "-test.benchtime=1x"), Skip: opts.skip, Count: 1}
 		if made, err := sample.Make(ctx); err == nil {
 			if f, err := results.Parse(bytes.NewReader(made.Text), "a run of each benchmark once"); err == nil {
 				return samples.Names(f), nil // if not: what is at the top level may help
@@ -290,7 +291,7 @@ func list(ctx context.Context, opts options, a arm) ([]string, error) {
 
 // measureRound runs round n and puts its file into the set. An error that is a
 // [*samples.Error] is the round's alone.
-func (s *set) measureRound(ctx context.Context, n int, opts options, p *progress) error {
+func (s *set) measureRound(ctx context.Context, n int, opts options, p *follower) error {
 	argv := s.arm.argv(opts.binary)
 	if now, err := results.HashCommand(argv); err != nil {
 		return err
@@ -315,7 +316,7 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, p *progress
 	}
 	what := s.arm.said(fmt.Sprintf("round %d", n))
 	sample := samples.Sample{Run: s.arm.runner(opts, p, args...), Skip: opts.skip, Count: opts.count,
-		Known: s.known(), Hopeless: samples.Hopeless(s.files), Going: p.going(what)}
+		Known: s.known(), Hopeless: samples.Hopeless(s.files), Going: goingOn(p, what)}
 	began := time.Now()
 	made, err := sample.Make(ctx)
 	if ctx.Err() != nil {
@@ -342,7 +343,7 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, p *progress
 			return err
 		}
 		if len(kept) == 0 {
-			p.say("eventbench bench: -histograms: no benchmark here keeps latencies: RoundTrip, OneWay, Lateness and paced loops do")
+			p.Say("-histograms: no benchmark here keeps latencies: RoundTrip, OneWay, Lateness and paced loops do")
 		} else if err := os.Rename(trial, histograms); err != nil {
 			return err
 		}
@@ -353,11 +354,11 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, p *progress
 	s.files = append(s.files, file)
 	for _, f := range made.Failures {
 		if !f.Skipped {
-			p.say("eventbench bench: %s: Benchmark%s failed: %s", what, f.Name, f.Message)
+			p.Say("%s: Benchmark%s failed: %s", what, f.Name, f.Message)
 		}
 	}
 	if len(made.Stderr) > 0 {
-		p.say("%s", strings.TrimSuffix(string(made.Stderr), "\n"))
+		p.Say("%s", strings.TrimSuffix(string(made.Stderr), "\n"))
 	}
 	return nil
 }

@@ -5,30 +5,22 @@ package rounds
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/term"
-
-	"eventbench/helpers/printable"
-	toolprogress "eventbench/helpers/progress"
+	"eventbench/helpers/progress"
 	"eventbench/helpers/samples"
 )
 
-// progress follows a child through its benchmarks and tells the user: in place
-// on a terminal, and elsewhere with a plain line now and then, which is all a
-// log wants.
-type progress struct {
-	w        io.Writer
-	terminal *os.File // nil where lines cannot be redrawn
+// A follower follows a child through its benchmarks and tells the user how far
+// it is.
+type follower struct {
+	*progress.Progress
 
 	mu       sync.Mutex
 	begun    time.Time       // the run
 	finished []time.Duration // the rounds of this run
-	shown    bool            // a line is on the terminal that the next one replaces
 
 	// The child that runs.
 	label string    // such as "round 3/10"
@@ -40,12 +32,10 @@ type progress struct {
 	line  []byte    // the line it has not finished
 }
 
-func newProgress(w io.Writer) *progress {
-	return &progress{w: printable.NewWriter(w), terminal: toolprogress.Terminal(w), begun: time.Now()}
-}
+func follow(p *progress.Progress) *follower { return &follower{Progress: p, begun: time.Now()} }
 
 // begin says that a child starts now, which will print total results.
-func (p *progress) begin(label string, total, after int) {
+func (p *follower) begin(label string, total, after int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -56,14 +46,15 @@ func (p *progress) begin(label string, total, after int) {
 }
 
 // end says that the round came to a good end.
-func (p *progress) end() {
+func (p *follower) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.finished = append(p.finished, time.Since(p.start))
+	p.Step("%s: %s elapsed, about %s left", p.label, clock(time.Since(p.begun)), clock(p.mean()*time.Duration(p.after)))
 }
 
 // mean is how long a finished round took.
-func (p *progress) mean() time.Duration {
+func (p *follower) mean() time.Duration {
 	var sum time.Duration
 	for _, d := range p.finished {
 		sum += d
@@ -73,7 +64,7 @@ func (p *progress) mean() time.Duration {
 
 // Write sees what the child prints. With -test.v that is a benchmark's name when
 // it starts, on a line of its own, and when it has finished its name and result.
-func (p *progress) Write(out []byte) (int, error) {
+func (p *follower) Write(out []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := len(out)
@@ -97,7 +88,7 @@ func (p *progress) Write(out []byte) (int, error) {
 }
 
 // keepTime redraws the clock until the returned function is called.
-func (p *progress) keepTime() (stop func()) {
+func (p *follower) keepTime() (stop func()) {
 	tick := time.NewTicker(time.Second)
 	done := make(chan struct{})
 	go func() {
@@ -113,57 +104,16 @@ func (p *progress) keepTime() (stop func()) {
 	return func() { tick.Stop(); close(done) }
 }
 
-// going says that what is measured goes on without a benchmark.
-func (p *progress) going(what string) func(name, why string) {
-	return func(name, why string) {
-		p.say("eventbench bench: %s: going on without Benchmark%s: %s", what, name, why)
-	}
-}
-
 // tick redraws the clock.
-func (p *progress) tick() {
+func (p *follower) tick() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.draw(time.Now())
 }
 
-// say prints a line that stays.
-func (p *progress) say(format string, args ...any) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.wipe()
-	fmt.Fprintf(p.w, format+"\n", args...)
-}
+func (p *follower) draw(now time.Time) { p.Working("%s", p.text(now)) }
 
-// clear takes the line that is drawn in place away.
-func (p *progress) clear() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.wipe()
-}
-
-func (p *progress) wipe() {
-	if p.shown {
-		fmt.Fprint(p.terminal, "\r\x1b[K")
-		p.shown = false
-	}
-}
-
-func (p *progress) draw(now time.Time) {
-	if p.terminal == nil {
-		return
-	}
-	text := printable.Text(p.text(now))
-	width := 80
-	if columns, _, err := term.GetSize(int(p.terminal.Fd())); err == nil && columns > 0 {
-		width = columns
-	}
-	// One column less than there are: some terminals wrap at the last.
-	fmt.Fprintf(p.terminal, "\r%s\x1b[K", text[:min(len(text), width-1)])
-	p.shown = true
-}
-
-func (p *progress) text(now time.Time) string {
+func (p *follower) text(now time.Time) string {
 	var s strings.Builder
 	s.WriteString(p.label)
 	if p.total > 0 {
@@ -181,7 +131,7 @@ func (p *progress) text(now time.Time) string {
 
 // left estimates the time to the end of all rounds: from the rounds of this
 // run, and in the first of them from how far it has come.
-func (p *progress) left(now time.Time) (time.Duration, bool) {
+func (p *follower) left(now time.Time) (time.Duration, bool) {
 	here := now.Sub(p.start)
 	var round time.Duration
 	switch {

@@ -106,7 +106,7 @@ func New(fs *flag.FlagSet) cli.Action {
 		if err := opts.check(c.Operands); err != nil {
 			return cli.Usage("%w", err)
 		}
-		dirs, err := measure(ctx, opts, newProgress(c.Stderr))
+		dirs, err := measure(ctx, opts, follow(c.Progress()))
 		if err != nil && err != errIncomplete {
 			return err
 		}

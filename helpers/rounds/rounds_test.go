@@ -22,6 +22,7 @@ import (
 
 	"eventbench/helpers/cli"
 	"eventbench/helpers/need"
+	"eventbench/helpers/progress"
 	"eventbench/helpers/tooltest"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -235,7 +236,7 @@ func TestDisk(t *testing.T) {
 }
 
 func TestEstimate(t *testing.T) {
-	p := newProgress(&bytes.Buffer{})
+	p := follow(progress.New(io.Discard, ""))
 	p.begin("round 3/5", 4, 2)
 	at := func(d time.Duration) time.Time { return p.start.Add(d) }
 	check := func(when time.Duration, want string) {

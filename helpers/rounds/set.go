@@ -165,7 +165,7 @@ type set struct {
 // openSet returns the first set among dir, dir.2, dir.3 … that rounds like s
 // belong to; the last of them may be new and not exist yet. It tells p why it
 // passed over others.
-func openSet(a arm, dir string, s survey, p *progress) (*set, error) {
+func openSet(a arm, dir string, s survey, p *follower) (*set, error) {
 	for n := 1; ; n++ {
 		name := dir
 		if n > 1 {
@@ -190,7 +190,7 @@ func openSet(a arm, dir string, s survey, p *progress) (*set, error) {
 		if different == "" {
 			return set, nil
 		}
-		p.say("eventbench bench: %s is another set: here %s", name, different)
+		p.Say("%s is another set: here %s", name, different)
 	}
 }
 
