@@ -65,7 +65,7 @@ func (e *NoStatusError) Error() string {
 	} else {
 		b.WriteString("; the console's last lines:")
 		for _, line := range e.Console {
-			b.WriteString("\n  | " + line)
+			b.WriteString("\n\t| " + line)
 		}
 	}
 	return b.String()

@@ -86,7 +86,7 @@ func TestKernelPanic(t *testing.T) {
 	if stdout != "before\n" {
 		t.Errorf("standard output %q", stdout)
 	}
-	for _, want := range []string{"the guest ended while the program ran: it restarted after a kernel panic: sysrq triggered crash", "the console's last lines:\n  | "} {
+	for _, want := range []string{"the guest ended while the program ran: it restarted after a kernel panic: sysrq triggered crash", "the console's last lines:\n\t| "} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("no %q in standard error:\n%s", want, stderr)
 		}
