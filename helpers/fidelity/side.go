@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -144,7 +143,7 @@ func parseResults(stdout string, names []string) ([]*benchfmt.Result, error) {
 		case *benchfmt.SyntaxError:
 			return nil, rec
 		case *benchfmt.Result:
-			name := gomaxprocs.ReplaceAllString(rec.Name.String(), "")
+			name := results.Stem(rec.Name.String())
 			res := rec.Clone()
 			res.Name = benchfmt.Name(name)
 			found[name] = res
@@ -162,8 +161,6 @@ func parseResults(stdout string, names []string) ([]*benchfmt.Result, error) {
 	}
 	return results, nil
 }
-
-var gomaxprocs = regexp.MustCompile(`-\d+$`)
 
 // keep is how many lines of a failed program's output are shown.
 const keep = 12

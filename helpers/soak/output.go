@@ -9,6 +9,9 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"eventbench/helpers/results"
+	"eventbench/helpers/samples"
 )
 
 // A tally counts what benchmarks came to.
@@ -51,10 +54,8 @@ type reader struct {
 type failure struct{ name, message string }
 
 var (
-	beginning = regexp.MustCompile(`^Benchmark\S+$`)
-	result    = regexp.MustCompile(`^(Benchmark\S+)\s+\d+\s`)
-	ending    = regexp.MustCompile(`^--- (FAIL|SKIP|BENCH): (Benchmark\S+)`)
-	procs     = regexp.MustCompile(`-\d+$`) // GOMAXPROCS, after the name
+	result = regexp.MustCompile(`^(Benchmark\S+)\s+\d+\s`)
+	ending = regexp.MustCompile(`^--- (FAIL|SKIP|BENCH): (Benchmark\S+)`)
 )
 
 // maxLine bounds a line of which nothing is known.
@@ -78,8 +79,9 @@ func (r *reader) Write(p []byte) (int, error) {
 
 func (r *reader) line(line string) {
 	end := ending.FindStringSubmatch(line)
+	_, started := samples.Started(line)
 	switch {
-	case beginning.MatchString(line):
+	case started:
 		r.current, r.began = line, time.Now()
 		r.said.Reset()
 	case result.MatchString(line):
@@ -96,7 +98,7 @@ func (r *reader) line(line string) {
 		r.skipped++
 		r.said.Reset()
 	case end[1] == "FAIL":
-		r.reports = append(r.reports, failure{procs.ReplaceAllString(end[2], ""), r.said.String()})
+		r.reports = append(r.reports, failure{results.Stem(end[2]), r.said.String()})
 		r.said.Reset()
 	}
 }
