@@ -128,13 +128,13 @@ func (l *loop) counts() []int {
 }
 
 // errNoLoop is the reason why there are no stamps of a benchmark.
-var errNoLoop = errors.New("no loop of single operations was measured: this is for benchmarks of what one thread does and of round trips (Self, Create, Ctl, Wait, Arm, RoundTrip)")
+var errNoLoop error = &InexactError{"no loop of single operations was measured: this is for benchmarks of what one thread does and of round trips (Self, Create, Ctl, Wait, Arm, RoundTrip)"}
 
 // A mode says what a debugger does in a boot.
 type mode int
 
 const (
-	unlogged mode = iota // it reads the stamps after each loop
+	unlogged mode = iota // it stops where logged does, and reads the stamps
 	logged               // it has what is executed in each loop logged
 )
 
@@ -148,8 +148,11 @@ func boot(ctx context.Context, m guest.Machine, p *guest.Program, of *Program, h
 	case unlogged:
 		output, err = debug(ctx, m, p, func(c *gdb.Client) error {
 			for {
-				if err := until(c, of.ends); err != nil {
+				if err := until(c, of.begins); err != nil {
 					return err // at last that the machine is gone
+				}
+				if err := until(c, of.ends); err != nil {
+					return err
 				}
 				stamps, err := readStamps(c)
 				if err != nil {

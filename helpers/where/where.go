@@ -141,6 +141,23 @@ type result struct {
 	err     error
 }
 
+// doubtful reports whether a benchmark is to be measured by itself, as it did
+// not go the same way in two boots that others share.
+func (r result) doubtful() bool {
+	if r.err != nil {
+		return !errors.Is(r.err, errNoLoop)
+	}
+	return 2*r.profile.Exact < r.profile.Measured
+}
+
+// reason is why a result is doubtful.
+func (r result) reason() string {
+	if r.err != nil {
+		return r.err.Error()
+	}
+	return fmt.Sprintf("%d of %d operations exact: %s", r.profile.Exact, r.profile.Measured, r.profile.Wrong[0])
+}
+
 // together is how many benchmarks share a pair of boots.
 const together = 8
 
@@ -149,9 +166,11 @@ const together = 8
 // other, a kernel each, or with the reason why there are none. It returns
 // early where got or ctx does not want any more.
 //
-// Several benchmarks share a boot. Stops for a log move the clock on, and
-// another interrupt may lead those that follow another way than without a log:
-// what the boot without a log does not bear out is measured by itself.
+// Several benchmarks share a boot. Both boots of a pair stop at the same places,
+// for a stop may move the clock on, and then another interrupt leads what
+// follows another way. A round trip may go another way all the same: what the
+// boot without a log does not bear out, or less than half of it, is measured by
+// itself.
 func (s *Settings) Profiles(ctx context.Context, p *Program, kernels []*Kernel, benchmarks []string, say func(string, ...any),
 	got func(benchmark string, profiles []*Profile, err error) error) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -173,17 +192,19 @@ func (s *Settings) Profiles(ctx context.Context, p *Program, kernels []*Kernel, 
 					shared := collect()
 					var again []string
 					for _, b := range group {
-						if r := shared[b]; r.err == nil || errors.Is(r.err, errNoLoop) || len(group) == 1 {
-							results[b][i] <- r
-						} else {
+						if r := shared[b]; len(group) > 1 && r.doubtful() {
 							again = append(again, b)
+						} else {
+							results[b][i] <- r
 						}
 					}
 					for _, b := range again {
 						r := shared[b]
 						if ctx.Err() == nil {
-							say("%s on %s: once more, by itself: %v", b, k.Label, r.err)
-							r = m.start(ctx, k, i, []string{b})()[b]
+							say("%s on %s: once more, by itself: %s", b, k.Label, r.reason())
+							if alone := m.start(ctx, k, i, []string{b})()[b]; r.err != nil || alone.err == nil && alone.profile.Exact > r.profile.Exact {
+								r = alone
+							}
 						}
 						results[b][i] <- r
 					}

@@ -3,6 +3,8 @@
 package where
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -100,7 +102,7 @@ func TestKernel(t *testing.T) {
 		t.Errorf("%d of %d benchmarks are shown: %v", shown, len(benchmarks), err)
 	}
 	_ = s.Profiles(t.Context(), p, kernels, []string{"EventfdThroughput/mode=semaphore/peer=thread/cpus=same"}, t.Logf, func(benchmark string, _ []*Profile, err error) error {
-		if err == nil || !strings.Contains(err.Error(), "no loop of single operations was measured") {
+		if err == nil || !strings.Contains(err.Error(), "no loop of single operations was measured") || !errors.As(err, new(*InexactError)) {
 			t.Errorf("%s: error %v, want that it has no operations", benchmark, err)
 		}
 		return nil
@@ -140,4 +142,21 @@ func TestLoops(t *testing.T) {
 	if !slices.Equal(counts[0], counts[1]) {
 		t.Errorf("instrs/op of %q: %d without a log, %d with one", benchmarks, counts[0], counts[1])
 	}
+}
+
+// What two shared boots do not agree on is measured once more. What has no
+// operations never will have any.
+func TestDoubtful(t *testing.T) {
+	check := func(r result, want bool, reason string) {
+		t.Helper()
+		if got := r.doubtful(); got != want {
+			t.Errorf("%+v: doubtful %v, want %v", r, got, want)
+		} else if want && !strings.Contains(r.reason(), reason) {
+			t.Errorf("%+v: reason %q, want %q in it", r, r.reason(), reason)
+		}
+	}
+	check(result{err: errNoLoop}, false, "")
+	check(result{err: fmt.Errorf("a guest: %w", &InexactError{"no count"})}, true, "a guest: no count")
+	check(result{profile: &Profile{Exact: 25, Measured: 50}}, false, "")
+	check(result{profile: &Profile{Exact: 24, Measured: 50, Wrong: []string{"operation 1"}}}, true, "24 of 50 operations exact: operation 1")
 }
