@@ -287,11 +287,11 @@ func first(pids []int) int {
 // waitFor returns what f does once it is not 0.
 func waitFor(t *testing.T, what string, f func() int) int {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(tooltest.Patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if v := f(); v != 0 {
 			return v
 		}
 	}
-	t.Fatalf("waited 30 s for %s", what)
+	t.Fatalf("waited %v for %s", tooltest.Patience, what)
 	return 0
 }

@@ -211,7 +211,7 @@ func TestWhileThereIsRoom(t *testing.T) {
 	defer stop()
 	select {
 	case <-ctx.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(tooltest.Patience):
 	}
 	if full := (*fullError)(nil); !errors.As(context.Cause(ctx), &full) || full.dir != dir {
 		t.Errorf("without room: %v", context.Cause(ctx))

@@ -77,9 +77,6 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// patience is how long a test waits for what should take no time.
-const patience = 2 * time.Minute
-
 // A signal ends the run: its exit status says which, nothing runs on, finished
 // rounds stay, and there is no trace of the one that did not finish.
 func TestSignal(t *testing.T) {
@@ -162,8 +159,8 @@ func TestTerminal(t *testing.T) {
 
 	select {
 	case <-drawn:
-	case <-time.After(patience):
-		t.Fatalf("somebody still has the terminal after %v", patience)
+	case <-time.After(tooltest.Patience):
+		t.Fatalf("somebody still has the terminal after %v", tooltest.Patience)
 	}
 	got := screen.String()
 	for _, want := range []string{
@@ -340,13 +337,13 @@ func (p *call) signal(sig syscall.Signal) {
 // wait returns the exit status.
 func (p *call) wait() int {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(p.t.Context(), tooltest.Patience)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { p.cmd.Process.Signal(unix.SIGQUIT) })
 	defer stop()
 	err := p.cmd.Wait()
 	if ctx.Err() != nil {
-		p.t.Fatalf("did not end within %v\n%s", patience, p.stderr.String())
+		p.t.Fatalf("did not end within %v\n%s", tooltest.Patience, p.stderr.String())
 	}
 	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
 		p.t.Fatal(err)
@@ -401,9 +398,9 @@ func stateOf(t *testing.T, pid int) byte {
 // eventually waits until done.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(tooltest.Patience); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited %v for %s", patience, what)
+			t.Fatalf("waited %v for %s", tooltest.Patience, what)
 		}
 	}
 }

@@ -36,6 +36,10 @@ import (
 	"eventbench/helpers/need"
 )
 
+// Patience is how long a test waits for what takes a moment on a machine that
+// has nothing else to do: on a busy one the tests of many packages run at once.
+const Patience = 2 * time.Minute
+
 // Bin is the directory of the programs that Main has built: eventbench and
 // prog, which does what its arguments say.
 type Bin string

@@ -290,7 +290,7 @@ func needGuest(t *testing.T) string {
 // mustChild waits until the process has a child and returns that.
 func mustChild(t *testing.T, pid int) int {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(tooltest.Patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 		if err != nil {
 			t.Fatal(err)
@@ -324,7 +324,7 @@ func mustCmdline(t *testing.T, pid int) []byte {
 // mustEnd waits for the end of a process that is not this one's child.
 func mustEnd(t *testing.T, pid int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(tooltest.Patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil || strings.Contains(string(stat), ") Z ") {
 			return

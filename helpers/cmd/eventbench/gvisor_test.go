@@ -209,7 +209,7 @@ func needRunsc(t *testing.T) {
 func mustBeGone(t *testing.T, variable string) {
 	t.Helper()
 	var left []string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(tooltest.Patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		names, err := filepath.Glob("/proc/[0-9]*/environ")
 		if err != nil {
 			t.Fatal(err)
