@@ -20,8 +20,12 @@ var seeds = regexp.MustCompile(`\nseed: ([0-9]+)\n`)
 // agree with each other, those of the oldest and the newest do not, and what
 // was measured otherwise is refused.
 func TestBaselines(t *testing.T) {
-	kernels := []string{"5.10", "6.1", "6.12", "6.18", "7.3"} // of make kernels
-	for _, kernel := range kernels {
+	makefile := mustRead(t, "../../Makefile")
+	m := regexp.MustCompile(`(?m)^KERNELS +\?= (.*)$`).FindStringSubmatch(makefile)
+	if m == nil {
+		t.Fatal("the Makefile does not set KERNELS")
+	}
+	for _, kernel := range strings.Fields(m[1]) {
 		text := mustRead(t, filepath.Join(baselines, kernel+".txt"))
 		samples := strings.Split(text, "sample: ")
 		if got, want := len(samples)-1, gate.MostBoots; got != want {

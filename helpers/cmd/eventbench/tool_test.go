@@ -122,6 +122,18 @@ func TestCallsInDocumentation(t *testing.T) {
 	}
 }
 
+// Completion offers the series that make kernels boots.
+func TestCompletedSeries(t *testing.T) {
+	text, err := os.ReadFile("../../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^KERNELS +\?= (.*)$`).FindStringSubmatch(string(text))
+	if m == nil || strings.Join(series, " ") != m[1] {
+		t.Errorf("completion offers %q, want KERNELS of the Makefile, %q", series, m)
+	}
+}
+
 // Shells complete verbs, flags and values by the scripts that the tool prints.
 func TestCompletion(t *testing.T) {
 	dir := t.TempDir()
