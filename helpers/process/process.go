@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"reflect"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -163,7 +164,8 @@ func Run(ctx context.Context, cmd *exec.Cmd) error {
 }
 
 // Run runs cmd to its end, until ctx ends, or until a limit is reached. The
-// error is ctx's cause, a [*LateError], or that of [exec.Cmd.Run].
+// error is ctx's cause, a [*LateError], that of [exec.Cmd.Run], or the one of
+// writing what the program printed: a full disk here is a broken pipe to it.
 //
 // When ctx ends, all of its group get the signal that ended it, or SIGTERM. At
 // a limit it gets SIGQUIT, at which a Go program prints its goroutines.
@@ -174,9 +176,9 @@ func (l Limits) Run(ctx context.Context, cmd *exec.Cmd) error {
 	var heard atomic.Int64 // when
 	hear := func() { heard.Store(time.Now().UnixNano()) }
 	hear()
+	written := listen(cmd, hear)
 	var tick <-chan time.Time
 	if l.Silence > 0 {
-		cmd.Stdout, cmd.Stderr = listen(cmd.Stdout, hear), listen(cmd.Stderr, hear)
 		t := time.NewTicker(min(time.Second, max(l.Silence/2, time.Millisecond)))
 		defer t.Stop()
 		tick = t.C
@@ -203,6 +205,9 @@ func (l Limits) Run(ctx context.Context, cmd *exec.Cmd) error {
 	for {
 		select {
 		case <-p.Done:
+			if err := written(); err != nil {
+				return err
+			}
 			return p.Err
 		case <-ctx.Done():
 			p.Signal(asked(ctx))
@@ -247,22 +252,49 @@ func asked(ctx context.Context) syscall.Signal {
 	return syscall.SIGTERM
 }
 
-// A listen passes writes on to w and calls hear.
-func listen(w io.Writer, hear func()) io.Writer {
-	if _, file := w.(*os.File); w == nil || file {
-		return w
+// listen has hear called whenever cmd prints something, except into files, which
+// it writes to itself. written returns the first error of passing that on.
+func listen(cmd *exec.Cmd, hear func()) (written func() error) {
+	var failed atomic.Pointer[error]
+	of := func(w io.Writer) io.Writer {
+		if _, file := w.(*os.File); w == nil || file {
+			return w
+		}
+		return &listener{w, hear, &failed}
 	}
-	return listener{w, hear}
+	one := same(cmd.Stdout, cmd.Stderr)
+	cmd.Stdout = of(cmd.Stdout)
+	if one {
+		cmd.Stderr = cmd.Stdout // so that exec writes to it from one goroutine
+	} else {
+		cmd.Stderr = of(cmd.Stderr)
+	}
+	return func() error {
+		if err := failed.Load(); err != nil {
+			return *err
+		}
+		return nil
+	}
 }
 
 type listener struct {
-	w    io.Writer
-	hear func()
+	w      io.Writer
+	hear   func()
+	failed *atomic.Pointer[error]
 }
 
-func (l listener) Write(p []byte) (int, error) {
+func (l *listener) Write(p []byte) (int, error) {
 	l.hear()
-	return l.w.Write(p)
+	n, err := l.w.Write(p)
+	if err != nil {
+		l.failed.CompareAndSwap(nil, &err)
+	}
+	return n, err
+}
+
+// same reports whether two writers are one.
+func same(a, b io.Writer) bool {
+	return a != nil && b != nil && reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() && a == b
 }
 
 // A Buffer keeps what a program writes, up to 64 MiB. A program that writes

@@ -122,8 +122,8 @@ func TestRunSignal(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	var out Buffer
 	cmd := exec.Command("sh", "-c", "trap 'echo hangup; exit' HUP; echo; while :; do sleep 0.01; done")
-	cmd.Stdout = listen(&out, func() {
-		// It is listening by now.
+	cmd.Stdout = &out
+	listen(cmd, func() { // it is listening by now
 		cancel(interrupt.Error{Signal: unix.SIGHUP})
 	})
 	err := Limits{}.Run(ctx, cmd)
@@ -144,6 +144,24 @@ func wantGone(t *testing.T, pid string) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("process %s still runs: %s", pid, stat)
+		}
+	}
+}
+
+// A fullWriter is where nothing more can be written to.
+type fullWriter struct{}
+
+func (fullWriter) Write([]byte) (int, error) { return 0, unix.ENOSPC }
+
+// What a program prints and cannot be passed on is named: the program itself only
+// gets a broken pipe.
+func TestRunFull(t *testing.T) {
+	for _, cmd := range []*exec.Cmd{
+		{Stdout: fullWriter{}}, {Stderr: fullWriter{}}, {Stdout: fullWriter{}, Stderr: fullWriter{}},
+	} {
+		cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", "while echo x && echo x >&2; do :; done"}
+		if err := (Limits{Time: 2 * time.Minute}).Run(t.Context(), cmd); !errors.Is(err, unix.ENOSPC) {
+			t.Errorf("got %v, want %v", err, unix.ENOSPC)
 		}
 	}
 }

@@ -37,7 +37,7 @@ func measure(ctx context.Context, opts options, p *follower) (dirs []string, err
 			return nil, err
 		}
 		if _, err := os.Stat(opts.binary); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("the test binary: %w: go test -c makes one", err)
 		}
 	}
 	host, err := hostDir()

@@ -50,7 +50,12 @@ func guestVerb() *cli.Verb {
 			flags.StringVar(&s.mirror, "mirror", "", "Debian mirror, a `URL` (default that of the system's apt sources)")
 			flags.StringVar(&s.accel, "accel", "auto", "`what` runs instructions: kvm, tcg, or auto")
 			flags.StringVar(&s.clock, "clock", "auto", "`what` makes time pass: wall, instrs, or auto")
-			flags.IntVar(&s.cpus, "cpus", 0, "`number` of processors (default 2; 1 if QEMU is too old to count on 2)")
+			flags.Func("cpus", "`number` of processors (default 2; 1 if QEMU is too old to count on 2)", func(number string) (err error) {
+				if s.cpus, err = strconv.Atoi(number); err != nil || s.cpus < 1 || s.cpus > maxCPUs {
+					return fmt.Errorf("want 1 to %d", maxCPUs)
+				}
+				return nil
+			})
 			flags.StringVar(&s.memory, "memory", "512M", "`size` of the memory, such as 512M or 2G")
 			flags.Uint64Var(&s.seed, "seed", 1, "`number` that all the machine's randomness comes from")
 			flags.StringVar(&s.append, "append", "", "`text` for the end of the kernel's command line")
@@ -88,9 +93,6 @@ func (s *guestFlags) boot(ctx context.Context, c *cli.Call, environ []string) (i
 	var err error
 	if m.Memory, err = parseMemory(s.memory); err != nil {
 		return 0, cli.Usage("%w", err)
-	}
-	if s.cpus < 0 || s.cpus > maxCPUs {
-		return 0, cli.Usage("-cpus %d: want 1 to %d", s.cpus, maxCPUs)
 	}
 	if s.timeout < 0 {
 		return 0, cli.Usage("-timeout %v: want a time, or 0 for none", s.timeout)
