@@ -8,27 +8,27 @@ import (
 	"eventbench/helpers/results"
 )
 
-// An Archive holds recorded results of several arms, to draw verdicts from as
-// if the samples of each had just been measured: so a gate's error rates are
-// found out, with the gate itself.
+// An Archive holds recorded results of several arms. Verdicts are drawn from it
+// as if its samples had just been measured, which shows how often the gate
+// itself is wrong.
 type Archive struct {
 	gate *gate
 }
 
-// An Arm is what one arm's samples measured.
+// An Arm is the results of one arm's samples.
 type Arm struct {
 	Name string
 	side *side
 }
 
-// A Draw is one sample out of an archive.
+// A Draw is one sample from an archive.
 type Draw struct {
 	Arm    *Arm
 	Sample int // below Arm.Samples()
 }
 
-// NewArchive returns an empty archive whose verdicts follow the options. An
-// error is an *InputError.
+// NewArchive returns an empty archive whose verdicts use the options. An error
+// is an *InputError.
 func NewArchive(o Options) (*Archive, error) {
 	g, err := o.gate()
 	if err != nil {
@@ -37,9 +37,9 @@ func NewArchive(o Options) (*Archive, error) {
 	return &Archive{gate: g}, nil
 }
 
-// Read adds the results in r as an arm: its samples are told apart as those of
-// any results file are. An error is an *InputError that says what is wrong with
-// them.
+// Read adds the results in r as an arm. Its samples are told apart as in any
+// results file. If the results are faulty, the error is an *InputError that
+// says how.
 func (a *Archive) Read(name string, r io.Reader) (*Arm, error) {
 	s := newSide(name, name)
 	a.gate.read(s, r, name)
@@ -58,7 +58,7 @@ func (a *Archive) Read(name string, r io.Reader) (*Arm, error) {
 // Samples returns how many samples the arm has.
 func (a *Arm) Samples() int { return len(a.side.samples) }
 
-// Round returns the round in which a sample was measured, if it says so.
+// Round returns the round in which a sample was measured, if it names one.
 func (a *Arm) Round(sample int) (n int, ok bool) {
 	r := a.side.samples[sample].Round
 	if r == nil {
@@ -68,18 +68,17 @@ func (a *Arm) Round(sample int) (n int, ok bool) {
 }
 
 // Judge gives the verdict on the samples drawn for the two sides, which must
-// not share one, with alpha in the place of the options'. With rounds, the n-th
-// draws of both sides are taken for one round's. plant, unless nil, changes
-// what the lines of the new side's samples say: a benchmark's value in a unit,
-// that of benchunit's that it tidies to (sec/op for ns/op). An error is an
-// *InputError.
+// not share a sample. alpha replaces the options' alpha. With rounds, the n-th
+// draws of both sides form a round. plant, unless nil, changes the values in
+// the lines of new's samples: it is given a benchmark's value in a unit as
+// benchunit tidies it (sec/op for ns/op). An error is an *InputError.
 func (a *Archive) Judge(old, new []Draw, alpha float64, rounds bool, plant func(benchmark, unit string, value float64) float64) (*Report, error) {
 	a.gate.Problems, a.gate.Alpha = results.Problems{}, alpha
 	o, n := a.gate.draw("old", old, rounds, nil), a.gate.draw("new", new, rounds, plant)
 	return a.gate.judge(o, n)
 }
 
-// draw makes a side of samples.
+// draw makes a side from samples.
 func (g *gate) draw(label string, draws []Draw, rounds bool, plant func(benchmark, unit string, value float64) float64) *side {
 	s := newSide(label, label)
 	s.config = draws[0].Arm.side.config
@@ -122,8 +121,8 @@ func (g *gate) draw(label string, draws []Draw, rounds bool, plant func(benchmar
 	return s
 }
 
-// Values returns what the samples of both sides measured, in Unit, in the order
-// of the rounds if there are any.
+// Values returns the values of both sides' samples in Unit, in the order of
+// rounds if there are any.
 func (c *Comparison) Values() (old, new []float64) {
 	return slices.Clone(c.oldValues), slices.Clone(c.newValues)
 }

@@ -13,7 +13,7 @@ import (
 
 // Explain writes every step of the verdicts on the benchmark called name, in
 // all its units: the samples, how they were reduced, the test, the correction
-// and the decision. A name that no comparison has is an error.
+// and the decision. It returns an error if no comparison has that name.
 func (r *Report) Explain(w io.Writer, name string) error {
 	name = strings.TrimPrefix(name, "Benchmark")
 	var b strings.Builder
@@ -162,7 +162,7 @@ func (r *Report) explainTest(say func(string, ...any), c *Comparison) {
 	r.explainFamily(say, c)
 }
 
-// explainFamily shows how the other comparisons were accounted for.
+// explainFamily shows how the family of comparisons was corrected for.
 func (r *Report) explainFamily(say func(string, ...any), c *Comparison) {
 	kind := "can fail the gate"
 	if !c.Gates {

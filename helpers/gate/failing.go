@@ -10,8 +10,8 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// A Failing is a benchmark that failed where it was to be measured. There is no
-// figure to compare; that it fails is the finding.
+// A Failing is a benchmark that failed. It has no figure to compare; the
+// failure is the finding.
 type Failing struct {
 	Pkg, Name  string
 	Old, New   int    // in how many samples of each side it failed
@@ -21,15 +21,16 @@ type Failing struct {
 	NewSamples int
 }
 
-// worse reports whether a benchmark fails in new that does not in old, whether
-// or not old has it: that is a regression, however few samples there are.
+// worse reports whether the benchmark fails in new but not in old. That is a
+// regression however few samples there are, even if old does not have the
+// benchmark.
 func (f *Failing) worse() bool { return f.New > 0 && f.Old == 0 }
 
-// both reports whether it fails on both sides: nothing says that new is worse,
-// and nothing that it is not.
+// both reports whether it fails on both sides, so that nothing shows whether
+// new is worse.
 func (f *Failing) both() bool { return f.New > 0 && f.Old > 0 }
 
-// label is what a line on it begins with.
+// label begins a line about it.
 func (f *Failing) label() string {
 	switch {
 	case f.worse():
@@ -40,7 +41,7 @@ func (f *Failing) label() string {
 	return "failed in old"
 }
 
-// text says in how many samples it fails, and why.
+// text says in how many samples it fails and why.
 func (f *Failing) text() string {
 	in := func(n, of int, side string) string {
 		if n == 0 {
@@ -80,7 +81,7 @@ func (g *gate) failing(old, new *side) []*Failing {
 	}
 	name := results.NameOf(all)
 	var list []*Failing
-	// New first: its reason is the one to be told.
+	// New first: its reason is the one to show.
 	for _, s := range []*side{new, old} {
 		for _, f := range s.failures {
 			if f.Skipped || !g.wanted(f, units) {
@@ -109,8 +110,8 @@ func (g *gate) failing(old, new *side) []*Failing {
 	return list
 }
 
-// wanted reports whether the filter lets a failure pass. It has no units: those
-// are taken that any benchmark has.
+// wanted reports whether the filter selects a failure. A failure has no units,
+// so the units of all benchmarks are tried.
 func (g *gate) wanted(f *failure, units []benchfmt.Value) bool {
 	if len(units) == 0 {
 		return true
@@ -120,7 +121,7 @@ func (g *gate) wanted(f *failure, units []benchfmt.Value) bool {
 	return err == nil && match.Any()
 }
 
-// units returns those that the side's benchmarks have.
+// units returns the units of the side's benchmarks.
 func (s *side) units() []benchfmt.Value {
 	var units []benchfmt.Value
 	for _, b := range s.benches {
@@ -133,8 +134,9 @@ func (s *side) units() []benchfmt.Value {
 	return units
 }
 
-// failed returns a failure that explains why the side has no figures of a
-// benchmark, in a sample or, of nil, in any; or nil.
+// failed returns a failure that explains why the side has no figures for a
+// benchmark in a sample, or in any sample if that is nil. It returns nil if
+// there is none.
 func (s *side) failed(b *bench, in *Sample) *failure {
 	var skipped *failure
 	failed := false
@@ -151,14 +153,14 @@ func (s *side) failed(b *bench, in *Sample) *failure {
 		}
 		skipped = f
 	}
-	// A benchmark that failed in two samples is left out of the others.
+	// A benchmark that failed in two samples is skipped in the others.
 	if failed {
 		return skipped
 	}
 	return nil
 }
 
-// skipped returns why a side has no figures of a benchmark that it left out, as
+// skipped returns why a side has no figures for a benchmark that it skipped, as
 // part of a sentence.
 func (s *side) skipped(b *bench) string {
 	for _, f := range s.failures {

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// An adjustment is what the size of the family makes of one test's p.
+// An adjustment is the correction of one test's p for the size of its family.
 type adjustment struct {
 	p        float64
 	standing int     // tests with no smaller p, itself included

@@ -1,71 +1,69 @@
-// Package gate gives the verdict over two sets of benchmark results: has
-// anything become worse, by how much, and how sure is that?
+// Package gate compares two sets of benchmark results and decides whether
+// anything became slower, by how much, and how certain that is.
 //
 // # Samples
 //
-// A sample is what one process measured, or one boot of a guest: one results
-// file. What the lines of one process have in common, its memory layout, its
-// place on the cores, its heap, would make ten lines look like ten
-// measurements when they are ten readings of one. So the lines that a sample
-// has of a benchmark and unit are reduced to one value first, and ten lines of
-// one process count for one sample: to their median, or to the lowest where the
-// unit says so (Unit X lines=lowest), as counted instructions do, to which
-// whatever disturbs them can only add. A file that holds several processes'
-// output (go test … >> file) holds as many samples; so does one with
-// configuration lines "sample: ID", one for each ID.
+// A sample is one results file: the results of one process, or of one boot of a
+// guest. The lines of one process share its memory layout, its cores and its
+// heap, so ten of them are not ten independent measurements. The gate therefore
+// first reduces a sample's lines for a benchmark and unit to one value. That is
+// the median, or the lowest if the unit says so (Unit X lines=lowest). Counted
+// instructions use the lowest, because a disturbance can only add to them. A
+// file with the output of several processes (go test … >> file) holds as many
+// samples. So does a file with configuration lines "sample: ID", one sample for
+// each ID.
 //
 // # The verdict
 //
-// A metric that declares itself exact (Unit X assume=exact), and whose samples
-// on each side all agree, five at least, is compared as what it is, a number:
-// one instruction more is reported as that, and fails if it is beyond the
-// threshold. Any other is a distribution, with no assumption about its shape:
-// the ratio new/old has the exact interval that belongs to a rank test, of 95 %
-// confidence. All comparisons of distributions that can fail the gate are one
-// family, whose members are not to alarm by their number:
+// If a metric declares itself exact (Unit X assume=exact), and all samples of
+// each side agree, at least five of them, the two numbers are compared. One more
+// instruction is reported as exactly that, and fails if it is beyond the
+// threshold. Any other metric is a distribution, of which no shape is assumed.
+// The ratio new/old gets the exact 95 % interval that belongs to a rank test.
+// All comparisons of distributions that can fail the gate form one family, and
+// the test corrects for its size:
 //
 //   - With few samples, such as five boots a side, the family is tested as a
-//     whole, by relabeling: every other way to call five of the ten boots old is
-//     tried, on all comparisons at once, and a comparison's p is the share of ways in
-//     which any comparison at all stands out as much (Westfall and Young's
-//     max-T). How far one stands out is how far the near end of its interval is from
-//     no change, in thresholds. Five boots can so be judged, however many
-//     benchmarks ran in them; four, with alpha 0.05; three never.
-//   - Rounds of old and new measured side by side, ten at least, are relabeled
-//     round by round, and the interval is of ratios within rounds: what drifts
-//     from round to round drops out.
-//   - With so many samples that relabeling would take long, each comparison has
-//     its rank test, and Holm's procedure corrects the p-values for their number.
+//     whole, by relabeling (Westfall and Young's max-T). Every other way to call
+//     five of the ten boots old is tried on all comparisons at once. A
+//     comparison's p is the share of these ways in which any comparison stands
+//     out as much. How far a comparison stands out is the distance from no change
+//     to the near end of its interval, in thresholds. This way five boots are
+//     enough however many benchmarks ran in them. Four are enough with alpha
+//     0.05; three never are.
+//   - If old and new were measured side by side in at least ten rounds, labels
+//     are swapped within rounds, and the interval is of ratios within rounds.
+//     Drift between rounds cancels out.
+//   - With so many samples that relabeling would take too long, each comparison
+//     has its own rank test, and Holm's procedure corrects the p-values for
+//     their number.
 //
-// Then
+// The verdicts are:
 //
-//   - a regression is significant in its family, larger than the threshold, and
-//     has its whole interval beyond the threshold;
-//   - an improvement is that in the good direction;
-//   - no change is an interval wholly within the threshold on both sides;
-//   - anything else is cannot tell, with the number of samples that would tell.
+//   - Regression: significant in its family, larger than the threshold, with its
+//     whole interval beyond the threshold.
+//   - Improvement: the same in the good direction.
+//   - No change: the whole interval is within the threshold on both sides.
+//   - Cannot tell: anything else, with the number of samples that would tell.
 //
-// The direction is what the unit's metadata says (Unit X better=lower); a unit
-// without one informs only.
-//
-// What costs a tenth of before or less has more likely stopped doing its work:
-// the gate says so, and with DistrustCollapse cannot tell.
+// The unit's metadata gives the good direction (Unit X better=lower). A unit
+// without a direction only informs.
 //
 // # Benchmarks that fail
 //
-// A benchmark that fails has no figure there, and that is a finding of its own.
-// It fails in new and not in old, be it that old does not have it: a
-// regression. It fails in both: cannot tell, since nothing says whether new is
-// worse. It failed in old only: said, and no more than that. The others are
-// judged as if it were not there; one that fails in some samples is compared by
-// those in which it does not, besides.
+// A failed benchmark has no figure to compare, so the failure itself is judged.
+// If it fails in new but not in old, it is a regression, even if old does not
+// have the benchmark. If it fails in both, the gate cannot tell, because nothing
+// shows whether new is worse. If it failed in old only, the report mentions it.
+// A benchmark that fails in some samples is also compared by the samples in which
+// it does not. Failures do not affect the verdicts on other benchmarks.
 //
 // # Failing closed
 //
-// Whatever makes a verdict unsound is bad input and never a pass: a benchmark
-// or a unit gone, results measured with different clocks or on different
-// machines, runs that broke off, files given twice, values that are not
-// numbers. What is meant to differ is allowed by name.
+// Anything that would make a verdict unsound is bad input, never a pass: a
+// missing benchmark or unit, results measured with different clocks or on
+// different machines, interrupted runs, files given twice, values that are not
+// numbers. Intended differences are allowed by name.
 package gate
 
 import (
@@ -94,8 +92,8 @@ type Options struct {
 	AllowMissing    *regexp.Regexp // "Name unit" of what may be missing from new or from some samples
 	AllowEqual      *regexp.Regexp // "Name unit" of times that may be equal in all samples
 	AllowCannotTell bool           // the gate passes what it cannot tell
-	// DistrustCollapse makes a cost of a tenth of before or less, which
-	// would be an improvement, one of which the gate cannot tell.
+	// DistrustCollapse makes the verdict "cannot tell" for a cost that fell
+	// to a tenth or less. It would otherwise be an improvement.
 	DistrustCollapse bool
 }
 
@@ -139,14 +137,14 @@ type Report struct {
 	settings []setting // where old and new were measured, for a reproduction
 }
 
-// A setting is a configuration key whose value is one and the same in all the
-// samples of each side.
+// A setting is a configuration key with a single value in all samples of each
+// side.
 type setting struct{ key, old, new string }
 
-// Compare judges the results in new against those in old: each a file or
-// directory as [results.Find] takes it, a pattern of path/filepath.Match, or a
-// list of these with commas between. An error is an *InputError and says why
-// there is no verdict.
+// Compare judges the results in new against those in old. Each is a file or
+// directory as [results.Find] takes it, a pattern for path/filepath.Match, or a
+// comma-separated list of these. If there is no verdict, the error is an
+// *InputError that says why.
 func Compare(old, new string, o Options) (*Report, error) {
 	g, err := o.gate()
 	if err != nil {
@@ -156,8 +154,8 @@ func Compare(old, new string, o Options) (*Report, error) {
 	return g.judge(oldSide, newSide)
 }
 
-// CompareFiles is Compare for files that are known. The names are for the
-// report, and should be arguments with which Compare finds the same files.
+// CompareFiles is Compare for files that are already known. The names are for
+// the report. They should be arguments for which Compare finds the same files.
 func CompareFiles(oldName string, old []string, newName string, new []string, o Options) (*Report, error) {
 	g, err := o.gate()
 	if err != nil {
@@ -173,7 +171,7 @@ func CompareFiles(oldName string, old []string, newName string, new []string, o 
 	return g.judge(oldSide, newSide)
 }
 
-// A gate is Options made ready.
+// A gate is Options prepared for use.
 type gate struct {
 	Options
 	*loader
@@ -214,9 +212,8 @@ func (o Options) gate() (*gate, error) {
 	return &gate{Options: o, rules: rules, loader: &loader{Reader: results.Reader{Filter: filter}, sampleKey: o.SampleKey, allow: allow}}, nil
 }
 
-// DefaultAlpha is the probability of a false alarm in the whole family, in
-// either direction, where none is asked for. That of a regression is half of
-// it.
+// DefaultAlpha is the default probability of a false alarm in the whole family,
+// in either direction. The probability of a false regression is half of it.
 const DefaultAlpha = 0.02
 
 func checkAlpha(alpha float64) error {
@@ -226,7 +223,7 @@ func checkAlpha(alpha float64) error {
 	return nil
 }
 
-// checkAllowed says what is wrong with allowing a key to differ.
+// checkAllowed returns why a key may not be allowed to differ.
 func checkAllowed(key string) error {
 	switch {
 	case key == results.Clock:
@@ -276,10 +273,10 @@ func (g *gate) judge(old, new *side) (*Report, error) {
 	return r, nil
 }
 
-// match pairs what old and new say of each benchmark and unit, and finds what
-// is missing.
+// match pairs old and new for each benchmark and unit, and finds what is
+// missing.
 func (g *gate) match(r *Report, old, new *side) {
-	// Where instructions are counted nothing drifts from round to round.
+	// Counted instructions do not drift from round to round.
 	var pairs map[*Sample]*Sample
 	if !slices.Contains(new.configKey("clock").values, "instrs") {
 		pairs = rounds(old, new)
@@ -360,8 +357,7 @@ func (s *side) sorted() []*bench {
 	return all
 }
 
-// otherProcs returns a hint where the side has the benchmark under another
-// -cpu.
+// otherProcs returns a hint if the side has the benchmark under another -cpu.
 func (s *side) otherProcs(b *bench) string {
 	for _, o := range s.sorted() {
 		if o.pkg == b.pkg && o.name != b.name && results.Stem(o.name) == results.Stem(b.name) {

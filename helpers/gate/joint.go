@@ -22,10 +22,10 @@ import (
 // level alpha comes in at most that share of all verdicts on equal systems: it
 // is the same samples, drawn once.
 //
-// How far a comparison stands out is how many times its threshold the near end
-// of its interval is away from no change, in logarithms. So it is not the
-// median of a side that counts but what all its samples but the fewest agree
-// on, and a metric that varies much is not the measure of one that does not.
+// How far a comparison stands out is the distance of its interval's near end
+// from no change, as a multiple of its threshold, in logarithms. So what counts
+// is not a side's median but what nearly all its samples agree on, and a metric
+// that varies much does not set the measure for one that does not.
 
 // A relabeling says which samples are called new: bit i is set for sample i,
 // counted over the old side's and then the new side's; of pairs, for those
@@ -46,8 +46,8 @@ type joint struct {
 }
 
 // newJoint prepares the test of a family whose comparisons all have the same
-// samples. It returns nil where no relabeling could be significant, and where
-// there are too many of them.
+// samples. It returns nil if no relabeling could be significant or there are
+// too many.
 func newJoint(family []*Comparison, alpha float64) *joint {
 	first := family[0]
 	j := &joint{paired: true, n1: len(first.oldValues), n2: len(first.newValues)}
@@ -82,16 +82,16 @@ func newJoint(family []*Comparison, alpha float64) *joint {
 	return j
 }
 
-// affordable reports whether the relabelings that matter, those few with an
+// affordable reports whether the relabelings that matter, the few with an
 // interval away from no change, can be tried on m comparisons.
 func (j *joint) affordable(m int, ratios float64) bool {
 	return (1-confidence)*j.total*ratios*float64(m) <= maxJointWork
 }
 
-// patterns lists the ways to hand n2 of the n1+n2 positions, sorted by value,
-// to the new side such that in all but at most allowed pairs of an old and a
-// new sample the new one is larger. Only these have an interval above 1. It
-// goes from the highest position down, and olds and news have been handed out.
+// patterns lists the ways to give n2 of the n1+n2 positions, sorted by value,
+// to the new side such that the new sample is larger in all but at most allowed
+// pairs of an old and a new sample. Only these have an interval above 1. It
+// works down from the highest position; olds and news have been given out.
 func (j *joint) patterns(position, olds, news int, have relabeling, allowed int) {
 	if position < 0 {
 		j.extreme = append(j.extreme, have)
@@ -153,8 +153,9 @@ func (j *joint) adjust(family []*Comparison) {
 }
 
 // distance returns how far an interval, of new/old or of new minus old, is from
-// no change, in thresholds; it is 0 or less if no change is in it. Differences
-// are measured by the largest of all values: whichever of them are called old.
+// no change, in thresholds. It is 0 or less if the interval includes no change.
+// Differences are measured against the largest of all values, which does not
+// depend on which of them are called old.
 func (c *Comparison) distance(lo, hi float64) float64 {
 	far := math.Max(math.Log(lo), -math.Log(hi))
 	if c.shift {
@@ -188,8 +189,9 @@ func (c *Comparison) near(distance float64) float64 {
 	return math.Exp(far) * (1 - hair)
 }
 
-// relabel notes in most, for every relabeling that makes the comparison stand
-// out, how far it does, if that is least or more and more than was noted.
+// relabel records in most, for every relabeling that makes the comparison stand
+// out, how far it does, if that is at least least and more than already
+// recorded.
 func (j *joint) relabel(c *Comparison, least float64, most map[relabeling]float64) {
 	values := slices.Concat(c.oldValues, c.newValues)
 	order := make([]int, len(values))

@@ -21,21 +21,21 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// comparableKeys are the configuration keys across which results must not be
-// compared, or pooled, unless the user says so.
+// comparableKeys are the configuration keys that must agree between results
+// that are compared or pooled, unless the user allows otherwise.
 var comparableKeys = results.KeysOf(results.MustAgree)
 
-// An InputError reports input from which no verdict can be drawn: all that was
-// found wrong with it.
+// An InputError lists everything that is wrong with input for which there is no
+// verdict.
 type InputError = results.InputError
 
-// Limits within which benchmark runs lie by far: see those of results.
+// Limits far beyond any real benchmark run. See also those of package results.
 const (
 	maxBenchmarks = 50_000
 	maxSamples    = 1000 // a side
 )
 
-// A Sample is what one process, or one boot of a guest, measured.
+// A Sample is the results of one process or one boot of a guest.
 type Sample struct {
 	Name  string // the file; where a file holds several samples, which of them
 	Round *Round // of interleaved runs in which it was measured, or nil
@@ -46,14 +46,14 @@ type Sample struct {
 	most  int // lines of the benchmark with most lines
 }
 
-// A Round is one turn of old and new measured side by side.
+// A Round is one turn in which old and new are measured side by side.
 type Round struct {
 	Dir    string // the directory in which files number the rounds, "" if the results themselves do
 	Number int
 }
 
-// A side is one of the two things compared: all its samples, and what they say
-// of each benchmark.
+// A side is one of the two sets compared: all its samples and their results for
+// each benchmark.
 type side struct {
 	label    string // old or new
 	arg      string
@@ -82,21 +82,21 @@ type bench struct {
 	lines     []int // lines by sample
 }
 
-// A series is what one side's samples say of a benchmark in one unit.
+// A series is the values of one side's samples for a benchmark in one unit.
 type series struct {
 	unit  benchfmt.Value // Unit tidied, OrigUnit as written; no value
 	lines [][]float64    // by sample: its lines, in the order they were written
 }
 
-// A configKey holds the values that a configuration key took on a side, each
-// with the first place that said so.
+// A configKey holds the values of a configuration key on a side, each with the
+// first place that has it.
 type configKey struct {
 	values []string
 	where  []string
 }
 
-// maxConfigValues is how many values of a key are kept: one would be usual,
-// two are a difference.
+// maxConfigValues is how many values of a key are kept. One is usual; two are a
+// difference.
 const maxConfigValues = 10
 
 func (c *configKey) add(value []byte, where func() string) {
@@ -192,7 +192,7 @@ func (l *loader) read(s *side, r io.Reader, path string) {
 	})
 }
 
-// A fileReading is the state of reading one file.
+// A fileReading is the state while one file is read.
 type fileReading struct {
 	*loader
 	side *side
@@ -208,7 +208,7 @@ type fileReading struct {
 	clock      bool // a result says which clock it is by
 }
 
-// A failure is one of a benchmark in a sample.
+// A failure is a benchmark's failure in a sample.
 type failure struct {
 	*results.Failure
 	pkg    string
@@ -216,8 +216,7 @@ type failure struct {
 	res    *benchfmt.Result // its configuration
 }
 
-// result adds one benchmark line, or a failure. An error ends the reading of
-// the file.
+// result adds one benchmark line or failure. An error stops reading the file.
 func (f *fileReading) result(res *benchfmt.Result, failed *results.Failure) error {
 	s := f.side
 	if f.Reconfigured() || !f.started {
@@ -263,7 +262,7 @@ func grow[T any](s []T, i int) []T {
 	return append(s, make([]T, i+1-len(s))...)
 }
 
-// bench returns the benchmark a result belongs to.
+// bench returns the benchmark that a result belongs to.
 func (f *fileReading) bench(res *benchfmt.Result) (*bench, error) {
 	name := []byte(res.Name)
 	suffix := ""
@@ -294,7 +293,7 @@ func (f *fileReading) bench(res *benchfmt.Result) (*bench, error) {
 	return b, nil
 }
 
-// unit returns the series of the value's unit, or nil if there are too many.
+// unit returns the series for the value's unit, or nil if there are too many.
 func (b *bench) unit(v benchfmt.Value) *series {
 	for _, s := range b.series {
 		if s.unit.Unit == v.Unit {
@@ -309,8 +308,8 @@ func (b *bench) unit(v benchfmt.Value) *series {
 	return s
 }
 
-// configure looks at the configuration of a result when it may have changed:
-// which sample the result belongs to, and what it was measured on.
+// configure checks the configuration of a result when it may have changed:
+// which sample the result belongs to, and where it was measured.
 func (f *fileReading) configure(res *benchfmt.Result) error {
 	s := f.side
 	pkg := res.GetConfig("pkg")
@@ -373,10 +372,9 @@ func (s *side) configKey(key string) *configKey {
 // roundName finds the round in names such as old-r03.txt and round7/new.txt.
 var roundName = regexp.MustCompile(`(?:^|[^[:alnum:]])r(?:ound)?[-_]?([0-9]{1,6})(?:[^[:alnum:]]|$)`)
 
-// roundOf returns the round that a line "round: 3" gives, or else the file's
-// name, or that of its directory. Files of two directories, each with its
-// round-03.txt, are of one round in name only: two runs one after the other
-// look like that.
+// roundOf returns the round from a line "round: 3", or else from the name of
+// the file or its directory. Two directories that each have a round-03.txt do
+// not share a round: two separate runs look like that.
 func roundOf(config, path string) *Round {
 	if n, err := strconv.Atoi(config); err == nil && n >= 0 {
 		return &Round{Number: n}

@@ -27,7 +27,7 @@ func (r *Report) count(f func(*Comparison) bool) int {
 	return n
 }
 
-// Summary says in one line what was found.
+// Summary describes the findings in one line.
 func (r *Report) Summary() string {
 	gates := func(v Verdict) int {
 		return r.count(func(c *Comparison) bool { return c.Gates && c.Verdict == v })
@@ -60,12 +60,12 @@ func (r *Report) Summary() string {
 	return s
 }
 
-// Open reports whether more samples could tell what these cannot.
+// Open reports whether more samples could decide what these cannot.
 func (r *Report) Open() bool {
 	return slices.ContainsFunc(r.Comparisons, func(c *Comparison) bool { return c.blocks() && !c.Collapsed })
 }
 
-// failing says how many benchmarks fail, before all else.
+// failing says how many benchmarks fail. It comes before everything else.
 func (r *Report) failing() string {
 	var s string
 	for _, kind := range []struct {
@@ -93,8 +93,8 @@ func (c *Comparison) finding() bool {
 	return c.Verdict != NoChange && !(c.Verdict == CannotTell && !c.Gates) || c.Method == "exact" && c.Ratio != 1
 }
 
-// label is the verdict as a finding shows it: with whether it fails anything.
-// An exact metric that differs has changed, if not enough to matter.
+// label is the verdict as a finding shows it, including whether it fails the
+// gate. An exact metric that differs has changed, even if not enough to matter.
 func (c *Comparison) label() string {
 	switch {
 	case c.Verdict == NoChange && c.Method == "exact" && c.Ratio != 1:
@@ -105,8 +105,8 @@ func (c *Comparison) label() string {
 	return string(c.Verdict) + " (informs)"
 }
 
-// WriteText writes the report for a terminal: the findings worst first, a line
-// each, then the table of all comparisons and how to go on from there.
+// WriteText writes the report for a terminal: the findings, worst first, a line
+// each; then the table of all comparisons, and what to do next.
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", r.Summary())
@@ -159,8 +159,8 @@ func indent(s string) string {
 	return "    " + strings.ReplaceAll(strings.TrimSuffix(s, "\n"), "\n", "\n    ") + "\n"
 }
 
-// findings returns what gets a line. Where a benchmark's gated units have said
-// so already, those that only inform do not say it again: the table has them.
+// findings returns the comparisons that get a line. If a benchmark's gated
+// units already have one, units that only inform are left to the table.
 func (r *Report) findings() []*Comparison {
 	type said struct {
 		pkg, name string
@@ -181,7 +181,7 @@ func (r *Report) findings() []*Comparison {
 	return fs
 }
 
-// versus lists what differs between the places that old and new were measured.
+// versus lists the differences between where old and new were measured.
 func (r *Report) versus(format string) string {
 	var b strings.Builder
 	for _, s := range r.settings {
@@ -207,8 +207,7 @@ func (r *Report) row(c *Comparison) []string {
 	return []string{c.label(), r.name(c.Pkg, c.Name), clean(c.Unit), c.value(c.Old.Median), c.value(c.New.Median), c.Change(), p, n, percent(c.Threshold)}
 }
 
-// name returns the benchmark's name, with its package's where that is not the
-// same for all.
+// name returns the benchmark's name, with its package if there are several.
 func (r *Report) name(pkg, benchmark string) string {
 	if r.packages {
 		return clean(pkg + "." + benchmark)
@@ -216,9 +215,9 @@ func (r *Report) name(pkg, benchmark string) string {
 	return clean(benchmark)
 }
 
-// Reproduce returns what to do about the worst finding, as lines for a shell:
-// see how the verdict came about, and measure that benchmark again. It is empty
-// where nothing failed and nothing was left open.
+// Reproduce returns what to do about the worst finding, as shell lines: show
+// how the verdict was reached, and measure that benchmark again. It is empty if
+// nothing failed and nothing was left open.
 func (r *Report) Reproduce() string {
 	if len(r.Failures) > 0 && r.Failures[0].New > 0 {
 		f := r.Failures[0]
@@ -236,7 +235,7 @@ func (r *Report) Reproduce() string {
 	return b.String() + r.again(c.Pkg, c.Name)
 }
 
-// again returns how to measure a benchmark again.
+// again returns the command that measures a benchmark again.
 func (r *Report) again(pkg, name string) string {
 	if slices.ContainsFunc(r.NewSamples, func(s *Sample) bool { return s.clock == "instrs" }) {
 		return fmt.Sprintf("go tool eventbench gate-kernels -bench %s eventbench.static OLD NEW  # the two kernels: a series, such as 6.12, or an image\n", printable.ShellWord(results.Pattern(results.Stem(printable.Text(name)))))

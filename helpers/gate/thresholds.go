@@ -18,17 +18,17 @@ import (
 	"eventbench/helpers/bounded"
 )
 
-// DefaultThresholds is the text of the rules that apply after those of the
-// user's own file, and that show how such a file is written.
+// DefaultThresholds holds the built-in rules. They apply after those of the
+// user's file, and show how such a file is written.
 //
 //go:embed thresholds.txt
 var DefaultThresholds string
 
-// builtIn stands in for the file name of the default rules.
+// builtIn is the file name shown for the built-in rules.
 const builtIn = "built-in"
 
-// A rule says how large a change of some results must be to matter, and
-// whether it then fails the gate.
+// A rule says how large a change in some results must be to matter, and whether
+// it then fails the gate.
 type rule struct {
 	pos       string // file:line
 	text      string // as written, blanks collapsed
@@ -40,8 +40,8 @@ type rule struct {
 	used      bool
 }
 
-// readThresholds returns the rules of the file at path, if any, and after them
-// the default ones.
+// readThresholds returns the rules of the file at path, if any, followed by the
+// built-in ones.
 func readThresholds(path string) ([]*rule, error) {
 	var rules []*rule
 	var problems results.Problems
@@ -91,8 +91,8 @@ func parseRule(line string) (*rule, error) {
 		return nil, fmt.Errorf("want UNIT THRESHOLD ACTION [FILTER], have %q", line)
 	}
 	r := &rule{text: strings.TrimSpace(strings.Join(fields[:], " ") + " " + expr)}
-	// A unit that results may say in another way, sec/op for ns/op, is
-	// meant in both.
+	// A unit with another spelling in results, such as sec/op for ns/op,
+	// matches in both.
 	pattern := regexp.QuoteMeta(fields[0])
 	if _, tidied := benchunit.Tidy(1, fields[0]); tidied != fields[0] {
 		pattern += "|" + regexp.QuoteMeta(tidied)
@@ -121,7 +121,7 @@ func parseRule(line string) (*rule, error) {
 	return r, nil
 }
 
-// matches reports whether the rule is for the unit of a result.
+// matches reports whether the rule applies to the unit of a result.
 func (r *rule) matches(res *benchfmt.Result, v benchfmt.Value) bool {
 	if !r.unit.MatchString(v.Unit) && (v.OrigUnit == "" || !r.unit.MatchString(v.OrigUnit)) {
 		return false
@@ -134,14 +134,14 @@ func (r *rule) matches(res *benchfmt.Result, v benchfmt.Value) bool {
 	return err == nil && m.Any()
 }
 
-// gates reports whether a regression that the rule is for fails the gate, in a
-// unit that both benchmarks report, or one.
+// gates reports whether a regression in this unit fails the gate under this
+// rule. Both benchmarks report the unit, or one does.
 func (r *rule) gates(benches ...*bench) bool {
 	return r.gate || r.alone && !slices.ContainsFunc(benches, (*bench).costs)
 }
 
-// costs reports whether the benchmark says what an operation costs: its time or
-// its instructions.
+// costs reports whether the benchmark reports the cost of an operation, in time
+// or in instructions.
 func (b *bench) costs() bool {
 	return slices.ContainsFunc(b.series, func(s *series) bool {
 		return slices.Contains([]string{"sec/op", "instrs/op", "mean-instrs/op"}, s.unit.Unit)

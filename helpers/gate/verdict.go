@@ -9,36 +9,35 @@ import (
 	"golang.org/x/perf/benchmath"
 )
 
-// exactSamples is how many samples a side must agree before a metric that
-// declares itself exact is taken at its word. A count with two states that
-// seeds choose between at random would agree on each side and differ between
-// them with probability 2/4^5, 1 in 512, at worst. Known cases: futex hash
-// buckets, the address order of files in an epoll.
+// exactSamples is how many samples of a side must agree before a metric that
+// declares itself exact is treated as exact. A count with two states, chosen at
+// random by the seed, would agree on each side and differ between sides with a
+// probability of at most 2/4^5, 1 in 512. Known cases: futex hash buckets, the
+// address order of files in an epoll.
 const exactSamples = 5
 
-// confidence is that of every interval. It is a matter of one comparison, and
-// not of the family: a regression must be significant there besides.
+// confidence is the level of every interval. It belongs to a single comparison;
+// a regression must also be significant in its family.
 const confidence = 0.95
 
 // pairReserve is how many times smaller than needed the smallest p of the
-// signed-rank test must be before rounds are compared as pairs. That test's
-// smallest p, 2/2^n, shrinks more slowly with the number of rounds than the U
-// test's, and on the verge only unanimous rounds would do.
+// signed-rank test must be before rounds are compared as pairs. That smallest
+// p, 2/2^n, shrinks more slowly with the number of rounds than the U test's. At
+// the limit, only unanimous rounds would be significant.
 const pairReserve = 10
 
-// maxNeed is the number of samples beyond which it makes no sense to ask for
-// more.
+// maxNeed is the largest number of samples that it makes sense to ask for.
 const maxNeed = 1000
 
-// power is the probability with which the number of samples a verdict asks
-// for will tell, were the change and the spread just what they seem.
+// power is the probability that the number of samples asked for will tell, if
+// the change and the spread are as they now seem.
 const power = 0.8
 
-// collapse is the share of its old cost at which a benchmark is no longer
-// believed to do the same work.
+// collapse is the ratio at which a benchmark is no longer believed to do the
+// same work.
 const collapse = 0.1
 
-// A Verdict is what the gate says of one benchmark in one unit.
+// A Verdict is the gate's judgement of one benchmark in one unit.
 type Verdict string
 
 const (
@@ -74,15 +73,15 @@ type Comparison struct {
 	Gates     bool    // a regression fails the gate
 
 	Verdict Verdict
-	// Collapsed says that the new cost is a tenth of the old or less,
-	// beyond doubt: the benchmark has more likely stopped doing its work.
+	// Collapsed means that the new cost is certainly a tenth of the old or
+	// less: the benchmark has probably stopped doing its work.
 	Collapsed bool
 	Safe      bool   // cannot tell, but a regression beyond the threshold is excluded
 	Need      int    // samples a side that would tell; 0 if that is not the question, or beyond all measure
 	AtLeast   bool   // Need is a lower bound: nothing shows the spread yet
 	Reason    string // one sentence
-	// Where says which functions make most of the change, where whoever had
-	// the report made found that out.
+	// Where lists the functions that make up most of the change, if whoever
+	// made the report looked for them.
 	Where *Where
 
 	old, new   *series
@@ -111,8 +110,8 @@ type Summary struct {
 	N              int
 }
 
-// blocks reports whether the comparison keeps the gate from passing for want
-// of samples.
+// blocks reports whether the comparison has too few samples for the gate to
+// pass.
 func (c *Comparison) blocks() bool { return c.Gates && c.Verdict == CannotTell && !c.Safe }
 
 // fails reports whether the comparison fails the gate.
@@ -142,8 +141,9 @@ func (g *gate) decideAll(r *Report) {
 			informing = append(informing, c)
 		}
 	}
-	// What can fail the gate is one family. What only informs is another,
-	// so that a dozen percentiles do not cost the gate its power.
+	// Comparisons that can fail the gate are one family, those that only
+	// inform another, so that a dozen percentiles do not cost the gate
+	// power.
 	for _, family := range [][]*Comparison{gated, informing} {
 		parts := partition(family, g.Alpha)
 		for _, part := range parts {
@@ -158,17 +158,17 @@ func (g *gate) decideAll(r *Report) {
 	})
 }
 
-// A part of a family is what can be tested together: as a whole, or one by one
-// where joint is nil.
+// A part of a family is tested together: as a whole, or one by one if joint is
+// nil.
 type part struct {
 	joint *joint
 	of    []*Comparison
 }
 
 // partition divides a family by the samples that its comparisons have. Usually
-// that is one part; one benchmark that is allowed to be missing from a sample
-// must not cost all others the test as a whole. What cannot be tested so is one
-// part together.
+// there is one part. A benchmark that may be missing from a sample must not
+// keep the others from being tested as a whole. Comparisons that cannot be
+// tested that way form one part.
 func partition(family []*Comparison, alpha float64) []*part {
 	var sets [][]*Comparison
 	for _, c := range family {
@@ -196,8 +196,8 @@ func partition(family []*Comparison, alpha float64) []*part {
 	return parts
 }
 
-// test tests one of several parts of a family, each of which may take its share
-// of alpha: so every adjusted p counts as often as there are parts.
+// test tests one of several parts of a family. Each part may take its share of
+// alpha, so an adjusted p is multiplied by the number of parts.
 func (p *part) test(alpha float64, parts int) {
 	tests := make([]*rankTest, len(p.of))
 	for i, c := range p.of {
@@ -217,8 +217,8 @@ func (p *part) test(alpha float64, parts int) {
 	}
 }
 
-// comparedExactly reports whether the comparison is of two numbers: declared
-// exact, and one value a side.
+// comparedExactly reports whether two numbers are compared: a metric declared
+// exact with one value a side.
 func (c *Comparison) comparedExactly() bool {
 	return c.exact && c.Old.Min == c.Old.Max && c.New.Min == c.New.Max
 }
@@ -242,7 +242,7 @@ func summarize(values []float64) Summary {
 func (c *Comparison) positive() bool { return c.Old.Min > 0 && c.New.Min > 0 }
 
 // measure runs the test and finds the interval, for a family of m that is
-// tested as a whole or, where j is nil, one by one.
+// tested as a whole or, if j is nil, one by one.
 func (c *Comparison) measure(j *joint, m int, alpha float64) {
 	n := len(c.oldValues)
 	paired := c.paired && c.positive() && n < 1000 && math.Ldexp(2*pairReserve*float64(m), -n) <= alpha
@@ -274,9 +274,8 @@ func (c *Comparison) measure(j *joint, m int, alpha float64) {
 	c.Ratio, c.Lo, c.Hi, c.Level = iv.est, iv.lo, iv.hi, iv.level
 }
 
-// ratio returns what a shift makes of base, as a ratio. A base of zero (or
-// below) has no ratio, and no relative threshold: there any shift counts as
-// infinite.
+// ratio returns a shift from base as a ratio. A base of zero or below has no
+// ratio, and so no relative threshold: any shift then counts as infinite.
 func ratio(shift, base float64) float64 {
 	switch {
 	case base > 0 && shift > -base:
@@ -289,7 +288,7 @@ func ratio(shift, base float64) float64 {
 	return 1
 }
 
-// decide gives the verdict from what was measured.
+// decide reaches the verdict from the measurements.
 func (c *Comparison) decide(alpha float64, distrust bool) {
 	enough := true
 	if c.Method == "exact" {
@@ -300,8 +299,8 @@ func (c *Comparison) decide(alpha float64, distrust bool) {
 	if c.Better == "higher" {
 		cost = interval{est: 1 / c.Ratio, lo: 1 / c.Hi, hi: 1 / c.Lo}
 	}
-	// A threshold that the change only just reaches in binary is not
-	// exceeded.
+	// A change that only just reaches the threshold in binary does not
+	// exceed it.
 	limit := (1 + c.Threshold) * (1 + 1e-12)
 	worse, better := cost.lo > limit, cost.hi < 1/limit
 	within := cost.lo >= 1/limit && cost.hi <= limit
@@ -325,8 +324,8 @@ func (c *Comparison) decide(alpha float64, distrust bool) {
 	c.Reason = c.reason(worse, better)
 }
 
-// costs reports whether the unit is a cost of the operation itself, or a rate,
-// and not of what it allocates, which a good change can make nothing.
+// costs reports whether the unit is a cost of the operation itself, or a rate.
+// Allocations are not, because a good change can reduce them to nothing.
 func (c *Comparison) costs() bool {
 	unit := c.old.unit.Unit
 	return strings.Contains(unit, "sec") || strings.Contains(unit, "instrs") || strings.HasSuffix(unit, "/s")
@@ -334,10 +333,10 @@ func (c *Comparison) costs() bool {
 
 // need estimates how many samples a side would tell.
 //
-// The interval's width falls with the square root of the number of samples.
-// Asked is the number at which its near end clears the threshold 8 times in
-// 10, if the change is what it seems now and the spread is what the interval
-// shows (where there is no interval yet, what the samples show).
+// The interval narrows with the square root of the number of samples. need
+// returns the number at which its near end clears the threshold 8 times in 10,
+// if the change is what it seems now and the spread is what the interval shows
+// (or, without an interval, what the samples show).
 func (c *Comparison) need(cost interval, alpha float64) {
 	n := 2 / (1/float64(c.Old.N) + 1/float64(c.New.N))
 	least := leastSamples(1, 1-confidence)
@@ -348,13 +347,13 @@ func (c *Comparison) need(cost interval, alpha float64) {
 	change, limit := math.Log(cost.est), math.Log1p(c.Threshold)
 	beyond := change > limit
 	if c.Safe {
-		// What is open is whether it has improved.
+		// The open question is whether it improved.
 		limit = -limit
 		beyond = change < limit
 	}
 	if beyond {
-		// It must be significant in its family besides: tested as a
-		// whole, which it was not with ever so many samples.
+		// It must also be significant in its family. Tested as a whole,
+		// no number of samples made it so.
 		least = leastSamples(1, alpha)
 		if c.joint == nil && min(c.Old.N, c.New.N) >= least {
 			least = leastSamples(c.Family, alpha)
@@ -369,7 +368,7 @@ func (c *Comparison) need(cost interval, alpha float64) {
 	want := n * square(se*(z+normalQuantile(power))/(change-limit))
 	switch {
 	case math.IsNaN(want) || se == 0:
-		// No spread to go by: zeros, or one sample a side.
+		// The spread is unknown: zeros, or one sample a side.
 		c.Need, c.AtLeast = max(least, have+1), true
 	case want > maxNeed:
 		c.Need = 0
@@ -380,8 +379,8 @@ func (c *Comparison) need(cost interval, alpha float64) {
 
 func square(x float64) float64 { return x * x }
 
-// deviation returns the standard deviation of the logarithms within the
-// sides, NaN when a side's values do not show it.
+// deviation returns the standard deviation of the logarithms within the sides,
+// or NaN if a side's values do not show it.
 func deviation(sides ...[]float64) float64 {
 	sum, freedom := 0.0, 0
 	for _, values := range sides {

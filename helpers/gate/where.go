@@ -7,8 +7,8 @@ import (
 	"eventbench/helpers/printable"
 )
 
-// A Where says which functions make most of a change: where the instructions of
-// one operation are that it has more, or fewer, than before.
+// A Where says which functions make up most of a change: those that hold the
+// instructions that one operation gained or lost.
 type Where struct {
 	Old       int        `json:"old"` // instructions of one operation
 	New       int        `json:"new"`
@@ -16,14 +16,14 @@ type Where struct {
 	Profiles  [2]string  `json:"profiles"` // files for go tool pprof: old and new
 }
 
-// A Function is what one of them has.
+// A Function is one function's part in it.
 type Function struct {
 	Name string `json:"name"`
 	Old  int    `json:"old"`
 	New  int    `json:"new"`
 }
 
-// most says which functions make most of the difference.
+// most lists the functions that make up most of the difference.
 func (w *Where) most() string {
 	var parts []string
 	for _, f := range w.Functions {
@@ -35,7 +35,7 @@ func (w *Where) most() string {
 	return fmt.Sprintf("%d to %d instructions in one operation, %+d: most in %s", w.Old, w.New, w.New-w.Old, strings.Join(parts, ", "))
 }
 
-// show is the command that shows both profiles.
+// show returns the command that shows both profiles.
 func (w *Where) show() string {
 	return "go tool pprof -http=: -diff_base " + printable.ShellWord(w.Profiles[0]) + " " + printable.ShellWord(w.Profiles[1])
 }
