@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Accel is what executes the guest's instructions.
+// Accel is how the guest's instructions are executed.
 type Accel string
 
 const (
@@ -25,7 +25,7 @@ const (
 	TCG Accel = "tcg" // QEMU's translator
 )
 
-// Clock is what a guest's time is made of.
+// Clock is the source of a guest's time.
 type Clock string
 
 const (
@@ -33,10 +33,10 @@ const (
 	InstrClock Clock = "instrs" // a nanosecond for each instruction, see countedProcessor
 )
 
-// kvmDevice is KVM. A test has another, where there is none.
+// kvmDevice is KVM's device. Tests replace it with one that does not exist.
 var kvmDevice = "/dev/kvm"
 
-// CheckAccel checks the words of the -accel and -clock flags.
+// CheckAccel checks the values of the -accel and -clock flags.
 func CheckAccel(accel, clock string) error {
 	a, cl := Accel(accel), Clock(clock)
 	if accel != "auto" && a != KVM && a != TCG {
@@ -51,10 +51,9 @@ func CheckAccel(accel, clock string) error {
 	return nil
 }
 
-// ChooseAccel settles what the words of the -accel and -clock flags leave
-// open: KVM and the wall clock where KVM works, counted instructions
-// elsewhere. If KVM would have been taken but cannot be, it says so the first
-// time.
+// ChooseAccel decides what the -accel and -clock flags leave open: KVM and the
+// wall clock where KVM works, counted instructions elsewhere. The first time
+// that it would have chosen KVM but cannot, it says so.
 func ChooseAccel(ctx context.Context, q *QEMU, c *cache.Dir, accel, clock string, say progress) (Accel, Clock, error) {
 	if err := CheckAccel(accel, clock); err != nil {
 		return "", "", err
@@ -77,15 +76,15 @@ func ChooseAccel(ctx context.Context, q *QEMU, c *cache.Dir, accel, clock string
 	return TCG, cl, nil
 }
 
-// probeTimeout bounds the time for a guest of a few instructions. It takes a
-// tenth of a second where KVM works; where it does not, some never leave the
+// probeTimeout limits a guest of a few instructions. It takes a tenth of a
+// second where KVM works. Where KVM is broken, some guests never leave the
 // firmware.
 const probeTimeout = 5 * time.Second
 
-// kvmUsable reports why KVM cannot be used, if so. What an earlier call with
-// this QEMU found since the host's last boot is believed unless asked is set,
-// when the user wants KVM and nothing else. What is found for the first time
-// is also said.
+// kvmUsable returns an error if KVM cannot be used. It relies on what an
+// earlier call with this QEMU found since the host booted, unless asked is set:
+// then the user wants KVM and nothing else. A new finding is also reported with
+// say.
 func kvmUsable(ctx context.Context, q *QEMU, c *cache.Dir, asked bool, say progress) error {
 	found := kvmFinding{QEMU: fileIdentity(q.Path), Boot: bootID()}
 	old, known := recallKVM(c)
@@ -154,7 +153,7 @@ func probe(ctx context.Context, q *QEMU, accel Accel, cpu string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	// isa-debug-exit makes of a byte the status byte<<1|1.
+	// isa-debug-exit turns a byte into the exit status byte<<1|1.
 	if process.ExitCode(err) == probeByte<<1|1 {
 		return nil
 	}
@@ -210,8 +209,8 @@ type kvmFinding struct {
 
 const kvmFile = "kvm.json"
 
-// recallKVM and rememberKVM do without a cache that cannot be used: it only
-// spares the next start a few seconds.
+// recallKVM and rememberKVM ignore a cache that cannot be used: it only saves
+// the next start a few seconds.
 func recallKVM(c *cache.Dir) (f kvmFinding, ok bool) {
 	data, err := bounded.ReadFile(c.Path(kvmFile), bounded.Text)
 	if err != nil {
@@ -235,7 +234,7 @@ func fileIdentity(path string) string {
 	return fmt.Sprintf("%s %d %s", path, info.Size(), info.ModTime().UTC().Format(time.RFC3339Nano))
 }
 
-// bootID is random for each boot of the host, see random(4).
+// bootID differs for each boot of the host, see random(4).
 func bootID() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

@@ -25,7 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Debian's suites that have kernels in the series of today. Nothing is ever
+// The Debian suites that have kernels of current series. Nothing is ever
 // installed from them, so it does not matter which of them the host runs.
 var suites = []struct {
 	name     string
@@ -43,7 +43,7 @@ const (
 	aptDirectory  = "/etc/apt"
 )
 
-// An aptPackage is a kernel image, or the source of kernels, that can be had.
+// An aptPackage is an available package with a kernel image or kernel source.
 type aptPackage struct {
 	Source  bool   `json:",omitempty"`
 	Series  string // such as "6.12"
@@ -55,12 +55,12 @@ type aptPackage struct {
 	Size    int64
 }
 
-// An aptIndex is what the suites had when it was made. It is small: what apt
-// fetched for it is gone.
+// An aptIndex lists what the suites had when it was made. It is small. The
+// lists that apt fetched for it are deleted.
 //
-// Apt checked the signatures when the index was made, and they are gone too:
-// whoever can write the index in the cache chooses the kernel, since a package
-// is authentic if its SHA-256 is the index's.
+// Apt checked the signatures when the index was made, but they are not kept. A
+// package is authentic if its SHA-256 is the one in the index, so whoever can
+// write to the cached index chooses the kernel.
 type aptIndex struct {
 	Made     time.Time
 	Packages []aptPackage // by version, the newest first
@@ -72,15 +72,15 @@ const (
 	indexLife = 24 * time.Hour
 )
 
-// What a package's fields can be: a name and a version are parts of a file's
-// name in the cache, and a URI is a word on apt's command line.
+// The permitted forms of a package's fields. Its name and version become parts
+// of a file name in the cache, and its URI a word on apt's command line.
 var (
 	debianVersion = regexp.MustCompile(`^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$`)
 	sha256Sum     = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	packageURI    = regexp.MustCompile(`^[a-z][a-z0-9+]*:/[!-~]+$`)
 )
 
-// check says what is wrong with a package, whether a mirror describes it or the
+// check returns what is wrong with a package described by a mirror or by the
 // cache.
 func (p aptPackage) check() error {
 	switch {
@@ -92,7 +92,7 @@ func (p aptPackage) check() error {
 	return p.checkName()
 }
 
-// checkName is check for what the cache keeps of an image.
+// checkName is check for the fields that the cache keeps of an image.
 func (p aptPackage) checkName() error {
 	series := ""
 	if m := kernelVersion.FindStringSubmatch(p.Version); m != nil {
@@ -125,7 +125,7 @@ func (x *aptIndex) newest(series string, source bool) (aptPackage, bool) {
 	return aptPackage{}, false
 }
 
-// series are the series whose images, or sources, can be had, the newest first.
+// series returns the series with images, or sources, newest first.
 func (x *aptIndex) series(source bool) []string {
 	var all []string
 	for _, p := range x.Packages {
@@ -136,8 +136,8 @@ func (x *aptIndex) series(source bool) []string {
 	return all
 }
 
-// fresh reports whether the index is younger than life. One that lacks suites
-// is not believed for long.
+// fresh reports whether the index is younger than life. An index that lacks
+// suites is trusted only for a short time.
 func (x *aptIndex) fresh(life time.Duration) bool {
 	if len(x.Troubles) > 0 {
 		life = min(life, 5*time.Minute)
@@ -165,8 +165,8 @@ func readIndex(c *cache.Dir) (*aptIndex, error) {
 	return x, nil
 }
 
-// freshIndex returns an index that is not older than life, a cached one if
-// there is one. The caller holds the cache's lock.
+// freshIndex returns an index no older than life, from the cache if possible.
+// The caller holds the cache's lock.
 func freshIndex(ctx context.Context, c *cache.Dir, mirror string, life time.Duration, say progress) (*aptIndex, error) {
 	switch x, err := readIndex(c); {
 	case err == nil && x.fresh(life):
@@ -202,9 +202,9 @@ func freshIndex(ctx context.Context, c *cache.Dir, mirror string, life time.Dura
 	return x, c.WriteFile(indexFile, append(data, '\n'))
 }
 
-// download fetches a package into dir, which is in the cache's work directory,
-// and returns the file. What does not have the hash that the signed lists gave
-// is refused by apt.
+// download fetches a package into dir, in the cache's work directory, and
+// returns the file. Apt refuses a file whose hash is not the one in the signed
+// lists.
 func download(ctx context.Context, dir string, p aptPackage, mirror string, say progress) (string, error) {
 	a, err := newApt(dir, mirror)
 	if err != nil {
@@ -218,7 +218,7 @@ func download(ctx context.Context, dir string, p aptPackage, mirror string, say 
 	return to, nil
 }
 
-// apt runs Debian's package manager on a state of its own.
+// apt runs Debian's package manager on private state.
 type apt struct {
 	config string
 }
@@ -256,12 +256,13 @@ func newApt(dir, mirror string) (*apt, error) {
 	return a, os.WriteFile(a.config, aptConfig(dir), 0o644)
 }
 
-// aptConfig is read after the system's configuration, so that a proxy set
-// there counts. Its hooks do not: they are for packages that get installed.
+// aptConfig is read after the system's configuration, so a proxy set there is
+// used. The system's hooks are disabled: they are for packages that get
+// installed.
 func aptConfig(dir string) []byte {
-	// As root, apt downloads as a user without rights, who cannot read a
-	// private directory: root's home, where the cache is unless
-	// XDG_CACHE_HOME says otherwise, is one.
+	// As root, apt downloads as an unprivileged user, who cannot read a
+	// private directory. Root's home is one, and holds the cache unless
+	// XDG_CACHE_HOME is set.
 	sandbox := ""
 	if !open(dir) {
 		sandbox = "APT::Sandbox::User \"root\";\n"
@@ -279,7 +280,7 @@ Acquire::IndexTargets::deb::Packages {
   ShortDescription "Packages";
   Description "$(RELEASE)/$(COMPONENT) $(ARCHITECTURE) Packages";
 };
-// Whole lists: differences need an older list.
+// Whole lists, because differences need an older list.
 Acquire::PDiffs "false";
 Acquire::Languages "none";
 Acquire::Retries "2";
@@ -295,7 +296,7 @@ Dir::Cache::srcpkgcache "";
 %s`, quoted("sources.list"), quoted("lists"), quoted("cache"), sandbox)
 }
 
-// open reports whether every user gets to the directory.
+// open reports whether every user can reach the directory.
 func open(dir string) bool {
 	for ; ; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
@@ -308,8 +309,7 @@ func open(dir string) bool {
 	}
 }
 
-// run returns what the command prints, and of what it complains about the
-// first few things.
+// run returns what the command prints. Its error has the first few complaints.
 func (a *apt) run(ctx context.Context, name string, args ...string) (out []byte, complaints []string, err error) {
 	var stdout bytes.Buffer
 	says := &process.Tail{}
@@ -326,7 +326,7 @@ func (a *apt) run(ctx context.Context, name string, args ...string) (out []byte,
 	return stdout.Bytes(), complaints, err
 }
 
-// A fullError is a file system without room for what is being fetched.
+// A fullError means that the file system has no room for the download.
 type fullError struct{ dir string }
 
 func (e *fullError) Error() string {
@@ -360,8 +360,8 @@ func whileThereIsRoom(ctx context.Context, dir string) (context.Context, context
 	return ctx, func() { cancel(nil) }
 }
 
-// aptComplaints picks the errors out of what apt says, and the failed
-// downloads, for which apt-get update ends well all the same.
+// aptComplaints picks the errors and the failed downloads out of apt's output.
+// apt-get update exits with 0 even if downloads failed.
 func aptComplaints(lines []string) []string {
 	const enough = 3
 	var found []string
@@ -379,12 +379,10 @@ func aptComplaints(lines []string) []string {
 	return found
 }
 
-// index fetches the lists of all suites and picks the kernels. A suite that is
-// older than dates have it is left out, and dates learn of those that are
-// newer.
+// index fetches the lists of all suites and picks the kernels. A suite older
+// than recorded in dates is left out. Newer ones are recorded there.
 func (a *apt) index(ctx context.Context, dates *releaseDates) (*aptIndex, error) {
-	// One suite that is gone must not hide the others, whose lists are
-	// there.
+	// A missing suite must not hide the others.
 	_, troubles, err := a.run(ctx, "apt-get", "update")
 	if err != nil && len(troubles) == 0 {
 		return nil, err
@@ -424,11 +422,11 @@ func (a *apt) index(ctx context.Context, dates *releaseDates) (*aptIndex, error)
 	return x, nil
 }
 
-// Debian's cloud kernels are the ones built for virtual machines. The image is
-// in linux-image, or since 6.19 in linux-binary, when linux-image only depends
-// on it. Names without a full version are such packages too. The whole source,
-// Debian's changes included, is in linux-source, which is not one for each
-// architecture.
+// Debian's cloud kernels are built for virtual machines. The image is in
+// linux-image or, since 6.19, in linux-binary, on which linux-image then merely
+// depends. Packages whose name has no full version only depend on others too.
+// linux-source has the whole source, with Debian's changes, for all
+// architectures.
 var (
 	sourcePackage = regexp.MustCompile(`^linux-source-([0-9]+\.[0-9]+)$`)
 	imagePackage  = regexp.MustCompile(`^linux-(image|binary)-[0-9][^-]*(-[^-]+)?-cloud-amd64$`)
@@ -496,7 +494,7 @@ func parsePackages(r io.Reader, suite, repo string) ([]aptPackage, error) {
 	return found, in.Err()
 }
 
-// mirrors are where the suites are.
+// mirrors are the servers of the suites.
 type mirrors struct {
 	main     string
 	security string // derived from main if empty
@@ -519,8 +517,8 @@ func (m mirrors) sources() []byte {
 	return b
 }
 
-// systemMirrors finds Debian's mirrors in the apt sources of the system, in
-// the one-line and the deb822 form.
+// systemMirrors finds Debian's mirrors in the system's apt sources, in one-line
+// or deb822 form.
 func systemMirrors(dir string) (mirrors, error) {
 	files := []string{filepath.Join(dir, "sources.list")}
 	parts, err := filepath.Glob(filepath.Join(dir, "sources.list.d", "*"))
@@ -563,9 +561,9 @@ func systemMirrors(dir string) (mirrors, error) {
 	return m, nil
 }
 
-// firstMirror is the mirror that uri means: of a local list of mirrors, see
-// apt-transport-mirror(1), the first. Debian's images for clouds have such
-// lists.
+// firstMirror returns the mirror that uri means. For a local list of mirrors,
+// see apt-transport-mirror(1), that is the first. Debian's cloud images have
+// such lists.
 func firstMirror(uri string) string {
 	list, ok := strings.CutPrefix(uri, "mirror+file:")
 	if !ok {
@@ -651,7 +649,7 @@ func parseDeb822(data string) []source {
 	return all
 }
 
-// compareVersions orders Debian versions as deb-version(7) has it.
+// compareVersions orders Debian versions as deb-version(7) specifies.
 func compareVersions(a, b string) int {
 	epochA, upA, revA := splitVersion(a)
 	epochB, upB, revB := splitVersion(b)
@@ -675,9 +673,9 @@ func splitVersion(v string) (epoch int, upstream, revision string) {
 	return epoch, v, ""
 }
 
-// compareVersionPart takes turns between runs of other characters and runs of
-// digits. A tilde sorts before everything, even the end; letters before
-// non-letters; digits as numbers.
+// compareVersionPart compares runs of non-digits and runs of digits in turn. A
+// tilde sorts before everything, even the end; letters sort before other
+// characters; digits are compared as numbers.
 func compareVersionPart(a, b string) int {
 	for a != "" || b != "" {
 		for (a != "" && !isDigit(a[0])) || (b != "" && !isDigit(b[0])) {
@@ -711,8 +709,8 @@ func versionOrder(s string) int {
 	return int(s[0]) + 256
 }
 
-// cutNumber returns the number at the beginning of s, without leading zeros,
-// and what follows it.
+// cutNumber returns the number at the start of s, without leading zeros, and
+// the rest.
 func cutNumber(s string) (number, rest string) {
 	i := 0
 	for i < len(s) && isDigit(s[i]) {

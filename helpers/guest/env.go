@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// Env makes the program's environment out of the caller's: GO* and
-// EVENTBENCH*, but none whose value has a slash, which is a path or an address
-// of the caller's machine (GOROOT, GOCACHE, GOPROXY). So GOMAXPROCS, GODEBUG,
-// GOGC and the like arrive, and the program's memory does not depend on where
-// the caller's files are. PATH, HOME and PWD are the guest's.
+// Env returns the program's environment, made from the caller's. It keeps GO*
+// and EVENTBENCH*, except values with a slash, which are paths or addresses on
+// the caller's machine (GOROOT, GOCACHE, GOPROXY). So GOMAXPROCS, GODEBUG, GOGC
+// and the like are passed on, and the program's memory layout does not depend
+// on where the caller's files are. PATH, HOME and PWD are the guest's.
 //
-// In it the machine describes itself for results: EVENTBENCH_CONFIG has its
-// Config after the caller's lines, and EVENTBENCH_CLOCK is "instrs" where it
-// counts. EVENTBENCH_GUEST=1 tells tests that the machine is theirs alone: they
-// may set its clock and suspend it.
+// The environment also describes the machine, for results. EVENTBENCH_CONFIG
+// has the machine's Config after the caller's lines. EVENTBENCH_CLOCK is
+// "instrs" if the machine counts. EVENTBENCH_GUEST=1 tells tests that they have
+// the machine to themselves and may set its clock and suspend it.
 func (m *Machine) Env(caller []string) ([]string, error) {
 	config, err := m.Config()
 	if err != nil {
@@ -36,12 +36,12 @@ func (m *Machine) Env(caller []string) ([]string, error) {
 		env = append(env, clockVar+"="+string(InstrClock))
 	}
 	env = append(env, configVar+"="+strings.Join(config, "\n"))
-	// The caller's order is its shell's.
+	// The order of the caller's variables depends on its shell.
 	slices.Sort(env)
 	return slices.Compact(env), nil
 }
 
-// otherLines are the lines whose key is not one of config's.
+// otherLines returns the lines whose key is not in config.
 func otherLines(lines string, config []string) []string {
 	var others []string
 	for line := range strings.Lines(lines) {

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// IsInit reports whether this process is a guest's first one. A command whose
-// main calls RunInit in that case can be its own guest's init.
+// IsInit reports whether this process is a guest's first process. A command
+// whose main calls RunInit in that case can be its own guest's init.
 func IsInit() bool {
 	if os.Getpid() != 1 || os.Args[0] != initPath {
 		return false
@@ -26,11 +26,11 @@ func IsInit() bool {
 	return err == nil
 }
 
-// RunInit does the job that the initramfs holds and switches the machine off.
-// It does not return: an init that ends is a kernel panic.
+// RunInit does the job in the initramfs and switches the machine off. It does
+// not return: if init ended, the kernel would panic.
 func RunInit() {
-	// Everything here is for one thread: the runtime's others stay asleep
-	// while the program is measured.
+	// Everything here runs on one thread, so that the runtime's others
+	// sleep while the program is measured.
 	runtime.LockOSThread()
 
 	report, err := doJob()
@@ -42,8 +42,8 @@ func RunInit() {
 			drain(report)
 		}
 	}
-	// QEMU is told to end instead of starting the machine again, and a
-	// restart needs nothing of the machine, where switching off needs ACPI.
+	// QEMU was told to exit instead of restarting the machine. A restart
+	// needs nothing from the machine, while switching off needs ACPI.
 	unix.Sync()
 	unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 	for {
@@ -51,7 +51,7 @@ func RunInit() {
 	}
 }
 
-// doJob returns the report port, if it could be opened, also on an error.
+// doJob returns the report port if it could be opened, even with an error.
 func doJob() (report *os.File, err error) {
 	if err := mount("devtmpfs", "/dev", "devtmpfs", unix.MS_NOSUID, "mode=0755"); err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func doJob() (report *os.File, err error) {
 	return report, nil
 }
 
-// setUp makes the machine what a program expects to find.
+// setUp prepares what a program expects to find.
 func setUp() error {
 	for _, m := range []struct {
 		source, target, fstype string
@@ -127,8 +127,8 @@ func setUp() error {
 		{source: "cgroup2", target: "/sys/fs/cgroup", fstype: "cgroup2", flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, optional: true},
 	} {
 		err := mount(m.source, m.target, m.fstype, m.flags, m.data)
-		// Of a kernel without cgroups, sysfs has no directory for them,
-		// and lets nobody make one.
+		// On a kernel without cgroups, sysfs has no directory for them
+		// and does not allow making one.
 		if m.optional && (errors.Is(err, unix.ENODEV) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EPERM)) {
 			continue
 		}
@@ -153,9 +153,9 @@ func setUp() error {
 	if err := loopbackUp(); err != nil {
 		return err
 	}
-	// The kernel's own limits for its first process are 1024 and 4096 open
-	// files and 64 KiB of locked memory; what a distribution's init gives
-	// is what tests are written against.
+	// The kernel limits its first process to 1024 open files (4096 hard)
+	// and 64 KiB of locked memory. Tests are written for the limits that a
+	// distribution's init sets.
 	for resource, limit := range map[int]unix.Rlimit{
 		unix.RLIMIT_NOFILE:  {Cur: 1024, Max: 524288},
 		unix.RLIMIT_MEMLOCK: {Cur: 8 << 20, Max: 8 << 20},
@@ -165,8 +165,8 @@ func setUp() error {
 			return os.NewSyscallError("setrlimit", err)
 		}
 	}
-	// A session of its own, as every init has, so that the program is not
-	// in the kernel's session 0, which getsid(2) could not name.
+	// Like every init, use a new session, so that the program is not in the
+	// kernel's session 0, which getsid(2) could not name.
 	if _, err := unix.Setsid(); err != nil {
 		return os.NewSyscallError("setsid", err)
 	}
@@ -187,7 +187,7 @@ func mount(source, target, fstype string, flags uintptr, data string) error {
 	return nil
 }
 
-// loopbackUp brings up lo, see netdevice(7). A kernel without a network is
+// loopbackUp brings up lo, see netdevice(7). A kernel without networking is
 // fine.
 func loopbackUp() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -209,16 +209,16 @@ func loopbackUp() error {
 	return nil
 }
 
-// runProgram starts the program, says so on report, and waits until it has
-// ended. Orphans that come to init are reaped meanwhile, and killed after.
+// runProgram starts the program, reports that on report, and waits for the
+// program to end. Meanwhile it reaps orphans; afterwards it kills them.
 func runProgram(j *job, stdout, stderr, report *os.File) (syscall.WaitStatus, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
 	}
 	defer null.Close()
-	// Not os.StartProcess: its Wait would race with the reaping below.
-	// Signal mask and handlers are as the kernel gave them:
+	// Not os.StartProcess: its Wait would race with the reaping below. The
+	// program gets the signal mask and handlers that the kernel gave init:
 	// syscall.ForkExec restores the mask, and exec the handlers.
 	pid, err := syscall.ForkExec(j.Program, j.Args, &syscall.ProcAttr{
 		Dir:   j.Dir,
@@ -247,7 +247,7 @@ func runProgram(j *job, stdout, stderr, report *os.File) (syscall.WaitStatus, er
 	}
 }
 
-// sendFile sends what the program left for the host, if it did.
+// sendFile sends a file that the program left for the host, if it exists.
 func sendFile(report io.Writer, i int, file string) error {
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -261,7 +261,7 @@ func sendFile(report io.Writer, i int, file string) error {
 	return err
 }
 
-// openPort opens a serial port that passes bytes as they are.
+// openPort opens a serial port in raw mode.
 func openPort(name string) (*os.File, error) {
 	fd, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {

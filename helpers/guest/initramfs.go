@@ -15,14 +15,13 @@ import (
 	"eventbench/helpers/bounded"
 )
 
-// An initramfs is the guest's file system: a cpio archive in the "newc"
-// format, as Documentation/driver-api/early-userspace/buffer-format.rst in
-// the kernel's source has it.
+// An initramfs is the guest's file system: a cpio archive in the "newc" format,
+// described in Documentation/driver-api/early-userspace/buffer-format.rst of
+// the kernel's source.
 //
-// Its bytes depend on names, modes and contents alone. Entries are written in
-// the order of their names, times are zero and inode numbers count up, so that
-// one program gives one archive and a counted guest starts from the same
-// memory each time.
+// Its bytes depend only on names, modes and contents. Entries are sorted by
+// name, times are zero and inode numbers count up. So the same program gives
+// the same archive, and a counted guest always starts from the same memory.
 type initramfs struct {
 	entries map[string]cpioEntry
 }
@@ -33,7 +32,7 @@ type cpioEntry struct {
 	major, minor uint32 // of a device node
 }
 
-// dir adds a directory and those above it.
+// dir adds a directory and its parents.
 func (fsys *initramfs) dir(name string) {
 	for name = clean(name); name != ""; name = clean(path.Dir(name)) {
 		if _, ok := fsys.entries[name]; ok {
@@ -43,7 +42,7 @@ func (fsys *initramfs) dir(name string) {
 	}
 }
 
-// file adds a regular file, its directories included.
+// file adds a regular file and its directories.
 func (fsys *initramfs) file(name string, perm fs.FileMode, data []byte) {
 	fsys.dir(path.Dir(name))
 	fsys.add(clean(name), cpioEntry{mode: unix.S_IFREG | uint32(perm.Perm()), data: data})
@@ -60,9 +59,9 @@ func (fsys *initramfs) device(name string, perm fs.FileMode, major, minor uint32
 	fsys.add(clean(name), cpioEntry{mode: unix.S_IFCHR | uint32(perm.Perm()), major: major, minor: minor})
 }
 
-// tree adds the host's directory hostDir as name: its regular files, symbolic
-// links and directories. Anything else in it (a socket, a device) stays
-// behind, as no test can expect to find one in its testdata.
+// tree adds the host's directory hostDir as name, with its regular files,
+// symbolic links and directories. It leaves out anything else, such as sockets
+// and devices, because no test can expect these in its testdata.
 func (fsys *initramfs) tree(name, hostDir string) error {
 	return filepath.WalkDir(hostDir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -104,7 +103,7 @@ func (fsys *initramfs) add(name string, e cpioEntry) {
 	fsys.entries[name] = e
 }
 
-// size is how much memory the files will take in the guest, in bytes.
+// size returns the memory that the files will take in the guest, in bytes.
 func (fsys *initramfs) size() int64 {
 	var n int64
 	for _, e := range fsys.entries {
@@ -113,15 +112,15 @@ func (fsys *initramfs) size() int64 {
 	return n
 }
 
-// WriteTo writes the archive, uncompressed: unpacking costs an emulated
-// processor more than reading does.
+// WriteTo writes the archive uncompressed: for an emulated processor, unpacking
+// costs more than reading.
 func (fsys *initramfs) WriteTo(w io.Writer) (int64, error) {
 	names := make([]string, 0, len(fsys.entries))
 	for name := range fsys.entries {
 		names = append(names, name)
 	}
-	// The kernel makes no directory by itself. Sorted, each comes before
-	// what it holds.
+	// The kernel does not create missing directories. Sorting puts each
+	// directory before its contents.
 	sort.Strings(names)
 
 	cw := &cpioWriter{w: w}
@@ -132,11 +131,11 @@ func (fsys *initramfs) WriteTo(w io.Writer) (int64, error) {
 	return cw.n, cw.err
 }
 
-// A cpioWriter is our own because no library that was tried fits:
-// github.com/cavaliergopher/cpio writes no device numbers, and a guest needs
-// /dev/console; github.com/u-root/u-root/pkg/cpio writes the same bytes but
-// imports os/user, which by cgo makes the tool a dynamic program, and it could
-// not be the guest's init.
+// A cpioWriter writes cpio archives. The libraries that were tried do not fit.
+// github.com/cavaliergopher/cpio does not write device numbers, which
+// /dev/console needs. github.com/u-root/u-root/pkg/cpio writes the same bytes
+// but imports os/user, which uses cgo and so links the tool dynamically; it
+// could not be the guest's init.
 type cpioWriter struct {
 	w   io.Writer
 	n   int64
@@ -185,8 +184,8 @@ func (cw *cpioWriter) fail(err error) {
 	}
 }
 
-// clean turns a path into an archive's form of it, which has no leading slash
-// and is empty for the root.
+// clean returns a path in the archive's form: without a leading slash, and
+// empty for the root.
 func clean(name string) string {
 	return strings.TrimPrefix(path.Clean("/"+name), "/")
 }

@@ -15,9 +15,9 @@ const (
 	homeDir  = "/src" // where the program runs, with testdata beside it
 )
 
-// The guest's serial ports. The console is the kernel's own; what the program
-// writes has ports of its own, so that no message of the kernel's can land in
-// the middle of a result.
+// The guest's serial ports. The kernel's console is separate from the ports for
+// the program's output, so a kernel message can never land in the middle of a
+// result.
 const (
 	consolePort = "ttyS0"
 	stdoutPort  = "/dev/ttyS1"
@@ -26,7 +26,7 @@ const (
 	serialPorts = 4
 )
 
-// A job is what the guest's init is to do. It travels in the initramfs.
+// A job tells the guest's init what to do. It is part of the initramfs.
 type job struct {
 	Program string   // in the guest
 	Args    []string // the first is the program's name for itself
@@ -37,7 +37,7 @@ type job struct {
 	Collect []string      // files to send back when the program has ended
 }
 
-// The guest's init reports on a port of its own, a line each:
+// The guest's init reports on a port of its own, one line each:
 //
 //	started          the program runs
 //	failed TEXT      it could not be started; nothing follows

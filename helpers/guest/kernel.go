@@ -19,28 +19,29 @@ import (
 	"strings"
 )
 
-// UserCache is where kernels are kept in the user's cache directory. It is as
-// trusted as the tool itself: who can write to it chooses the kernel.
+// UserCache is the place for kernels in the user's cache directory. It is
+// trusted as much as the tool itself: whoever can write to it chooses the
+// kernel.
 func UserCache() (*cache.Dir, error) { return cache.User("guest") }
 
 // A Kernel is an image that a machine can boot.
 type Kernel struct {
-	// Name says which it is in a result: the package and its version, or
-	// the file's name and the beginning of its SHA-256.
+	// Name identifies it in results: the package and its version, or the
+	// file's name and the start of its SHA-256.
 	Name string
 	// Release is what uname -r will say.
 	Release string
 	image   []byte
 }
 
-// Sum is the SHA-256 of the image proper: the same for a kernel in a package
-// and out of it.
+// Sum is the SHA-256 of the image itself: the same inside a package and
+// outside.
 func (k *Kernel) Sum() [sha256.Size]byte { return sha256.Sum256(k.image) }
 
 var seriesPattern = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
 
-// CheckKernel says what is wrong with the word of the -kernel flag before
-// anything is looked for or fetched.
+// CheckKernel checks the value of the -kernel flag before anything is looked up
+// or fetched.
 func CheckKernel(arg string) error {
 	switch {
 	case arg == "":
@@ -58,14 +59,13 @@ func CheckKernel(arg string) error {
 	return nil
 }
 
-// FindKernel finds the kernel that arg means: a file (a vmlinuz or bzImage,
-// or a Debian package that holds one), or a release series such as "6.12",
-// which is Debian's newest cloud kernel of that series. To mean a file whose
+// FindKernel finds the kernel that arg means: a file (a vmlinuz or bzImage, or
+// a Debian package that contains one), or a release series such as "6.12",
+// which means Debian's newest cloud kernel of that series. For a file whose
 // name looks like a series, write ./6.12.
 //
-// A cached kernel of the series is taken as it is, unless update asks for the
-// newest there is now. An empty mirror means the mirror of the system's apt
-// sources.
+// A cached kernel of the series is used as it is, unless update asks for the
+// newest available. An empty mirror means the one in the system's apt sources.
 func FindKernel(ctx context.Context, c *cache.Dir, arg, mirror string, update bool, say progress) (*Kernel, error) {
 	if err := CheckKernel(arg); err != nil {
 		return nil, err
@@ -93,8 +93,8 @@ func FindKernel(ctx context.Context, c *cache.Dir, arg, mirror string, update bo
 	return k, nil
 }
 
-// lookAt returns a file's SHA-256, and whether it is a Debian package. If not
-// it is no larger than an image can be.
+// lookAt returns a file's SHA-256 and whether it is a Debian package. Any other
+// file must be no larger than an image can be.
 func lookAt(name string) (sum []byte, isPackage bool, err error) {
 	f, err := bounded.Open(name, bounded.Package)
 	if err != nil {
@@ -119,19 +119,19 @@ func lookAt(name string) (sum []byte, isPackage bool, err error) {
 	return h.Sum(nil), isPackage, err
 }
 
-// imageFile is where Debian's packages have the image.
+// imageFile is the image's path in Debian's packages.
 var imageFile = regexp.MustCompile(`^(\./)?(boot|(usr/)?lib/modules/[^/]+)/vmlinuz[^/]*$`)
 
-// imageInPackage gets the kernel out of a Debian package. dpkg-deb does the
-// unpacking: it comes with apt, is a small package everywhere else, and knows
-// every compression that packages are made with, for which a library in Go
-// would bring half a dozen more modules along.
+// imageInPackage reads the kernel from a Debian package. It runs dpkg-deb,
+// which comes with apt, is a small package on other systems, and knows every
+// compression that packages use. A Go library would add half a dozen modules
+// for that.
 func imageInPackage(ctx context.Context, file string) ([]byte, error) {
 	const dpkg = "dpkg-deb"
 	if _, err := exec.LookPath(dpkg); err != nil {
 		return nil, fmt.Errorf("%w: install dpkg to unpack it", err)
 	}
-	// What is wanted comes first, so dpkg-deb is stopped when it is there.
+	// The kernel comes early, so dpkg-deb is stopped once it has been read.
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	r, w := io.Pipe()
@@ -151,9 +151,9 @@ func imageInPackage(ctx context.Context, file string) ([]byte, error) {
 	return image, err
 }
 
-// imageInTar finds the kernel in an archive. It reads the headers by itself:
-// archive/tar imports os/user, with which a cgo build of this package's
-// command is linked dynamically, and such a program cannot be a guest's init.
+// imageInTar finds the kernel in an archive. It reads the headers itself,
+// because archive/tar imports os/user. In a cgo build that makes the command
+// dynamically linked, and then it cannot be a guest's init.
 func imageInTar(r io.Reader) ([]byte, error) {
 	const block = 512
 	var header [block]byte
@@ -165,8 +165,8 @@ func imageInTar(r io.Reader) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		// The fields of struct posix_header in tar(5). All names wanted
-		// fit.
+		// The fields of struct posix_header in tar(5). The names that
+		// matter all fit.
 		field := func(from, size int) string {
 			text, _, _ := bytes.Cut(header[from:from+size], []byte{0})
 			return string(text)
@@ -190,7 +190,7 @@ func imageInTar(r io.Reader) ([]byte, error) {
 	}
 }
 
-// Offsets of Documentation/arch/x86/boot.rst in the kernel's source.
+// Offsets from Documentation/arch/x86/boot.rst in the kernel's source.
 const (
 	bootFlagAt    = 0x1fe
 	headerAt      = 0x202
@@ -204,7 +204,7 @@ const (
 	maxReleaseLen = 256
 )
 
-// parseKernel looks at an image that may be a kernel for x86-64.
+// parseKernel checks an image that may be an x86-64 kernel.
 func parseKernel(data []byte) (*Kernel, error) {
 	le := binary.LittleEndian
 	switch {
@@ -222,9 +222,9 @@ func parseKernel(data []byte) (*Kernel, error) {
 	if le.Uint16(data[versionAt:]) < firstWith64 || le.Uint16(data[xloadflagsAt:])&loads64Bit == 0 {
 		return nil, errors.New("a 32-bit kernel; guests are x86-64")
 	}
-	// The setup code is followed by the kernel proper. One that was cut
-	// short hangs in its decompressor or resets the machine, which says
-	// nothing.
+	// The setup code is followed by the kernel itself. A truncated kernel
+	// hangs in its decompressor or resets the machine, without an
+	// explanation.
 	setup := int64(data[0x1f1])
 	if setup == 0 {
 		setup = 4

@@ -1,3 +1,7 @@
+// Package guest boots a Linux kernel in QEMU, runs one program in it and
+// returns the program's exit status. It finds the kernel (a file, a Debian
+// package, or the newest of a series), chooses KVM or counted instructions, and
+// is the guest's init too: the tool's own binary, as /init of an initramfs.
 package guest
 
 import (
@@ -15,7 +19,7 @@ import (
 	"time"
 )
 
-// A Machine is a virtual machine that runs one program and is gone.
+// A Machine is a virtual machine that runs one program and then ends.
 type Machine struct {
 	QEMU   *QEMU
 	Kernel *Kernel
@@ -25,14 +29,15 @@ type Machine struct {
 	Memory int // MiB
 	Seed   uint64
 	Append string // for the end of the kernel's command line
-	// Console gets what the kernel prints, live, if it is not nil.
+	// Console, if not nil, gets the kernel's messages as they are printed.
 	Console io.Writer
-	// Debugger, if it is not nil, is one end of a pair of sockets: QEMU
-	// speaks the GDB remote serial protocol on it, and the machine stands
-	// still until it is told there to go on. Run takes the file over.
+	// Debugger, if not nil, is one end of a socket pair on which QEMU
+	// speaks the GDB remote serial protocol. The machine does not run until
+	// the debugger tells it to. Run takes ownership of the file.
 	Debugger *os.File
-	// Files are opened by QEMU under the names that InheritedName gives,
-	// such as when its monitor is told to log to one. Run takes them over.
+	// Files are opened by QEMU under the names that InheritedName returns,
+	// for example when its monitor is told to log to one. Run takes
+	// ownership of them.
 	Files []*os.File
 }
 
@@ -40,12 +45,12 @@ type Machine struct {
 func InheritedName(i int) string { return (firstInherited + inheritedFile(i)).path() }
 
 // settleTime is how long a counted guest sleeps before the program starts, in
-// its own time. Kernel threads that finish the boot add up to ten times to
-// single figures otherwise. Asleep, the guest's clock jumps, so that it costs
-// next to nothing.
+// the guest's time. Without it, kernel threads that finish the boot make single
+// figures up to ten times larger. The guest's clock jumps while it sleeps, so
+// this costs almost nothing.
 const settleTime = 20 * time.Second
 
-// A NoStatusError says why there is no status of the program's.
+// A NoStatusError says why the program has no exit status.
 type NoStatusError struct {
 	Err     error
 	Started bool     // the program had been started
@@ -73,14 +78,15 @@ func (e *NoStatusError) Error() string {
 
 func (e *NoStatusError) Unwrap() error { return e.Err }
 
-// consoleLines is how much of the console an error shows.
+// consoleLines is how many lines of the console an error shows.
 const consoleLines = 25
 
-// MinMemory is the least that a distribution's kernel boots with, in MiB.
+// MinMemory is the least memory in MiB with which a distribution's kernel
+// boots.
 const MinMemory = 128
 
-// ChooseCPUs settles the number of processors if it is 0: two, as many
-// benchmarks need, if QEMU can do that.
+// ChooseCPUs sets the number of processors if it is 0: two, which many
+// benchmarks need, if QEMU supports that.
 func (m *Machine) ChooseCPUs(say progress) error {
 	fair := m.Clock != InstrClock || m.QEMU.fairCounting()
 	if m.CPUs > 1 && !fair {
@@ -109,13 +115,13 @@ func (m *Machine) processor() interface {
 	}
 }
 
-// options are the machine's, apart from the files it inherits.
+// options returns the machine's options, apart from the files it inherits.
 func (m *Machine) options() []option {
 	return []option{bareMachine{}, m.processor(), memory(m.Memory)}
 }
 
-// Config describes the machine as lines of the Go benchmark format, for
-// results that were measured on it.
+// Config describes the machine in lines of the Go benchmark format, for results
+// measured on it.
 func (m *Machine) Config() ([]string, error) {
 	cmdline, err := kernelCmdline(append(m.options(), serialPort{id: consolePort}, userArgs(m.Append)))
 	if err != nil {
@@ -133,9 +139,9 @@ func (m *Machine) Config() ([]string, error) {
 }
 
 // Run boots the machine and runs the program in it. It returns the program's
-// exit status, which is 128 and the signal's number if a signal ended it, or a
-// NoStatusError if the guest had none to give: also when ctx ended first. No
-// process is left then.
+// exit status, which is 128 plus the signal's number if a signal killed it. If
+// there is no status, or ctx ended first, the error is a NoStatusError. No
+// process is left when Run returns.
 func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer) (status int, err error) {
 	cmd := &qemuCommand{}
 	defer func() {
@@ -218,8 +224,8 @@ func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer)
 		why = context.Cause(ctx)
 	}
 	if r == nil || !r.final {
-		// Whatever the reason, give the last words a moment: QEMU may
-		// be on its way out, after a panic.
+		// Whatever the reason, wait a moment for the last messages:
+		// QEMU may be exiting after a panic.
 		select {
 		case <-qemu.Done:
 		case <-ctx.Done():
@@ -251,8 +257,8 @@ func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer)
 	return 0, e
 }
 
-// panicReason finds what the kernel said when it panicked. The stack that it
-// prints afterwards is longer than what an error shows.
+// panicReason finds the kernel's message when it panicked. The stack trace
+// after it is longer than what an error shows.
 func panicReason(console []string) string {
 	for _, line := range console {
 		if _, reason, ok := strings.Cut(line, "Kernel panic - not syncing: "); ok {
@@ -262,7 +268,7 @@ func panicReason(console []string) string {
 	return ""
 }
 
-// initramfs is the guest's file system with the program in it.
+// initramfs returns the guest's file system with the program in it.
 func (m *Machine) initramfs(p *Program) (*initramfs, error) {
 	fsys := &initramfs{}
 	j, err := p.addTo(fsys)
@@ -294,15 +300,15 @@ type sink struct {
 	w  io.Writer
 }
 
-// ports pass on what the guest writes to its serial ports.
+// ports pass on the output of the guest's serial ports.
 type ports struct {
 	spools []*spool
 	reads  []*os.File
 	copied []chan error
 }
 
-// newPorts adds a serial port for each sink to the machine. It calls stop if
-// more of the output piles up than there is room for.
+// newPorts adds a serial port to the machine for each sink. It calls stop if
+// more output piles up than there is room for.
 func newPorts(cmd *qemuCommand, stop context.CancelCauseFunc, sinks []sink) (*ports, error) {
 	p := &ports{}
 	for _, s := range sinks {
@@ -326,8 +332,8 @@ func newPorts(cmd *qemuCommand, stop context.CancelCauseFunc, sinks []sink) (*po
 	return p, nil
 }
 
-// close waits until everything has been passed on, for which QEMU must have
-// ended, or until ctx has ended and nobody reads what there is.
+// close waits until everything has been passed on, which requires that QEMU has
+// ended, or until ctx has ended and nobody reads the rest.
 func (p *ports) close(ctx context.Context) error {
 	var first error
 	for i, s := range p.spools {
@@ -343,8 +349,7 @@ func (p *ports) close(ctx context.Context) error {
 	return first
 }
 
-// newPort adds a serial port to the machine and returns what can be read from
-// it.
+// newPort adds a serial port to the machine and returns the end to read from.
 func newPort(cmd *qemuCommand, id string) (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -354,7 +359,7 @@ func newPort(cmd *qemuCommand, id string) (*os.File, error) {
 	return r, nil
 }
 
-// A reporter follows what init reports.
+// A reporter reads the reports of the guest's init.
 type reporter struct {
 	files   []output
 	started bool
@@ -363,7 +368,7 @@ type reporter struct {
 	err     error
 }
 
-// read reads until init has nothing more to say.
+// read reads until init has nothing more to report.
 func (r *reporter) read(port io.Reader) {
 	in := bufio.NewReader(port)
 	for !r.final && r.err == nil {

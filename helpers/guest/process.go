@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// command is QEMU. It inherits files; output gets what it says itself.
+// command is QEMU. It inherits files, and output gets its own messages.
 func (q *QEMU) command(args []string, files []*os.File, output io.Writer) *exec.Cmd {
 	cmd := exec.Command(q.Path, args...)
 	cmd.ExtraFiles = files
@@ -28,8 +28,8 @@ func runTool(ctx context.Context, stdout, stderr io.Writer, name string, args ..
 	return process.Run(ctx, cmd)
 }
 
-// memfd makes a file that is nowhere but in memory and in the processes that
-// have it open.
+// memfd makes a file that exists only in memory and in the processes that have
+// it open.
 func memfd(name string, content io.WriterTo) (*os.File, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
 	if err != nil {
@@ -43,9 +43,9 @@ func memfd(name string, content io.WriterTo) (*os.File, error) {
 	return f, nil
 }
 
-// A spool takes whatever it is given at once and passes it on in its own time.
-// It stands between a guest's port and the one who reads it: a full pipe would
-// make QEMU wait, and with the wait the host's time would enter the guest.
+// A spool accepts data immediately and passes it on at the reader's pace. It
+// stands between a guest's port and its reader: a full pipe would make QEMU
+// wait, and then the host's time would affect the guest.
 type spool struct {
 	mu      sync.Mutex
 	changed sync.Cond
@@ -61,11 +61,11 @@ func newSpool(w io.Writer) *spool {
 	return s
 }
 
-// maxSpool bounds what waits for its reader. The output of all behaviours and
-// benchmarks of a boot is some MiB.
+// maxSpool limits the data that waits for its reader. The output of all
+// behaviours, or of all benchmarks of a boot, is a few MiB.
 const maxSpool = 256 << 20
 
-// A spoolFullError is output that nobody takes.
+// A spoolFullError means that nobody reads the output.
 type spoolFullError struct{}
 
 func (*spoolFullError) Error() string {
@@ -83,12 +83,12 @@ func (s *spool) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// spoolGrace is how long a reader has for what there is when the guest has been
-// stopped.
+// spoolGrace is how long a reader has for the remaining output once the guest
+// has been stopped.
 const spoolGrace = time.Second
 
-// close waits until everything has been passed on and returns the error that
-// ended this early, if one did. Once ctx has ended it does not wait long.
+// close waits until everything has been passed on, and returns the error that
+// ended this early, if any. Once ctx has ended it waits only briefly.
 func (s *spool) close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true

@@ -31,11 +31,11 @@ type output struct {
 	host  string
 }
 
-// LoadProgram reads the program in file. In the guest it runs with args (not
-// counting its name), in a directory that has dir's testdata.
+// LoadProgram reads the program in file. The guest runs it with args (without
+// its name), in a directory that has dir's testdata.
 //
-// The files and directories that the flags of a test binary name, such as
-// -test.cpuprofile, exist in the guest under the same names, and are brought
+// Files and directories that the flags of a test binary name, such as
+// -test.cpuprofile, exist in the guest under the same names. They are copied
 // back when the program has ended.
 func LoadProgram(file string, args []string, dir string) (*Program, error) {
 	image, err := bounded.ReadFile(file, bounded.Program)
@@ -50,7 +50,7 @@ func LoadProgram(file string, args []string, dir string) (*Program, error) {
 	return p, nil
 }
 
-// checkProgram explains why a guest could not run the program.
+// checkProgram returns why a guest cannot run the program.
 func checkProgram(image []byte) error {
 	f, err := elf.NewFile(bytes.NewReader(image))
 	if err != nil {
@@ -74,8 +74,8 @@ func checkProgram(image []byte) error {
 	return nil
 }
 
-// addTo puts the program and what belongs to it into the guest's file system,
-// and returns what init has to know of it.
+// addTo adds the program and its files to the guest's file system, and returns
+// init's job.
 func (p *Program) addTo(fsys *initramfs) (*job, error) {
 	name := path.Join(binDir, p.name)
 	fsys.file(name, 0o755, p.image)

@@ -22,7 +22,7 @@ const qemuProgram = "qemu-system-x86_64"
 
 var qemuVersion = regexp.MustCompile(`version (([0-9]+)\.[0-9]+[0-9.]*)`)
 
-// FindQEMU looks up QEMU, by its usual name if path is empty, and asks it for
+// FindQEMU looks up QEMU, under its usual name if path is empty, and asks for
 // its version.
 func FindQEMU(ctx context.Context, path string) (*QEMU, error) {
 	name := path
@@ -52,27 +52,28 @@ func FindQEMU(ctx context.Context, path string) (*QEMU, error) {
 	return &QEMU{Path: found, Version: m[1], major: major}, nil
 }
 
-// fairCounting reports whether a counted machine can have more than one
-// processor. Before version 10, the first runs up to the next timer's deadline
-// without yielding: kernels before 6.5 wait for the second for ever, and so
-// does every loop that spins until another processor has done something.
+// fairCounting reports whether a machine that counts can have more than one
+// processor. Before version 10, QEMU runs the first processor up to the next
+// timer's deadline without yielding. Kernels before 6.5 then wait for the
+// second processor for ever, and so does any loop that spins until another
+// processor has done something.
 func (q *QEMU) fairCounting() bool { return q.major >= 10 }
 
-// An option is one property of the machine: what QEMU has to be told of it,
-// and what the kernel.
+// An option is one property of the machine, as arguments for QEMU and for the
+// kernel.
 type option interface {
 	Cmdline() []string
 	KernelArgs() []string
 }
 
-// bareMachine is a PC without the devices that QEMU adds unasked.
+// bareMachine is a PC without the devices that QEMU adds by default.
 type bareMachine struct{}
 
 func (bareMachine) Cmdline() []string {
 	return []string{
 		"-no-user-config", "-nodefaults", "-display", "none",
 		"-machine", "pc,hpet=off,usb=off,vmport=off,graphics=off",
-		// A guest that wants to start again has failed.
+		// A guest that restarts has failed.
 		"-no-reboot",
 	}
 }
@@ -80,8 +81,8 @@ func (bareMachine) Cmdline() []string {
 func (bareMachine) KernelArgs() []string {
 	return []string{
 		"panic=-1", // restart at once, which is the end of QEMU
-		// None of these changes the code that a benchmark runs; they
-		// spare the boot what takes an emulated processor long.
+		// None of these changes the code that a benchmark runs. They
+		// shorten the boot on an emulated processor.
 		"edd=off",           // BIOS calls for disks
 		"no_timer_check",    // loops over ten ticks to see that they come
 		"cpu_init_udelay=0", // 10 ms of looping that old processors need
@@ -89,21 +90,21 @@ func (bareMachine) KernelArgs() []string {
 	}
 }
 
-// countedProcessor executes guest instructions one by one, a nanosecond of the
-// guest's time each, and gives a guest without anything to do its next timer
-// at once. Nothing in the machine depends on the host's time, and its
-// randomness (RDRAND, the kernel's seed) comes from seed.
+// countedProcessor executes guest instructions one by one, each taking a
+// nanosecond of guest time, and an idle guest jumps to its next timer. Nothing
+// in the machine depends on the host's time. Its randomness (RDRAND, the
+// kernel's seed) comes from seed.
 //
-// Two fifths of a boot go into the kernel's calibration of the local APIC's
-// timer: 100 ms of the guest's time in a loop of RDTSC and PAUSE, and at each
-// PAUSE QEMU leaves the translated code. The kernel spares itself that
-// (calibrate_APIC_clock in arch/x86/kernel/apic/apic.c) with a TSC-deadline
-// timer or where it is told the frequency, by CPUID leaf 15H of an Intel
-// processor or by a hypervisor. QEMU 10's translator has none of these: its
-// leaves end at 0DH, the vendor is AMD, and its port of VMware's knows the
-// frequency under KVM only. Without the timer (nolapic_timer) the paths that
-// timers take are others. A larger shift would make the loop shorter, and ticks
-// fall that much denser into what is measured.
+// Two fifths of a boot are spent calibrating the local APIC's timer: the kernel
+// loops over RDTSC and PAUSE for 100 ms of guest time, and at each PAUSE QEMU
+// leaves the translated code. The kernel skips this (calibrate_APIC_clock in
+// arch/x86/kernel/apic/apic.c) if there is a TSC-deadline timer, or if it
+// learns the frequency from CPUID leaf 15H of an Intel processor or from a
+// hypervisor. QEMU 10's translator offers none of these: its leaves end at 0DH,
+// the vendor is AMD, and its VMware port knows the frequency only under KVM.
+// Without the timer (nolapic_timer), timers would take other paths. A larger
+// shift would shorten the loop, but would make ticks that much denser in what
+// is measured.
 type countedProcessor struct {
 	cpus int
 	seed uint64
@@ -120,13 +121,13 @@ func (p countedProcessor) Cmdline() []string {
 }
 
 func (countedProcessor) KernelArgs() []string {
-	// The counter cannot be wrong, so that no timer has to watch it.
+	// The counter cannot be wrong, so no timer has to watch it.
 	return []string{"tsc=reliable"}
 }
 
 func (countedProcessor) model() string { return "max" }
 
-// emulatedProcessor runs as quickly as the host lets it, on the host's clock.
+// emulatedProcessor runs as fast as the host allows, on the host's clock.
 type emulatedProcessor struct {
 	cpus int
 	seed uint64
@@ -142,7 +143,7 @@ func (p emulatedProcessor) Cmdline() []string {
 func (emulatedProcessor) KernelArgs() []string { return nil }
 func (emulatedProcessor) model() string        { return "max" }
 
-// hostProcessor is the host's own, lent through KVM.
+// hostProcessor is the host's own processor, through KVM.
 type hostProcessor struct {
 	cpus int
 	seed uint64
@@ -158,13 +159,13 @@ func (p hostProcessor) Cmdline() []string {
 func (hostProcessor) KernelArgs() []string { return nil }
 func (hostProcessor) model() string        { return "host" }
 
-// memory is the machine's, in MiB.
+// memory is the machine's memory in MiB.
 type memory int
 
 func (m memory) Cmdline() []string  { return []string{"-m", strconv.Itoa(int(m)) + "M"} }
 func (memory) KernelArgs() []string { return nil }
 
-// serialPort sends what the guest writes to it to a file of this process.
+// serialPort sends the guest's output on it to a file of this process.
 type serialPort struct {
 	id   string
 	file inheritedFile
@@ -185,8 +186,8 @@ func (p serialPort) KernelArgs() []string {
 }
 
 // debugger is the far end of a socket on which QEMU serves a debugger. The
-// machine waits for it (-S): QEMU stops a machine whenever a debugger comes,
-// and one that ran already would stop anywhere.
+// machine waits for the debugger (-S), because QEMU stops a machine when one
+// connects, and a running machine would stop at an arbitrary place.
 type debugger struct{ socket inheritedFile }
 
 func (d debugger) Cmdline() []string {
@@ -206,7 +207,7 @@ func (b boot) Cmdline() []string {
 
 func (boot) KernelArgs() []string { return nil }
 
-// userArgs come last on the kernel's command line, where they win.
+// userArgs come last on the kernel's command line, so that they win.
 type userArgs string
 
 func (userArgs) Cmdline() []string      { return nil }
@@ -228,16 +229,17 @@ func kernelCmdline(opts []option) (string, error) {
 	return s, nil
 }
 
-// inheritedFile is a file that QEMU inherits and opens by its number. So the
-// machine needs no temporary file that could stay behind, and gets the very
-// file that was looked at here.
+// inheritedFile is a file that QEMU inherits and opens by number. So the
+// machine needs no temporary file that could be left behind, and gets exactly
+// the file that was checked here.
 type inheritedFile int
 
 func (f inheritedFile) path() string { return fmt.Sprintf("/proc/self/fd/%d", int(f)) }
 
 const firstInherited inheritedFile = 3 // where exec.Cmd's ExtraFiles begin
 
-// qemuCommand collects what QEMU inherits and its arguments, as exec.Cmd does.
+// qemuCommand collects QEMU's arguments and the files it inherits, as exec.Cmd
+// does.
 type qemuCommand struct {
 	files []*os.File
 	opts  []option

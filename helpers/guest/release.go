@@ -16,10 +16,10 @@ import (
 // releasesFile keeps the dates of the suites' Release files.
 const releasesFile = "releases.json"
 
-// releaseDates are the newest dates that the suites of the mirrors have had. A
-// Release file is signed for as long as it is valid, which for a stable suite
-// is for ever, so that a signature does not tell an old one, of kernels with
-// known holes, from that of today.
+// releaseDates are the newest dates seen in the suites' Release files, by
+// mirror. A signature does not reveal an old Release file, with kernels that
+// have known holes, because the signature is good as long as the file is valid,
+// which for a stable suite is for ever.
 type releaseDates struct {
 	path string
 	seen map[string]time.Time // by mirror and suite
@@ -49,7 +49,7 @@ func (d *releaseDates) write(c *cache.Dir) error {
 	return c.WriteFile(releasesFile, append(data, '\n'))
 }
 
-// check looks at the Release file that a list of packages belongs to. Apt has
+// check checks the Release file that a list of packages belongs to. Apt has
 // checked its signature.
 func (d *releaseDates) check(mirror, suite, list string) error {
 	date, err := releaseDate(list)
@@ -65,7 +65,7 @@ func (d *releaseDates) check(mirror, suite, list string) error {
 	return nil
 }
 
-// releaseDate reads when the Release file beside a list of packages was made.
+// releaseDate returns the date of the Release file beside a list of packages.
 func releaseDate(list string) (time.Time, error) {
 	prefix, _, ok := strings.Cut(list, "_main_binary-")
 	if !ok {

@@ -20,10 +20,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// progress says what takes a while.
+// progress reports on what takes a while.
 type progress func(format string, args ...any)
 
-// once returns p without what it has said already.
+// once returns a progress that reports nothing twice.
 func (p progress) once() progress {
 	said := make(map[string]bool)
 	return func(format string, args ...any) {
@@ -50,7 +50,7 @@ const (
 	factsName  = "kernel.json"
 )
 
-// cachedKernels returns the cache's kernels, by version, the newest first.
+// cachedKernels returns the cache's kernels by version, newest first.
 func cachedKernels(c *cache.Dir) ([]cachedKernel, error) {
 	facts, err := filepath.Glob(c.Path(kernelsDir, "*", factsName))
 	if err != nil {
@@ -78,13 +78,14 @@ func cachedKernels(c *cache.Dir) ([]cachedKernel, error) {
 	return all, nil
 }
 
-// check says what is wrong with the facts, which somebody may have written who
-// had the cache.
+// check checks the facts, because anyone who could write to the cache may have
+// written them.
 func (k cachedKernel) check() error {
 	return aptPackage{Series: k.Series, Name: k.Package, Version: k.Version, Suite: k.Suite, SHA256: k.SHA256}.checkName()
 }
 
-// load reads the image and makes sure that it is what was put there.
+// load reads the image and verifies that it has not changed since it was
+// cached.
 func (k cachedKernel) load() (*Kernel, error) {
 	image, err := bounded.ReadFile(filepath.Join(k.dir, imageName), bounded.Image)
 	if err != nil {
@@ -101,8 +102,8 @@ func (k cachedKernel) load() (*Kernel, error) {
 	return kernel, nil
 }
 
-// loadCached loads the newest cached kernel of a series; want narrows that
-// down to one version. It returns nil if there is none that is whole.
+// loadCached loads the newest cached kernel of a series, or of one version of
+// it if want is set. It returns nil if none is intact.
 func loadCached(c *cache.Dir, series, want string, say progress) (*Kernel, error) {
 	all, err := cachedKernels(c)
 	if err != nil {
@@ -121,8 +122,8 @@ func loadCached(c *cache.Dir, series, want string, say progress) (*Kernel, error
 	return nil, nil
 }
 
-// findSeries returns a kernel of the series from the cache, which it gets
-// there first if need be.
+// findSeries returns a kernel of the series from the cache, fetching it first
+// if needed.
 func findSeries(ctx context.Context, c *cache.Dir, series, mirror string, update bool, say progress) (*Kernel, error) {
 	say = say.once() // the cache is looked through more than once
 	if !update {
@@ -172,7 +173,7 @@ func findSeries(ctx context.Context, c *cache.Dir, series, mirror string, update
 		return nil, fmt.Errorf("kernel %s: %w: free space for %s, or set XDG_CACHE_HOME to a directory that has some", series, err, c.Path())
 	}
 	if err != nil && ctx.Err() == nil && time.Since(x.Made) > time.Minute {
-		// The archive may have moved on since the index was made.
+		// The archive may have changed since the index was made.
 		if x, e := freshIndex(ctx, c, mirror, 0, say); e == nil {
 			if p, ok = x.newest(series, false); ok {
 				err = fetch(ctx, c, p, mirror, say)
@@ -189,8 +190,7 @@ func findSeries(ctx context.Context, c *cache.Dir, series, mirror string, update
 	return k, err
 }
 
-// noSpace reports whether err is that of a full disk, met here or by apt, whose
-// words it is then.
+// noSpace reports whether err means a full disk, found here or reported by apt.
 func noSpace(err error) bool {
 	return err != nil && (errors.Is(err, unix.ENOSPC) || strings.Contains(err.Error(), "No space left on device"))
 }
@@ -255,7 +255,7 @@ func writeSynced(name string, data []byte) error {
 	return err
 }
 
-// A Series is a release series of kernels, for a list.
+// A Series is a release series of kernels, for listing.
 type Series struct {
 	Name    string // such as "6.12"
 	Newest  string // Debian's version, empty if unknown
@@ -264,8 +264,9 @@ type Series struct {
 	Package string // of the newest, or else of the cached
 }
 
-// ListSeries lists what there is and what is cached, the newest first. If what
-// there is cannot be found out it lists the cached and returns the error too.
+// ListSeries lists the available and the cached kernels, newest first. If it
+// cannot find out what is available, it lists the cached ones and also returns
+// the error.
 func ListSeries(ctx context.Context, c *cache.Dir, mirror string, update bool, say progress) ([]Series, error) {
 	life := indexLife
 	if update {

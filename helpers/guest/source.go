@@ -8,10 +8,10 @@ import (
 	"eventbench/helpers/cache"
 )
 
-// FetchSource downloads the newest of Debian's linux-source packages of a
-// series such as "6.12" into dir, and returns its file and Debian's version.
-// Mirrors, signatures and hashes are those of FindKernel; c is where the list
-// of packages is kept. What else is in dir afterwards is apt's and of no use.
+// FetchSource downloads Debian's newest linux-source package of a series such
+// as "6.12" into dir, and returns the file and Debian's version. It uses the
+// same mirrors, signatures and hashes as FindKernel. c keeps the list of
+// packages. Anything else left in dir is apt's and of no use.
 func FetchSource(ctx context.Context, c *cache.Dir, series, mirror, dir string, say progress) (file, version string, err error) {
 	lock, err := c.Lock(ctx, func() { say("waiting for another process that fills the cache") })
 	if err != nil {
