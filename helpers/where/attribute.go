@@ -9,13 +9,13 @@ import (
 	"eventbench/helpers/where/symbols"
 )
 
-// A function is one that instructions are counted for.
+// A function is a function that instructions are counted for.
 type function struct {
 	Name string
 	User bool // of the program, not of the kernel
 }
 
-// A node is a function in a call tree, with those that called it above.
+// A node is a function in a call tree. Its callers are above it.
 type node struct {
 	fn       int // index of tree.funcs
 	parent   int // index of tree.nodes; the root's is 0
@@ -23,7 +23,7 @@ type node struct {
 }
 
 // A tree is the call tree that all operations of a log share. Node 0 is its
-// root, no function.
+// root and not a function.
 type tree struct {
 	funcs []function
 	index map[function]int
@@ -44,7 +44,7 @@ func (t *tree) function(f function) int {
 	return i
 }
 
-// child returns the node of fn called from a node.
+// child returns the node of fn as called from a node.
 func (t *tree) child(of, fn int) int {
 	for _, c := range t.nodes[of].children {
 		if t.nodes[c].fn == fn {
@@ -59,21 +59,22 @@ func (t *tree) child(of, fn int) int {
 
 // An operation is what was executed between two stamps.
 type operation struct {
-	// stamped is the number of instructions by the counter, logged by the log.
+	// stamped is the number of instructions by the counter, logged the
+	// number in the log.
 	stamped, logged int
-	// idle is by how much the counter jumped while no processor had anything to
-	// do: the counted clock goes to the next timer then.
+	// idle is how far the counter jumped while no processor had anything to
+	// do. The counted clock then goes straight to the next timer.
 	idle    int
 	self    map[int]int // instructions by node
 	calls   map[int]int // by function
 	classes [nclasses]int
 }
 
-// exact reports whether the log has what the counter counted, no more and no
-// less.
+// exact reports whether the log has exactly as many instructions as the
+// counter.
 func (o *operation) exact() bool { return o.logged+o.idle == o.stamped }
 
-// A site is what is known of a place, once the log is whole.
+// A site is what is known of a place once the log is complete.
 type site struct {
 	insn
 	fn    int
@@ -81,7 +82,7 @@ type site struct {
 	event event
 }
 
-// An event is how the kernel is entered other than by a system call.
+// An event is a way into the kernel other than a system call.
 type event uint8
 
 const (
@@ -90,8 +91,8 @@ const (
 	fault           // instead of an instruction, which is then executed again
 )
 
-// faults are the exceptions that undo the instruction they come from. QEMU logs
-// it, and does not count it until it has been executed.
+// faults are the exceptions that undo the instruction that caused them. QEMU
+// logs it, but counts it only when it is executed again.
 var faults = map[string]bool{
 	"asm_exc_page_fault": true, "asm_exc_general_protection": true, "asm_exc_invalid_op": true,
 	"asm_exc_device_not_available": true, "asm_exc_divide_error": true, "asm_exc_bounds": true,
@@ -99,7 +100,8 @@ var faults = map[string]bool{
 	"asm_exc_invalid_tss": true, "asm_exc_coprocessor_error": true, "asm_exc_simd_coprocessor_error": true,
 }
 
-// eventOf tells by its name what leads to an entry of the interrupt table.
+// eventOf returns the event that leads to an entry of the interrupt table, by
+// the entry's name.
 func eventOf(name string) event {
 	switch {
 	case faults[name]:
@@ -118,7 +120,8 @@ type walker struct {
 	sites    []site // by place
 	cpus     [maxCPUs]processor
 	switchTo int // the function that ends a context switch
-	// Direct calls in the kernel, and those that lead to no function's beginning.
+	// Direct calls in the kernel, and those whose target is not the start
+	// of a function.
 	calls, astray int
 }
 
@@ -127,7 +130,8 @@ type processor struct {
 	last  int // place
 	lastN int // node that the last step was counted for
 	stack []frame
-	// parked are stacks of tasks that gave way, the last one at the end.
+	// parked are the stacks of tasks that were switched out, the latest
+	// last.
 	parked [][]int
 }
 
@@ -138,8 +142,8 @@ type frame struct {
 	by   event  // interrupt or fault: it returns to wherever that was
 }
 
-// attribute cuts a trace into operations at the stamps and says which
-// functions, called from where, their instructions are in.
+// attribute cuts a trace into operations at the stamps. It finds the functions
+// that their instructions are in and the callers of those.
 func attribute(t *trace, code *memory, kernel, program *symbols.Table, stamps []uint64, isStamp func(place) bool) (*tree, []operation, error) {
 	w := &walker{trace: t, tree: newTree(), switchTo: -1}
 	insns := make([]insn, len(t.at))
@@ -210,8 +214,8 @@ func attribute(t *trace, code *memory, kernel, program *symbols.Table, stamps []
 	return w.tree, ops, nil
 }
 
-// slide returns by how much the kernel's addresses are higher than its symbols':
-// where a system call leads tells.
+// slide returns how much higher the kernel's addresses are than its symbols'.
+// The target of a system call shows it.
 func (w *walker) slide(insns []insn, kernel *symbols.Table) (uint64, error) {
 	const name = "entry_SYSCALL_64"
 	entry, ok := kernel.Addr(name)
@@ -237,7 +241,7 @@ func (w *walker) slide(insns []insn, kernel *symbols.Table) (uint64, error) {
 	return 0, errors.New("no system call is in the log")
 }
 
-// step takes one step, for an operation or for none.
+// step takes one step, inside an operation or outside.
 func (w *walker) step(i int, s step, op *operation) {
 	p := s.place()
 	c := &w.cpus[s.cpu()]
@@ -327,8 +331,8 @@ func (c *processor) push(node int, ret uint64, by event) {
 	c.stack = append(c.stack, frame{node, ret, by})
 }
 
-// settle makes fn the function on top, as a jump or the end of another one
-// leads there.
+// settle makes fn the top function after a jump or a fall-through from another
+// one.
 func (w *walker) settle(c *processor, fn int) {
 	if len(c.stack) == 0 {
 		c.push(w.child(0, fn), 0, noEvent)
@@ -340,7 +344,7 @@ func (w *walker) settle(c *processor, fn int) {
 	}
 }
 
-// returned pops what a return instruction returns from.
+// returned pops the frame that a return instruction returns from.
 func (w *walker) returned(c *processor, i, p int) {
 	pc := w.at[p].pc
 	for k := len(c.stack) - 1; k > 0; k-- {
@@ -355,7 +359,7 @@ func (w *walker) returned(c *processor, i, p int) {
 	c.stack = w.stackAt(i)
 }
 
-// left pops what a return from a system call or an interrupt leaves.
+// left pops the frames that a return from a system call or an interrupt leaves.
 func (w *walker) left(c *processor, i, p int) {
 	if w.at[p].user {
 		k := 0
@@ -377,7 +381,7 @@ func (w *walker) left(c *processor, i, p int) {
 	c.stack = w.stackAt(i)
 }
 
-// park keeps the stack of the task that gives way.
+// park keeps the stack of the task that is switched out.
 func (c *processor) park(t *tree) {
 	const most = 16
 	fns := make([]int, 0, len(c.stack))
@@ -390,10 +394,10 @@ func (c *processor) park(t *tree) {
 	}
 }
 
-// stackAt finds out what the stack is at a step whose past is not known: at the
-// beginning, and after a switch to another task. What will return there tells.
-// The task may give way before it has returned to user mode; then its other
-// callers are those of the task that gave way like this before.
+// stackAt works out the stack at a step without a known past: at the beginning,
+// and after a switch to another task. Later returns reveal it. If the task is
+// switched out before it returns to user mode, its outer callers are taken from
+// the task that was last switched out in the same place.
 func (w *walker) stackAt(i int, parked ...[]int) []frame {
 	cpu := w.steps[i].cpu()
 	callers := []caller{{fn: w.sites[w.steps[i].place()].fn}} // innermost first
@@ -472,13 +476,14 @@ type caller struct {
 	by  event
 }
 
-// outerCallers returns what the last of the stacks that has these callers has
-// beyond them.
+// outerCallers returns the callers further out, from the latest of the stacks
+// that has these callers.
 func outerCallers(callers []caller, parked [][]int) []int {
 	if len(callers) < 2 {
 		return nil
 	}
-	// __switch_to, the first, is on no parked stack yet: its caller is.
+	// __switch_to comes first and is on no parked stack yet, but its caller
+	// is.
 	last := callers[len(callers)-1].fn
 	for _, stack := range slices.Backward(parked) {
 		if k := slices.Index(stack, last); k > 0 {

@@ -22,7 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Program is a static test binary, and what of it a debugger has to know.
+// A Program is a static test binary, with what a debugger must know about it.
 type Program struct {
 	Path   string
 	table  *symbols.Table
@@ -31,15 +31,15 @@ type Program struct {
 	stamps map[uint64]bool
 }
 
-// A marker is where a debugger stops the program. Its code tells it from what
-// another program, such as the guest's init, has at that address.
+// A marker is where a debugger stops the program. Its code tells it from other
+// programs, such as the guest's init, that have something else at that address.
 type marker struct {
 	addr uint64
 	code []byte
 }
 
-// Where a benchmark's loop begins and ends: functions that helpers/measure
-// calls for this.
+// The functions that helpers/measure calls at the start and the end of a
+// benchmark's loop.
 const (
 	loopBegins = "eventbench/helpers/measure.loopBegins"
 	loopEnds   = "eventbench/helpers/measure.loopEnds"
@@ -107,7 +107,7 @@ func LoadProgram(path string) (*Program, error) {
 
 func (p *Program) isStamp(at place) bool { return at.user && p.stamps[at.pc] }
 
-// A loop is what a boot gave of one benchmark.
+// A loop is the result of a boot for one benchmark.
 type loop struct {
 	benchmark string
 	count     int     // its own instrs/op
@@ -118,7 +118,7 @@ type loop struct {
 	bytes     int // of the log
 }
 
-// counts are the operations'.
+// counts returns the operations' counts.
 func (l *loop) counts() []int {
 	counts := make([]int, 0, len(l.stamps))
 	for i := 1; i < len(l.stamps); i++ {
@@ -127,10 +127,10 @@ func (l *loop) counts() []int {
 	return counts
 }
 
-// errNoLoop is the reason why there are no stamps of a benchmark.
+// errNoLoop says why a benchmark has no stamps.
 var errNoLoop error = &InexactError{"no loop of single operations was measured: this is for benchmarks of what one thread does and of round trips (Self, Create, Ctl, Wait, Arm, RoundTrip)"}
 
-// A mode says what a debugger does in a boot.
+// A mode is what a debugger does in a boot.
 type mode int
 
 const (
@@ -139,7 +139,7 @@ const (
 )
 
 // boot runs the program once, in a guest, and returns the loops of its
-// benchmarks by their names.
+// benchmarks by name.
 func boot(ctx context.Context, m guest.Machine, p *guest.Program, of *Program, how mode) (map[string]*loop, error) {
 	var loops []*loop
 	var output []byte
@@ -167,8 +167,8 @@ func boot(ctx context.Context, m guest.Machine, p *guest.Program, of *Program, h
 			return nil, err
 		}
 		defer g.close()
-		// What the log cannot be read for ends the guest: it would wait for ever
-		// for somebody to empty the pipe.
+		// If the log cannot be read, end the guest: it would wait for
+		// ever for somebody to empty the pipe.
 		lctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		output, err = debug(lctx, m, p, func(c *gdb.Client) error {
@@ -187,7 +187,7 @@ func boot(ctx context.Context, m guest.Machine, p *guest.Program, of *Program, h
 	return named(loops, output)
 }
 
-// named gives loops their benchmarks: results are printed in the order of the
+// named assigns loops to benchmarks: results are printed in the order of the
 // loops.
 func named(loops []*loop, output []byte) (map[string]*loop, error) {
 	all := make(map[string]*loop)
@@ -216,8 +216,8 @@ func named(loops []*loop, output []byte) (map[string]*loop, error) {
 	return all, nil
 }
 
-// debug runs the program in a guest that f debugs, from its first instruction
-// on. When f returns the guest goes on. It returns what the program printed.
+// debug runs the program in a guest that f debugs from the first instruction.
+// When f returns, the guest continues. debug returns what the program printed.
 func debug(ctx context.Context, m guest.Machine, p *guest.Program, f func(c *gdb.Client) error) (output []byte, err error) {
 	var stdout, stderr bytes.Buffer
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -260,7 +260,7 @@ func debug(ctx context.Context, m guest.Machine, p *guest.Program, f func(c *gdb
 	return stdout.Bytes(), err
 }
 
-// An endedError is the end of a program that failed.
+// An endedError means that the program failed.
 type endedError struct {
 	status int
 	output string
@@ -270,8 +270,8 @@ func (e *endedError) Error() string {
 	return fmt.Sprintf("the program ended with status %d:\n%s", e.status, e.output)
 }
 
-// socketpair returns two ends of a connection: one for [gdb.NewClient], the
-// other for QEMU.
+// socketpair returns the two ends of a connection, one for [gdb.NewClient] and
+// one for QEMU.
 func socketpair() (near, far *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -299,11 +299,11 @@ func tail(out string) string {
 	return b.String()
 }
 
-// A logging is what logs of a guest are made with.
+// A logging makes the logs of a guest.
 type logging struct {
 	of *Program
-	// QEMU writes the log to a pipe. This process keeps its writing end too, to
-	// mark the log's end there.
+	// QEMU writes the log to a pipe. This process also keeps the writing
+	// end, to mark the end of each log.
 	pipe, pipeEnd *os.File
 }
 
@@ -314,8 +314,8 @@ func newLogging(m *guest.Machine, of *Program) (*logging, error) {
 		return nil, err
 	}
 	g := &logging{of: of, pipe: r, pipeEnd: w}
-	// What does not fit makes QEMU wait, which the guest does not notice: a
-	// larger pipe only saves time.
+	// QEMU waits when the pipe is full. The guest does not notice; a larger
+	// pipe only saves time.
 	unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 1<<20)
 	far, err := unix.FcntlInt(w.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -331,8 +331,7 @@ func (g *logging) close() {
 	g.pipeEnd.Close()
 }
 
-// loop has the next loop logged. It calls abort where that cannot succeed any
-// more.
+// loop logs the next loop. It calls abort once it can no longer succeed.
 func (g *logging) loop(c *gdb.Client, abort func(error)) (*loop, error) {
 	if err := until(c, g.of.begins); err != nil {
 		return nil, err
@@ -377,15 +376,16 @@ func (g *logging) loop(c *gdb.Client, abort func(error)) (*loop, error) {
 	return l, translate(c, false)
 }
 
-// until lets the machine go on until the program comes to a marker: to the next
-// one if it is at one.
+// until runs the machine until the program reaches a marker: the next one if it
+// is at one now.
 func until(c *gdb.Client, m marker) error {
 	for {
 		regs, err := c.Registers()
 		if err != nil {
 			return err
 		}
-		// Where it stands a breakpoint would stop it at once, for ever.
+		// A breakpoint at the current address would stop it at once,
+		// for ever.
 		if regs.RIP == m.addr {
 			if err := c.Step(); err != nil {
 				return err
@@ -408,15 +408,15 @@ func until(c *gdb.Client, m marker) error {
 		if errors.Is(err, gdb.ErrEnded) {
 			return err
 		}
-		// Something else may be at that address: the firmware, the kernel while
-		// it unpacks itself, or another program.
+		// Something else may be at that address: the firmware, the
+		// kernel while it unpacks itself, or another program.
 		if err == nil && regs.RIP == m.addr && regs.User() && bytes.Equal(code, m.code) {
 			return nil
 		}
 	}
 }
 
-// begin has each instruction logged from here on.
+// begin logs each instruction from here on.
 func (g *logging) begin(c *gdb.Client) error {
 	if err := translate(c, true); err != nil {
 		return err
@@ -431,8 +431,8 @@ func (g *logging) begin(c *gdb.Client) error {
 	return nil
 }
 
-// translate has QEMU translate blocks of one instruction, or of many again. Its
-// versions before 8.1 call it singlestep.
+// translate makes QEMU translate blocks of one instruction, or of many again.
+// Versions before 8.1 call this singlestep.
 func translate(c *gdb.Client, single bool) error {
 	state := map[bool]string{true: "on", false: "off"}[single]
 	var reasons []string
@@ -449,8 +449,8 @@ func translate(c *gdb.Client, single bool) error {
 	return fmt.Errorf("this QEMU cannot log instructions one by one (one-insn-per-tb): %s: want QEMU 7 or newer", strings.Join(reasons, "; "))
 }
 
-// readStamps reads the argument of loopEnds, a slice in registers: see
-// the section "amd64 architecture" of Go's ABIInternal.
+// readStamps reads the argument of loopEnds, a slice in registers: see "amd64
+// architecture" in Go's ABIInternal.
 func readStamps(c *gdb.Client) ([]uint64, error) {
 	regs, err := c.Registers()
 	if err != nil {
@@ -470,8 +470,8 @@ func readStamps(c *gdb.Client) ([]uint64, error) {
 	return stamps, nil
 }
 
-// readCode reads the pages that instructions were executed in, as they are now:
-// with everything that the kernel patches into its code.
+// readCode reads the pages with executed instructions as they are now,
+// including everything that the kernel has patched in its code.
 func readCode(c *gdb.Client, at []place) (*memory, error) {
 	m := &memory{pages: make(map[uint64][]byte)}
 	for _, p := range at {

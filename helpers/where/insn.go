@@ -6,7 +6,7 @@ import (
 	"golang.org/x/arch/x86/x86asm"
 )
 
-// A flow is what an instruction does to the order of execution.
+// A flow is an instruction's effect on the order of execution.
 type flow uint8
 
 const (
@@ -18,7 +18,7 @@ const (
 	leave // back from it, or from an interrupt
 )
 
-// A class is a kind of instruction that is counted by itself.
+// A class is a kind of instruction that is counted separately.
 type class int
 
 // The classes. An instruction can be in several.
@@ -40,7 +40,7 @@ const (
 	nclasses
 )
 
-// classNames are for a table.
+// classNames are the names in tables.
 var classNames = [nclasses]string{
 	loads:      "memory loads",
 	stores:     "memory stores",
@@ -69,8 +69,9 @@ type insn struct {
 // maxInsn is the length of the longest instruction.
 const maxInsn = 15
 
-// decode decodes the instruction that code begins with. What golang.org/x/arch
-// does not know is told by its opcode, as far as it is counted.
+// decode decodes the instruction at the start of code. Those that
+// golang.org/x/arch does not know are recognised by opcode, as far as they are
+// counted.
 func decode(code []byte) insn {
 	var in insn
 	if op, ok := unknownToX86asm(code); ok {
@@ -133,7 +134,7 @@ func decode(code []byte) insn {
 	return in
 }
 
-// accesses counts what the instruction loads and stores.
+// accesses counts the instruction's loads and stores.
 func accesses(in *insn, x x86asm.Inst) {
 	load := func() { in.classes[loads]++ }
 	store := func() { in.classes[stores]++ }
@@ -214,8 +215,8 @@ func accesses(in *insn, x x86asm.Inst) {
 	}
 }
 
-// unknownToX86asm decodes what golang.org/x/arch does not, or takes for
-// something else.
+// unknownToX86asm decodes instructions that golang.org/x/arch does not know or
+// mistakes for others.
 func unknownToX86asm(code []byte) (in insn, ok bool) {
 	if len(code) > 0 && (code[0] == 0xc4 || code[0] == 0xc5 || code[0] == 0x62) {
 		return in, true // AVX, which it takes for what these bytes were in 32-bit code

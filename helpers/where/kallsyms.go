@@ -21,18 +21,18 @@ import (
 	"eventbench/helpers/where/symbols"
 )
 
-// A guest's kernel shows its symbols to this tool itself, which is the program
-// that runs there: with this argument.
+// To read a kernel's symbols, a guest runs this tool itself, with this
+// argument.
 const showSymbols = "show-kernel-symbols"
 
-// IsGuestProgram reports whether this process is the program of a guest that is
-// to show its kernel's symbols. A command whose main calls RunGuestProgram in
-// that case can use this package.
+// IsGuestProgram reports whether this process runs in a guest to show its
+// kernel's symbols. A command that uses this package calls RunGuestProgram from
+// main in that case.
 func IsGuestProgram() bool {
 	return len(os.Args) == 2 && os.Args[1] == showSymbols && os.Getenv("EVENTBENCH_GUEST") == "1"
 }
 
-// RunGuestProgram reads the symbols and shows them to the debugger. It exits.
+// RunGuestProgram reads the symbols, shows them to the debugger and exits.
 func RunGuestProgram() {
 	text, err := os.ReadFile(kallsyms)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -46,22 +46,22 @@ func RunGuestProgram() {
 	os.Exit(0)
 }
 
-// noKallsyms is the exit status that says that there is none.
+// noKallsyms is the exit status if there are none.
 const noKallsyms = 3
 
-// kallsyms is where a kernel has its symbols: see proc_kallsyms(5).
+// kallsyms is where a kernel shows its symbols: see proc_kallsyms(5).
 const kallsyms = "/proc/kallsyms"
 
-// symbolsRead is where a debugger stops to take the symbols out of the guest's
-// memory. There are megabytes of them, and each byte that goes through a serial
-// port is thousands of instructions.
+// symbolsRead is where a debugger stops to copy the symbols from the guest's
+// memory. There are megabytes of them, and each byte through a serial port
+// would cost thousands of instructions.
 //
 //go:noinline
 func symbolsRead(text []byte) {}
 
-// kernelSymbols returns the symbols of a kernel: those that file has, or else
-// those that the kernel itself has, which a boot finds out once, or else those
-// of the System.map that is where a build or a distribution puts it.
+// kernelSymbols returns the symbols of a kernel: those in file if given, else
+// those that the kernel itself shows in a boot, which are cached, else those of
+// the System.map where a build or a distribution puts it.
 func (s *Settings) kernelSymbols(ctx context.Context, k *Kernel, file string, say func(string, ...any)) (*symbols.Table, error) {
 	if file != "" {
 		return symbolsOf(file)
@@ -79,8 +79,8 @@ func (s *Settings) kernelSymbols(ctx context.Context, k *Kernel, file string, sa
 	return nil, err
 }
 
-// mapsOf returns where the System.map of an image may be: in a kernel's tree,
-// of which the image is arch/x86/boot/bzImage, in /boot, and beside it.
+// mapsOf returns where the System.map of an image may be: in the kernel's tree
+// if the image is its arch/x86/boot/bzImage, in /boot, and beside the image.
 func mapsOf(image string) []string {
 	dir, base := filepath.Split(image)
 	maps := []string{strings.TrimSuffix(image, ".bzImage") + ".map"}
@@ -93,10 +93,10 @@ func mapsOf(image string) []string {
 	return append(maps, dir+"System.map")
 }
 
-// errNoKallsyms is about a kernel that does not tell its symbols.
+// errNoKallsyms means that the kernel does not show its symbols.
 var errNoKallsyms = fmt.Errorf("the kernel has no %s (CONFIG_KALLSYMS): give its System.map or vmlinux with -symbols", kallsyms)
 
-// bootedSymbols returns the symbols that a kernel has itself.
+// bootedSymbols returns the symbols that the kernel itself shows.
 func (s *Settings) bootedSymbols(ctx context.Context, k *guest.Kernel, say func(string, ...any)) (*symbols.Table, error) {
 	cache, err := guest.UserCache()
 	if err != nil {
@@ -160,7 +160,7 @@ func (s *Settings) bootedSymbols(ctx context.Context, k *guest.Kernel, say func(
 	return t, cache.WriteFile(name, packed.Bytes())
 }
 
-// markerHere returns where a function of this program is.
+// markerHere returns the marker of a function of this program.
 func markerHere(f any) (marker, error) {
 	addr := uint64(reflect.ValueOf(f).Pointer())
 	exe, err := elf.Open("/proc/self/exe")

@@ -1,11 +1,11 @@
 package where
 
-// A memory is what was read of a guest's memory, by page.
+// A memory is the pages that were read from a guest's memory.
 type memory struct{ pages map[uint64][]byte }
 
 const pageSize = 4096
 
-// at returns n bytes at an address, fewer where there are no more.
+// at returns n bytes at an address, or as many as there are.
 func (m *memory) at(addr uint64, n int) []byte {
 	page, offset := addr&^(pageSize-1), addr&(pageSize-1)
 	data := m.pages[page]

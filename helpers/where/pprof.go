@@ -11,8 +11,8 @@ import (
 	pprof "github.com/google/pprof/profile"
 )
 
-// Pprof returns the profile of one operation, of as many instructions as
-// instrs/op says, in the format of go tool pprof, compressed.
+// Pprof returns the profile of one operation that took instrs/op instructions,
+// in the compressed format of go tool pprof.
 func (p *Profile) Pprof() ([]byte, error) {
 	out := &pprof.Profile{
 		SampleType:        []*pprof.ValueType{{Type: "instructions", Unit: "count"}},
@@ -58,8 +58,8 @@ func (p *Profile) Pprof() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// WriteFolded writes the same as lines of a stack, its functions separated by
-// semicolons, and a number, as flamegraph.pl and its like read them.
+// WriteFolded writes the same for flamegraph.pl and similar tools: for each
+// stack a line with its functions, separated by semicolons, and a number.
 func (p *Profile) WriteFolded(w *strings.Builder) {
 	p.eachStack(func(stack []function, n int) {
 		names := make([]string, len(stack))
@@ -70,8 +70,8 @@ func (p *Profile) WriteFolded(w *strings.Builder) {
 	})
 }
 
-// eachStack calls f with each stack of the operation, its outermost function
-// first, and the instructions that were executed in it.
+// eachStack calls f with each stack of the operation, outermost function first,
+// and the number of instructions executed in it.
 func (p *Profile) eachStack(f func(stack []function, n int)) {
 	var stack []function
 	var walk func(at int)

@@ -12,20 +12,21 @@ import (
 	"eventbench/helpers/where/symbols"
 )
 
-// A Profile says in which functions the instructions of a benchmark's
-// operations are, on one kernel.
+// A Profile says which functions the instructions of a benchmark's operations
+// are in, on one kernel.
 type Profile struct {
 	Benchmark string
 	Kernel    string // for a column
 	Image     string // as results name it
 	Release   string
 	Seed      uint64
-	// Count is the benchmark's own instrs/op and Mean its mean-instrs/op, of a
-	// boot in which nothing was logged.
+	// Count is the benchmark's instrs/op and Mean its mean-instrs/op, from
+	// a boot without a log.
 	Count int
 	Mean  float64
-	// Measured operations there were, of which the log of so many is Exact: as
-	// long as the counter says, and as long as one of the boot without a log.
+	// Measured is the number of operations. Exact is how many of them have
+	// a log that is as long as the counter says, and as long as an
+	// operation of the boot without a log.
 	Measured, Exact int
 	// Wrong says what is wrong with the others.
 	Wrong []string
@@ -36,13 +37,13 @@ type Profile struct {
 	kernel *symbols.Table
 }
 
-// An InexactError says why there is no profile that can be relied on.
+// An InexactError says why there is no reliable profile.
 type InexactError struct{ reason string }
 
 func (e *InexactError) Error() string { return e.reason }
 
-// newProfile takes the log of one boot at its word as far as the other, without
-// a log, bears it out.
+// newProfile accepts the log of one boot as far as the other boot, without a
+// log, confirms it.
 func newProfile(unlogged *loop, t *tree, ops []operation) (*Profile, error) {
 	p := &Profile{tree: t, Measured: len(ops), Benchmark: unlogged.benchmark, Count: unlogged.count, Mean: unlogged.mean}
 	had := make(map[int]int)
@@ -71,8 +72,8 @@ func newProfile(unlogged *loop, t *tree, ops []operation) (*Profile, error) {
 	return p, nil
 }
 
-// commonest returns an operation of that many instructions, such that most of
-// those that took as many have the same in each function.
+// commonest returns an operation with that many instructions, such that most
+// operations of that count have the same number in each function.
 func commonest(ops []*operation, count int) *operation {
 	var kinds []*operation
 	var times []int
@@ -96,15 +97,15 @@ func commonest(ops []*operation, count int) *operation {
 // idleName is the row of the clock's jumps.
 const idleName = "[idle: the clock jumps to the next timer]"
 
-// A Row is what one function has of an operation on each of the kernels.
+// A Row is one function's part of an operation on each kernel.
 type Row struct {
 	Function string
 	User     bool `json:",omitempty"` // of the program
 	Old, New int  // instructions of its own
 	OldCalls int
 	NewCalls int
-	// With are functions that only one of the kernels has and whose
-	// instructions are counted here, for their callers inline them on the other.
+	// With are the functions that only one kernel has and whose
+	// instructions are counted here, because the other kernel inlines them.
 	With []Part `json:",omitempty"`
 }
 
@@ -114,10 +115,10 @@ type Part struct {
 	Old, New int
 }
 
-// Diff is by how many instructions the new kernel has more.
+// Diff is how many more instructions the new kernel has.
 func (r *Row) Diff() int { return r.New - r.Old }
 
-// Label is the function's name as tables show it.
+// Label is the function's name in tables.
 func (r *Row) Label() string {
 	name := r.Function
 	if r.User {
@@ -126,9 +127,9 @@ func (r *Row) Label() string {
 	return name
 }
 
-// rows returns what the functions have of an operation on two kernels, the
-// largest differences first; other may be nil. Unless raw, what only one kernel
-// has a function for is counted with the nearest caller that both have.
+// rows returns the functions of an operation on two kernels, the largest
+// differences first. other may be nil. Unless raw is set, a function that only
+// one kernel has is counted with the nearest caller that both have.
 func rows(a *Profile, of *operation, b *Profile, other *operation, raw bool) []Row {
 	all := make(map[function]*Row)
 	row := func(f function) *Row {
@@ -188,7 +189,7 @@ func rows(a *Profile, of *operation, b *Profile, other *operation, raw bool) []R
 	return sorted
 }
 
-// add adds a function's instructions to those of a row that are others'.
+// add adds a function's instructions to a row that includes other functions.
 func (r *Row) add(name string, n int, isNew bool) {
 	i := slices.IndexFunc(r.With, func(p Part) bool { return p.Function == name })
 	if i < 0 {
@@ -202,9 +203,9 @@ func (r *Row) add(name string, n int, isNew bool) {
 	}
 }
 
-// foldInto returns the function that a node's instructions are counted for
-// where the other kernel is compared: its own, or the nearest caller's that
-// the other kernel has too.
+// foldInto returns the function that a node's instructions are counted for: its
+// own if the other kernel has it, or else the nearest caller's that the other
+// kernel has.
 func (p *Profile) foldInto(at int, other *Profile) function {
 	own := p.tree.funcs[p.tree.nodes[at].fn]
 	for n := at; n != 0; n = p.tree.nodes[n].parent {

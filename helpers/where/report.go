@@ -37,7 +37,7 @@ type Report struct {
 	old, new *Profile
 }
 
-// A Side is one kernel's.
+// A Side is one kernel's part of a report.
 type Side struct {
 	Kernel, Image, Release string
 	Count                  int      // instrs/op
@@ -48,7 +48,7 @@ type Side struct {
 	Profile                string `json:",omitempty"` // the file
 }
 
-// A Class is how many instructions of one kind an operation has.
+// A Class is the number of instructions of one kind in an operation.
 type Class struct {
 	Name     string
 	Old, New int
@@ -61,7 +61,7 @@ func side(p *Profile) Side {
 	}
 }
 
-// Compare reports on one profile, or on two of the same benchmark. With raw no
+// Compare reports on one profile, or on two of the same benchmark. With raw, no
 // function is counted with its caller.
 func Compare(old, new *Profile, raw bool) *Report {
 	r := &Report{Benchmark: old.Benchmark, Old: side(old), old: old, new: new}
@@ -90,8 +90,8 @@ func Compare(old, new *Profile, raw bool) *Report {
 	return r
 }
 
-// Save writes the profiles of the report's operations, DIR/BENCHMARK/KERNEL.pb.gz,
-// and the same as folded stacks if they are wanted.
+// Save writes the profiles of the report's operations to
+// DIR/BENCHMARK/KERNEL.pb.gz, and also as folded stacks if asked to.
 func (r *Report) Save(dir string, folded bool) error {
 	save := func(s *Side, p *Profile) error {
 		base := filepath.Join(dir, files.Name(r.Benchmark), s.Kernel)
@@ -120,7 +120,7 @@ func (r *Report) Save(dir string, folded bool) error {
 	return err
 }
 
-// Most returns the rows that make most of the difference, at most n.
+// Most returns at most n rows that make up most of the difference.
 func (r *Report) Most(n int) []Row {
 	var most []Row
 	for _, row := range r.Rows {
@@ -131,7 +131,7 @@ func (r *Report) Most(n int) []Row {
 	return most
 }
 
-// WriteJSON writes reports for a program.
+// WriteJSON writes reports as JSON.
 func WriteJSON(w io.Writer, reports []*Report) error {
 	out := json.NewEncoder(w)
 	out.SetIndent("", "\t")
@@ -167,7 +167,7 @@ func (t *table) row(cells ...string) {
 func (t *table) end() { t.w.Flush() }
 
 // Write writes the report as text or as Markdown. With all, functions without a
-// difference have rows of their own.
+// difference also have rows.
 func (r *Report) Write(w io.Writer, markdown, all bool) error {
 	var b strings.Builder
 	heading, para := "%s\n", "%s\n"
@@ -225,7 +225,7 @@ func (r *Report) Write(w io.Writer, markdown, all bool) error {
 	return err
 }
 
-// writeRows writes a table, which ends with what the rows add up to.
+// writeRows writes a table that ends with the sums of its rows.
 func (r *Report) writeRows(w io.Writer, rows []Row, sum string, markdown, all bool) {
 	t := newTable(w, markdown)
 	defer t.end()
@@ -306,7 +306,7 @@ func (r *Report) writeClasses(w io.Writer, markdown bool) {
 	}
 }
 
-// shownRows is how many functions with a difference have rows of their own.
+// shownRows is how many functions with a difference get rows of their own.
 const shownRows = 30
 
 // shownWays is how many ways are told, and leastShare the share of those told

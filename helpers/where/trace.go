@@ -8,14 +8,15 @@ import (
 	"io"
 )
 
-// A trace is what was executed, instruction by instruction, in order. It is
-// read from QEMU's log (-d exec,nochain with one instruction in a block):
+// A trace is the sequence of executed instructions. It is read from QEMU's log
+// (-d exec,nochain with one instruction in a block):
 //
 //	Trace 0: 0x7f0b3c0001c0 [00000000/ffffffff81e00080/0040c0b0/ff000001]
 //
-// has the processor, the block's address in QEMU, and of the guest the base of
-// the code segment, the program counter, flags whose two lowest bits are the
-// privilege level, and flags of the translation, which older versions lack.
+// has the processor, the block's address in QEMU, and four values of the guest:
+// the base of the code segment, the program counter, flags whose two lowest
+// bits are the privilege level, and flags of the translation, which older
+// versions lack.
 type trace struct {
 	steps []step
 	at    []place // that steps refer to
@@ -28,7 +29,7 @@ type place struct {
 }
 
 // A step is one execution of an instruction: the index of its place and, in the
-// four highest bits, the processor. A log has millions.
+// four highest bits, the processor. A log has millions of them.
 type step uint32
 
 const (
@@ -39,18 +40,18 @@ const (
 func (s step) place() int { return int(s & (1<<cpuShift - 1)) }
 func (s step) cpu() int   { return int(s >> cpuShift) }
 
-// endOfLog is written to the log's pipe, as QEMU writes nothing more.
+// endOfLog is written to the log's pipe once QEMU writes nothing more.
 const endOfLog = "end of log\n"
 
-// maxSteps bounds the memory that a trace takes: 256 MB.
+// maxSteps limits the memory that a trace takes to 256 MB.
 const maxSteps = 64 << 20
 
-// A logReader makes a trace of QEMU's log.
+// A logReader makes a trace from QEMU's log.
 type logReader struct {
 	trace
 	index map[place]uint32
-	// first says that a place is that of a stamp: what is before the first is
-	// no operation's and is not kept.
+	// first reports whether a place is that of a stamp. What comes before
+	// the first stamp belongs to no operation and is not kept.
 	first func(place) bool
 
 	traces int // lines
@@ -62,7 +63,7 @@ func newLogReader(first func(place) bool) *logReader {
 	return &logReader{index: make(map[place]uint32), first: first}
 }
 
-// errTooLong is the reason to give up on a log.
+// errTooLong is the reason for giving up on a log.
 var errTooLong = fmt.Errorf("more than %d million instructions were executed", maxSteps>>20)
 
 var (
@@ -70,7 +71,7 @@ var (
 	stoppedPrefix = []byte("Stopped execution of TB chain before ")
 )
 
-// read reads up to endOfLog, or to the end.
+// read reads up to endOfLog or the end.
 func (l *logReader) read(r io.Reader) error {
 	in := bufio.NewReaderSize(r, 1<<20)
 	for {
@@ -88,7 +89,7 @@ func (l *logReader) read(r io.Reader) error {
 	}
 }
 
-// A formatError is a line that is not as the versions known write it.
+// A formatError is a line that no known version of QEMU writes.
 type formatError struct{ line string }
 
 func (e *formatError) Error() string {
@@ -123,8 +124,8 @@ func (l *logReader) line(line []byte) error {
 		return nil
 	}
 	if bytes.HasPrefix(line, stoppedPrefix) && len(l.steps) > 0 {
-		// The block that was entered last gave way to an interrupt, or to another
-		// processor, before its instruction.
+		// The block entered last gave way to an interrupt, or to
+		// another processor, before its instruction.
 		_, pc, ok := bytes.Cut(line, []byte{'['})
 		addr, n := parseHex(pc)
 		if !ok || n == 0 {
@@ -165,7 +166,7 @@ func parseTrace(s []byte) (cpu int, p place, ok bool) {
 	return cpu, place{field[1], field[2]&3 == 3}, true
 }
 
-// parseHex parses a number and returns how many bytes it took.
+// parseHex parses a number and returns how many bytes it used.
 func parseHex(s []byte) (v uint64, n int) {
 	if len(s) > 2 && s[0] == '0' && s[1] == 'x' {
 		v, n = parseHex(s[2:])

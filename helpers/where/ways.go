@@ -8,19 +8,19 @@ import (
 	"slices"
 )
 
-// A Way is a path that operations take: those of one count.
+// A Way is a path that operations take: all operations with one count.
 type Way struct {
 	Count int
 	Ops   int     // that took it
 	Share float64 // of all that are shown
-	// Marks are the functions that set the way off from the commonest one: those
-	// with the largest differences in instructions.
+	// Marks are the functions that set the way apart from the most frequent
+	// one: those with the largest differences in instructions.
 	Marks []Mark `json:",omitempty"`
 
 	one *operation
 }
 
-// A Mark is what a function does on a way that it does not on another.
+// A Mark is how a function differs between this way and the most frequent one.
 type Mark struct {
 	Function string
 	Diff     int // instructions more than on the commonest way
@@ -28,7 +28,7 @@ type Mark struct {
 	Was      int // on the commonest way
 }
 
-// ways returns the ways that operations took, the commonest first.
+// ways returns the ways that operations took, most frequent first.
 func (p *Profile) ways() []Way {
 	ops := make(map[int]int)
 	for _, o := range p.ops {
@@ -80,14 +80,14 @@ type kind struct {
 	old, new []*operation
 }
 
-// explains is the least share of the variation of counts, on the average of
-// both kernels, that a function has to explain for operations to be told apart
-// by its calls.
+// explains is the least share of the variation of counts, averaged over both
+// kernels, that a function must explain for operations to be told apart by its
+// calls.
 const explains = 0.5
 
-// kinds matches the operations of two kernels by the number of their calls of a
-// function: of that which explains most of how their counts vary on both. It
-// returns none where no function does.
+// kinds matches the operations of two kernels by the number of calls of a
+// function: the one that best explains how counts vary on both. It returns none
+// if no function explains enough.
 func kinds(a, b *Profile) (ks []*kind, by function) {
 	best := 0.0
 	vb := b.varying()
@@ -130,8 +130,8 @@ func (p *Profile) callsOf(f function) func(*operation) int {
 	}
 }
 
-// explained is the share of the variance of operations' counts that is between
-// groups of them and not within.
+// explained returns the share of the variance of operations' counts that lies
+// between groups rather than within them.
 func explained(ops []*operation, group func(*operation) int) float64 {
 	groups := make(map[int][]*operation)
 	for _, o := range ops {
@@ -166,7 +166,7 @@ func mean(ops []*operation) float64 {
 	return float64(n) / float64(len(ops))
 }
 
-// An Alike is what became of operations that do the same on both kernels.
+// An Alike compares operations that do the same on both kernels.
 type Alike struct {
 	Calls              int     // of the function by which operations are told apart
 	OldShare, NewShare float64 // of each kernel's operations
@@ -174,15 +174,16 @@ type Alike struct {
 	old, new           *operation
 }
 
-// A Shift is by how much the mean operation became longer, and why.
+// A Shift is how much longer the mean operation became, and why.
 type Shift struct {
 	Old, New float64
-	// Longer is because what is alike became longer, Oftener because another mix
-	// of ways is taken.
+	// Longer is the part due to operations of the same kind becoming
+	// longer, Oftener the part due to a different mix of ways.
 	Longer, Oftener float64
 }
 
-// alike compares like with like, as told apart by the calls of a function.
+// alike compares operations of the same kind, told apart by the calls of a
+// function.
 func alike(a, b *Profile) (all []Alike, by string, shift *Shift) {
 	ks, f := kinds(a, b)
 	if ks == nil {
@@ -212,7 +213,7 @@ func alike(a, b *Profile) (all []Alike, by string, shift *Shift) {
 	return all, f.Name, shift
 }
 
-// usual returns an operation of the commonest count.
+// usual returns an operation of the most frequent count.
 func usual(ops []*operation) *operation {
 	times := make(map[int]int)
 	for _, o := range ops {

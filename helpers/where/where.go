@@ -1,16 +1,16 @@
 //go:build linux
 
-// Package where says in which functions the instructions of one operation are,
-// and which functions make the difference between two kernels. It is exact: its
-// rows add up to the benchmark's own instrs/op.
+// Package where shows which functions the instructions of one operation are in,
+// and which functions make the difference between two kernels. It is exact: the
+// rows add up to the benchmark's instrs/op.
 //
-// A guest with counted instructions is stopped by a debugger just before a
-// benchmark's loop and just after it. Between the two QEMU logs every
-// instruction that it executes. What is between two of the benchmark's stamps is
-// an operation, and the log has as many instructions of it as the stamps say.
-// Symbols tell which functions they are in, calls and returns which functions
-// called those. A second guest of the same seed, without the log, has to have
-// taken operations of the same counts: no figure is the log's own doing.
+// A debugger stops a guest that counts instructions just before a benchmark's
+// loop and just after it. In between, QEMU logs every instruction that it
+// executes. An operation is what lies between two of the benchmark's stamps,
+// and its part of the log must be as long as the stamps say. Symbols tell which
+// function an instruction is in; calls and returns tell which functions called
+// it. A second guest with the same seed, without a log, must have operations
+// with the same counts, so that no figure is an artefact of logging.
 package where
 
 import (
@@ -35,15 +35,15 @@ import (
 	"eventbench/helpers/where/symbols"
 )
 
-// Settings say what is measured, and how.
+// Settings say what is measured and how.
 type Settings struct {
 	N       int    // operations in a loop
 	Seed    uint64 // of the guests
 	Jobs    int    // guests at a time
 	Timeout time.Duration
 	QEMU    string // its program; the usual one if empty
-	// Symbols are System.map or vmlinux files, for kernels that do not tell
-	// their symbols themselves: one for each kernel, or none.
+	// Symbols are System.map or vmlinux files, for kernels that do not show
+	// their symbols: one for each kernel, or none.
 	Symbols []string
 
 	qemu *guest.QEMU
@@ -56,14 +56,14 @@ const (
 	DefaultTimeout = 5 * time.Minute
 )
 
-// MaxN is how many operations run without a pause: those of a piece of
+// MaxN is how many operations run without a pause: as many as a chunk in
 // helpers/peer.
 const MaxN = 512
 
-// memory is the guests', in MiB, as go tool eventbench guest gives it.
+// memory is the guests' memory in MiB, as go tool eventbench guest sets it.
 const guestMemory = 512
 
-// Check says which setting has a value that it cannot have.
+// Check returns an error that names an invalid setting.
 func (s *Settings) Check(kernels int) error {
 	switch {
 	case s.N < 2 || s.N > MaxN:
@@ -80,7 +80,7 @@ func (s *Settings) Check(kernels int) error {
 	return nil
 }
 
-// A Kernel is one that benchmarks are run on.
+// A Kernel is a kernel that benchmarks are run on.
 type Kernel struct {
 	Label string // for a column
 	image *guest.Kernel
@@ -91,8 +91,8 @@ type Kernel struct {
 	err     error
 }
 
-// Open finds QEMU and the kernels. args are as go tool eventbench guest's -kernel takes
-// them: series, images, packages.
+// Open finds QEMU and the kernels. args are as for -kernel of go tool
+// eventbench guest: series, images, packages.
 func (s *Settings) Open(ctx context.Context, args []string, say func(string, ...any)) ([]*Kernel, error) {
 	var err error
 	if s.qemu, err = guest.FindQEMU(ctx, s.QEMU); err != nil {
@@ -127,7 +127,7 @@ func (s *Settings) Open(ctx context.Context, args []string, say func(string, ...
 	return kernels, nil
 }
 
-// machine is the guest for a kernel.
+// machine returns the guest for a kernel.
 func (s *Settings) machine(k *guest.Kernel) guest.Machine {
 	return guest.Machine{
 		QEMU: s.qemu, Kernel: k, Accel: guest.TCG, Clock: guest.InstrClock,
@@ -141,8 +141,8 @@ type result struct {
 	err     error
 }
 
-// doubtful reports whether a benchmark is to be measured by itself, as it did
-// not go the same way in two boots that others share.
+// doubtful reports whether a benchmark must be measured alone, because it took
+// different ways in two boots that it shared with others.
 func (r result) doubtful() bool {
 	if r.err != nil {
 		return !errors.Is(r.err, errNoLoop)
@@ -150,7 +150,7 @@ func (r result) doubtful() bool {
 	return 2*r.profile.Exact < r.profile.Measured
 }
 
-// reason is why a result is doubtful.
+// reason says why a result is doubtful.
 func (r result) reason() string {
 	if r.err != nil {
 		return r.err.Error()
@@ -161,16 +161,16 @@ func (r result) reason() string {
 // together is how many benchmarks share a pair of boots.
 const together = 8
 
-// Profiles measures benchmarks on kernels, as many guests at a time as the
-// settings say. It calls got with the profiles of one benchmark after the
-// other, a kernel each, or with the reason why there are none. It returns
-// early where got or ctx does not want any more.
+// Profiles measures benchmarks on kernels, with as many guests at a time as the
+// settings allow. For one benchmark after the other it calls got with the
+// profiles, one for each kernel, or with the reason why there are none. It
+// returns early if got or ctx ends it.
 //
-// Several benchmarks share a boot. Both boots of a pair stop at the same places,
-// for a stop may move the clock on, and then another interrupt leads what
-// follows another way. A round trip may go another way all the same: what the
-// boot without a log does not bear out, or less than half of it, is measured by
-// itself.
+// Several benchmarks share a boot. Both boots of a pair stop at the same
+// places, because a stop may move the clock on, and then a different interrupt
+// sends the rest another way. A round trip may still go another way. If the
+// boot without a log confirms none of a benchmark's operations, or less than
+// half, the benchmark is measured alone.
 func (s *Settings) Profiles(ctx context.Context, p *Program, kernels []*Kernel, benchmarks []string, say func(string, ...any),
 	got func(benchmark string, profiles []*Profile, err error) error) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -240,8 +240,8 @@ type measuring struct {
 	slots   chan struct{}
 }
 
-// start waits for slots for two boots of some benchmarks, and returns what waits
-// for them and makes the profiles.
+// start waits for slots for two boots of some benchmarks. It returns a function
+// that waits for them and makes the profiles.
 func (m *measuring) start(ctx context.Context, k *Kernel, i int, benchmarks []string) func() map[string]result {
 	none := func(err error) map[string]result {
 		all := make(map[string]result)
@@ -332,14 +332,14 @@ func (s *measuring) boot(ctx context.Context, k *Kernel, benchmarks []string, ho
 	if err != nil {
 		return nil, err
 	}
-	// One processor for the Go runtime, as boots of other tools have it.
+	// One processor for the Go runtime, as in the boots of other tools.
 	if g.Env, err = m.Env(append(os.Environ(), "GOMAXPROCS=1")); err != nil {
 		return nil, err
 	}
 	return boot(ctx, m, g, s.program, how)
 }
 
-// arguments are those of the test binary for some benchmarks.
+// arguments returns the test binary's arguments for some benchmarks.
 func arguments(benchmarks []string, n int, seed uint64) []string {
 	return []string{
 		"-test.run=^$", "-test.bench=" + Pattern(benchmarks...), "-test.benchtime=" + strconv.Itoa(n) + "x",
@@ -347,7 +347,8 @@ func arguments(benchmarks []string, n int, seed uint64) []string {
 	}
 }
 
-// Pattern returns the pattern of -bench that matches benchmarks and no others.
+// Pattern returns the pattern for -bench that matches these benchmarks and no
+// others.
 func Pattern(benchmarks ...string) string {
 	var all []string
 	for _, b := range benchmarks {
@@ -360,8 +361,9 @@ func Pattern(benchmarks ...string) string {
 	return strings.Join(all, "|")
 }
 
-// Benchmarks lists the benchmarks that a pattern matches, by running each once
-// on this machine: only a benchmark that runs tells the names of its parts.
+// Benchmarks lists the benchmarks that a pattern matches. It runs each once on
+// this machine, because the names of sub-benchmarks are known only when they
+// run.
 func (p *Program) Benchmarks(ctx context.Context, pattern string) ([]string, error) {
 	for _, alternative := range samples.Alternatives(pattern) {
 		for _, part := range samples.Levels(alternative) {

@@ -1,6 +1,6 @@
-// Package gdb is a client of the GDB remote serial protocol, as much of it as
-// it takes to stop a guest of QEMU at an address, to look at its registers and
-// memory there, and to give commands to QEMU's monitor.
+// Package gdb is a client for the GDB remote serial protocol. It can stop a
+// guest of QEMU at an address, read its registers and memory there, and give
+// commands to QEMU's monitor.
 //
 // The protocol is in the GDB manual, appendix "GDB Remote Serial Protocol".
 package gdb
@@ -19,32 +19,33 @@ import (
 	"time"
 )
 
-// answerTimeout bounds the time for an answer to everything but Continue:
-// QEMU answers from its main loop, in milliseconds.
+// answerTimeout limits the wait for every answer except Continue's. QEMU
+// answers from its main loop, within milliseconds.
 const answerTimeout = 30 * time.Second
 
-// A Client speaks to one QEMU.
+// A Client is a connection to one QEMU.
 type Client struct {
 	conn *os.File
 	in   *bufio.Reader
 }
 
-// NewClient begins a conversation on a socket whose other end QEMU has. The file
-// must be one that deadlines can be set for.
+// NewClient starts a conversation on a socket whose other end QEMU has. The
+// file must support deadlines.
 //
-// It is no net.Conn: with package net a program that is built with cgo would be
-// linked dynamically, and this one is its own guests' init.
+// It is not a net.Conn. Package net would link a cgo build dynamically, and
+// this program is its own guests' init.
 func NewClient(conn *os.File) (*Client, error) {
 	c := &Client{conn: conn, in: bufio.NewReader(conn)}
 	if _, err := c.ask("qSupported"); err != nil {
 		return nil, err
 	}
-	// The reason for the stop. QEMU takes the client for attached from here on.
+	// Ask for the reason for the stop. From here on QEMU considers the
+	// client attached.
 	_, err := c.ask("?")
 	return c, err
 }
 
-// Registers are those of x86-64 that are of use here.
+// Registers are the x86-64 registers that are used here.
 type Registers struct {
 	RAX, RBX, RCX uint64
 	RIP           uint64
@@ -54,7 +55,7 @@ type Registers struct {
 // User reports whether the processor was in user mode.
 func (r *Registers) User() bool { return r.CS&3 == 3 }
 
-// Registers returns those of the processor that stopped.
+// Registers returns the registers of the processor that stopped.
 func (c *Client) Registers() (r Registers, err error) {
 	answer, err := c.ask("g")
 	if err != nil {
@@ -92,18 +93,18 @@ func (c *Client) Read(addr uint64, buf []byte) error {
 	return nil
 }
 
-// Break and Unbreak set and remove a breakpoint at a virtual address. It counts
-// in every address space, and changes nothing in memory.
+// Break and Unbreak set and remove a breakpoint at a virtual address. It
+// applies to every address space and changes nothing in memory.
 func (c *Client) Break(addr uint64) error   { return c.askOK(fmt.Sprintf("Z0,%x,1", addr)) }
 func (c *Client) Unbreak(addr uint64) error { return c.askOK(fmt.Sprintf("z0,%x,1", addr)) }
 
-// Continue lets the machine go on until it stops, however long that takes.
+// Continue runs the machine until it stops, however long that takes.
 func (c *Client) Continue() error { return c.resume("c") }
 
 // Step executes one instruction.
 func (c *Client) Step() error { return c.resume("s") }
 
-// ErrEnded is what Continue returns when there is no machine any more.
+// ErrEnded is returned by Continue once the machine is gone.
 var ErrEnded = errors.New("the machine is gone")
 
 func (c *Client) resume(how string) error {
@@ -128,11 +129,11 @@ func (c *Client) resume(how string) error {
 	}
 }
 
-// Detach lets the machine go on and ends the conversation.
+// Detach lets the machine continue and ends the conversation.
 func (c *Client) Detach() error { return c.askOK("D") }
 
-// Monitor has QEMU's monitor execute a command and returns what it says, which
-// is nothing where it did.
+// Monitor runs a command in QEMU's monitor and returns its output, which is
+// empty on success.
 func (c *Client) Monitor(command string) (string, error) {
 	if err := c.send("qRcmd," + hex.EncodeToString([]byte(command))); err != nil {
 		return "", err
@@ -182,7 +183,7 @@ func (c *Client) askOK(packet string) error {
 	return err
 }
 
-// send sends $packet#sum and waits for its acknowledgement, a plus sign.
+// send sends $packet#sum and waits for the acknowledgement, a plus sign.
 func (c *Client) send(packet string) error {
 	var sum byte
 	for i := range len(packet) {
@@ -202,8 +203,8 @@ func (c *Client) send(packet string) error {
 	return nil
 }
 
-// receive returns the next packet's content and acknowledges it. No timeout
-// means to wait for ever, for whoever ends the machine.
+// receive returns the next packet's content and acknowledges it. Without a
+// timeout it waits until somebody ends the machine.
 func (c *Client) receive(timeout time.Duration) (string, error) {
 	var deadline time.Time
 	if timeout > 0 {
@@ -265,8 +266,7 @@ func unescape(s string) (string, error) {
 	return string(b), nil
 }
 
-// ended makes one error of the ways in which a socket says that nobody is at
-// its other end.
+// ended turns the various errors of a socket whose other end is gone into one.
 func ended(err error) error {
 	for _, end := range []error{io.EOF, os.ErrClosed, syscall.EPIPE, syscall.ECONNRESET} {
 		if errors.Is(err, end) {

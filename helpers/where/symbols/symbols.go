@@ -1,5 +1,6 @@
-// Package symbols tells which function an address belongs to: of a kernel, by
-// /proc/kallsyms, System.map or vmlinux, and of a program, by its ELF file.
+// Package symbols finds the function that an address belongs to: for a kernel
+// from /proc/kallsyms, System.map or vmlinux, and for a program from its ELF
+// file.
 package symbols
 
 import (
@@ -25,13 +26,14 @@ type Table struct {
 type Func struct {
 	Name string
 	Addr uint64
-	// Entry says that a call of the function begins at Addr. It does not for
-	// what lies before a function (__cfi_, __pfx_) or apart from it (.cold).
+	// Entry says whether a call of the function begins at Addr. It does not
+	// for code placed before a function (__cfi_, __pfx_) or apart from it
+	// (.cold).
 	Entry bool
 	end   uint64 // if it is known
 }
 
-// Lookup returns the function that has an instruction at addr.
+// Lookup returns the function that contains the instruction at addr.
 func (t *Table) Lookup(addr uint64) (Func, bool) {
 	i, exact := slices.BinarySearchFunc(t.funcs, addr, func(f Func, addr uint64) int { return cmp.Compare(f.Addr, addr) })
 	if !exact {
@@ -88,8 +90,8 @@ func newTable(all []symbol) (*Table, error) {
 	return t, nil
 }
 
-// rank orders names of one address: the best first. Names are to be the same
-// over kernels, whichever of its aliases one of them lacks.
+// rank orders the names of one address, best first. A function must get the
+// same name on every kernel, even if one of them lacks an alias.
 func rank(name string) int {
 	switch {
 	case strings.HasPrefix(name, "__pi_"):
@@ -103,11 +105,11 @@ func rank(name string) int {
 	return len(name) - len(strings.TrimLeft(name, "_")) // at most a few
 }
 
-// prefixes are of what the compiler puts before a function: room for a tracer,
-// and the check of an indirect call's type.
+// prefixes belong to code that the compiler puts before a function: room for a
+// tracer, and the type check of an indirect call.
 var prefixes = []string{"__pfx_", "__cfi_"}
 
-// parts are labels within the code that a system call enters by.
+// parts are labels within the code by which a system call enters.
 var parts = map[string]string{
 	"entry_SYSCALL_64_safe_stack":       "entry_SYSCALL_64",
 	"entry_SYSCALL_64_after_hwframe":    "entry_SYSCALL_64",
@@ -120,8 +122,9 @@ var parts = map[string]string{
 	"restore_regs_and_return_to_kernel": "swapgs_restore_regs_and_return_to_usermode",
 }
 
-// function names what a symbol belongs to. Compilers make copies of a function
-// (.isra.0, .constprop.0, .part.0) and move what seldom runs out of it (.cold).
+// function returns the name of the function that a symbol belongs to. Compilers
+// make copies of a function (.isra.0, .constprop.0, .part.0) and move rarely
+// executed code out of it (.cold).
 func function(s symbol) Func {
 	f := Func{Name: s.name, Addr: s.addr, Entry: true, end: s.end}
 	for _, p := range prefixes {
@@ -151,8 +154,9 @@ func function(s symbol) Func {
 	}
 }
 
-// ReadKallsyms reads what /proc/kallsyms and System.map have: a line for each
-// symbol with its address, type and name, and for one of a module the module.
+// ReadKallsyms reads the format of /proc/kallsyms and System.map: a line for
+// each symbol with its address, type and name, and the module if it belongs to
+// one.
 func ReadKallsyms(r io.Reader) (*Table, error) {
 	var all []symbol
 	in := bufio.NewScanner(r)
