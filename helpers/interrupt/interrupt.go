@@ -1,31 +1,31 @@
 //go:build linux
 
-// Package interrupt ends long runs in good order: when a signal asks for it,
-// and when nobody waits for them any more.
+// Package interrupt ends long runs cleanly: when a signal asks for it, and when
+// nobody is waiting for them any more.
 //
 // # Orphans
 //
 // A run is often several processes: make, a shell, go, a tool. A signal that
-// reaches only one of them must end them all, or what was started goes on
-// measuring in the background. The tool finds out by itself, as the others
-// cannot be changed:
+// reaches only one of them must end them all, or the rest keeps measuring in
+// the background. The others cannot be changed, so the tool finds out by
+// itself:
 //
-//   - The process that started it has ended. Its parent is another one then.
-//   - The make that started it has ended, or is about to: make that gets a
-//     SIGINT or SIGHUP for itself alone takes its handler away and waits for
-//     its recipes to end, silently. The Makefile says which process make is
+//   - The process that started it has ended: its parent has changed.
+//   - The make that started it has ended, or is about to. A make that alone
+//     receives a SIGINT or SIGHUP removes its handler and waits silently for
+//     its recipes to end. The Makefile tells the tool which process make is
 //     (see [MakeVariable]).
 //
-// In both cases it is as if the tool had received a hangup, or the signal that
-// make got.
+// In both cases the tool behaves as if it had received a hangup, or the signal
+// that make received.
 //
-// What is meant to outlive its parent does: what was started with nohup, or
-// leads a session, as after setsid. The parent does not matter then, unless it
-// is the go command, which waits for the tool: nohup was meant for both. And a
-// tool that is an orphan from the start, as in a container or below a process
-// that adopts orphans, stays one without harm: only a change counts. Of "make
-// bench &" the shell can end, and its terminal can close as far as nohup lets
-// it: make is still there.
+// A run that is meant to outlive its parent does: one started with nohup, or
+// one that leads a session, as after setsid. Its parent then does not matter,
+// unless it is the go command, which waits for the tool: the nohup was meant
+// for both. A tool that is an orphan from the start, as in a container or below
+// a process that adopts orphans, is left alone: only a change counts. With
+// "make bench &", the shell may end, and its terminal may close if nohup
+// allows: make is still there.
 package interrupt
 
 import (
@@ -42,7 +42,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An Error is the signal that ended a run, or would have.
+// An Error is the signal that ended a run, or an equivalent.
 type Error struct {
 	Signal syscall.Signal
 	Reason string // in place of the signal's name, if there was no signal
@@ -55,21 +55,21 @@ func (e Error) Error() string {
 	return "stopped by " + e.Signal.String()
 }
 
-// Status is the exit status by which shells know that a signal ended a program.
+// Status is the exit status by which shells report a program ended by a signal.
 func (e Error) Status() int { return 128 + int(e.Signal) }
 
-// Context returns a context that ends, with an Error as its cause, at the first
-// SIGINT, SIGTERM, SIGHUP or signal of more, or when the process has become an
-// orphan. Signals after the first change nothing: in a terminal Ctrl-C arrives
-// twice, from the terminal and passed on by the go command. A process that has
-// not ended [Patience] later, because the reader of its last words does not
-// read or a disk does not answer, is ended.
+// Context returns a context that ends at the first SIGINT, SIGTERM, SIGHUP or
+// signal of more, or when the process has become an orphan. Its cause is an
+// Error. Later signals change nothing: in a terminal, Ctrl-C arrives twice,
+// once from the terminal and once passed on by the go command. A process that
+// is still there [Patience] later, because nobody reads its last output or a
+// disk does not respond, is ended.
 func Context(more ...os.Signal) context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	for _, s := range append([]os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}, more...) {
-		// nohup and a shell's & without job control mean ignored to
-		// stay ignored.
+		// A signal ignored by nohup, or by a shell's & without job
+		// control, must stay ignored.
 		if !signal.Ignored(s) {
 			signal.Notify(signals, s)
 		}
@@ -96,7 +96,7 @@ func Context(more ...os.Signal) context.Context {
 	return ctx
 }
 
-// Patience is how long a process may take to end in good order.
+// Patience is how long a process may take to end cleanly.
 const Patience = 30 * time.Second
 
 func gone(all []launcher) Error {
@@ -108,14 +108,14 @@ func gone(all []launcher) Error {
 	return Error{}
 }
 
-// MakeVariable is the environment variable in which the Makefile says which
-// process make is. No child inherits it: it would be one more thing that
-// differs from run to run in what is measured.
+// MakeVariable is the environment variable in which the Makefile passes make's
+// process id. Children do not inherit it: it would be one more difference
+// between runs in what is measured.
 const MakeVariable = "MAKE_PID"
 
 // A launcher is a process without which a run has no purpose.
 type launcher interface {
-	// gone returns what ended the run, or nothing.
+	// gone returns what ended the run, or a zero Error.
 	gone() Error
 }
 
@@ -190,7 +190,7 @@ func (m *maker) ended() bool {
 }
 
 // caught returns the signals that a process has handlers for, see
-// proc_pid_status(5), or 0 if that cannot be found out.
+// proc_pid_status(5), or 0 if unknown.
 func caught(pid int) uint64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
