@@ -27,7 +27,7 @@ type Edit struct {
 	New  string
 }
 
-// Apply returns the file's text with the edit made.
+// Apply returns the file's text after the edit.
 func (e Edit) Apply(text string) (string, error) {
 	switch n := strings.Count(text, e.Old); {
 	case e.Old == "":
@@ -56,7 +56,7 @@ func excerpt(text string) string {
 	return strconv.Quote(text)
 }
 
-// A saved file is how the pristine source had it.
+// A saved file is one of the pristine source.
 type saved struct {
 	File string
 	As   string // its name in the undo directory, empty if there was no such file
@@ -65,8 +65,8 @@ type saved struct {
 
 const undoList = "files.json"
 
-// change makes the variant's changes in the source. On an error some may be
-// made; restore takes them back.
+// change applies the variant's changes to the source. On an error, some may
+// have been applied; restore undoes them.
 func (t *Tree) change(ctx context.Context, v Variant) error {
 	var files []string
 	for _, e := range v.Edits {
@@ -116,7 +116,7 @@ func (t *Tree) change(ctx context.Context, v Variant) error {
 // b/fs/eventfd.c".
 var patchedFile = regexp.MustCompile(`(?m)^(?:---|\+\+\+) ([^\t\n]+)`)
 
-// patchedFiles are the files that a patch changes.
+// patchedFiles returns the files that a patch changes.
 func patchedFiles(patch []byte) ([]string, error) {
 	var files []string
 	for _, m := range patchedFile.FindAllSubmatch(patch, -1) {
@@ -133,8 +133,8 @@ func patchedFiles(patch []byte) ([]string, error) {
 	return files, nil
 }
 
-// save keeps files before they are changed. What it keeps is complete as soon
-// as the undo directory has its name.
+// save copies files before they are changed. The copy is complete once the undo
+// directory has its name.
 func (t *Tree) save(files []string) error {
 	trial := undoDir + ".trial"
 	if err := os.RemoveAll(t.path(trial)); err != nil {
@@ -172,8 +172,8 @@ func (t *Tree) save(files []string) error {
 	return os.Rename(t.path(trial), t.path(undoDir))
 }
 
-// restore puts the pristine source back, if a build has changed it. The files
-// are newer then than what was compiled of the changed ones.
+// restore restores the pristine source if a build has changed it. The restored
+// files are newer than what was compiled from the changed ones.
 func (t *Tree) restore() error {
 	data, err := bounded.ReadFile(t.path(undoDir, undoList), bounded.Text)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -210,8 +210,7 @@ func (t *Tree) restore() error {
 			return t.cache.Unwritable(err)
 		}
 	}
-	// It loses its name first: half a directory would be taken for a whole
-	// one.
+	// Rename it first: half a directory would be taken for a whole one.
 	gone := t.path(undoDir + ".gone")
 	if err := os.RemoveAll(gone); err != nil {
 		return t.cache.Unwritable(err)

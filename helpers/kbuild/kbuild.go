@@ -1,14 +1,14 @@
 //go:build linux
 
-// Package kbuild builds small kernels for guests out of Debian's linux-source
-// packages, as they are or changed: a bug planted, a cost added, or nothing
-// changed that matters.
+// Package kbuild builds small kernels for guests from Debian's linux-source
+// packages, unchanged or changed: with a bug planted, a cost added, or a change
+// that should not matter.
 //
-// The source is fetched once, by apt with a private state (signatures checked,
-// nothing installed), unpacked into the user's cache, and configured with
-// [Config]: what go tool eventbench guest and the tests of this module need, and little
-// else. Building that takes minutes, once. After it a kernel with a line
-// changed takes as long as compiling that file and linking:
+// The source is fetched once by apt, with private state, signatures checked and
+// nothing installed. It is unpacked into the user's cache and configured with
+// [Config]: what go tool eventbench guest and the tests of this module need,
+// and little else. The first build takes minutes. After that, a kernel with one
+// changed line takes as long as compiling that file and linking:
 //
 //	tree, err := kbuild.Open(ctx, kbuild.Source{Series: kbuild.DefaultSeries}, p)
 //	err = tree.Build(ctx, kbuild.Variant{}, "base/bzImage")
@@ -18,11 +18,10 @@
 //		New:  "ctx->count += ucnt; asm volatile(\"nop\");",
 //	}}}, "slow/bzImage")
 //
-// Each build starts from the pristine source, whatever happened to the one
-// before: changed files are kept before they are changed and put back after
-// the build, or before the next if that one was killed. Builds of several
-// processes wait for each other. Two builds of one variant are identical to
-// the byte.
+// Each build starts from the pristine source, whatever happened to the previous
+// one. Files are saved before they are changed and restored after the build, or
+// before the next one if the build was killed. Builds of several processes wait
+// for each other. Two builds of the same variant are identical, byte for byte.
 package kbuild
 
 import (
@@ -44,29 +43,29 @@ import (
 	"eventbench/helpers/progress"
 )
 
-// Config is the configuration of the kernels: the options that are set. All
-// that have a choice and are not named are off, as after make allnoconfig.
+// Config is the configuration of the kernels: the options that are set. Every
+// other option that can be off is off, as after make allnoconfig.
 //
 //go:embed small.config
 var Config string
 
-// A Variant is what makes a kernel differ from the one of the pristine source.
+// A Variant is a change to the pristine source.
 type Variant struct {
 	Edits []Edit
-	// Patch is a unified diff for patch -p1, or nil. It comes after Edits.
+	// Patch is a unified diff for patch -p1, or nil. It is applied after
+	// Edits.
 	Patch []byte
-	// Stamp is the build's date, as uname -v shows it, [DefaultStamp] if
-	// empty.
+	// Stamp is the build's date in uname -v, or [DefaultStamp] if empty.
 	Stamp string
 	// Symbols, if set, is a file for the kernel's System.map: these kernels
 	// have no /proc/kallsyms.
 	Symbols string
 }
 
-// DefaultStamp is the date of builds, which would differ by their real one.
+// DefaultStamp replaces the date of builds, which would otherwise differ.
 const DefaultStamp = "Wed Jan  1 00:00:00 UTC 2020"
 
-// A Tree is a source that kernels are built from.
+// A Tree is a source from which kernels are built.
 type Tree struct {
 	Series  string // such as "6.12"
 	Version string // Debian's, of the package
@@ -91,7 +90,7 @@ const (
 	mapName    = "System.map"
 )
 
-// A CompileError says why a variant is not a kernel.
+// A CompileError means that a variant did not compile.
 type CompileError struct {
 	Lines []string // what the compiler said, or the last of what make said
 }
@@ -100,9 +99,9 @@ func (e *CompileError) Error() string {
 	return "it does not build:\n\t" + strings.Join(e.Lines, "\n\t")
 }
 
-// Build builds a variant and writes its bzImage to the file to, whole or not
-// at all. A variant that does not compile is a CompileError; an edit that does
-// not fit the source is an error that says where. It waits for other
+// Build builds a variant and writes its bzImage to the file to, whole or not at
+// all. If the variant does not compile, the error is a CompileError. If an edit
+// does not fit the source, the error says where. Build waits for other
 // processes' builds.
 func (t *Tree) Build(ctx context.Context, v Variant, to string) error {
 	if err := checkTools(ctx, v.Patch != nil); err != nil {
@@ -140,7 +139,7 @@ func copyFile(to, from string) error {
 	return files.Write(to, data)
 }
 
-// configure makes the build directory what Config asks for.
+// configure sets up the build directory according to Config.
 func (t *Tree) configure(ctx context.Context, lock *os.File) error {
 	have, err := os.ReadFile(t.path(buildDir, configName))
 	if err == nil && string(have) == Config {
@@ -149,7 +148,7 @@ func (t *Tree) configure(ctx context.Context, lock *os.File) error {
 	if err := os.MkdirAll(t.path(buildDir), 0o755); err != nil {
 		return t.cache.Unwritable(err)
 	}
-	// Its name says that it was tried and stuck.
+	// The name shows that it was tried and got stuck.
 	trial := t.path(buildDir, configName+".trial")
 	if err := os.WriteFile(trial, []byte(Config), 0o644); err != nil {
 		return t.cache.Unwritable(err)
@@ -167,7 +166,7 @@ func (t *Tree) configure(ctx context.Context, lock *os.File) error {
 	return os.Rename(trial, t.path(buildDir, configName))
 }
 
-// lostOptions are those wanted that a configuration has not got.
+// lostOptions returns the wanted options that a configuration lacks.
 func lostOptions(want, got string) []string {
 	have := make(map[string]bool)
 	for line := range strings.Lines(got) {
@@ -183,9 +182,9 @@ func lostOptions(want, got string) []string {
 	return lost
 }
 
-// make runs make in the tree. Compilers inherit the lock: if this process is
-// killed, the next build waits until the last of them has ended, whose output
-// would else be younger than the source that is put back.
+// make runs make in the tree. Compilers inherit the lock. If this process is
+// killed, the next build waits until the last compiler has ended; otherwise its
+// output could be newer than the restored source.
 func (t *Tree) make(ctx context.Context, lock *os.File, stamp string, args ...string) error {
 	if stamp == "" {
 		stamp = DefaultStamp
@@ -207,8 +206,8 @@ func (t *Tree) make(ctx context.Context, lock *os.File, stamp string, args ...st
 	return err
 }
 
-// makeEnv is the environment without what would make builds differ: flags for
-// make and compilers, and Kbuild's own variables.
+// makeEnv is the environment without variables that would make builds differ:
+// flags for make and compilers, and Kbuild's own.
 func makeEnv(environ []string) []string {
 	var env []string
 	for _, kv := range environ {
@@ -224,7 +223,7 @@ func makeEnv(environ []string) []string {
 	return env
 }
 
-// makeOutput keeps what make says and tells of the progress.
+// makeOutput keeps make's output and reports progress.
 type makeOutput struct {
 	p     *progress.Progress
 	what  string
@@ -249,7 +248,7 @@ func (o *makeOutput) Write(p []byte) (int, error) {
 	return o.Tail.Write(p)
 }
 
-// reasons are the compiler's errors, or else make's last lines.
+// reasons returns the compiler's errors, or else make's last lines.
 func (o *makeOutput) reasons(source string) []string {
 	const enough = 6
 	lines := o.Lines(1000)

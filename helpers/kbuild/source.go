@@ -21,11 +21,11 @@ import (
 	"eventbench/helpers/progress"
 )
 
-// DefaultSeries is what gcc from 12 on builds without a warning, and where the
-// mutants of this module belong.
+// DefaultSeries builds without warnings with gcc 12 and later. This module's
+// mutants are made for it.
 const DefaultSeries = "6.12"
 
-// A Source says which kernel is built.
+// A Source says which kernel to build.
 type Source struct {
 	Series string // of Debian's linux-source packages, such as "6.12"
 	Mirror string // Debian's, that of the system's apt sources if empty
@@ -33,8 +33,8 @@ type Source struct {
 
 var seriesPattern = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
 
-// Open returns the tree of a source in the user's cache, which it gets there
-// first if need be: the newest package of the series, once.
+// Open returns the tree of a source in the user's cache. The first time, it
+// fetches the newest package of the series.
 func Open(ctx context.Context, s Source, p *progress.Progress) (*Tree, error) {
 	if !seriesPattern.MatchString(s.Series) {
 		return nil, fmt.Errorf("kernel series %q: want one such as %s", s.Series, DefaultSeries)
@@ -64,8 +64,8 @@ func Open(ctx context.Context, s Source, p *progress.Progress) (*Tree, error) {
 	return t, t.load()
 }
 
-// load reads what the tree is. There is no such file before all of the source
-// is there.
+// load reads the tree's description. That file is written only once the whole
+// source is there.
 func (t *Tree) load() error {
 	data, err := bounded.ReadFile(t.path(factsName), bounded.Text)
 	if err != nil {
@@ -74,9 +74,8 @@ func (t *Tree) load() error {
 	return json.Unmarshal(data, t)
 }
 
-// Left out of the source when it is unpacked: most of its files, which no
-// kernel of [Config] is made from, though all of Kconfig and of the Makefiles
-// has to be there.
+// Left out when the source is unpacked: most of its files. No kernel of
+// [Config] is made from them. All of Kconfig and the Makefiles must be there.
 var unneeded = []string{
 	"*/Documentation/*.rst", "*.yaml", "*.dts", "*.dtsi", "*.dtso",
 	"*/arch/[!x]*/*.[chS]", "*/drivers/gpu/*.[ch]", "*/drivers/media/*.[ch]", "*/drivers/net/*/*.[ch]",
@@ -144,9 +143,9 @@ func run(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// Programs and headers that a build takes, and the Debian packages that have
-// them. What the kernel's own documentation lists beyond these is for
-// configurations other than Config.
+// Programs and headers that a build needs, with the Debian packages that
+// contain them. The kernel's documentation lists more, for other configurations
+// than Config.
 var (
 	programs = []struct{ name, pkg string }{
 		{"gcc", "gcc"}, {"ld", "binutils"}, {"make", "make"}, {"flex", "flex"}, {"bison", "bison"}, {"bc", "bc"},
@@ -157,7 +156,7 @@ var (
 	}
 )
 
-// checkTools returns an error that names all that is missing.
+// checkTools returns an error that names everything missing.
 func checkTools(ctx context.Context, patch bool) error {
 	if runtime.GOARCH != "amd64" {
 		return fmt.Errorf("kernels for guests are x86-64, and this is %s: build them on an x86-64 host", runtime.GOARCH)
