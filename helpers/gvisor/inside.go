@@ -21,25 +21,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// insideVar is the environment variable that makes a process the one that
-// [Sandbox.Run] has put between itself and runsc.
+// insideVar is the environment variable that marks the process that
+// [Sandbox.Run] puts between itself and runsc.
 const insideVar = "EVENTBENCH_GVISOR_INSIDE"
 
-// The descriptors that this process finds open.
+// The descriptors that this process inherits.
 const (
 	planFD   = 3
 	reportFD = 4
 )
 
-// reportEnd ends a report, so that one cut short is known.
+// reportEnd marks the end of a report, so that a truncated one is recognised.
 const reportEnd = "\n.\n"
 
-// IsInside reports whether the calling process was started by [Sandbox.Run]
-// and has to call [RunInside] in place of main's work.
+// IsInside reports whether this process was started by [Sandbox.Run]. If so,
+// main must call [RunInside] instead of doing its own work.
 func IsInside() bool { return os.Getenv(insideVar) != "" }
 
-// RunInside makes the sandbox in the namespaces that it finds itself in, waits
-// for the program's end, and exits with its status.
+// RunInside makes the sandbox in its own namespaces, waits for the program to
+// end, and exits with its status.
 func RunInside() {
 	status, err := inside()
 	report := reportEnd
@@ -59,8 +59,8 @@ func inside() (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	// What runsc starts and leaves behind when it is killed becomes this
-	// process's, which waits for it to be gone.
+	// Processes that runsc leaves behind when it is killed become children
+	// of this process, which waits for them to be gone.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return 0, os.NewSyscallError("prctl(PR_SET_CHILD_SUBREAPER)", err)
 	}
@@ -82,8 +82,8 @@ func inside() (status int, err error) {
 		return result(child.Err, log)
 	case s := <-signals:
 		if s == unix.SIGQUIT {
-			// The program's goroutines. It need not end of that, nor
-			// be able to.
+			// This prints the program's goroutines. The program
+			// need not end, or be able to.
 			process.Limits{Time: process.Grace}.Run(context.Background(), runsc("kill", id, "QUIT"))
 			child.Await(process.Grace)
 		}
@@ -92,8 +92,8 @@ func inside() (status int, err error) {
 	}
 }
 
-// prepare makes a directory for runsc that nobody else sees and that
-// vanishes with the last process in this mount namespace: there the plan's
+// prepare makes a directory for runsc that nobody else sees and that vanishes
+// with the last process in this mount namespace. It holds the plan's
 // config.json and the host's files.
 func prepare() (p *plan, dir string, err error) {
 	f := os.NewFile(planFD, "plan")
@@ -130,14 +130,14 @@ func prepare() (p *plan, dir string, err error) {
 	return p, dir, err
 }
 
-// result returns the status with which runsc ended, which is the program's, or
-// from its log why it has none.
+// result returns runsc's exit status, which is the program's, or the reason
+// from its log why there is none.
 func result(err error, log string) (int, error) {
 	text, readErr := os.ReadFile(log)
 	if readErr != nil && !errors.Is(readErr, os.ErrNotExist) {
 		return 0, readErr
 	}
-	// Only what is fatal is logged, as JSON.
+	// Only fatal errors are logged, as JSON.
 	var fatal struct{ Msg string }
 	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&fatal); err == nil {
 		why := fatal.Msg

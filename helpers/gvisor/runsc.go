@@ -20,16 +20,15 @@ import (
 	"time"
 )
 
-// The version of gVisor whose runsc [Build] builds. It is no requirement of
-// go.mod, where it would bring hundreds of modules along for a program that
-// only some targets need.
+// The version of gVisor whose runsc [Build] builds. It is not in go.mod, where
+// it would add hundreds of modules for a program that only some targets need.
 const (
 	modulePath    = "gvisor.dev/gvisor"
 	moduleVersion = "v0.0.0-20260905035102-160fafc42237"
 )
 
-// Release is the release of gVisor that [Cache.Build] builds, as results name
-// it.
+// Release is the release of gVisor that [Cache.Build] builds, as it appears in
+// results.
 func Release() string { return moduleRelease(moduleVersion) }
 
 // A Runsc is gVisor's runtime: an executable.
@@ -38,13 +37,13 @@ type Runsc struct {
 	Release string // as results name it: 20260905035102 of a Go module, else what runsc --version says
 }
 
-// A Cache is the directory where runsc is kept once built. Several processes
-// can use it at once. A file in it is whole, as it gets its name only when it
-// is complete; removing it is always safe.
+// A Cache is the directory for built copies of runsc. Several processes can use
+// it at once. A file gets its name only when it is complete, and removing one
+// is always safe.
 type Cache struct{ dir *cache.Dir }
 
-// UserCache is the cache in the user's cache directory, made when it is first
-// written to.
+// UserCache is the cache in the user's cache directory. It is created when it
+// is first written to.
 func UserCache() (*Cache, error) {
 	dir, err := cache.User("gvisor")
 	if err != nil {
@@ -62,7 +61,7 @@ func (c *Cache) Find() (Runsc, bool) {
 	return r, err == nil && fi.Mode().IsRegular()
 }
 
-// Inspect returns the runsc at path: any build, not only of the pinned version.
+// Inspect returns the runsc at path, which may be any build.
 func Inspect(ctx context.Context, path string) (Runsc, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -96,8 +95,8 @@ func Inspect(ctx context.Context, path string) (Runsc, error) {
 	return r, nil
 }
 
-// moduleRelease returns the time of a pseudo-version, which is how gVisor
-// numbers its own releases too; other versions stay as they are.
+// moduleRelease returns the time of a pseudo-version, which is also how gVisor
+// numbers its releases. Other versions are returned unchanged.
 func moduleRelease(version string) string {
 	if rest, ok := strings.CutPrefix(version, "v0.0.0-"); ok {
 		version, _, _ = strings.Cut(rest, "-")
@@ -105,14 +104,14 @@ func moduleRelease(version string) string {
 	return version
 }
 
-// A Progress tells the user of what takes time.
+// A Progress tells the user about steps that take time.
 type Progress interface {
 	Say(format string, args ...any)     // a line that stays
 	Working(format string, args ...any) // where the work is, now and then
 }
 
-// Build returns the runsc of the pinned version, and builds it with the go
-// command if the cache has none. That is done once: it compiles about 175
+// Build returns the runsc of the pinned version. If the cache has none, it
+// builds it with the go command. That happens once: it compiles about 175
 // packages, which took 95 s on two idle cores (160 s of CPU time).
 func (c *Cache) Build(ctx context.Context, p Progress) (Runsc, error) {
 	r, ok := c.Find()
@@ -142,11 +141,11 @@ func (c *Cache) Build(ctx context.Context, p Progress) (Runsc, error) {
 	return r, os.Rename(filepath.Join(work, "runsc"), r.Path)
 }
 
-// install has the go command put runsc into dir.
+// install makes the go command put runsc into dir.
 func install(ctx context.Context, dir string, p Progress) error {
 	cmd := exec.Command("go", "install", "-v", modulePath+"/runsc@"+moduleVersion)
 	// Not in the caller's module, whose vendor directory or go.work would
-	// have a say.
+	// interfere.
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PWD="+dir, "GOBIN="+dir, "GO111MODULE=on", "GOWORK=off",
 		"CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH)
@@ -173,8 +172,8 @@ func install(ctx context.Context, dir string, p Progress) error {
 	}
 }
 
-// A buildLog keeps what the go command says, and counts the packages that it
-// names with -v.
+// A buildLog keeps the go command's output, and counts the packages that -v
+// names.
 type buildLog struct {
 	text     bytes.Buffer
 	packages atomic.Int64
@@ -185,8 +184,7 @@ func (l *buildLog) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// explain returns the last of what the go command said, and what to do about
-// it.
+// explain returns the last of the go command's output, and what to do about it.
 func (l *buildLog) explain(err error) error {
 	text := l.text.String()
 	hint := ""
@@ -216,8 +214,8 @@ func contains(text string, any ...string) bool {
 	return false
 }
 
-// mountPoint returns a directory that exists, which sandboxes mount over in
-// their own mount namespaces.
+// mountPoint returns an existing directory over which sandboxes mount in their
+// own mount namespaces.
 func (c *Cache) mountPoint() (string, error) {
 	dir := c.dir.Path("run")
 	if err := os.MkdirAll(dir, 0o755); err != nil {

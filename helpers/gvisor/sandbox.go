@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package gvisor runs programs under gVisor, a kernel in user space: it
-// answers a program's system calls itself and makes few of its own to the
-// host's kernel.
+// Package gvisor runs programs under gVisor, a kernel in user space. It handles
+// a program's system calls itself and makes few of its own to the host's
+// kernel.
 package gvisor
 
 import (
@@ -24,7 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Sandbox is a program to be run under gVisor.
+// A Sandbox is a program to run under gVisor.
 type Sandbox struct {
 	Runsc    Runsc
 	Cache    *Cache
@@ -37,11 +37,11 @@ type Sandbox struct {
 	Limit    time.Duration // see [process.Limits]; 0 for none
 }
 
-// errNotRun is the error for a program of which there is no exit status.
+// errNotRun means that the program has no exit status.
 var errNotRun = errors.New("not run to its end")
 
-// Config returns the sandbox's description in results, as lines of the Go
-// benchmark format: what it is, and what it runs on.
+// Config describes the sandbox in lines of the Go benchmark format: what it is,
+// and what it runs on.
 func (s *Sandbox) Config() ([]string, error) {
 	lines := []string{fmt.Sprintf("sandbox: gvisor %s-%s", s.Runsc.Release, s.Platform)}
 	host, err := machine.Here()
@@ -54,8 +54,8 @@ func (s *Sandbox) Config() ([]string, error) {
 		return nil, err
 	}
 	for _, l := range config {
-		// The host kernel's entries and switches are the largest part
-		// of gVisor's cost.
+		// Entering the host's kernel and switching are most of gVisor's
+		// cost.
 		if slices.Contains([]string{"kernel-release", "mitigations", "virt"}, l.Key) {
 			l.Key = "host-" + l.Key
 			lines = append(lines, l.String())
@@ -64,9 +64,8 @@ func (s *Sandbox) Config() ([]string, error) {
 	return lines, nil
 }
 
-// environ returns the program's environment: the caller's, and in
-// EVENTBENCH_CONFIG the sandbox's description, which the caller cannot
-// contradict.
+// environ returns the program's environment: the caller's, with the sandbox's
+// description in EVENTBENCH_CONFIG. The caller cannot override the description.
 func (s *Sandbox) environ() ([]string, error) {
 	config, err := s.Config()
 	if err != nil {
@@ -91,15 +90,15 @@ func (s *Sandbox) environ() ([]string, error) {
 	return append(env, name+strings.Join(append(callers, config...), "\n")), nil
 }
 
-// Run runs the program to its end and returns its exit status, which is 128 and
-// the signal's number if a signal ended it. When ctx ends, so do the program
-// and all of the sandbox, and the error is ctx's cause. At the limit, or if
-// that is what ended ctx, the program gets SIGQUIT first. The error says why if
-// there is no exit status.
+// Run runs the program to its end and returns its exit status, which is 128
+// plus the signal's number if a signal killed it. When ctx ends, the program
+// and the whole sandbox end too, and the error is ctx's cause. At the limit, or
+// if that is what ended ctx, the program gets SIGQUIT first. If there is no
+// exit status, the error says why.
 //
 // The sandbox's processes do not outlive the calling process, however that
-// ends, and leave no file behind: the files that they need are in a mount
-// namespace of their own.
+// ends, and leave no file behind: the files that they need are in their own
+// mount namespace.
 func (s *Sandbox) Run(ctx context.Context) (status int, err error) {
 	plan, err := s.plan()
 	if err != nil {
@@ -127,8 +126,7 @@ func (s *Sandbox) Run(ctx context.Context) (status int, err error) {
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{planFile, reportEnd} // planFD, reportFD
 	// Pipes, not the caller's files: gVisor keeps a regular file's offset
-	// to itself, so that others who write to the file would write over its
-	// output.
+	// to itself, so other writers to the file would overwrite its output.
 	cmd.Stdout, cmd.Stderr = struct{ io.Writer }{s.Stdout}, struct{ io.Writer }{s.Stderr}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
 	if plan.Rootless {
@@ -149,11 +147,11 @@ func (s *Sandbox) Run(ctx context.Context) (status int, err error) {
 	return outcome(err, report, plan.Rootless)
 }
 
-// userNamespaces is what to do where they are not allowed.
+// userNamespaces is the advice if user namespaces are not allowed.
 const userNamespaces = "run it as root, or allow user namespaces: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns"
 
-// outcome returns what came of a run whose end is err, and whose report says
-// why there is no status if there is none.
+// outcome returns the result of a run that ended with err. If there is no
+// status, report says why.
 func outcome(err error, report io.Reader, rootless bool) (int, error) {
 	said, readErr := io.ReadAll(io.LimitReader(report, 64<<10))
 	why, complete := strings.CutSuffix(string(said), reportEnd)
@@ -172,7 +170,7 @@ func outcome(err error, report io.Reader, rootless bool) (int, error) {
 	return process.ExitCode(err), nil
 }
 
-// A plan is what the process inside the namespaces has to do.
+// A plan tells the process inside the namespaces what to do.
 type plan struct {
 	MountPoint string
 	Runsc      string
@@ -205,8 +203,8 @@ func (s *Sandbox) plan() (*plan, error) {
 	return p, nil
 }
 
-// privileged reports whether runsc can make a sandbox without a user
-// namespace: by the capabilities that it looks for itself.
+// privileged reports whether runsc can make a sandbox without a user namespace.
+// It checks the capabilities that runsc itself looks for.
 func privileged() bool {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData

@@ -11,8 +11,8 @@ import (
 	"eventbench/helpers/testflag"
 )
 
-// A spec is the part of the OCI runtime specification's config.json that a
-// sandbox here needs (github.com/opencontainers/runtime-spec, config.md).
+// A spec is the part of the OCI runtime specification's config.json that these
+// sandboxes need (github.com/opencontainers/runtime-spec, config.md).
 type spec struct {
 	OCIVersion string      `json:"ociVersion"`
 	Root       root        `json:"root"`
@@ -49,8 +49,8 @@ type namespace struct {
 }
 
 // newSpec describes a sandbox in which args run in dir. It shows the host's
-// files; what the program writes stays in the sandbox, except below the
-// directories in outputs. Its root is for [prepare] to fill in.
+// files. What the program writes stays in the sandbox, except below the
+// directories in outputs. [prepare] fills in the root.
 func newSpec(args, env []string, dir string, outputs []string) (*spec, error) {
 	hostname, err := os.Hostname()
 	if err != nil {
@@ -71,8 +71,8 @@ func newSpec(args, env []string, dir string, outputs []string) (*spec, error) {
 	return s, nil
 }
 
-// capabilities are all that there are, linux/capability.h: root in the sandbox
-// is root, which has no bearing on the host.
+// capabilities are all of linux/capability.h: root in the sandbox has all its
+// rights, which gives it none on the host.
 var capabilities = strings.Fields(`
 	CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID
 	CAP_SETPCAP CAP_LINUX_IMMUTABLE CAP_NET_BIND_SERVICE CAP_NET_BROADCAST CAP_NET_ADMIN CAP_NET_RAW
@@ -81,9 +81,9 @@ var capabilities = strings.Fields(`
 	CAP_LEASE CAP_AUDIT_WRITE CAP_AUDIT_CONTROL CAP_SETFCAP CAP_MAC_OVERRIDE CAP_MAC_ADMIN CAP_SYSLOG
 	CAP_WAKE_ALARM CAP_BLOCK_SUSPEND CAP_AUDIT_READ CAP_PERFMON CAP_BPF CAP_CHECKPOINT_RESTORE`)
 
-// outputDirs returns the directories where a test binary in dir writes files
-// for its caller, by its flags (go help testflag) and by GOCOVERDIR. They are
-// made if they do not exist.
+// outputDirs returns the directories in which a test binary in dir writes files
+// for its caller, according to its flags (go help testflag) and GOCOVERDIR. It
+// creates missing ones.
 func outputDirs(args, env []string, dir string) ([]string, error) {
 	o := testflag.Find(args)
 	var dirs []string
