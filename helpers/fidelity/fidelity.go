@@ -1,7 +1,8 @@
 //go:build linux
 
-// Package fidelity measures what the Go harness adds: it runs the benchmarks'
-// loops in Go and, from testdata/reference, in C, and compares the two.
+// Package fidelity measures how much the Go harness adds. It runs the
+// benchmarks' loops in Go, and in C from testdata/reference, and compares the
+// two.
 package fidelity
 
 import (
@@ -22,7 +23,7 @@ import (
 	"eventbench/helpers/progress"
 )
 
-// options are what the flags say.
+// options are the flags' values.
 type options struct {
 	bench  *regexp.Regexp
 	pairs  int
@@ -37,10 +38,10 @@ type options struct {
 	limit  time.Duration
 }
 
-// defaultN is the number of iterations where one number serves all rows.
+// defaultN is the number of iterations if all rows share one.
 const defaultN = 1000
 
-// minPairs is the least from which order statistics give a 95 % interval.
+// minPairs is the fewest pairs for which order statistics give a 95 % interval.
 const minPairs = 6
 
 // New defines the flags of the verb fidelity.

@@ -40,17 +40,17 @@ type measured struct {
 	mechanisms.Row
 	n      int          // iterations
 	values [2][]float64 // of the sides; index i is pair i
-	// irregular says that instructions were counted, and that an operation
-	// did not take the commonest number of them more often than not.
+	// irregular means that instructions were counted and most operations
+	// did not take the most frequent number of them.
 	irregular bool
 }
 
-// units are those by which sides are compared, the first that there is.
+// units are the units for comparing sides. The first that there is counts.
 var units = []string{"instrs/op", "ns/op"}
 
-// prepare runs all rows once, to learn which of them there are, in which unit
-// they come, and how many iterations take how long. Where starting a process
-// is slow, it is also the first pair.
+// prepare runs all rows once to find out which there are, which unit they use,
+// and how many iterations take how long. Where starting a process is slow, this
+// is also the first pair.
 func (m *measurement) prepare(ctx context.Context, chosen []mechanisms.Row) error {
 	m.progress.Step("trying every row")
 	counts := [2]int{1, 4000} // of the Go side only what there is matters; 4000 take at most 50 ms
@@ -101,8 +101,8 @@ func (m *measurement) prepare(ctx context.Context, chosen []mechanisms.Row) erro
 	return nil
 }
 
-// groups returns the rows, by index, that one process measures: each by
-// itself, or all of them where starting a process is slow.
+// groups returns the rows, by index, that one process measures: each alone, or
+// all of them where starting a process is slow.
 func (m *measurement) groups() [][]int {
 	groups := make([][]int, 0, len(m.rows))
 	for i := range m.rows {
@@ -115,15 +115,15 @@ func (m *measurement) groups() [][]int {
 	return groups
 }
 
-// iterations returns how many take the time given when each takes sec, to two
-// digits.
+// iterations returns how many iterations fit the given time if each takes sec,
+// to two digits.
 func iterations(total time.Duration, sec float64) int {
 	n := total.Seconds() / sec
 	digit := math.Pow(10, math.Floor(math.Log10(n))-1)
 	return max(int(math.Round(n/digit)*digit), 100)
 }
 
-// unitOf returns the unit by which the result is compared.
+// unitOf returns the unit in which the result is compared.
 func unitOf(r *benchfmt.Result) string {
 	for _, unit := range units {
 		if _, ok := figure(r, unit); ok {
@@ -133,8 +133,8 @@ func unitOf(r *benchfmt.Result) string {
 	return ""
 }
 
-// figure returns the result's value in a unit as it was printed, before
-// benchfmt made seconds of nanoseconds.
+// figure returns the result's value in a unit as printed, before benchfmt
+// converted nanoseconds to seconds.
 func figure(r *benchfmt.Result, unit string) (float64, bool) {
 	for _, v := range r.Values {
 		if v.OrigUnit == unit {
@@ -147,7 +147,7 @@ func figure(r *benchfmt.Result, unit string) (float64, bool) {
 	return 0, false
 }
 
-// measure runs the pairs that prepare has not.
+// measure runs the remaining pairs.
 func (m *measurement) measure(ctx context.Context) error {
 	random := rand.New(rand.NewPCG(m.seed, 0))
 	groups := m.groups()
@@ -174,8 +174,8 @@ func (m *measurement) measure(ctx context.Context) error {
 	return nil
 }
 
-// pair measures the rows of a group for the pair of that number, beginning
-// with the side that is to be first.
+// pair measures the rows of a group for one pair, starting with the side that
+// goes first.
 func (m *measurement) pair(ctx context.Context, group []int, number, first int) error {
 	var names []string
 	for _, i := range group {
@@ -193,7 +193,7 @@ func (m *measurement) pair(ctx context.Context, group []int, number, first int) 
 	return nil
 }
 
-// record takes one side's results of the rows of a group.
+// record adds one side's results for the rows of a group.
 func (m *measurement) record(group []int, which int, got []*benchfmt.Result) error {
 	for k, i := range group {
 		value, ok := 0.0, false
@@ -212,8 +212,8 @@ func (m *measurement) record(group []int, which int, got []*benchfmt.Result) err
 	return nil
 }
 
-// keep notes a result for the file. What only one side reports would give
-// benchstat tables with one column.
+// keep keeps a result for the file. Units that only one side reports are left
+// out: benchstat would print tables with a single column.
 func (m *measurement) keep(r *benchfmt.Result, impl string) {
 	r.Values = slices.DeleteFunc(r.Values, func(v benchfmt.Value) bool {
 		return !slices.Contains([]string{"ns/op", "sec/op", "instrs/op", "mean-instrs/op", "modal-share"}, v.Unit)
@@ -227,7 +227,7 @@ func (m *measurement) keep(r *benchfmt.Result, impl string) {
 	m.done = append(m.done, r)
 }
 
-// c says how C makes its calls.
+// c says how the C side makes its calls.
 func (o *options) c() string {
 	if o.inline {
 		return "inline"
@@ -235,8 +235,8 @@ func (o *options) c() string {
 	return "libc"
 }
 
-// write writes all results to the file that the options name, or to one in dir
-// that is named by what was measured, and returns its path.
+// write writes all results to the file that the options name, or to a file in
+// dir named after what was measured, and returns its path.
 func (m *measurement) write(dir string) (path string, err error) {
 	path = m.out
 	if path == "" {
@@ -280,14 +280,14 @@ func (m *measurement) table(w io.Writer) (over []string) {
 	return over
 }
 
-// A summary is what a row's pairs come to.
+// A summary is the result of a row's pairs.
 type summary struct {
 	sides         [2]float64 // medians
 	ratio, lo, hi float64
 }
 
-// summarize compares Go's values with C's. Exact values have no interval but
-// their range.
+// summarize compares Go's values with C's. Exact values have a range instead of
+// an interval.
 func summarize(values [2][]float64, exact bool) summary {
 	var s summary
 	ratios := make([]float64, len(values[0]))
@@ -305,8 +305,8 @@ func summarize(values [2][]float64, exact bool) summary {
 	return s
 }
 
-// median returns the median with its 95 % interval, which is infinite where
-// there are too few values for one.
+// median returns the median with its 95 % interval, which is infinite if there
+// are too few values.
 func median(values []float64) benchmath.Summary {
 	// NewSample sorts what it is given.
 	sample := benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds)
@@ -323,8 +323,8 @@ func (s summary) interval() string {
 	return fmt.Sprintf("%.3f to %.3f", s.lo, s.hi)
 }
 
-// verdict holds the ratio's interval, as it is printed, against the most that
-// it may be.
+// verdict compares the ratio's interval, as printed, with the highest
+// acceptable ratio.
 func (s summary) verdict(atMost float64) string {
 	const half = 0.0005
 	switch {
@@ -336,7 +336,7 @@ func (s summary) verdict(atMost float64) string {
 	return "ok"
 }
 
-// digits prints a figure with as many digits as matter.
+// digits formats a figure with as many digits as matter.
 func digits(v float64) string {
 	if v >= 1000 || v == math.Trunc(v) {
 		return fmt.Sprintf("%.0f", v)

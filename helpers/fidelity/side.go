@@ -27,7 +27,7 @@ type side struct {
 	args func(names []string, n int) []string
 }
 
-// build makes both programs in dir.
+// build builds both programs in dir.
 func build(ctx context.Context, o *options, dir string) (sides [2]side, err error) {
 	root, err := moduleRoot(ctx)
 	if err != nil {
@@ -74,7 +74,7 @@ func build(ctx context.Context, o *options, dir string) (sides [2]side, err erro
 	return sides, nil
 }
 
-// moduleRoot returns the directory of this module, in which the tool must run.
+// moduleRoot returns the directory of this module. The tool must run in it.
 func moduleRoot(ctx context.Context) (string, error) {
 	root, err := results.Module(ctx)
 	if err != nil {
@@ -102,8 +102,8 @@ func cArgs(names []string, n int) []string {
 	return args
 }
 
-// run has the side run the named loops for a pair and returns what it printed:
-// one result for each name, in order. A loop that the side skipped is nil.
+// run runs the named loops for a pair and returns the results, one for each
+// name, in order. A loop that the side skipped is nil.
 func (s side) run(ctx context.Context, o *options, names []string, n, pair int) ([]*benchfmt.Result, error) {
 	var argv []string
 	for _, word := range o.exec {
@@ -133,8 +133,8 @@ func (s side) run(ctx context.Context, o *options, names []string, n, pair int) 
 	return results, nil
 }
 
-// parseResults returns the result for each of the names, or nil for one that
-// was skipped. Names come without GOMAXPROCS, and so does the result's.
+// parseResults returns the result for each name, or nil if it was skipped.
+// Names, and those of the results, are without GOMAXPROCS.
 func parseResults(stdout string, names []string) ([]*benchfmt.Result, error) {
 	found := make(map[string]*benchfmt.Result)
 	r := benchfmt.NewReader(strings.NewReader(stdout), "output")
@@ -171,7 +171,7 @@ func start(text string) []string {
 	return lines[:min(keep, len(lines))]
 }
 
-// matter returns the lines of a failed run that matter: the last, or those
+// matter returns the important lines of a failed run: the last ones, or those
 // around the first failure that testing reports.
 func matter(text string) []string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
@@ -190,8 +190,8 @@ func indent(lines []string) string {
 	return strings.Join(s, "\n")
 }
 
-// shorten cuts a line, such as a command that names all rows, to what is
-// readable.
+// shorten cuts a line, such as a command that names all rows, to a readable
+// length.
 func shorten(line string) string {
 	const most = 240
 	if len(line) > most {
