@@ -18,29 +18,30 @@ import (
 	"eventbench/helpers/results"
 )
 
-// A group is a set of arms that may be compared: measured in one place.
+// A group is a set of arms that were measured in the same place and may be
+// compared.
 type group struct {
 	name  string // of its directory
 	title string
 	host  bool // samples are processes, in rounds of one of each arm; or else boots
 	set   set
 	arms  []arm
-	// equal are arms in which nothing that is measured differs from the
-	// first.
+	// equal are arms that do not differ from the first in anything that is
+	// measured.
 	equal   []string
 	changed []changed
 }
 
-// A set is what is measured in a sample.
+// A set is what a sample measures.
 type set struct {
 	bench, benchtime string
 	count            int
 }
 
-// gateSet is what the gate measures in a boot unless it is told otherwise.
+// gateSet is what the gate measures in a boot by default.
 var gateSet = set{mechanisms.Gate, boots.GateBenchtime, boots.GateCount}
 
-// An arm is one system that was measured, and how to measure it again.
+// An arm is a measured system, and how to measure it again.
 type arm struct {
 	name    string
 	kernel  string   // for go tool eventbench guest
@@ -49,7 +50,7 @@ type arm struct {
 	command string   // what goes before the test binary, on the host
 }
 
-// A changed arm is one that is worse than another.
+// A changed arm is worse than another.
 type changed struct {
 	old, new string
 	what     string
@@ -61,7 +62,7 @@ var (
 	eventfds   = regexp.MustCompile(`^Eventfd|^Epoll(Self|RoundTrip)`) // whose operations write to one
 )
 
-// inWrite is an edit that puts a statement into every write to an eventfd.
+// inWrite returns an edit that adds a statement to every write to an eventfd.
 func inWrite(statement string) []string {
 	const line = "\tif (ucnt == ULLONG_MAX)"
 	return []string{"-edit", "fs/eventfd.c:" + line + "=>\t" + statement + "\n" + line}
@@ -69,8 +70,8 @@ func inWrite(statement string) []string {
 
 func nops(n int) []string { return inWrite(`asm volatile("` + strings.Repeat("nop;", n) + `");`) }
 
-// groups are all there are. Comparisons with arms that are not there, or have
-// too few samples, are left out.
+// groups are all groups. Comparisons with arms that are missing or have too few
+// samples are left out.
 var groups = []*group{
 	{
 		name: "debian", title: "Guests, Debian's 6.12 kernel, two CPUs, what gate-kernels measures", set: gateSet,
@@ -115,13 +116,13 @@ var groups = []*group{
 	},
 }
 
-// A pool is a group's arms, read.
+// A pool is a group's arms after reading.
 type pool struct {
 	archive *gate.Archive
 	arms    map[string]*gate.Arm
 }
 
-// open reads the arms of a group that are in dir.
+// open reads a group's arms from dir.
 func (g *group) open(dir fs.FS, o gate.Options) (*pool, error) {
 	archive, err := gate.NewArchive(o)
 	if err != nil {
@@ -145,15 +146,15 @@ func (g *group) open(dir fs.FS, o gate.Options) (*pool, error) {
 	return p, nil
 }
 
-// file is where the arm's samples are, below the data's directory.
+// file is the path of the arm's samples below the data directory.
 func (g *group) file(arm string) string { return path.Join(g.name, arm+results.Ext) }
 
 // base is the name of the arm that others are compared with.
 func (g *group) base() string { return g.arms[0].name }
 
-// compact joins the results of samples, a file each, in one arm's text: what
-// the samples share is there once, and of the units only those that can fail
-// the gate or tell how far others can be trusted.
+// compact joins the results of samples, one file each, in one text for the arm.
+// Configuration that the samples share appears once. Of the units, it keeps
+// those that can fail the gate or show how far others can be trusted.
 func compact(w *strings.Builder, files []string) error {
 	var before []string
 	for i, file := range files {
@@ -195,7 +196,7 @@ var (
 	dropped = regexp.MustCompile(`-latency-|^Unit (delivered|sent)/op|MB/s`)
 )
 
-// shorten leaves the dropped units out of a benchmark's line.
+// shorten removes the dropped units from a benchmark's line.
 func shorten(line string) string {
 	fields := strings.Fields(line)
 	if len(fields) < 2 {

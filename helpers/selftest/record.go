@@ -32,7 +32,7 @@ type recording struct {
 	say     func(format string, args ...any)
 }
 
-// record measures a group's arms and writes their files, each when it is
+// record measures a group's arms and writes each arm's file once it is
 // complete.
 func (r *recording) record(ctx context.Context, g *group) error {
 	if err := os.MkdirAll(filepath.Join(r.dir, g.name), 0o777); err != nil {
@@ -61,7 +61,7 @@ func (r *recording) record(ctx context.Context, g *group) error {
 	return nil
 }
 
-// boot makes n boots of an arm, with seeds 1 to n, and returns their files.
+// boot boots an arm n times, with seeds 1 to n, and returns the files.
 func (r *recording) boot(ctx context.Context, g *group, a arm, binary string, n int) (files []string, err error) {
 	kernel := a.kernel
 	if a.build != nil {
@@ -135,7 +135,7 @@ func (r *recording) write(g *group, a arm, list []string) error {
 	return files.Write(path, []byte(text.String()))
 }
 
-// binary has make build one of the test binaries.
+// binary builds one of the test binaries with make.
 func (r *recording) binary(ctx context.Context, name string) (string, error) {
 	return name, r.run(ctx, nil, exec.Command("make", "-s", name))
 }

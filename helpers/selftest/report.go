@@ -16,7 +16,7 @@ import (
 	"eventbench/helpers/gate"
 )
 
-// An examination finds a group's error rates.
+// An examination measures a group's error rates.
 type examination struct {
 	*group
 	dir      fs.FS
@@ -30,14 +30,14 @@ type examination struct {
 	say      func(format string, args ...any)
 }
 
-// n is how many samples a side there are at the last look.
+// n is the number of samples a side at the last look.
 func (e *examination) n() int { return e.looks[len(e.looks)-1].N }
 
 func (e *examination) open() (*pool, error) { return e.group.open(e.dir, e.options) }
 
-// pair draws equal samples for both sides: of a guest's boots any, of processes
-// n rounds that followed each other, which of a round's two is called new left
-// to chance.
+// pair draws equal samples for both sides. Of a guest's boots it takes any; of
+// processes it takes n consecutive rounds, and chance decides which of a
+// round's two is called new.
 func (e *examination) pair(p *pool, r *rand.Rand) trial {
 	base := p.arms[e.base()]
 	if !e.host {
@@ -63,7 +63,7 @@ func (e *examination) between(p *pool, r *rand.Rand, old, new string) trial {
 	return trial{old: a, new: b, looks: e.looks}
 }
 
-// rounds draws rounds that followed each other.
+// rounds draws consecutive rounds.
 func (e *examination) rounds(p *pool, r *rand.Rand, old, new string) trial {
 	a, b := byRound(p.arms[old]), byRound(p.arms[new])
 	var common []int
@@ -92,8 +92,8 @@ func byRound(a *gate.Arm) map[int]int {
 	return m
 }
 
-// plan sets the looks: as many as were asked for and as there are samples for.
-// It says for want of what there is none.
+// plan sets the looks: as many as were asked for and have samples. If there is
+// none, it says what is missing.
 func (e *examination) plan(p *pool) (missing string) {
 	first, most := gate.FirstBoots, e.most
 	if e.host {
@@ -138,8 +138,7 @@ func counts(numbers []int) string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(numbers), " ", ", "), "[]")
 }
 
-// run makes the examination and writes its table. It reports whether it
-// could.
+// run makes the examination, writes its table and reports whether it could.
 func (e *examination) run(ctx context.Context) (bool, error) {
 	p, err := e.open()
 	if err != nil {
@@ -172,7 +171,7 @@ func (e *examination) run(ctx context.Context) (bool, error) {
 	return true, t.write(e.w)
 }
 
-// many judges n trials that next makes.
+// many judges n trials made by next.
 func (e *examination) many(ctx context.Context, n int, next func(p *pool, r *rand.Rand) trial) (tally, error) {
 	return run(ctx, n, e.seed, e.open, next)
 }
@@ -208,7 +207,7 @@ func (e *examination) alarms(ctx context.Context, p *pool, _ *gate.Report, t *ta
 	return nil
 }
 
-// smallest finds how small a planted regression each judge finds.
+// smallest finds the smallest planted regression that each judge finds.
 func (e *examination) smallest(ctx context.Context, p *pool, r *gate.Report, t *table) error {
 	for _, pl := range e.plants(r) {
 		if len(pl.names) == 0 {
@@ -247,7 +246,7 @@ func (e *examination) smallest(ctx context.Context, p *pool, r *gate.Report, t *
 	return nil
 }
 
-// real judges changes that were made and measured.
+// real judges changes that were really made and measured.
 func (e *examination) real(ctx context.Context, p *pool, _ *gate.Report, t *table) error {
 	for _, c := range e.changed {
 		old, new := p.arms[c.old], p.arms[c.new]
@@ -305,8 +304,8 @@ func (t *table) write(w io.Writer) error {
 	return err
 }
 
-// report returns one verdict on all of an arm's samples, for what there is to
-// plant something in.
+// report returns one verdict on all of an arm's samples, in which to plant
+// something.
 func (e *examination) report(p *pool) (*gate.Report, error) {
 	all := *e
 	if !e.host {
@@ -317,7 +316,7 @@ func (e *examination) report(p *pool) (*gate.Report, error) {
 	return p.archive.Judge(t.old, t.new, gate.DefaultAlpha, t.rounds, nil)
 }
 
-// A plant is something of a size that makes one benchmark worse.
+// A plant is a slowdown of some size in one benchmark.
 type plant struct {
 	what   string
 	format string

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package selftest finds out how often the gate is wrong: how often it sees a
-// regression where nothing changed, and how small a one it finds.
+// Package selftest finds out how often the gate is wrong: how often it reports
+// a regression when nothing changed, and how small a regression it finds.
 package selftest
 
 import (
@@ -18,7 +18,7 @@ import (
 	"eventbench/helpers/gate"
 )
 
-// settings are the flags.
+// settings are the flags' values.
 type settings struct {
 	only          string
 	verdicts      int
@@ -37,8 +37,8 @@ func groupNames() []string {
 	return names
 }
 
-// recorded is where the results are that were recorded for everybody, from the
-// root of this module. See README.md there.
+// recorded is the directory of the recorded results, from the root of this
+// module. See README.md there.
 const recorded = "helpers/selftest/testdata"
 
 // New defines the flags of the verb selftest.

@@ -30,19 +30,19 @@ const (
 var judgeNames = [judges]string{"gate", "benchstat p < .05", "10 % rule"}
 
 // A trial draws samples for two sides and may plant something in the second.
-// The gate looks at the first of them, and at more until it can tell, as
+// The gate looks at the first few, then at more until it can tell, as
 // gate-kernels and gate-arms do.
 type trial struct {
 	old, new []gate.Draw
 	looks    []gate.Look
 	rounds   bool
 	plant    func(benchmark, unit string, value float64) float64
-	// planted says which comparisons may rightly be called worse; nil if
-	// none may.
+	// planted reports which comparisons may rightly be called worse. It is
+	// nil if none may.
 	planted func(c *gate.Comparison) bool
 }
 
-// A finding is what the judges said in one trial.
+// A finding is the judges' result in one trial.
 type finding struct {
 	found   [judges]bool // what was planted
 	alarms  [judges]bool // anything that was not
@@ -51,8 +51,8 @@ type finding struct {
 	look    int // after which the gate could tell, or the last
 }
 
-// judge gives the verdicts of all judges on one trial: of the gate at the look
-// after which it can tell, and of the others on the same samples.
+// judge gives all judges' verdicts on one trial: the gate's at the look after
+// which it can tell, and the others' on the same samples.
 func (t *trial) judge(a *gate.Archive) (finding, error) {
 	var f finding
 	var r *gate.Report
@@ -86,8 +86,9 @@ func (t *trial) judge(a *gate.Archive) (finding, error) {
 	return f, nil
 }
 
-// benchstat reports whether benchstat would mark the comparison as significant,
-// at its p < .05 and without regard to how many there are, and as worse.
+// benchstat reports whether benchstat would call the comparison worse and
+// significant, at its p < .05 and without correcting for the number of
+// comparisons.
 func benchstat(c *gate.Comparison) bool {
 	old, new := c.Values()
 	for _, s := range [][]float64{old, new} {
@@ -121,8 +122,8 @@ type tally struct {
 	looks  [mostLooks]int // verdicts given at each
 }
 
-// mostLooks is more than there ever are: the first of this many looks at 5
-// samples is followed by one at 293.
+// mostLooks is more looks than there ever are: after this many, beginning with
+// 5 samples, the next would be at 293.
 const mostLooks = 10
 
 func (t *tally) add(f finding) {
@@ -147,10 +148,9 @@ func (t *tally) add(f finding) {
 	}
 }
 
-// run judges n trials that next makes, each with randomness of its own that
-// depends on the seed and its number alone. Archives are not safe for
-// concurrent use; open makes one for each worker, and the trials' draws are of
-// its arms.
+// run judges n trials made by next. Each has its own randomness, which depends
+// only on the seed and its number. Archives are not safe for concurrent use, so
+// open makes one for each worker, and the trials draw from that one's arms.
 func run(ctx context.Context, n int, seed uint64, open func() (*pool, error), next func(p *pool, r *rand.Rand) trial) (tally, error) {
 	findings := make([]finding, n)
 	errs := make([]error, runtime.GOMAXPROCS(0))
@@ -184,7 +184,7 @@ func run(ctx context.Context, n int, seed uint64, open func() (*pool, error), ne
 	return t, nil
 }
 
-// smallest returns the first of the sizes, which rise, that is found; 0 if none
+// smallest returns the first of the rising sizes that is found, or 0 if none
 // is.
 func smallest(sizes []float64, found func(size float64) (bool, error)) (float64, error) {
 	lo, hi := 0, len(sizes)
@@ -220,8 +220,8 @@ func draws(r *rand.Rand, arm *gate.Arm, n, m int) (a, b []gate.Draw) {
 	return a, b
 }
 
-// clopperPearson returns the exact 95 % interval of a probability of which k of
-// n trials were hits.
+// clopperPearson returns the exact 95 % interval of a probability after k hits
+// in n trials.
 func clopperPearson(k, n int) (lo, hi float64) {
 	// atLeast is the probability of k or more hits.
 	atLeast := func(k int, p float64) float64 {
