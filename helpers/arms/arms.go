@@ -47,10 +47,10 @@ type options struct {
 func (o *options) flags(fs *flag.FlagSet) {
 	o.gate.Flags(fs, "")
 	fs.IntVar(&o.max, "max", o.max, "measure at most `n` samples a side")
-	fs.IntVar(&o.seed, "seed", 1, "draw every order from seeds that begin with `n`")
-	fs.BoolVar(&o.bisect, "bisect", false, "exit as git bisect run wants it: 125 where the gate cannot tell, 128 for bad input")
+	fs.IntVar(&o.seed, "seed", 1, "draw every order from seeds starting at `n`")
+	fs.BoolVar(&o.bisect, "bisect", false, "exit as git bisect run expects: 125 if the gate cannot tell, 128 for bad input")
 	fs.StringVar(&o.format, "format", "text", "write the report as `text`, markdown or json")
-	fs.StringVar(&o.markdown, "markdown", "", "write the report to `file` as markdown as well")
+	fs.StringVar(&o.markdown, "markdown", "", "also write the report to `file` as markdown")
 }
 
 func (o *options) check() error {

@@ -40,7 +40,7 @@ type host struct {
 
 func (h *host) flags(fs *flag.FlagSet, o *options) {
 	fs.StringVar(&h.bench, "bench", mechanisms.Gate, "run the benchmarks that match `regexp`, as in go test")
-	fs.StringVar(&h.skip, "skip", "", "but not those that match `regexp`")
+	fs.StringVar(&h.skip, "skip", "", "leave out the benchmarks that match `regexp`")
 	fs.StringVar(&h.benchtime, "benchtime", boots.HostBenchtime, "measure each for a `time`, or a number of iterations (1000x)")
 	fs.DurationVar(&h.limit, "limit", 0, "give up on a benchmark that prints nothing for this `time`\n(default as go tool eventbench bench)")
 	fs.StringVar(&h.results, "results", "results", "keep results under `dir`")

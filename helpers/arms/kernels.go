@@ -45,7 +45,7 @@ func (k *kernels) flags(fs *flag.FlagSet, o *options) {
 	k.Flags(fs)
 	o.max = gate.MostBoots
 	o.flags(fs)
-	fs.BoolVar(&k.where, "where", true, "name the functions that make most of each regression and improvement")
+	fs.BoolVar(&k.where, "where", true, "show the functions that make up most of each regression and improvement")
 }
 
 func (k *kernels) open(ctx context.Context, operands []string, o options, say func(string, ...any)) error {

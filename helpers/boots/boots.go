@@ -63,7 +63,7 @@ type Settings struct {
 // Flags defines the settings but for Binary as flags of fs, with the values
 // they have as defaults.
 func (s *Settings) Flags(fs *flag.FlagSet) {
-	fs.StringVar(&s.Bench, "bench", s.Bench, "run the benchmarks that match `regexp`, as go test's -bench does")
+	fs.StringVar(&s.Bench, "bench", s.Bench, "run the benchmarks that match `regexp`, as in go test")
 	fs.StringVar(&s.Benchtime, "benchtime", s.Benchtime, "operations in a loop: `N`x")
 	fs.IntVar(&s.Count, "count", s.Count, "measure each benchmark `n` times in a boot and keep the median")
 	fs.IntVar(&s.Jobs, "jobs", runtime.NumCPU(), "run `n` guests at a time")

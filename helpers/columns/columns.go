@@ -41,11 +41,11 @@ var errRows = errors.New("not all rows came out as they must")
 // New defines the flags of the verb behaviours.
 func New(fs *flag.FlagSet) cli.Action {
 	var o options
-	fs.StringVar(&o.rows, "rows", "", "run the rows whose id matches `regexp`, such as '^TFD|EFD-19'; all by default")
+	fs.StringVar(&o.rows, "rows", "", "run the rows whose id matches `regexp`, such as '^TFD|EFD-19' (default all)")
 	fs.StringVar(&o.inventories, "inventories", "testdata/behaviours", "the `directory` of the inventories")
-	fs.StringVar(&o.format, "format", "text", "print the table as `text` or markdown, or only the counts of how rows ended")
-	fs.StringVar(&o.output, "o", "", "write what would be printed to `file`")
-	fs.BoolVar(&o.deviations, "deviations", false, "print the lines for gvisor.deviations in place of the table")
+	fs.StringVar(&o.format, "format", "text", "print the table as `text` or markdown, or only the counts")
+	fs.StringVar(&o.output, "o", "", "write the output to `file`")
+	fs.BoolVar(&o.deviations, "deviations", false, "print the lines for gvisor.deviations instead of the table")
 	fs.StringVar(&o.results, "results", "results", "keep results under `dir`")
 	fs.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "run `n` columns at a time")
 	fs.DurationVar(&o.timeout, "timeout", 15*time.Minute, "give up on a column after this `time`")

@@ -55,7 +55,7 @@ func New(fs *flag.FlagSet) cli.Action {
 		return err
 	})
 	fs.IntVar(&o.pairs, "pairs", o.pairs, "measure each row `n` times on either side")
-	fs.DurationVar(&o.time, "time", o.time, "choose the iterations of a row so that they take this `time`")
+	fs.DurationVar(&o.time, "time", o.time, "choose each row's iterations to take this `time`")
 	fs.IntVar(&o.n, "n", 0, fmt.Sprintf("make `n` iterations for every row instead (with -exec the default: %d)", defaultN))
 	fs.Uint64Var(&o.seed, "seed", o.seed, "draw the order from seed `n`")
 	fs.Func("exec", "run both programs by `command`, such as 'go tool eventbench guest -kernel 6.12 -seed {pair}'", func(s string) error {
@@ -64,18 +64,18 @@ func New(fs *flag.FlagSet) cli.Action {
 		}
 		return nil
 	})
-	fs.Func("kernel", "run both programs in guests of this `kernel` that count instructions, a seed a pair: a series such as 6.12, or a file", func(s string) error {
+	fs.Func("kernel", "run both programs in guests that count instructions, with this `kernel` (a series such as 6.12, or a file) and a new seed for each pair", func(s string) error {
 		if s == "" {
 			return errors.New("the kernel is empty")
 		}
 		o.exec = []string{"go", "tool", "eventbench", "guest", "-kernel=" + s, "-accel", "tcg", "-clock", "instrs", "-seed", "{pair}"}
 		return nil
 	})
-	fs.StringVar(&o.cc, "cc", o.cc, "compile with this C `compiler`; $CC is the default where set")
-	fs.BoolVar(&o.inline, "inline", false, "have C make its calls without the C library")
+	fs.StringVar(&o.cc, "cc", o.cc, "compile with this C `compiler` (default $CC if set)")
+	fs.BoolVar(&o.inline, "inline", false, "make C's calls without the C library")
 	fs.StringVar(&o.test, "test", "", "measure this test `binary` instead of building one")
 	fs.StringVar(&o.out, "o", "", "write all figures to `file` (default results/fidelity/KERNEL-CLOCK-C.txt)")
-	fs.DurationVar(&o.limit, "limit", o.limit, "give up on a process that has not ended after this `time`")
+	fs.DurationVar(&o.limit, "limit", o.limit, "give up on a process after this `time`")
 	return func(ctx context.Context, c *cli.Call) error {
 		if err := o.check(c.Operands); err != nil {
 			return cli.Usage("%w", err)

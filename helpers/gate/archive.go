@@ -47,7 +47,7 @@ func (a *Archive) Read(name string, r io.Reader) (*Arm, error) {
 		a.gate.Add("%s: no samples", name)
 	}
 	for _, f := range s.failures {
-		a.gate.Add("%v: what is recorded must be whole", f.String())
+		a.gate.Add("%v: recorded results must be complete", f.String())
 	}
 	if err := a.gate.Err(); err != nil {
 		return nil, err

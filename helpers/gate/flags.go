@@ -16,14 +16,14 @@ import (
 func (o *Options) Flags(fs *flag.FlagSet, prefix string) {
 	fs.StringVar(&o.Thresholds, prefix+"thresholds", "", "read rules from `file`, before the built-in ones")
 	fs.StringVar(&o.Filter, prefix+"filter", "*", "compare only what `expr` matches, such as '.name:/Eventfd/ .unit:ns/op' (benchstat's language)")
-	fs.StringVar(&o.SampleKey, prefix+"sample", "sample", "configuration `key` that tells apart the samples within one file")
+	fs.StringVar(&o.SampleKey, prefix+"sample", "sample", "configuration `key` that separates the samples in a file")
 	fs.Func(prefix+"alpha", "`probability` of a false alarm in the whole family of comparisons (default 0.02)", func(s string) (err error) {
 		if o.Alpha, err = strconv.ParseFloat(s, 64); err != nil {
 			return errors.New("want a number")
 		}
 		return checkAlpha(o.Alpha)
 	})
-	fs.Func(prefix+"allow", "configuration `keys` in which results may differ, with commas between: "+strings.Join(results.Allowable(), " "), func(s string) error {
+	fs.Func(prefix+"allow", "configuration `keys` in which results may differ, separated by commas: "+strings.Join(results.Allowable(), " "), func(s string) error {
 		for _, key := range strings.Split(s, ",") {
 			if err := checkAllowed(key); err != nil {
 				return err
@@ -38,10 +38,10 @@ func (o *Options) Flags(fs *flag.FlagSet, prefix string) {
 			return err
 		}
 	}
-	fs.Func(prefix+"allow-missing", "what `regexp` matches in 'Name unit' may be missing from new, or from some samples", pattern(&o.AllowMissing))
-	fs.Func(prefix+"allow-equal", "times of what `regexp` matches in 'Name unit' may be equal in all samples", pattern(&o.AllowEqual))
-	fs.BoolVar(&o.DistrustCollapse, prefix+"distrust-collapse", false, "take what costs a tenth of before or less for broken, not for improved: cannot tell")
-	fs.BoolVar(&o.AllowCannotTell, prefix+"allow-cannot-tell", false, "pass what the gate cannot tell")
+	fs.Func(prefix+"allow-missing", "`regexp` for 'Name unit' of results that may be missing from new or from some samples", pattern(&o.AllowMissing))
+	fs.Func(prefix+"allow-equal", "`regexp` for 'Name unit' of times that may be equal in all samples", pattern(&o.AllowEqual))
+	fs.BoolVar(&o.DistrustCollapse, prefix+"distrust-collapse", false, "treat a cost that fell to a tenth or less as broken, not improved: cannot tell")
+	fs.BoolVar(&o.AllowCannotTell, prefix+"allow-cannot-tell", false, "exit 0 if the gate cannot tell")
 }
 
 // args returns the options as arguments for a shell, each after a blank.

@@ -229,7 +229,7 @@ func checkAllowed(key string) error {
 	case key == results.Clock:
 		return errors.New("results of different clocks cannot be allowed: seconds and instructions cannot be compared")
 	case !slices.Contains(comparableKeys, key):
-		return fmt.Errorf("no such key is checked: %q (those that are: %s)", key, strings.Join(comparableKeys, ", "))
+		return fmt.Errorf("%q is not a key that must agree (those that must: %s)", key, strings.Join(comparableKeys, ", "))
 	}
 	return nil
 }

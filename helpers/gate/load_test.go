@@ -120,7 +120,7 @@ func TestBadInput(t *testing.T) {
 	check("filter", Options{Filter: "a b"}, good(), good(), `^filter "a b": `)
 	check("alpha", Options{Alpha: 5}, good(), good(), `^alpha 5: want a probability`)
 	check("allow clock", Options{Allow: []string{"clock"}}, good(), good(), `cannot be allowed`)
-	check("allow anything", Options{Allow: []string{"kernel"}}, good(), good(), `^no such key is checked: "kernel"`)
+	check("allow anything", Options{Allow: []string{"kernel"}}, good(), good(), `^"kernel" is not a key that must agree`)
 	check("no thresholds", Options{Thresholds: "no/such/file"}, good(), good(), `^open no/such/file: no such file`)
 	check("empty thresholds", Options{Thresholds: mustThresholds(t, "# none\n\n")}, good(), good(), `thresholds.txt: no rule in this file`)
 }

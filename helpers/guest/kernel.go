@@ -217,7 +217,7 @@ func parseKernel(data []byte) (*Kernel, error) {
 	case bytes.HasPrefix(data, []byte("\x1f\x8b")):
 		return nil, errors.New("gzipped, as kernels for arm64 are; a guest wants an x86-64 vmlinuz or bzImage as it is in /boot")
 	default:
-		return nil, errors.New("no Linux kernel for x86: a vmlinuz or bzImage has HdrS at 0x202")
+		return nil, errors.New("not a Linux kernel for x86: a vmlinuz or bzImage has HdrS at 0x202")
 	}
 	if le.Uint16(data[versionAt:]) < firstWith64 || le.Uint16(data[xloadflagsAt:])&loads64Bit == 0 {
 		return nil, errors.New("a 32-bit kernel; guests are x86-64")

@@ -38,8 +38,8 @@ func TestParseKernel(t *testing.T) {
 			t.Errorf("got error %v, want %q in it", err, want)
 		}
 	}
-	check(nil, "no Linux kernel")
-	check([]byte("#!/bin/sh\n"), "no Linux kernel")
+	check(nil, "not a Linux kernel")
+	check([]byte("#!/bin/sh\n"), "not a Linux kernel")
 	check(arm, "another architecture")
 	check([]byte("MZ\x00\x00zimg\x00\x00\x00\x00gzip"), "another architecture")
 	check([]byte("\x1f\x8b\x08\x00"), "gzipped")
@@ -109,7 +109,7 @@ func TestImageInPackage(t *testing.T) {
 	check(good, "")
 	check(mustPackage(t, dir, "newer", map[string]string{"usr/lib/modules/7.3/vmlinuz": string(image)}), "")
 	check(mustPackage(t, dir, "depends", map[string]string{"usr/share/doc/x": "x"}), "no vmlinuz")
-	check(mustPackage(t, dir, "junk", map[string]string{"boot/vmlinuz": "junk"}), "no Linux kernel")
+	check(mustPackage(t, dir, "junk", map[string]string{"boot/vmlinuz": "junk"}), "not a Linux kernel")
 
 	data, err := os.ReadFile(good)
 	if err != nil {

@@ -103,7 +103,7 @@ func (s *spool) close(ctx context.Context) error {
 	case err := <-s.done:
 		return err
 	case <-time.After(spoolGrace):
-		return fmt.Errorf("%w, and nobody reads what the guest has written", context.Cause(ctx))
+		return fmt.Errorf("%w, and nobody reads the guest's output", context.Cause(ctx))
 	}
 }
 

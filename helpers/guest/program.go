@@ -61,14 +61,14 @@ func checkProgram(image []byte) error {
 		return err
 	}
 	if f.Machine != elf.EM_X86_64 || f.Class != elf.ELFCLASS64 {
-		return fmt.Errorf("a program for %v, where the guest is x86-64: build it with GOARCH=amd64", f.Machine)
+		return fmt.Errorf("a program for %v, but the guest is x86-64: build it with GOARCH=amd64", f.Machine)
 	}
 	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
 		return fmt.Errorf("an ELF file of type %v, not an executable", f.Type)
 	}
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
-			return errors.New("dynamically linked, and the guest has no libraries: build it with CGO_ENABLED=0 and without -race (C programs: -static)")
+			return errors.New("dynamically linked, but the guest has no libraries: build it with CGO_ENABLED=0 and without -race (C programs: -static)")
 		}
 	}
 	return nil

@@ -43,7 +43,7 @@ func FindQEMU(ctx context.Context, path string) (*QEMU, error) {
 	}
 	m := qemuVersion.FindStringSubmatch(out)
 	if !strings.Contains(out, "QEMU") || m == nil {
-		return nil, fmt.Errorf("%s is no QEMU: --version says %.200q", found, out)
+		return nil, fmt.Errorf("%s is not QEMU: --version says %.200q", found, out)
 	}
 	major, err := strconv.Atoi(m[2])
 	if err != nil {

@@ -72,7 +72,7 @@ func TestFindQEMU(t *testing.T) {
 	check(fake("q7", "echo 'QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)'; echo Copyright"), "7.2.22", false, "")
 	check(fake("q10", "echo 'QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)'"), "10.0.2", true, "")
 	check(fake("q11", "echo 'QEMU emulator version 11.1.0'"), "11.1.0", true, "")
-	check(fake("ls", "echo 'ls (GNU coreutils) version 9.1'"), "", false, "is no QEMU")
+	check(fake("ls", "echo 'ls (GNU coreutils) version 9.1'"), "", false, "is not QEMU")
 	check(fake("bad", "echo no such library; exit 127"), "", false, "no such library")
 	check(filepath.Join(dir, "missing"), "", false, "no QEMU")
 	t.Setenv("PATH", dir)

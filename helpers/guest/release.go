@@ -36,7 +36,7 @@ func readReleaseDates(c *cache.Dir) (*releaseDates, error) {
 		err = json.Unmarshal(data, &d.seen)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the dates that Debian's lists had: %s: %w: remove it", d.path, err)
+		return nil, fmt.Errorf("the recorded dates of Debian's lists, %s: %w: remove the file", d.path, err)
 	}
 	return d, nil
 }
@@ -58,7 +58,7 @@ func (d *releaseDates) check(mirror, suite, list string) error {
 	}
 	key := strings.TrimSuffix(mirror, "/") + " " + suite
 	if seen := d.seen[key]; date.Before(seen) {
-		return fmt.Errorf("%s: the mirror has lists of %s, after those of %s that it has had: it lags, or somebody replays old ones; wait, name another with -mirror, or remove %s to take them",
+		return fmt.Errorf("%s: the mirror has lists of %s, older than those of %s seen before: it lags, or somebody replays old ones; wait, name another mirror with -mirror, or remove %s to accept them",
 			suite, date.Format(time.RFC3339), seen.Format(time.RFC3339), d.path)
 	}
 	d.seen[key] = date

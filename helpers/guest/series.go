@@ -159,7 +159,7 @@ func findSeries(ctx context.Context, c *cache.Dir, series, mirror string, update
 		p, ok = x.newest(series, false)
 	}
 	if !ok {
-		err := fmt.Errorf("no cloud kernel of Debian's is of series %s; there are %s", series, strings.Join(x.series(false), ", "))
+		err := fmt.Errorf("Debian has no cloud kernel of series %s; it has %s", series, strings.Join(x.series(false), ", "))
 		if len(x.Troubles) > 0 {
 			err = fmt.Errorf("%w (not all lists could be read: %s)", err, strings.Join(x.Troubles, "; "))
 		}
@@ -185,7 +185,7 @@ func findSeries(ctx context.Context, c *cache.Dir, series, mirror string, update
 	}
 	k, err := loadCached(c, series, p.Version, say)
 	if k == nil && err == nil {
-		err = fmt.Errorf("kernel %s: it was put into the cache, %s, and is not there", series, c.Path())
+		err = fmt.Errorf("kernel %s: it was put into the cache, %s, but is missing", series, c.Path())
 	}
 	return k, err
 }

@@ -145,7 +145,7 @@ func (p parent) gone() Error {
 	if os.Getppid() == p.pid {
 		return Error{}
 	}
-	return Error{syscall.SIGHUP, fmt.Sprintf("%s (process %d), which started it, has ended; what is to go on without is started with nohup or setsid", p.name, p.pid)}
+	return Error{syscall.SIGHUP, fmt.Sprintf("%s (process %d), which started it, has ended; to keep a run going without it, start it with nohup or setsid", p.name, p.pid)}
 }
 
 // A maker is a make, at least two generations up.

@@ -70,11 +70,11 @@ func NewHeadline(fs *flag.FlagSet) cli.Action {
 // NewCompare defines the flags of the verb compare.
 func NewCompare(fs *flag.FlagSet) cli.Action {
 	var across []string
-	fs.Func("across", "let the figures differ in `keys`, with commas between, in which they must agree otherwise, such as sandbox or cpu", func(list string) (err error) {
+	fs.Func("across", "allow the figures to differ in these `keys`, separated by commas, such as sandbox or cpu", func(list string) (err error) {
 		across, err = parseAcross(list)
 		return err
 	})
-	longest := fs.Int("most", 0, "list the `n` benchmarks that cost most more")
+	longest := fs.Int("most", 0, "list the `n` benchmarks whose cost grew most")
 	return func(ctx context.Context, c *cli.Call) error {
 		switch n := len(c.Operands); {
 		case n < 2:

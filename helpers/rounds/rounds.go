@@ -69,7 +69,7 @@ func New(fs *flag.FlagSet) cli.Action {
 	opts := options{bench: ".", benchtime: "200ms", count: 1, seed: 1, rounds: 10, results: "results"}
 	fs.StringVar(&opts.bench, "bench", opts.bench, "run the benchmarks that match `regexp`, as in go test")
 	fs.StringVar(&opts.skip, "skip", "", "leave out the benchmarks that match `regexp`, as go test -skip does")
-	fs.BoolVar(&opts.long, "long", false, "run the benchmarks that take long, too, which eventbench leaves out unless -bench names them")
+	fs.BoolVar(&opts.long, "long", false, "also run the long benchmarks, which eventbench leaves out unless -bench names them")
 	fs.Func("benchtime", "measure each for a `time`, or a number of iterations (1000x) (default 200ms)", func(s string) error {
 		opts.benchtime = s
 		return checkBenchtime(s)
@@ -85,13 +85,13 @@ func New(fs *flag.FlagSet) cli.Action {
 	fs.DurationVar(&opts.limit, "limit", 0, "give up on a benchmark that prints nothing for this `time`\n(default 20 times -benchtime, at least 2m)")
 	fs.BoolVar(&opts.keep, "histograms", false, "keep the latencies beside each new round, in HdrHistogram's log format")
 	fs.StringVar(&opts.results, "results", opts.results, "keep the results under `directory`")
-	fs.Func("report", "at the end show what a verb makes of the sets, by these `words`, such as summary", func(s string) error {
+	fs.Func("report", "at the end, run this verb on the sets: `words` such as summary", func(s string) error {
 		if opts.report = strings.Fields(s); len(opts.report) == 0 {
 			return errors.New("want a verb, such as summary, and its flags")
 		}
 		return nil
 	})
-	fs.Func("arm", "run the binary by `NAME=COMMAND`, one of several ways to compare; NAME= runs it by itself,\nand where there is no binary a command ends in one", func(s string) error {
+	fs.Func("arm", "an arm to compare: `NAME=COMMAND` puts the command in front of the binary, NAME= runs it by itself;\nwithout a binary, each command ends in one", func(s string) error {
 		name, command, ok := strings.Cut(s, "=")
 		if !ok || name == "" || name != files.Name(name) {
 			return errors.New("want NAME=COMMAND, with a name of letters, digits, '.', '_' and '-'")

@@ -44,18 +44,18 @@ const recorded = "helpers/selftest/testdata"
 // New defines the flags of the verb selftest.
 func New(f *flag.FlagSet) cli.Action {
 	var s settings
-	f.StringVar(&s.only, "only", "", "judge, or record, these `groups` only, with commas between: "+strings.Join(groupNames(), ", "))
+	f.StringVar(&s.only, "only", "", "judge or record only these `groups`, separated by commas: "+strings.Join(groupNames(), ", "))
 	f.IntVar(&s.verdicts, "verdicts", 200, "judge equal systems `n` times")
 	f.IntVar(&s.trials, "trials", 100, "plant each regression `n` times")
-	f.IntVar(&s.boots, "boots", gate.MostBoots, "look at up to `n` boots a side, as far as there are as many")
-	f.IntVar(&s.rounds, "rounds", gate.MostRounds, "look at up to `n` rounds, likewise")
-	f.Uint64Var(&s.seed, "seed", 1, "`number` that all drawing comes from")
+	f.IntVar(&s.boots, "boots", gate.MostBoots, "look at up to `n` boots a side, if there are as many")
+	f.IntVar(&s.rounds, "rounds", gate.MostRounds, "look at up to `n` rounds a side, if there are as many")
+	f.Uint64Var(&s.seed, "seed", 1, "`number` that decides all random draws")
 	f.StringVar(&s.data, "data", recorded, "judge the results in this `directory`")
 	f.StringVar(&s.record.dir, "record", "", "measure anew, keep the results in this `directory`, and judge them")
-	f.IntVar(&s.record.boots, "record-boots", gate.MostBoots, "with -record: boot each kernel `n` times, those that are compared with themselves twice as often")
+	f.IntVar(&s.record.boots, "record-boots", gate.MostBoots, "with -record: boot each kernel `n` times, twice as often if it is compared with itself")
 	f.IntVar(&s.record.rounds, "record-rounds", 130, "with -record: run `n` rounds")
 	f.IntVar(&s.record.jobs, "jobs", 2, "with -record: run `n` guests at a time")
-	f.StringVar(&s.record.results, "results", "results/selftest", "with -record: keep what is being measured in this `directory`")
+	f.StringVar(&s.record.results, "results", "results/selftest", "with -record: keep samples in this `directory` while measuring")
 	return func(ctx context.Context, c *cli.Call) error {
 		if err := s.check(c.Operands); err != nil {
 			return cli.Usage("%w", err)

@@ -35,10 +35,10 @@ type options struct {
 // New defines the flags of the verb soak.
 func New(fs *flag.FlagSet) cli.Action {
 	var o options
-	fs.DurationVar(&o.time, "time", 30*time.Minute, "begin rounds for this `time`, but one in any case")
+	fs.DurationVar(&o.time, "time", 30*time.Minute, "start rounds for this `time`, at least one")
 	fs.StringVar(&o.bench, "bench", ".", "only benchmarks that match `regexp`")
 	fs.StringVar(&o.benchtime, "benchtime", "20ms", "measure each for `time`, or so many operations: 100x")
-	fs.IntVar(&o.busy, "busy", runtime.NumCPU()+1, "have `n` busy processes in every other round")
+	fs.IntVar(&o.busy, "busy", runtime.NumCPU()+1, "run `n` busy processes in every other round")
 	fs.Int64Var(&o.seed, "seed", time.Now().Unix()%1_000_000, "shuffle the first round by seed `n`, the next by the number after it")
 	fs.DurationVar(&o.limit, "limit", 2*time.Minute, "end a process that prints nothing for this `time`")
 	return func(ctx context.Context, c *cli.Call) error {

@@ -201,7 +201,7 @@ func attribute(t *trace, code *memory, kernel, program *symbols.Table, stamps []
 		}
 	}
 	if w.astray > w.calls/20 {
-		return nil, nil, fmt.Errorf("of %d calls in the kernel %d lead to where its symbols have no function: they are another kernel's", w.calls, w.astray)
+		return nil, nil, fmt.Errorf("%[2]d of %[1]d calls in the kernel lead to addresses where its symbols have no function: they belong to another kernel", w.calls, w.astray)
 	}
 	if n != len(stamps)-1 {
 		return nil, nil, fmt.Errorf("the log has %d stamps, the program %d", n+1, len(stamps))

@@ -100,7 +100,7 @@ func LoadProgram(path string) (*Program, error) {
 		p.stamps[text.Addr+uint64(at)] = true
 	}
 	if len(p.stamps) == 0 {
-		return nil, fmt.Errorf("%s never stores the time-stamp counter as helpers/sys of this version does: build it anew (make eventbench.static)", path)
+		return nil, fmt.Errorf("%s never stores the time-stamp counter the way this version of helpers/sys does: rebuild it (make eventbench.static)", path)
 	}
 	return p, nil
 }
@@ -202,7 +202,7 @@ func named(loops []*loop, output []byte) (map[string]*loop, error) {
 			continue // it has a mean only
 		}
 		if len(loops) == 0 {
-			return nil, fmt.Errorf("%s has a result, and its loop was not seen", r.Name)
+			return nil, fmt.Errorf("%s has a result, but the debugger did not see its loop", r.Name)
 		}
 		l := loops[0]
 		loops = loops[1:]
@@ -425,7 +425,7 @@ func (g *logging) begin(c *gdb.Client) error {
 		if says, err := c.Monitor(command); err != nil {
 			return err
 		} else if says != "" {
-			return fmt.Errorf("QEMU's monitor does not do %q: %s", command, says)
+			return fmt.Errorf("QEMU's monitor refused %q: %s", command, says)
 		}
 	}
 	return nil
@@ -457,7 +457,7 @@ func readStamps(c *gdb.Client) ([]uint64, error) {
 		return nil, err
 	}
 	if n := regs.RBX; n < 2 || n > 1<<16 {
-		return nil, fmt.Errorf("%s was called with %d stamps: the test binary is another version's: build it anew (make eventbench.static)", loopEnds, n)
+		return nil, fmt.Errorf("%s was called with %d stamps: the test binary is from another version: rebuild it (make eventbench.static)", loopEnds, n)
 	}
 	data := make([]byte, 8*regs.RBX)
 	if err := c.Read(regs.RAX, data); err != nil {

@@ -72,7 +72,7 @@ func (s *Settings) kernelSymbols(ctx context.Context, k *Kernel, file string, sa
 	}
 	for _, name := range k.maps {
 		if _, merr := os.Stat(name); merr == nil {
-			say("%s: its symbols are those of %s", k.image.Name, name)
+			say("%s: using the symbols in %s", k.image.Name, name)
 			return symbolsOf(name)
 		}
 	}
@@ -108,7 +108,7 @@ func (s *Settings) bootedSymbols(ctx context.Context, k *guest.Kernel, say func(
 			return t, nil
 		} // else as good as not there
 	}
-	say("%s: reading its symbols, once", k.Name)
+	say("%s: reading its symbols (once only)", k.Name)
 	m := s.machine(k)
 	m.Append = "nokaslr"                                                                  // so that addresses are those it was linked for
 	self, err := guest.LoadProgram("/proc/self/exe", []string{showSymbols}, "/proc/self") // where there is no testdata

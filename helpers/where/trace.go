@@ -104,7 +104,7 @@ func (l *logReader) line(line []byte) error {
 			return &formatError{string(line)}
 		}
 		if cpu >= maxCPUs {
-			return fmt.Errorf("processor %d is in QEMU's log: want at most %d", cpu, maxCPUs)
+			return fmt.Errorf("QEMU's log has processor %d: want at most %d", cpu, maxCPUs)
 		}
 		l.traces++
 		l.kept = l.kept || l.first(p)

@@ -75,7 +75,7 @@ func (s *Settings) Check(kernels int) error {
 	case len(s.Symbols) > kernels:
 		return fmt.Errorf("-symbols is given %d times, for %d kernels", len(s.Symbols), kernels)
 	case runtime.GOARCH != "amd64":
-		return fmt.Errorf("guests are x86-64, and this tool, which is their init, is built for %s", runtime.GOARCH)
+		return fmt.Errorf("guests are x86-64, but this tool, which is their init, is built for %s", runtime.GOARCH)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func (s *Settings) Open(ctx context.Context, args []string, say func(string, ...
 		k := &Kernel{Label: boots.Label(arg), image: image, maps: mapsOf(arg)}
 		for _, other := range kernels {
 			if other.image.Sum() == image.Sum() {
-				return nil, fmt.Errorf("%s and %s are the same kernel: nothing makes a difference", args[0], arg)
+				return nil, fmt.Errorf("%s and %s are the same kernel: there is nothing to compare", args[0], arg)
 			}
 			if other.Label == k.Label {
 				k.Label = fmt.Sprintf("%s-%.3x", k.Label, image.Sum())
@@ -201,7 +201,7 @@ func (s *Settings) Profiles(ctx context.Context, p *Program, kernels []*Kernel, 
 					for _, b := range again {
 						r := shared[b]
 						if ctx.Err() == nil {
-							say("%s on %s: once more, by itself: %s", b, k.Label, r.reason())
+							say("%s on %s: measuring it again alone: %s", b, k.Label, r.reason())
 							if alone := m.start(ctx, k, i, []string{b})()[b]; r.err != nil || alone.err == nil && alone.profile.Exact > r.profile.Exact {
 								r = alone
 							}

@@ -48,8 +48,8 @@ func guestVerb() *cli.Verb {
 			flags.BoolVar(&s.list, "list", false, "list the series that -kernel knows, and which are cached")
 			flags.BoolVar(&s.update, "update", false, "take the newest kernel of the series even if one is cached")
 			flags.StringVar(&s.mirror, "mirror", "", "Debian mirror, a `URL` (default that of the system's apt sources)")
-			flags.StringVar(&s.accel, "accel", "auto", "`what` runs instructions: kvm, tcg, or auto")
-			flags.StringVar(&s.clock, "clock", "auto", "`what` makes time pass: wall, instrs, or auto")
+			flags.StringVar(&s.accel, "accel", "auto", "`accelerator`: kvm, tcg, or auto")
+			flags.StringVar(&s.clock, "clock", "auto", "`clock` of the guest: wall, instrs, or auto")
 			flags.Func("cpus", "`number` of processors (default 2; 1 if QEMU is too old to count on 2)", func(number string) (err error) {
 				if s.cpus, err = strconv.Atoi(number); err != nil || s.cpus < 1 || s.cpus > maxCPUs {
 					return fmt.Errorf("want 1 to %d", maxCPUs)
@@ -57,7 +57,7 @@ func guestVerb() *cli.Verb {
 				return nil
 			})
 			flags.StringVar(&s.memory, "memory", "512M", "`size` of the memory, such as 512M or 2G")
-			flags.Uint64Var(&s.seed, "seed", 1, "`number` that all the machine's randomness comes from")
+			flags.Uint64Var(&s.seed, "seed", 1, "`number` that decides all of the machine's randomness")
 			flags.StringVar(&s.append, "append", "", "`text` for the end of the kernel's command line")
 			flags.DurationVar(&s.timeout, "timeout", 10*time.Minute, "`time` after which the guest is stopped; 0 for never")
 			flags.StringVar(&s.qemu, "qemu", "", "QEMU's `program` (default qemu-system-x86_64)")
@@ -82,7 +82,7 @@ func (s *guestFlags) boot(ctx context.Context, c *cli.Call, environ []string) (i
 		m.Console = printable.NewWriter(c.Stderr)
 	}
 	if runtime.GOARCH != "amd64" {
-		return 0, fmt.Errorf("guests are x86-64, and the tool that has to be their init is built for %s: it needs an x86-64 host", runtime.GOARCH)
+		return 0, fmt.Errorf("guests are x86-64, but this tool, which is their init, is built for %s: use an x86-64 host", runtime.GOARCH)
 	}
 	if len(c.Operands) == 0 {
 		return 0, cli.Usage("want a program to run")
@@ -173,7 +173,7 @@ func (s *guestFlags) listSeries(ctx context.Context, c *cli.Call) error {
 	}
 	all, err := guest.ListSeries(ctx, dir, s.mirror, s.update, c.Say)
 	if err != nil && len(all) > 0 && ctx.Err() == nil {
-		c.Say("only what is cached: %v", err)
+		c.Say("showing only cached kernels: %v", err)
 		err = nil
 	}
 	if err != nil {

@@ -42,9 +42,9 @@ func gvisorVerb() *cli.Verb {
 		Values:  map[string][]string{"platform": platforms},
 		New: func(flags *flag.FlagSet) cli.Action {
 			s := gvisorFlags{timeout: asProgram}
-			flags.BoolVar(&s.build, "build", false, "have runsc built and print its path, no more")
+			flags.BoolVar(&s.build, "build", false, "only build runsc and print its path")
 			flags.StringVar(&s.runsc, "runsc", "", "use this `program` instead of the runsc of "+gvisor.Release())
-			flags.StringVar(&s.platform, "platform", "systrap", "`how` runsc takes system calls over: systrap, kvm or ptrace")
+			flags.StringVar(&s.platform, "platform", "systrap", "`platform` by which runsc intercepts system calls: systrap, kvm or ptrace")
 			flags.Func("timeout", "`time` after which the program is stopped; 0 for never (default 10m, or a minute more than -test.timeout of a test binary)", func(v string) error {
 				d, err := time.ParseDuration(v)
 				if err != nil || d < 0 {
@@ -69,7 +69,7 @@ func (s *gvisorFlags) do(ctx context.Context, c *cli.Call) (int, error) {
 	case s.build && len(c.Operands) > 0:
 		return 0, cli.Usage("-build: takes no operands, have %q", c.Operands)
 	case s.build && s.runsc != "":
-		return 0, cli.Usage("-build and -runsc: one of them says where runsc comes from")
+		return 0, cli.Usage("-build and -runsc: give only one of them")
 	case !s.build && len(c.Operands) == 0:
 		return 0, cli.Usage("want a program to run")
 	case !slices.Contains(platforms, s.platform):

@@ -27,9 +27,9 @@ func kbuildVerb() *cli.Verb {
 				variant kbuild.Variant
 			)
 			flags.StringVar(&out, "o", "", "write the kernel to `file`")
-			flags.StringVar(&source.Series, "series", kbuild.DefaultSeries, "build the newest kernel of this `series` of Debian's")
+			flags.StringVar(&source.Series, "series", kbuild.DefaultSeries, "build Debian's newest kernel of this `series`")
 			flags.StringVar(&source.Mirror, "mirror", "", "Debian mirror, a `URL` (default that of the system's apt sources)")
-			flags.Func("edit", "replace a text of the source: `FILE:OLD=>NEW`", func(v string) error {
+			flags.Func("edit", "replace text in the source: `FILE:OLD=>NEW`", func(v string) error {
 				file, rest, _ := strings.Cut(v, ":")
 				from, to, ok := strings.Cut(rest, "=>")
 				if !ok || file == "" || from == "" {
@@ -38,7 +38,7 @@ func kbuildVerb() *cli.Verb {
 				variant.Edits = append(variant.Edits, kbuild.Edit{File: file, Old: from, New: to})
 				return nil
 			})
-			flags.Func("patch", "change the source by a unified diff, the `file`", func(v string) error {
+			flags.Func("patch", "apply the unified diff in `file` to the source", func(v string) error {
 				data, err := bounded.ReadFile(v, bounded.Text)
 				variant.Patch = slices.Concat(variant.Patch, data, []byte("\n"))
 				return err

@@ -27,11 +27,11 @@ func seccompVerb() *cli.Verb {
 		Program: true,
 		Failure: process.NoStatus,
 		New: func(flags *flag.FlagSet) cli.Action {
-			length := flags.Int("length", 100, "compare `n` times before a call is allowed")
+			length := flags.Int("length", 100, "make `n` comparisons before a call is allowed")
 			return func(_ context.Context, c *cli.Call) error {
 				switch {
 				case *length < 0 || *length > seccomp.MaxLength:
-					return cli.Usage("-length %d: want 0 to %d, what fits a filter", *length, seccomp.MaxLength)
+					return cli.Usage("-length %d: want 0 to %d, the most that a filter holds", *length, seccomp.MaxLength)
 				case len(c.Operands) == 0:
 					return cli.Usage("want a program to run")
 				}

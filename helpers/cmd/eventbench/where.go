@@ -33,9 +33,9 @@ func whereVerb() *cli.Verb {
 		Values: map[string][]string{"": series, "format": formats},
 		New: func(fs *flag.FlagSet) cli.Action {
 			var o whereFlags
-			fs.StringVar(&o.bench, "bench", mechanisms.Gate, "show the benchmarks that match `regexp`, as go test's -bench does")
+			fs.StringVar(&o.bench, "bench", mechanisms.Gate, "show the benchmarks that match `regexp`, as in go test")
 			fs.IntVar(&o.N, "n", where.DefaultN, "measure `n` operations of each")
-			fs.Uint64Var(&o.Seed, "seed", 1, "`number` that all the guests' randomness comes from")
+			fs.Uint64Var(&o.Seed, "seed", 1, "`number` that decides all of the guests' randomness")
 			fs.StringVar(&o.dir, "o", filepath.Join("results", "where"), "write profiles under `dir`")
 			fs.BoolVar(&o.raw, "raw", false, "give functions that only one kernel has rows of their own")
 			fs.BoolVar(&o.all, "all", false, "show functions without a difference too")
@@ -44,7 +44,7 @@ func whereVerb() *cli.Verb {
 			fs.IntVar(&o.Jobs, "jobs", runtime.NumCPU(), "run `n` guests at a time")
 			fs.DurationVar(&o.Timeout, "timeout", where.DefaultTimeout, "give up on a guest after this `time`")
 			fs.StringVar(&o.QEMU, "qemu", "", "QEMU's `program` (default qemu-system-x86_64)")
-			fs.Func("symbols", "take a kernel's symbols from its System.map or vmlinux, the `file`; given twice, the second kernel's", func(file string) error {
+			fs.Func("symbols", "read a kernel's symbols from `file`, its System.map or vmlinux; give it twice for two kernels", func(file string) error {
 				o.Symbols = append(o.Symbols, file)
 				return nil
 			})
