@@ -155,7 +155,7 @@ func compare(ctx context.Context, o *options, stdout io.Writer, p *progress.Prog
 	}
 	p.Say("all figures: go tool benchstat -col 'impl@(c go)' %s", out)
 	if len(over) > 0 {
-		return fmt.Errorf("over what they may reach at most: %s", strings.Join(over, ", "))
+		return fmt.Errorf("above the highest acceptable ratio: %s", strings.Join(over, ", "))
 	}
 	return nil
 }

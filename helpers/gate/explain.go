@@ -92,11 +92,11 @@ func (r *Report) explain(b *strings.Builder, c *Comparison) {
 	say("Rule: %s (%s)", clean(c.Rule), clean(c.RulePos))
 	switch {
 	case c.Better == "":
-		say("  nothing says whether lower or higher is better, so it informs only")
+		say("  nothing says whether lower or higher is better, so it only informs")
 	case c.Gates:
 		say("  %s is better; a regression beyond %s fails", c.Better, percent(c.Threshold))
 	default:
-		say("  %s is better; it informs only", c.Better)
+		say("  %s is better; it only informs", c.Better)
 	}
 
 	say("")
@@ -121,7 +121,7 @@ func (r *Report) explain(b *strings.Builder, c *Comparison) {
 	say("  the ratio new/old is %s, its interval [%s, %s]", number(c.Ratio), number(c.Lo), number(c.Hi))
 	say("  %s", c.label())
 	if c.Need > 0 && !c.AtLeast && c.Method != "exact" {
-		say("  %d samples a side would tell, 8 times in 10: from the change as it seems and the spread as the samples show it", c.Need)
+		say("  %d samples a side would tell, 8 times in 10: if the change is what it seems and the spread what the samples show", c.Need)
 	}
 }
 

@@ -144,7 +144,7 @@ func TestFailing(t *testing.T) {
 	// One that was skipped for another reason is missing, and the reason is
 	// told.
 	_, err = judgeTexts(none, with(8, measured), with(8, func(int) string { return "--- SKIP: BenchmarkY\n    y_test.go:1: ENOSYS\n" }))
-	if want := "BenchmarkY-2 is in old and not in new, where it was skipped: y_test.go:1: ENOSYS; if that is meant: -allow-missing '^Y-2$'"; err == nil || err.Error() != want {
+	if want := "BenchmarkY-2 is in old and not in new, where it was skipped: y_test.go:1: ENOSYS; if that is intended: -allow-missing '^Y-2$'"; err == nil || err.Error() != want {
 		t.Errorf("skipped in new: got error %v, want %s", err, want)
 	}
 }

@@ -285,7 +285,7 @@ func (g *gate) match(r *Report, old, new *side) {
 		nb := new.benches[ob.key()]
 		if nb == nil {
 			if !g.mayMiss(ob.name, "") && new.failed(ob, nil) == nil {
-				g.Add("Benchmark%s is in %s and not in %s%s%s; if that is meant: -allow-missing %s",
+				g.Add("Benchmark%s is in %s and not in %s%s%s; if that is intended: -allow-missing %s",
 					ob.name, old.arg, new.arg, new.otherProcs(ob), new.skipped(ob), missingPattern(ob.name, ""))
 			}
 			continue
@@ -295,7 +295,7 @@ func (g *gate) match(r *Report, old, new *side) {
 			unit := written(os)
 			if ns == nil {
 				if !g.informs(ob, os.unit) && !g.mayMiss(ob.name, unit) {
-					g.Add("Benchmark%s reports %s in %s and not in %s; if that is meant: -allow-missing %s",
+					g.Add("Benchmark%s reports %s in %s and not in %s; if that is intended: -allow-missing %s",
 						ob.name, unit, old.arg, new.arg, missingPattern(ob.name, unit))
 				}
 				continue
@@ -468,7 +468,7 @@ func (g *gate) checkEqual(c *Comparison) {
 	}{{"old", c.oldValues}, {"new", c.newValues}} {
 		v := side.values
 		if len(v) >= exactSamples && slices.Min(v) == slices.Max(v) {
-			g.Add("Benchmark%s: all %d samples of %s give %s %s; measured times vary, so this is no measurement. If it is: -allow-equal %s",
+			g.Add("Benchmark%s: all %d samples of %s give %s %s; measured times vary, so this is not a measurement. If it is: -allow-equal %s",
 				c.Name, len(v), side.label, number(v[0]), c.Unit, missingPattern(c.Name, ""))
 		}
 	}

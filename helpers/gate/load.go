@@ -249,7 +249,7 @@ func (f *fileReading) result(res *benchfmt.Result, failed *results.Failure) erro
 		sr.lines = grow(sr.lines, f.sample)
 		sr.lines[f.sample] = append(sr.lines[f.sample], v.Value)
 		if s.values++; s.values > results.MaxValues {
-			return fmt.Errorf("more than %d measurements in %s: these are no results of benchmark runs", results.MaxValues, s.label)
+			return fmt.Errorf("more than %d measurements in %s: these are not results of benchmark runs", results.MaxValues, s.label)
 		}
 	}
 	return nil
@@ -411,7 +411,7 @@ func (l *loader) check(old, new *side) {
 				continue
 			}
 			if first, ok := seeds[sample.seed]; ok {
-				l.Add("%s: %s and %s have one seed, %s: with counted instructions the second boot only repeats the first; boot with another seed", s.label, first, sample.Name, sample.seed)
+				l.Add("%s: %s and %s have the same seed, %s: with counted instructions the second boot only repeats the first; boot with another seed", s.label, first, sample.Name, sample.seed)
 			}
 			seeds[sample.seed] = sample.Name
 		}
@@ -431,7 +431,7 @@ func (l *loader) check(old, new *side) {
 			if values[i] == values[0] {
 				continue
 			}
-			hint := fmt.Sprintf("; if that is meant: -allow %s", key)
+			hint := fmt.Sprintf("; if that is intended: -allow %s", key)
 			if key == results.Clock {
 				hint = ": seconds and instructions cannot be compared"
 			}
@@ -443,7 +443,7 @@ func (l *loader) check(old, new *side) {
 		for _, n := range new.files {
 			switch {
 			case os.SameFile(o.info, n.info):
-				l.Add("%s and %s, old and new, are one file", o.path, n.path)
+				l.Add("%s and %s, old and new, are the same file", o.path, n.path)
 			case o.sum == n.sum && !slices.Contains(new.configKey("clock").values, "instrs"):
 				l.Add("%s and %s, old and new, hold the same bytes: wall-clock results never repeat to the digit", o.path, n.path)
 			}
@@ -456,9 +456,9 @@ func (l *loader) checkFiles(s *side) {
 	for i, a := range s.files {
 		for _, b := range s.files[:i] {
 			if os.SameFile(a.info, b.info) {
-				l.Add("%s: %s and %s are one file", s.label, b.path, a.path)
+				l.Add("%s: %s and %s are the same file", s.label, b.path, a.path)
 			} else if a.sum == b.sum {
-				l.Add("%s: %s and %s hold the same bytes: a copy is no further sample", s.label, b.path, a.path)
+				l.Add("%s: %s and %s hold the same bytes: a copy is not another sample", s.label, b.path, a.path)
 			}
 		}
 	}

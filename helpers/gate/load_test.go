@@ -88,7 +88,7 @@ func TestBadInput(t *testing.T) {
 
 	// What is missing.
 	two := vary(8, "BenchmarkY 1 3 q\n", "BenchmarkX 1 $ ns/op")
-	check("benchmark gone", none, two, good(), `^BenchmarkY is in old and not in new; if that is meant: -allow-missing '\^Y\$'$`)
+	check("benchmark gone", none, two, good(), `^BenchmarkY is in old and not in new; if that is intended: -allow-missing '\^Y\$'$`)
 	check("unit gone", none, vary(8, "", "BenchmarkX 1 $ ns/op 3 a/b"), good(), `^BenchmarkX reports a/b in old and not in new; .*'\^X a/b\$'`)
 	check("other -cpu", none, vary(8, "", "BenchmarkX/a=b-2 1 $ ns/op"), vary(8, "", "BenchmarkX/a=b-4 1 $ ns/op"), `^BenchmarkX/a=b-2 is in old and not in new, which has BenchmarkX/a=b-4 \(was GOMAXPROCS`)
 	check("several -cpu", Options{Allow: []string{"gomaxprocs"}}, good(), inNew("BenchmarkX 1 9 ns/op\nBenchmarkX-2 1 9 ns/op\n"), `^new/2.txt:2: several values of -cpu \(-1, -2\) for BenchmarkX`)
@@ -104,7 +104,7 @@ func TestBadInput(t *testing.T) {
 	// Where it was measured.
 	on := func(key, value string) []string { return vary(8, key+": "+value+"\n", "BenchmarkX 1 $ ns/op\nPASS") }
 	for _, key := range results.Allowable() {
-		check(key, none, on(key, "a"), on(key, "b"), `^results differ in `+key+`: "a" in old/0.txt:2, "b" in new/0.txt:2; if that is meant: -allow `+key)
+		check(key, none, on(key, "a"), on(key, "b"), `^results differ in `+key+`: "a" in old/0.txt:2, "b" in new/0.txt:2; if that is intended: -allow `+key)
 		check("no "+key, none, good(), on(key, "b"), `^results differ in `+key+`: none in old/0.txt:1, "b" in new/0.txt:2`)
 		check("mixed "+key, none, on(key, "a"), append(on(key, "a")[:7], on(key, "b")[7]), `^results differ in `+key+`: "a" in old/0.txt:2, "b" in new/7.txt:2`)
 	}
@@ -114,7 +114,7 @@ func TestBadInput(t *testing.T) {
 		check("mixed "+key, none, on(key, "a"), append(on(key, "a")[:7], on(key, "b")[7]), `^new mixes results of different `+key+`: "a" in new/0.txt:2, "b" in new/7.txt:2`)
 	}
 	seeded := vary(8, "clock: instrs\nseed: $\nUnit instrs/op better=lower\n", "BenchmarkX 1 $ instrs/op\nPASS")
-	check("one seed twice", none, seeded, append(seeded[:7:7], strings.Replace(seeded[7], "107", "100", 1)), `^new: new/0.txt and new/7.txt have one seed, 100`)
+	check("one seed twice", none, seeded, append(seeded[:7:7], strings.Replace(seeded[7], "107", "100", 1)), `^new: new/0.txt and new/7.txt have the same seed, 100`)
 
 	// Options.
 	check("filter", Options{Filter: "a b"}, good(), good(), `^filter "a b": `)
@@ -257,9 +257,9 @@ func TestFiles(t *testing.T) {
 	check("old", "none", `^new: none: no results files \(\*\.txt\) in it$`)
 	check("old", "sets", `^new: sets: holds several sets of results, name one of them:`)
 	check("old", "none/readme", `^none/readme: the file is empty$`)
-	check("twice", "new", `^old: twice/a.txt and twice/b.txt hold the same bytes: a copy is no further sample$`)
-	check("old,alias.txt", "new", `^old: old/0.txt and alias.txt are one file$`)
-	check("old", "old/3.txt", `^old/3.txt and old/3.txt, old and new, are one file$`)
+	check("twice", "new", `^old: twice/a.txt and twice/b.txt hold the same bytes: a copy is not another sample$`)
+	check("old,alias.txt", "new", `^old: old/0.txt and alias.txt are the same file$`)
+	check("old", "old/3.txt", `^old/3.txt and old/3.txt, old and new, are the same file$`)
 	check("old", "copies/3.txt", `^old/3.txt and copies/3.txt, old and new, hold the same bytes`)
 }
 
@@ -346,7 +346,7 @@ func TestHuge(t *testing.T) {
 	}
 	s.values = results.MaxValues - 3
 	g.read(s, strings.NewReader("BenchmarkY 1 1 ns/op 2 a 3 b 4 c 5 d\n"), "toomany.txt")
-	if len(g.List) != 1 || g.List[0] != "toomany.txt:1: more than 4194304 measurements in old: these are no results of benchmark runs" {
+	if len(g.List) != 1 || g.List[0] != "toomany.txt:1: more than 4194304 measurements in old: these are not results of benchmark runs" {
 		t.Errorf("got problems %q, want one on the number of measurements", g.List)
 	}
 }

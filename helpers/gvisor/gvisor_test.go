@@ -49,7 +49,7 @@ func TestInspect(t *testing.T) {
 	}
 	check("official", "echo runsc version release-20260901.0; echo spec: 1.2.1", "release-20260901.0", "")
 	check("silent", "echo runsc version VERSION_MISSING", "build-", "")
-	check("other", "echo crun version 1.2", "", `is no runsc that runs here: runsc --version printed "crun version 1.2\n"`)
+	check("other", "echo crun version 1.2", "", `is not a runsc that runs here: runsc --version printed "crun version 1.2\n"`)
 	check("failing", "exit 7", "", "exit status 7")
 	one, err1 := Inspect(t.Context(), filepath.Join(dir, "silent"))
 	mustWrite(t, filepath.Join(dir, "silent2"), "#!/bin/sh\necho runsc version VERSION_MISSING # another build\n", 0o755)

@@ -112,7 +112,7 @@ func prepare() (p *plan, dir string, err error) {
 	}
 	do("mount --make-rprivate /", func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") })
 	if errors.Is(err, unix.EINVAL) {
-		return nil, "", fmt.Errorf("%w: the root directory is no mount, as in a chroot: mount --bind it on itself before chroot", err)
+		return nil, "", fmt.Errorf("%w: the root directory is not a mount, as in a chroot: mount --bind it on itself before chroot", err)
 	}
 	do("mount -t tmpfs "+dir, func() error { return unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700") })
 	// Not "/" itself: runsc cannot mount anything in a root that is its

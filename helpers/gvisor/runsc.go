@@ -76,7 +76,7 @@ func Inspect(ctx context.Context, path string) (Runsc, error) {
 		if err == nil {
 			err = fmt.Errorf("runsc --version printed %.100q", out)
 		}
-		return Runsc{}, fmt.Errorf("%s is no runsc that runs here: %w", path, err)
+		return Runsc{}, fmt.Errorf("%s is not a runsc that runs here: %w", path, err)
 	}
 	r := Runsc{abs, version}
 	if version != "VERSION_MISSING" { // what go install leaves it at
@@ -119,7 +119,7 @@ func (c *Cache) Build(ctx context.Context, p Progress) (Runsc, error) {
 		return r, nil
 	}
 	if _, err := exec.LookPath("go"); err != nil {
-		return r, fmt.Errorf("runsc has to be built: %w: install Go, or name a runsc with -runsc", err)
+		return r, fmt.Errorf("runsc must be built: %w: install Go, or name a runsc with -runsc", err)
 	}
 	lock, err := c.dir.Lock(ctx, func() { p.Say("waiting for another process, which is building runsc") })
 	if err != nil {

@@ -39,7 +39,7 @@ func (e Edit) Apply(text string) (string, error) {
 	case n > 1:
 		first := strings.Index(text, e.Old)
 		second := first + 1 + strings.Index(text[first+1:], e.Old)
-		return "", fmt.Errorf("%s has %d times %s, first in lines %d and %d: give more of what is around it",
+		return "", fmt.Errorf("%s has %d times %s, first in lines %d and %d: give more context",
 			e.File, n, excerpt(e.Old), lineAt(text, first), lineAt(text, second))
 	}
 	return strings.Replace(text, e.Old, e.New, 1), nil
@@ -186,7 +186,7 @@ func (t *Tree) restore() error {
 	err = json.Unmarshal(data, &list)
 	for _, s := range list {
 		if !filepath.IsLocal(s.File) || s.As != "" && !filepath.IsLocal(s.As) {
-			err = errors.Join(err, fmt.Errorf("%q was no file of the source", s.File))
+			err = errors.Join(err, fmt.Errorf("%q was not a file of the source", s.File))
 		}
 	}
 	if err != nil {

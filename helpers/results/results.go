@@ -85,7 +85,7 @@ func Parse(r io.Reader, path string) (*File, error) {
 		res := reader.Result().Clone()
 		file.Results = append(file.Results, res)
 		if values += len(res.Values); values > MaxValues {
-			reader.Stop(fmt.Errorf("more than %d measurements: these are no results of benchmark runs", MaxValues))
+			reader.Stop(fmt.Errorf("more than %d measurements: these are not results of benchmark runs", MaxValues))
 		}
 	}
 	if err := reader.Err(); err != nil {

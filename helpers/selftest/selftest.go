@@ -90,7 +90,7 @@ func (s *settings) check(operands []string) error {
 	case len(operands) > 0:
 		return fmt.Errorf("want no operands, have %q", operands)
 	case s.data != recorded && s.record.dir != "":
-		return errors.New("-data and -record: which of them is to be judged?")
+		return errors.New("-data and -record: give only one of them")
 	}
 	return nil
 }
