@@ -27,10 +27,10 @@
 //     whole, by relabeling (Westfall and Young's max-T). Every other way to call
 //     five of the ten boots old is tried on all comparisons at once. A
 //     comparison's p is the share of these ways in which any comparison stands
-//     out as much. How far a comparison stands out is the distance from no change
-//     to the near end of its interval, in thresholds. This way five boots are
-//     enough however many benchmarks ran in them. Four are enough with alpha
-//     0.05; three never are.
+//     out as much. How far a comparison stands out is the distance from no
+//     change to the near end of its interval, in thresholds. This way five
+//     boots are enough however many benchmarks ran in them. Four are enough
+//     with alpha 0.05; three never are.
 //   - If old and new were measured side by side in at least ten rounds, labels
 //     are swapped within rounds, and the interval is of ratios within rounds.
 //     Drift between rounds cancels out.
@@ -55,8 +55,8 @@
 // If it fails in new but not in old, it is a regression, even if old does not
 // have the benchmark. If it fails in both, the gate cannot tell, because nothing
 // shows whether new is worse. If it failed in old only, the report mentions it.
-// A benchmark that fails in some samples is also compared by the samples in which
-// it does not. Failures do not affect the verdicts on other benchmarks.
+// A benchmark that fails in some samples is also compared by the samples in
+// which it does not. Failures do not affect the verdicts on other benchmarks.
 //
 // # Failing closed
 //

@@ -25,13 +25,14 @@ type Report struct {
 	// Rows add up to each kernel's instrs/op.
 	Rows    []Row
 	Classes []Class
-	// Alike, told apart by the calls of By, are operations that do the same on
-	// both kernels, and Shift what became of the mean: where operations vary.
+	// Alike are operations that do the same on both kernels, told apart by
+	// the calls of By. Shift is the change of the mean. They are set if
+	// operations vary.
 	By    string  `json:",omitempty"`
 	Alike []Alike `json:",omitempty"`
 	Shift *Shift  `json:",omitempty"`
-	// AlikeRows are of the commonest operations that are alike, where those of
-	// Rows are not.
+	// AlikeRows are the rows of the most frequent alike operations, if
+	// those of Rows are not alike.
 	AlikeRows []Row `json:",omitempty"`
 
 	old, new *Profile
