@@ -9,7 +9,7 @@ import (
 	"eventbench/helpers/results"
 )
 
-// note collects what a reader of the verdicts should know about the input.
+// note collects what readers of the verdicts should know about the input.
 func (g *gate) note(r *Report, old, new *side) {
 	note := func(format string, args ...any) { r.Notes = append(r.Notes, clean(fmt.Sprintf(format, args...))) }
 
@@ -81,9 +81,8 @@ func (g *gate) note(r *Report, old, new *side) {
 	}
 }
 
-// beyond returns the benchmarks that the side has and the other has not, for
-// another reason than that they failed there, and the units of those that both
-// have.
+// beyond returns the benchmarks that this side has and the other lacks, unless
+// they failed there, and likewise the units of benchmarks that both have.
 func (s *side) beyond(other *side) (names []string) {
 	for _, b := range s.sorted() {
 		ob := other.benches[b.key()]

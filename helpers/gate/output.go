@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Formats are those in which a report can be written.
+// Formats are the formats of a report.
 var Formats = []string{"text", "markdown", "json"}
 
-// CheckFormat says what is wrong with the name of a format.
+// CheckFormat checks the name of a format.
 func CheckFormat(format string) error {
 	if !slices.Contains(Formats, format) {
 		return fmt.Errorf("-format %s: want text, markdown or json", format)
@@ -31,10 +31,9 @@ func (r *Report) Write(w io.Writer, format string) error {
 	return r.WriteText(w)
 }
 
-// WriteProblems writes the reason why there is no report, and what the command
-// exits with, as a document where one was asked for: a comment on a pull
-// request must not be missing just then. As text it is for standard error, and
-// nothing is written here.
+// WriteProblems writes, in a document format, why there is no report and what
+// the command exits with: a comment on a pull request must not be missing just
+// then. For text it writes nothing, because the reason goes to standard error.
 func WriteProblems(w io.Writer, format string, outcome Outcome, exit int, err error) error {
 	problems := []string{err.Error()}
 	if ie := (*InputError)(nil); errors.As(err, &ie) {

@@ -7,18 +7,18 @@ import (
 )
 
 // This file holds the statistics of one comparison: two rank tests and the
-// intervals that invert them. Nothing here knows what is measured.
+// intervals that invert them. It knows nothing of what is measured.
 //
-// Why not benchmath.AssumeNothing.Compare: with ties and samples of unequal
-// size its p is wrong (old 2 3 3 3 against new 0 2 gives p = 0, which says
-// "exact"; of the 15 equally likely divisions 2 are as extreme, p = .133), and
-// a correction for a family of tests that are discrete needs the values that
-// p could have taken besides. TestAgainstBenchmath holds the two together
-// wherever benchmath is right.
+// benchmath.AssumeNothing.Compare does not fit. With ties and samples of
+// unequal size its p is wrong: old 2 3 3 3 against new 0 2 gives p = 0, which
+// means "exact", but of the 15 equally likely divisions 2 are as extreme, p =
+// .133. Also, correcting for a family of discrete tests needs the values that p
+// could have taken. TestAgainstBenchmath checks that the two agree wherever
+// benchmath is right.
 
-// maxWork bounds what computing one exact null distribution may cost, in
-// additions: some 20 ms. Beyond it (47 samples a side, 39 with ties) the normal
-// approximation is good to two digits.
+// maxWork limits the cost of one exact null distribution, in additions: about
+// 20 ms. Beyond it (47 samples a side, 39 with ties) the normal approximation
+// is good to two digits.
 const maxWork = 1e7
 
 // A rankTest is the outcome of a two-sided rank test.
@@ -28,21 +28,21 @@ type rankTest struct {
 	max  float64 // the largest value stat could take
 	p    float64
 
-	// attainable holds, in ascending order, the values that p could take
-	// given the sample sizes and the ties; nil where p comes from the
+	// attainable holds the values that p could take given the sample sizes
+	// and the ties, in ascending order. It is nil if p comes from the
 	// normal approximation and could be anything.
 	attainable []float64
 }
 
-// size returns how probable a p of at most x is when nothing has changed: x
+// size returns the probability of a p of at most x if nothing has changed: x
 // itself for a continuous test, the next attainable value below for a discrete
 // one.
 func (t *rankTest) size(x float64) float64 {
 	if t.attainable == nil {
 		return x
 	}
-	// Equal probabilities that were summed in a different order differ in
-	// their last digits.
+	// Equal probabilities summed in a different order differ in their last
+	// digits.
 	i, _ := slices.BinarySearch(t.attainable, x*(1+1e-9))
 	if i == 0 {
 		return 0
@@ -58,12 +58,12 @@ func (t *rankTest) leastP() float64 {
 	return t.attainable[0]
 }
 
-// certain are the values that p can take where nothing varies: one list for
-// all such tests, which adjust counts together.
+// certain is the list of values that p can take if nothing varies. All such
+// tests share it, so that adjust counts them together.
 var certain = []float64{1}
 
-// mannWhitney tests whether values of one side tend to be larger than values
-// of the other, by all ways to divide the values seen between the sides. Ties
+// mannWhitney tests whether the values of one side tend to be larger than those
+// of the other, over all ways to divide the values between the sides. Ties
 // count half.
 func mannWhitney(old, new []float64) rankTest {
 	t := rankTest{name: "Mann-Whitney U", max: float64(len(old) * len(new))}
@@ -126,9 +126,9 @@ func mannWhitney(old, new []float64) rankTest {
 }
 
 // signedRank tests whether the differences of pairs, one a round, tend to one
-// sign, by all ways to swap old and new within the rounds. diffs are the
-// logarithms of the ratios. Rounds without a difference keep their place in
-// the ranking and count for neither sign.
+// sign, over all ways to swap old and new within rounds. diffs are the
+// logarithms of the ratios. Rounds without a difference keep their rank and
+// count for neither sign.
 func signedRank(diffs []float64) rankTest {
 	n := len(diffs)
 	t := rankTest{name: "Wilcoxon signed-rank", max: float64(n*(n+1)) / 2}
@@ -172,7 +172,7 @@ func signedRank(diffs []float64) rankTest {
 	return t
 }
 
-// A null is the distribution of a statistic when nothing has changed.
+// A null is the distribution of a statistic if nothing has changed.
 type null struct {
 	mass       []float64 // mass[i] is the probability of the value i
 	attainable []float64 // the two-sided p it can give, ascending
@@ -195,8 +195,7 @@ func newNull(mass []float64) *null {
 	return n
 }
 
-// p returns the probability of a value as far from the middle as at, or
-// farther.
+// p returns the probability of a value at least as far from the middle as at.
 func (n *null) p(at int) float64 {
 	lo := min(at, len(n.mass)-1-at)
 	if lo >= (len(n.mass)-1)/2 {
@@ -223,8 +222,8 @@ func normalP(distance, variance float64) float64 {
 var uNulls sync.Map // of [2]int to *null
 
 // uDistribution returns the probabilities of the U of the second sample for
-// sizes n1 and n2 when the sorted values form groups of ties: of U itself
-// without ties, of 2U with. It returns nil when that would take too long.
+// sizes n1 and n2 if the sorted values form groups of ties: of U itself without
+// ties, of 2U with them. It returns nil if that would take too long.
 func uDistribution(n1, n2 int, ties []int) *null {
 	tied := len(ties) < n1+n2
 	scale := 1
@@ -280,8 +279,8 @@ func uDistribution(n1, n2 int, ties []int) *null {
 	return null
 }
 
-// wDistribution returns the distribution of the sum of those ranks whose sign
-// is positive.
+// wDistribution returns the distribution of the sum of the ranks with a
+// positive sign.
 func wDistribution(ranks []int) *null {
 	sum := 0
 	for _, r := range ranks {
@@ -311,9 +310,8 @@ func choose(n, k int) float64 {
 	return math.Round(c)
 }
 
-// An interval is an estimate with the bounds of its confidence interval.
-// Without enough samples for a bound, lo and hi are the ends of what is
-// possible and level is 1.
+// An interval is an estimate and its confidence interval. With too few samples
+// for a bound, lo and hi are the ends of the possible range and level is 1.
 type interval struct {
 	est, lo, hi float64
 	level       float64 // the confidence reached, at least that asked for
@@ -322,9 +320,9 @@ type interval struct {
 }
 
 // ratioInterval returns the Hodges-Lehmann estimate of new/old, the median of
-// all ratios of a new to an old value, and the exact interval that belongs to
-// the U test: the ratios the test would not reject. All values must be
-// positive. Ties make it wider than need be, never narrower.
+// all ratios of a new to an old value, and the exact interval of the U test:
+// the ratios that the test would not reject. All values must be positive. Ties
+// can make the interval wider than necessary, never narrower.
 func ratioInterval(old, new []float64, alpha float64) interval {
 	all := make([]float64, 0, len(old)*len(new))
 	for _, n := range new {
@@ -336,8 +334,8 @@ func ratioInterval(old, new []float64, alpha float64) interval {
 	return orderInterval(all, rank, level, geometric, 0)
 }
 
-// shiftInterval is ratioInterval for values that need not be positive: new
-// minus old.
+// shiftInterval is ratioInterval for new minus old, where values need not be
+// positive.
 func shiftInterval(old, new []float64, alpha float64) interval {
 	all := make([]float64, 0, len(old)*len(new))
 	for _, n := range new {
@@ -349,8 +347,8 @@ func shiftInterval(old, new []float64, alpha float64) interval {
 	return orderInterval(all, rank, level, arithmetic, math.Inf(-1))
 }
 
-// pairedInterval returns the estimate and interval that belong to the
-// signed-rank test: the median of the means of all pairs of rounds' ratios.
+// pairedInterval returns the estimate and interval of the signed-rank test: the
+// median of the means of all pairs of rounds' ratios.
 func pairedInterval(old, new []float64, alpha float64) interval {
 	var all []float64
 	for i := range old {
@@ -371,8 +369,8 @@ func geometric(a, b float64) float64 {
 
 func arithmetic(a, b float64) float64 { return a + (b-a)/2 }
 
-// orderInterval takes the interval from the order statistics of values;
-// least is the smallest value possible.
+// orderInterval takes the interval from the order statistics of values. least
+// is the smallest possible value.
 func orderInterval(values []float64, rank int, level float64, middle func(a, b float64) float64, least float64) interval {
 	slices.Sort(values)
 	n := len(values)
@@ -434,8 +432,8 @@ func normalRank(mean, sd, alpha float64) (rank int, level float64) {
 // with probability p.
 func normalQuantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
 
-// leastSamples returns how many samples a side the U test needs before its
-// smallest p reaches alpha when it is one of a family of m.
+// leastSamples returns how many samples a side the U test needs for its
+// smallest p to reach alpha in a family of m.
 func leastSamples(m int, alpha float64) int {
 	n := 1
 	for 2/choose(2*n, n)*float64(max(m, 1)) > alpha {

@@ -88,8 +88,8 @@ func TestSummary(t *testing.T) {
 	}
 	for _, want := range []string{
 		"typical-instrs/op",
-		"commonest count the same in all of them for 1 of 2 benchmarks",
-		"commonest count the same in all of them for 2 of 2 benchmarks",
+		"mode the same in all of them for 1 of 2 benchmarks",
+		"mode the same in all of them for 2 of 2 benchmarks",
 		"What changed most from 6.1 to 6.12\n     +5.0 %      1600 →     1680 instrs/op       Self\n",
 	} {
 		if !strings.Contains(out.String(), want) {
@@ -130,7 +130,7 @@ func TestSummaryOfFailures(t *testing.T) {
 		t.Errorf("error %v, want %s", err, want)
 	}
 	for _, want := range []string{
-		"6 boots: commonest count the same in all of them for 2 of 2 benchmarks",
+		"6 boots: mode the same in all of them for 2 of 2 benchmarks",
 		"\n6.1: failed: 1 benchmark\n\nBenchmarkOther failed in 1 of 6 samples, first in seed-03.txt:\n    5 sent, 4 received\n",
 	} {
 		if !strings.Contains(out.String(), want) {

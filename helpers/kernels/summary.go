@@ -19,8 +19,8 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// The units of an operation's cost in counted instructions: the commonest
-// count where it is the same in all boots, where it is not, and the mean.
+// The units of an operation's cost in counted instructions: the mode if it is
+// the same in all boots, the mode if it is not, and the mean.
 const (
 	exactUnit   = "instrs/op"
 	typicalUnit = "typical-instrs/op"
@@ -31,7 +31,7 @@ const (
 type column struct {
 	label  string
 	boots  []*results.File
-	counts map[string][]float64 // commonest counts by benchmark, in the order of boots
+	counts map[string][]float64 // modes by benchmark, in the order of boots
 	means  map[string][]float64
 }
 
@@ -97,8 +97,8 @@ func failures(columns []*column, stdout io.Writer) error {
 	return nil
 }
 
-// exactIn returns the benchmarks whose commonest count is one and the same in all boots
-// of each kernel.
+// exactIn returns the benchmarks whose mode is the same in all boots of each
+// kernel.
 func exactIn(columns []*column) map[string]bool {
 	exact := make(map[string]bool)
 	for _, c := range columns {
@@ -191,7 +191,7 @@ func spread(columns []*column, stdout io.Writer) {
 				one = append(one, s)
 			}
 		}
-		fmt.Fprintf(stdout, "  %-12s %d boots: commonest count the same in all of them for %d of %d benchmarks", c.label, len(c.boots), same, len(c.counts))
+		fmt.Fprintf(stdout, "  %-12s %d boots: mode the same in all of them for %d of %d benchmarks", c.label, len(c.boots), same, len(c.counts))
 		if one != nil {
 			fmt.Fprintf(stdout, "; range of means: %.2f %% on one CPU", median(one))
 		}
@@ -202,8 +202,8 @@ func spread(columns []*column, stdout io.Writer) {
 	}
 }
 
-// changes lists what changed most from a to b, by the median commonest count,
-// or the median mean where there is none.
+// changes lists what changed most from a to b, by the median mode, or the
+// median mean if there is none.
 func changes(a, b *column, stdout io.Writer) {
 	type change struct {
 		name     string

@@ -33,7 +33,7 @@ type Profile struct {
 
 	tree   *tree
 	ops    []*operation // the exact ones
-	one    *operation   // one of Count instructions, the commonest of them
+	one    *operation   // one of Count instructions, the most frequent of them
 	kernel *symbols.Table
 }
 

@@ -310,14 +310,14 @@ func (r *Report) writeClasses(w io.Writer, markdown bool) {
 // shownRows is how many functions with a difference get rows of their own.
 const shownRows = 30
 
-// shownWays is how many ways are told, and leastShare the share of those told
-// after the commonest.
+// shownWays is how many ways are shown. After the most frequent one, a way
+// needs a share of at least leastShare.
 const (
 	shownWays  = 6
 	leastShare = 0.05
 )
 
-// ways says which ways operations take.
+// ways describes the ways that operations take.
 func (s *Side) ways() string {
 	if len(s.Ways) == 1 {
 		return fmt.Sprintf("On %s all %d operations take %d instructions.", s.Kernel, s.Exact, s.Ways[0].Count)

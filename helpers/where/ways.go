@@ -23,9 +23,9 @@ type Way struct {
 // A Mark is how a function differs between this way and the most frequent one.
 type Mark struct {
 	Function string
-	Diff     int // instructions more than on the commonest way
+	Diff     int // instructions more than on the most frequent way
 	Calls    int // of the function, in one operation
-	Was      int // on the commonest way
+	Was      int // on the most frequent way
 }
 
 // ways returns the ways that operations took, most frequent first.
