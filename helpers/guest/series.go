@@ -159,7 +159,7 @@ func findSeries(ctx context.Context, c *cache.Dir, series, mirror string, update
 		p, ok = x.newest(series, false)
 	}
 	if !ok {
-		err := fmt.Errorf("Debian has no cloud kernel of series %s; it has %s", series, strings.Join(x.series(false), ", "))
+		err := fmt.Errorf("no cloud kernel of series %s in Debian, which has %s", series, strings.Join(x.series(false), ", "))
 		if len(x.Troubles) > 0 {
 			err = fmt.Errorf("%w (not all lists could be read: %s)", err, strings.Join(x.Troubles, "; "))
 		}

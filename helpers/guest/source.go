@@ -24,7 +24,7 @@ func FetchSource(ctx context.Context, c *cache.Dir, series, mirror, dir string, 
 	}
 	p, ok := x.newest(series, true)
 	if !ok {
-		return "", "", fmt.Errorf("Debian has no linux-source package of series %s; it has %s", series, strings.Join(x.series(true), ", "))
+		return "", "", fmt.Errorf("no linux-source package of series %s in Debian, which has %s", series, strings.Join(x.series(true), ", "))
 	}
 	file, err = download(ctx, dir, p, mirror, say)
 	return file, p.Version, err
