@@ -60,6 +60,9 @@ func TestProgram(t *testing.T) {
 func TestKernel(t *testing.T) {
 	need.Asked(t, need.HasQEMU, "a minute of boots")
 	kernel := need.Kernel(t)
+	if triedStatic(t) {
+		return
+	}
 	p, err := LoadProgram(staticBinary(t))
 	if err != nil {
 		t.Fatal(err)
@@ -114,6 +117,9 @@ func TestKernel(t *testing.T) {
 func TestLoops(t *testing.T) {
 	need.Asked(t, need.HasQEMU, "a minute of boots")
 	kernel := need.Kernel(t)
+	if triedStatic(t) {
+		return
+	}
 	p, err := LoadProgram(staticBinary(t))
 	if err != nil {
 		t.Fatal(err)

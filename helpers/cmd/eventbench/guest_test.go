@@ -72,9 +72,12 @@ func TestBoot(t *testing.T) {
 
 func TestOtherSeed(t *testing.T) {
 	kernel := needGuests(t)
-	args := []string{"guest", "-kernel", kernel, "-clock", "instrs", "-cpus", "1", bin.Path("prog"), "time", "orphan", "kill=9"}
-	one, _ := bin.Run(t, "eventbench", t.TempDir(), nil, 128+9, append([]string{"-seed", "1"}, args...)...)
-	two, _ := bin.Run(t, "eventbench", t.TempDir(), nil, 128+9, append([]string{"-seed", "2"}, args...)...)
+	run := func(seed string) (stdout string) {
+		stdout, _ = bin.Run(t, "eventbench", t.TempDir(), nil, 128+9, "guest", "-seed", seed, "-kernel", kernel,
+			"-clock", "instrs", "-cpus", "1", bin.Path("prog"), "time", "orphan", "kill=9")
+		return stdout
+	}
+	one, two := run("1"), run("2")
 	if one == two || one == "" {
 		t.Errorf("two seeds, one result: %q", one)
 	}

@@ -1,0 +1,5 @@
+//go:build linux && race
+
+package where
+
+const raced = true
