@@ -17,9 +17,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"eventbench/helpers/tooltest"
 )
 
 var update = flag.Bool("update", false, "write what the commands print into the pages")
@@ -116,38 +117,17 @@ func excerptOf(got, want string) (string, bool) {
 	return want, strings.HasSuffix(want, elision) || rest == ""
 }
 
-// tool builds the tool once, for go tool would build it for each command.
-var tool = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "docs-test")
-	if err != nil {
-		return "", err
-	}
-	out, err := exec.Command("go", "build", "-o", dir+"/", "eventbench/helpers/cmd/eventbench").CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return filepath.Join(dir, "eventbench"), err
-})
+// bin has the tool built once, for go tool would build it for each command.
+var bin tooltest.Bin
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	code := m.Run()
-	if path, _ := tool(); path != "" {
-		os.RemoveAll(filepath.Dir(path))
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { bin.Main(m) }
 
 // output runs a command as a reader would, at the top of the repository.
 func output(t *testing.T, command string) string {
 	t.Helper()
-	path, err := tool()
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-c", strings.ReplaceAll(command, "go tool eventbench", path))
+	cmd := exec.CommandContext(ctx, "bash", "-c", strings.ReplaceAll(command, "go tool eventbench", bin.Path("eventbench")))
 	cmd.Dir = ".."
 	cmd.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
@@ -182,17 +162,13 @@ func TestCommandsExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path, err := tool()
-	if err != nil {
-		t.Fatal(err)
-	}
 	defines := func(pattern, name string) bool {
 		return regexp.MustCompile(fmt.Sprintf(pattern, regexp.QuoteMeta(name))).Match(makefile)
 	}
 	helps := make(map[string]string)
 	help := func(verb string) string {
 		if helps[verb] == "" {
-			out, err := exec.Command(path, "help", verb).CombinedOutput()
+			out, err := exec.Command(bin.Path("eventbench"), "help", verb).CombinedOutput()
 			if err != nil {
 				out = nil
 			}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"eventbench/helpers/gate"
+	"eventbench/helpers/tooltest"
 )
 
 // baselines is where make baselines writes.
@@ -20,12 +21,7 @@ var seeds = regexp.MustCompile(`\nseed: ([0-9]+)\n`)
 // agree with each other, those of the oldest and the newest do not, and what
 // was measured otherwise is refused.
 func TestBaselines(t *testing.T) {
-	makefile := mustRead(t, "../../Makefile")
-	m := regexp.MustCompile(`(?m)^KERNELS +\?= (.*)$`).FindStringSubmatch(makefile)
-	if m == nil {
-		t.Fatal("the Makefile does not set KERNELS")
-	}
-	for _, kernel := range strings.Fields(m[1]) {
+	for _, kernel := range tooltest.Kernels(t, "../../Makefile") {
 		text := mustRead(t, filepath.Join(baselines, kernel+".txt"))
 		samples := strings.Split(text, "sample: ")
 		if got, want := len(samples)-1, gate.MostBoots; got != want {

@@ -17,8 +17,8 @@ type Disturbances struct {
 	load, cpus, steal            float64
 }
 
-// disturbed begins the comment.
-const disturbed = "# disturbed:"
+// mark begins the comment, as machine.Watch writes it.
+const mark = "# disturbed:"
 
 // A benchmark keeps up to two CPUs busy, and one more is often a daemon: a
 // process is called disturbed from a load of two more than there are CPUs on.
@@ -33,7 +33,7 @@ const (
 func (d *Disturbances) Add(comments []string, cpus string) {
 	n, _ := strconv.ParseFloat(cpus, 64)
 	for _, c := range comments {
-		said, ok := strings.CutPrefix(c, disturbed)
+		said, ok := strings.CutPrefix(c, mark)
 		if !ok {
 			continue
 		}
@@ -44,25 +44,29 @@ func (d *Disturbances) Add(comments []string, cpus string) {
 			}
 		}
 		d.processes++
-		before := d.niced + d.stopped + d.busy + d.stolen
+		disturbed := false
 		if nice := int(of["nice"]); nice > 0 {
+			disturbed = true
 			d.niced++
 			d.nice = max(d.nice, nice)
 		}
 		if of["stopped"] > 0 {
+			disturbed = true
 			d.stopped++
 		}
 		if load := of["load"]; n > 0 && load >= n+loadAbove {
+			disturbed = true
 			d.busy++
 			if load > d.load {
 				d.load, d.cpus = load, n
 			}
 		}
 		if steal := of["steal"]; steal >= stealAbove {
+			disturbed = true
 			d.stolen++
 			d.steal = max(d.steal, steal)
 		}
-		if d.niced+d.stopped+d.busy+d.stolen > before {
+		if disturbed {
 			d.disturbed++
 		}
 	}

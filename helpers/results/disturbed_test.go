@@ -1,6 +1,12 @@
+//go:build linux
+
 package results
 
-import "testing"
+import (
+	"testing"
+
+	"eventbench/helpers/machine"
+)
 
 // What disturbed processes is counted, each kind by itself, with the worst of
 // it; what is usual, and what is not said, is not.
@@ -29,5 +35,13 @@ func TestDisturbances(t *testing.T) {
 	d.Add([]string{"# disturbed: load=12.00"}, "")
 	if got := d.String(); got != "" {
 		t.Errorf("a load on an unknown number of CPUs: %s", got)
+	}
+}
+
+// What machine.Watch writes is read: the two agree on how such a line begins.
+func TestDisturbancesAreRead(t *testing.T) {
+	var d Disturbances
+	if d.Add([]string{machine.NewWatch().Stop()}, "2"); d.processes != 1 {
+		t.Errorf("%d processes are read of one", d.processes)
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -75,6 +76,20 @@ func (b *Bin) run(m *testing.M, env []string) int {
 
 // Path returns the path of a program.
 func (b Bin) Path(name string) string { return filepath.Join(string(b), name) }
+
+// Kernels returns the KERNELS that a Makefile sets.
+func Kernels(t *testing.T, makefile string) []string {
+	t.Helper()
+	text, err := os.ReadFile(makefile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^KERNELS +\?= (.*)$`).FindSubmatch(text)
+	if m == nil {
+		t.Fatalf("%s does not set KERNELS", makefile)
+	}
+	return strings.Fields(string(m[1]))
+}
 
 // GoEnv returns what the go command needs in another HOME, to find what it has
 // built and fetched: without, it builds the standard library anew.

@@ -55,26 +55,38 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// On a real kernel every operation is logged as long as it was counted, and the
-// rows are the benchmark's own figure.
-func TestKernel(t *testing.T) {
+// open opens a kernel that this machine has, to measure n operations of a loop in
+// so many guests at a time. It returns no settings if the test was tried in a
+// static binary.
+func open(t *testing.T, n, jobs int) (s *Settings, p *Program, kernels []*Kernel) {
+	t.Helper()
 	need.Asked(t, need.HasQEMU, "a minute of boots")
 	kernel := need.Kernel(t)
 	if triedStatic(t) {
-		return
+		return nil, nil, nil
 	}
 	p, err := LoadProgram(staticBinary(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Settings{N: 20, Seed: 1, Jobs: 2, Timeout: DefaultTimeout}
-	kernels, err := s.Open(t.Context(), []string{kernel}, t.Logf)
+	s = &Settings{N: n, Seed: 1, Jobs: jobs, Timeout: DefaultTimeout}
+	kernels, err = s.Open(t.Context(), []string{kernel}, t.Logf)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s, p, kernels
+}
+
+// On a real kernel every operation is logged as long as it was counted, and the
+// rows are the benchmark's own figure.
+func TestKernel(t *testing.T) {
+	s, p, kernels := open(t, 20, 2)
+	if s == nil {
+		return
+	}
 	benchmarks := []string{"NullGetppid", "EventfdRoundTrip/peer=process/cpus=same"}
 	shown := 0
-	err = s.Profiles(t.Context(), p, kernels, benchmarks, t.Logf, func(benchmark string, profiles []*Profile, err error) error {
+	err := s.Profiles(t.Context(), p, kernels, benchmarks, t.Logf, func(benchmark string, profiles []*Profile, err error) error {
 		if err != nil {
 			return err
 		}
@@ -115,19 +127,9 @@ func TestKernel(t *testing.T) {
 // A boot with several benchmarks has a loop of each, with a log and without
 // one, and both say the same of what nothing disturbs.
 func TestLoops(t *testing.T) {
-	need.Asked(t, need.HasQEMU, "a minute of boots")
-	kernel := need.Kernel(t)
-	if triedStatic(t) {
+	s, p, kernels := open(t, 5, 1)
+	if s == nil {
 		return
-	}
-	p, err := LoadProgram(staticBinary(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &Settings{N: 5, Seed: 1, Jobs: 1, Timeout: DefaultTimeout}
-	kernels, err := s.Open(t.Context(), []string{kernel}, t.Logf)
-	if err != nil {
-		t.Fatal(err)
 	}
 	m := &measuring{Settings: s, program: p, say: t.Logf}
 	benchmarks := []string{"NullGetppid", "EventfdSelf", "PipeSelf"}

@@ -11,10 +11,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"eventbench/helpers/need"
+	"eventbench/helpers/tooltest"
 )
 
 // Every verb has a manual, every manual is a verb's, and -h and help work.
@@ -124,13 +126,8 @@ func TestCallsInDocumentation(t *testing.T) {
 
 // Completion offers the series that make kernels boots.
 func TestCompletedSeries(t *testing.T) {
-	text, err := os.ReadFile("../../../Makefile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := regexp.MustCompile(`(?m)^KERNELS +\?= (.*)$`).FindStringSubmatch(string(text))
-	if m == nil || strings.Join(series, " ") != m[1] {
-		t.Errorf("completion offers %q, want KERNELS of the Makefile, %q", series, m)
+	if want := tooltest.Kernels(t, "../../../Makefile"); !slices.Equal(series, want) {
+		t.Errorf("completion offers %q, want KERNELS of the Makefile, %q", series, want)
 	}
 }
 
