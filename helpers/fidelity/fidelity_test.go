@@ -141,6 +141,8 @@ func TestIterations(t *testing.T) {
 	check(t, 18.2e-6, 2200)
 	check(t, 1, 100)
 	check(t, math.Inf(1), 100)
+	check(t, 1e-12, mostIterations)
+	check(t, 0, mostIterations)
 }
 
 // A signal ends a measurement in good time, and leaves neither a process nor a
@@ -161,7 +163,10 @@ func TestInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(io.TeeReader(told, &stderr))
-	for lines.Scan() && !strings.HasPrefix(lines.Text(), "eventbench fidelity: pair 1/6") {
+	for !strings.HasPrefix(lines.Text(), "eventbench fidelity: pair 1/6") {
+		if !lines.Scan() {
+			t.Fatalf("ended before its first pair: %v\n%s", cmd.Wait(), &stderr)
+		}
 	}
 	leader := waitFor(t, "a measured process", func() int { return first(children(cmd.Process.Pid)) })
 	peer := waitFor(t, "its peer", func() int { return first(children(leader)) })

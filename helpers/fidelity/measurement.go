@@ -115,12 +115,18 @@ func (m *measurement) groups() [][]int {
 	return groups
 }
 
+// What a measurement makes at least, and testdata/reference at most.
+const (
+	leastIterations = 100
+	mostIterations  = 1e9
+)
+
 // iterations returns how many iterations fit the given time if each takes sec,
 // to two digits.
 func iterations(total time.Duration, sec float64) int {
-	n := total.Seconds() / sec
+	n := min(max(total.Seconds()/sec, leastIterations), mostIterations)
 	digit := math.Pow(10, math.Floor(math.Log10(n))-1)
-	return max(int(math.Round(n/digit)*digit), 100)
+	return int(math.Round(n/digit) * digit)
 }
 
 // unitOf returns the unit in which the result is compared.
