@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -27,6 +28,16 @@ func kernelSeries(release string) string {
 	return major + "." + minor
 }
 
+// before reports whether the kernel is known to be of an earlier series than
+// major.minor.
+func (s System) before(major, minor int) bool {
+	var a, b int
+	if _, err := fmt.Sscanf(kernelSeries(s.Release), "%d.%d", &a, &b); err != nil {
+		return false
+	}
+	return a < major || a == major && b < minor
+}
+
 // preemption returns the kernel's preemption model: where the kernel may be
 // preempted decides how a wake-up on the same CPU proceeds.
 //
@@ -41,13 +52,23 @@ func (s System) preemption() string {
 	if s.read("sys/kernel/realtime") == "1" {
 		version = "rt"
 	}
-	if version != "dynamic" {
-		// Neither full nor real-time: only the configuration
-		// distinguishes the others.
-		if version == "" {
-			version = build
+	switch version {
+	case "dynamic":
+	case "rt", "lazy":
+		return version
+	case "full":
+		// Since 6.13 a kernel of the lazy model has the same word in its
+		// version, unless it is dynamic (PREEMPT_BUILD in
+		// kernel/Kconfig.preempt).
+		if build == "" && !s.before(6, 13) {
+			return ""
+		}
+		if build == "lazy" {
+			return build
 		}
 		return version
+	default: // only the configuration distinguishes the others
+		return build
 	}
 	for _, model := range []string{inUse, bootParameter(s.read("proc/cmdline"), "preempt"), build} {
 		if model != "" {
@@ -58,10 +79,10 @@ func (s System) preemption() string {
 }
 
 // versionPreemption returns the model that the kernel's build put into its
-// version (init/Makefile and scripts/mkcompile_h): "full" for PREEMPT, "rt" for
-// PREEMPT_RT and the "PREEMPT RT" of the out-of-tree patches, "dynamic", or
-// "lazy". It returns "" if the version names none, as for "none" and
-// "voluntary" kernels.
+// version (init/Makefile and scripts/mkcompile_h): "full" for PREEMPT, which
+// kernels of the lazy model may have as well; "rt" for PREEMPT_RT and the
+// "PREEMPT RT" of the out-of-tree patches; "dynamic"; or "lazy". It returns ""
+// if the version names none, as for "none" and "voluntary" kernels.
 func versionPreemption(version string) string {
 	words := strings.Fields(version)
 	for i, w := range words {

@@ -249,6 +249,32 @@ func TestVersionPreemption(t *testing.T) {
 	check(t, "#1 SMP Debian 5.10.209-2 (2024-01-31)", "")
 }
 
+// Since 6.13, PREEMPT in the version means lazy or full, and only the
+// configuration tells which: without it, nothing is said.
+func TestLazyPreemption(t *testing.T) {
+	const lazy, full = "# arm64\nCONFIG_PREEMPT_BUILD=y\nCONFIG_PREEMPT_LAZY=y\n", "CONFIG_PREEMPT_BUILD=y\nCONFIG_PREEMPT=y\n"
+	check := func(release, word, config, want string) {
+		t.Helper()
+		s := System{Release: release, Version: "#1 SMP " + word + " Debian 1 (2026-01-01)", FS: fstest.MapFS{
+			"boot/config-" + release: {Data: []byte(config)},
+		}}
+		if got := s.preemption(); got != want {
+			t.Errorf("%s %s, configured %q: got %q, want %q", release, word, config, got, want)
+		}
+	}
+	check("6.18.5+deb14-cloud-arm64", "PREEMPT", lazy, "lazy")
+	check("6.18.5+deb14-cloud-arm64", "PREEMPT", full, "full")
+	check("6.18.5+deb14-cloud-arm64", "PREEMPT", "", "")
+	check("7.3.0", "PREEMPT", "", "")
+	check("6.13.0", "PREEMPT", "", "")
+	check("6.12.48", "PREEMPT", "", "full")
+	check("5.10.0-28", "PREEMPT", "", "full")
+	check("next", "PREEMPT", "", "")
+	check("6.18.5", "PREEMPT_RT", lazy, "rt")
+	check("6.18.5", "PREEMPT_DYNAMIC", lazy, "dynamic lazy")
+	check("6.12.48", "", "CONFIG_PREEMPT_VOLUNTARY=y\n", "voluntary")
+}
+
 func TestKernelSeries(t *testing.T) {
 	for release, want := range map[string]string{
 		"6.18.44-fc": "6.18", "5.10.0-28-amd64": "5.10", "7.3-rc1": "7.3", "7.3": "7.3", "next": "", "6": "", "6.x": "",
