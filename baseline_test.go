@@ -53,6 +53,14 @@ func BenchmarkPipeSelf(b *testing.B) {
 	})
 }
 
+// BenchmarkPipeEmpty reads a non-blocking pipe that has no bytes.
+func BenchmarkPipeEmpty(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		r, _ := fdtest.Pipe(p.TB)
+		return measure.Side{Calls: []sys.Call{sys.Empty(sys.PipeRead(fdtest.NonBlocking(p.TB, r), p.Arena.Word(0)))}}
+	})
+}
+
 // BenchmarkPipeRoundTrip answers 8 bytes through one pipe with 8 through
 // another.
 func BenchmarkPipeRoundTrip(b *testing.B) {
@@ -118,6 +126,14 @@ func BenchmarkSocketpairSelf(b *testing.B) {
 			Calls: []sys.Call{sys.SocketWrite(s[0], one), sys.SocketRead(s[1], got)},
 			Sum:   got,
 		}
+	})
+}
+
+// BenchmarkSocketpairEmpty reads a non-blocking socket that has no bytes.
+func BenchmarkSocketpairEmpty(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		fd := fdtest.NonBlocking(p.TB, fdtest.Socketpair(p.TB)[1])
+		return measure.Side{Calls: []sys.Call{sys.Empty(sys.SocketRead(fd, p.Arena.Word(0)))}}
 	})
 }
 

@@ -397,6 +397,15 @@ func BenchmarkEventfdSelf(b *testing.B) {
 	})
 }
 
+// BenchmarkEventfdEmpty reads a non-blocking eventfd whose counter is 0: what it
+// costs to learn that nothing has happened.
+func BenchmarkEventfdEmpty(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		fd := fdtest.NonBlocking(p.TB, fdtest.Eventfd(p.TB, 0))
+		return measure.Side{Calls: []sys.Call{sys.Empty(sys.EventfdRead(fd, p.Arena.Word(0)))}}
+	})
+}
+
 // BenchmarkEventfdRoundTrip answers each write to one eventfd with a write to
 // another. It also runs with both sides left to the scheduler: one figure of
 // two modes.

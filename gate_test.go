@@ -107,8 +107,8 @@ func TestVerdictsAsTests(t *testing.T) {
 		}
 	}
 	check(false, `^ +--- FAIL: TestGate/EventfdSelf-2/ns/op`, "-old="+runs+"files/old", "-new="+runs+"files/slow")
-	check(false, `regression: \+70\.92% \[\+50\.00%, \+104\.93%\], beyond the threshold of 5%`, "-old="+runs+"files/old", "-new="+runs+"files/slow")
-	check(false, `cannot tell: .*of 5% or beyond; 8\+8 samples(?s:.*)\n +--- SKIP: TestGate/Null-2/ns/op`, "-old="+runs+"files/old", "-new="+runs+"files/slow")
+	check(false, `regression: \+70\.92% \[\+50\.00%, \+104\.93%\], beyond the threshold of \d+%`, "-old="+runs+"files/old", "-new="+runs+"files/slow")
+	check(false, `cannot tell: .*of \d+% or beyond; 8\+8 samples(?s:.*)\n +--- SKIP: TestGate/Null-2/ns/op`, "-old="+runs+"files/old", "-new="+runs+"files/slow")
 	check(false, `to reproduce the worst finding:\n +go tool eventbench gate -explain EventfdSelf-2 `, "-old="+runs+"files/old", "-new="+runs+"files/slow")
 	check(true, `^ +--- PASS: TestGate/EventfdSelf-2/ns/op.*`, "-old="+runs+"files/slow", "-new="+runs+"files/old")
 	few := []string{"-old=" + runs + "files/old/r1.txt," + runs + "files/old/r2.txt", "-new=" + runs + "files/old/r3.txt," + runs + "files/old/r4.txt"}

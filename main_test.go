@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 // rows of a mechanism.
 var row = regexp.MustCompile(`\b[A-Z]{3}-[0-9]|\bTest(Epoll|Eventfd|Loop|Signal|Signalfd|Timerfd)\)?\$|\bTest(Epoll|Signalfd|Timerfd)\b`)
 
-var all = flag.Bool("long", false, "run the benchmarks that take long, too, whatever -bench names")
+var all = flag.Bool("long", false, "also run the long benchmarks, which are left out unless -bench names them")
 
 // preset sets 100 ms for each benchmark, unless -benchtime says otherwise, and
 // leaves out slow benchmarks unless -bench names them. So a run of all
@@ -67,8 +67,8 @@ func preset(stderr io.Writer) {
 	if len(left) == 0 {
 		return
 	}
-	fmt.Fprintf(stderr, "eventbench: left out %s that take long, as %s: name them in -bench, or run all with -long\n",
-		samples.Counted(len(left), "benchmark"), strings.TrimPrefix(left[0], "Benchmark"))
+	fmt.Fprintf(stderr, "eventbench: left out %s, such as %s: name them in -bench, or run all with -long\n",
+		samples.Counted(len(left), "long benchmark"), strings.TrimPrefix(left[0], "Benchmark"))
 	// Whole benchmarks first: testing takes the first alternative that
 	// matches so far.
 	skip := "^(" + strings.Join(left, "|") + ")$"

@@ -216,6 +216,16 @@ func BenchmarkSignalSelf(b *testing.B) {
 	})
 }
 
+// BenchmarkSignalEmpty asks, with a timeout of 0, for a signal while none is
+// pending.
+func BenchmarkSignalEmpty(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		set, info := sys.Place(p.Arena, sys.Sigs(unix.SIGUSR1)), sys.Place(p.Arena, sys.Siginfo{})
+		now := sys.Place(p.Arena, unix.Timespec{})
+		return measure.Side{Calls: []sys.Call{sys.Empty(sys.Sigpoll(set, info, now, unix.SIGUSR1))}}
+	})
+}
+
 // BenchmarkSignalRoundTrip answers one signal with another. Both are sent to a
 // thread (tgkill, rt_tgsigqueueinfo): sent to a process with more than one
 // thread, a signal may go to any that does not block it.

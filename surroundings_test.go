@@ -104,7 +104,7 @@ func TestPreset(t *testing.T) {
 			t.Errorf("%s: stderr is %q, want %q", args, said, says)
 		}
 	}
-	const some = "eventbench: left out 1 benchmark that take long, as NanosleepLateness: name them in -bench, or run all with -long\n"
+	const some = "eventbench: left out 1 long benchmark, such as NanosleepLateness: name them in -bench, or run all with -long\n"
 	check("-test.bench=NanosleepLateness|NullGetppid -test.benchtime=1x", "BenchmarkNanosleepLateness/", "", "")
 	check("-test.bench=Nanosleep -test.benchtime=1x", "BenchmarkNanosleepExpire", "Lateness/", some)
 	check("-test.bench=Nanosleep -test.benchtime=1x -test.skip=Null", "BenchmarkNanosleepExpire", "Lateness/", some)

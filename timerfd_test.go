@@ -47,6 +47,14 @@ func BenchmarkTimerfdSelf(b *testing.B) {
 	})
 }
 
+// BenchmarkTimerfdEmpty reads a non-blocking timerfd that has not expired.
+func BenchmarkTimerfdEmpty(b *testing.B) {
+	measure.Self(b, func(p *peer.Party) measure.Side {
+		fd := fdtest.NonBlocking(p.TB, fdtest.Timerfd(p.TB))
+		return measure.Side{Calls: []sys.Call{sys.Empty(sys.TimerfdRead(fd, p.Arena.Word(0)))}}
+	})
+}
+
 // BenchmarkTimerfdExpire sets a timer to a nanosecond from now and waits for
 // it.
 func BenchmarkTimerfdExpire(b *testing.B) {

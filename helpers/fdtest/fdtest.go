@@ -95,6 +95,14 @@ func Socketpair(tb testing.TB) [2]int {
 	return [2]int{closed(tb, "socketpair", fds[0], err), closed(tb, "socketpair", fds[1], err)}
 }
 
+// NonBlocking makes calls on fd that would block come back with EAGAIN, and
+// returns fd.
+func NonBlocking(tb testing.TB, fd int) int {
+	tb.Helper()
+	Must(tb, "fcntl(F_SETFL)", unix.SetNonblock(fd, true))
+	return fd
+}
+
 // closed returns a new descriptor, which is closed when tb is over.
 func closed(tb testing.TB, call string, fd int, err error) int {
 	tb.Helper()

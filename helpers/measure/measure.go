@@ -21,7 +21,7 @@
 // the largest, which max is in any case. So a line of few operations lacks
 // units that another of the same benchmark has. Where instructions are counted
 // (EVENTBENCH_CLOCK=instrs) no figure is in ns: each operation is read by
-// itself, instrs/op is the commonest count, modal-share the share of operations
+// itself, instrs/op is the mode of the counts, modal-share the share of operations
 // that had just that count, and mean-instrs/op the mean over all. The loop
 // begins just after a timer tick: one that is shorter than a tick has none in
 // it. What else disturbs a count, such as a kernel's thread, only ever adds to
@@ -524,8 +524,8 @@ func (c *counter) add(d uint64) {
 	c.h.Record(d)
 }
 
-// mode returns the commonest count and how often it occurred; of several that
-// are about as common, at least half as often as the commonest, the smallest.
+// mode returns the most frequent count and how often it occurred; of several that
+// are about as common, at least half as frequent as the first, the smallest.
 // Where two ways through the scheduler are as frequent as each other, chance
 // would decide otherwise which is reported.
 func (c *counter) mode() (count uint64, times int) {

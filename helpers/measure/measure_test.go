@@ -367,7 +367,7 @@ func TestShuffled(t *testing.T) {
 	}
 }
 
-// The commonest count is that of most operations, and the smallest of several
+// The mode is that of most operations, and the smallest of several
 // that are about as common; rare ones do not matter, however small.
 func TestCounterMode(t *testing.T) {
 	check := func(count uint64, times int, stamps ...uint64) {

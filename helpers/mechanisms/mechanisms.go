@@ -85,6 +85,7 @@ type Mechanism struct {
 var (
 	create = Operation{Name: "Create", Headline: true, Usual: Whole, Gate: Whole, C: once(1.05)}
 	self   = Operation{Name: "Self", Headline: true, Usual: Whole, Gate: Whole, C: once(1.05)}
+	empty  = Operation{Name: "Empty", Headline: true, Usual: Whole, Gate: Whole, C: once(1.05)}
 	trip   = Operation{Name: "RoundTrip", Headline: true, Usual: "/peer=process", Gate: "/peer=process/cpus=same",
 		C: []Reference{{"/peer=thread/cpus=same", 1.10}, {"/peer=process/cpus=same", 1.05}}}
 	throughput = Operation{Name: "Throughput", Headline: true}
@@ -125,18 +126,18 @@ func (o Operation) notGated() Operation {
 // All are the mechanisms, in the headline's order. The headline compares all
 // others with the first.
 var All = []Mechanism{
-	{Name: "Eventfd", Operations: []Operation{create, self, trip, throughput, oneWay, wake, growth("Throughput")}},
-	{Name: "Signal", Ways: ways, Operations: []Operation{self, trip, throughput, oneWay, growth("Queue")}},
-	{Name: "Signalfd", Operations: []Operation{create}},
+	{Name: "Eventfd", Operations: []Operation{create, self, empty, trip, throughput, oneWay, wake, growth("Throughput")}},
+	{Name: "Signal", Ways: ways, Operations: []Operation{self, empty.noC(), trip, throughput, oneWay, growth("Queue")}},
+	{Name: "Signalfd", Operations: []Operation{create, empty}},
 	{Name: "OSSignal", Operations: []Operation{self.noC().notGated(), throughput}}, // the Go runtime's part moves
 	{Name: "Epoll", Operations: []Operation{create, self, trip, throughput, oneWay, wake,
 		{Name: "Ctl", Usual: Whole, Gate: Whole, C: []Reference{{"/op=mod", 1.07}, {"/op=adddel", 1.07}}},
 		{Name: "Wait", Usual: Whole, Gate: Whole, C: []Reference{{"/ready=0", 1.05}, {"/ready=1", 1.05}}},
 		growth("Wait"), growth("Ctl"), growth("Trigger"), growth("Nest"), growth("Register")}},
-	{Name: "Pipe", Operations: []Operation{create, self, trip, throughput, oneWay, wake}},
-	{Name: "Socketpair", Operations: []Operation{create, self, trip.notGated(), throughput, oneWay}}, // two modes 14 % apart
+	{Name: "Pipe", Operations: []Operation{create, self, empty, trip, throughput, oneWay, wake}},
+	{Name: "Socketpair", Operations: []Operation{create, self, empty, trip.notGated(), throughput, oneWay}}, // two modes 14 % apart
 	{Name: "Futex", Operations: []Operation{self.atMost(1.08), trip, oneWay, wake}},
-	{Name: "Timerfd", Aside: true, Operations: []Operation{create, self.atMost(1.08).notGated(), arm, expire, lateness}}, // expiries move by 1 %
+	{Name: "Timerfd", Aside: true, Operations: []Operation{create, self.atMost(1.08).notGated(), empty, arm, expire, lateness}}, // expiries move by 1 %
 	{Name: "PosixTimer", Aside: true, Operations: []Operation{arm.noC().notGated(), expire, lateness}},
 	{Name: "Nanosleep", Aside: true, Operations: []Operation{expire, lateness}},
 	{Name: "EpollTimeout", Aside: true, Operations: []Operation{expire, lateness}},

@@ -28,7 +28,7 @@ type aspect struct {
 }
 
 // aspects come in this order. Of many waiters the median time is taken: the mean is that of the
-// few operations that were disturbed. Of counted instructions the commonest count, where there is one.
+// few operations that were disturbed. Of counted instructions the mode, where there is one.
 var aspects = []aspect{
 	{"time", []string{"p50-latency-sec", "sec/op"}, 0.25},
 	{"instructions", []string{"p50-latency-instrs", "instrs/op", "mean-instrs/op"}, 0.1},

@@ -27,6 +27,13 @@ func Read[T any](what string, fd int, buf *T, size int) Call {
 		Args: [6]uintptr{uintptr(fd), ptr(buf), uintptr(size)}, Want: size}
 }
 
+// Empty is c where there is nothing to take, of a non-blocking descriptor or with
+// a timeout of 0: it wants EAGAIN.
+func Empty(c Call) Call {
+	c.Want = -int(unix.EAGAIN)
+	return c
+}
+
 // Write is write(2) of size bytes from buf to fd.
 func Write[T any](what string, fd int, buf *T, size int) Call {
 	return Call{Name: "write(" + what + ")", Nr: unix.SYS_WRITE,

@@ -72,6 +72,13 @@ func Sigwait(set *Sigset, info *Siginfo, sig unix.Signal) Call {
 		Args: [6]uintptr{ptr(set), ptr(info), 0, sigsetSize}, Want: int(sig)}
 }
 
+// Sigpoll is Sigwait with a timeout, at timeout.
+func Sigpoll(set *Sigset, info *Siginfo, timeout *unix.Timespec, sig unix.Signal) Call {
+	c := Sigwait(set, info, sig)
+	c.Args[2] = ptr(timeout)
+	return c
+}
+
 // Sigsuspend lets mask take the place of the thread's own until a handler has
 // run: sigsuspend(2). Unlike pause(2) it cannot miss a signal that came before.
 func Sigsuspend(mask *Sigset) Call {

@@ -333,6 +333,16 @@ static void signalfd_create(long n)
 	});
 }
 
+// empty reads from a non-blocking descriptor that has nothing.
+static void empty(int fd, size_t size, long n)
+{
+	char buf[128];
+	must(fcntl(fd, F_SETFL, O_NONBLOCK), "fcntl(F_SETFL)");
+	LOOP(n, EXPECT(-1, sys(SYS_read, fd, buf, size)));
+	if (errno != EAGAIN)
+		fail("read of a descriptor that has nothing");
+}
+
 // post_take posts to one descriptor and takes from another, or the same one.
 static void post_take(int in, int out, long n)
 {
@@ -347,6 +357,8 @@ static void eventfd_self(long n)
 	post_take(fd, fd, n);
 }
 
+static void eventfd_empty(long n) { empty(new_eventfd(), 8, n); }
+
 static void pipe_self(long n)
 {
 	int in, out;
@@ -354,11 +366,25 @@ static void pipe_self(long n)
 	post_take(in, out, n);
 }
 
+static void pipe_empty(long n)
+{
+	int in, out;
+	new_pipe(&in, &out);
+	empty(out, 8, n);
+}
+
 static void socketpair_self(long n)
 {
 	int in, out;
 	new_socketpair(&in, &out);
 	post_take(in, out, n);
+}
+
+static void socketpair_empty(long n)
+{
+	int in, out;
+	new_socketpair(&in, &out);
+	empty(out, 8, n);
 }
 
 static void epoll_self(long n)
@@ -416,6 +442,11 @@ static void timerfd_self(long n)
 		sum += take(fd);
 	});
 	account("sum of the expiries read", sum, WARMUP + n);
+}
+
+static void timerfd_empty(long n)
+{
+	empty(made(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), "timerfd_create"), 8, n);
 }
 
 // What both parties of a round trip see, threads and processes alike.
@@ -492,6 +523,8 @@ static int new_signalfd(int sig)
 	uint64_t set = setof(sig);
 	return made(syscall(SYS_signalfd4, -1, &set, sizeof set, SFD_CLOEXEC), "signalfd4");
 }
+
+static void signalfd_empty(long n) { empty(new_signalfd(SIGUSR1), sizeof(struct signalfd_siginfo), n); }
 
 // receive waits for a signal that is blocked, and returns the events received: 1, always,
 // unless something is wrong.
@@ -689,10 +722,13 @@ static const struct loop loops[] = {
 	{"NullNoSuchCall", null_no_such_call, NULL, NULL, false},
 	{"EventfdCreate", eventfd_create, NULL, NULL, false},
 	{"EventfdSelf", eventfd_self, NULL, NULL, false},
+	{"EventfdEmpty", eventfd_empty, NULL, NULL, false},
 	{"PipeCreate", pipe_create, NULL, NULL, false},
 	{"PipeSelf", pipe_self, NULL, NULL, false},
+	{"PipeEmpty", pipe_empty, NULL, NULL, false},
 	{"SocketpairCreate", socketpair_create, NULL, NULL, false},
 	{"SocketpairSelf", socketpair_self, NULL, NULL, false},
+	{"SocketpairEmpty", socketpair_empty, NULL, NULL, false},
 	{"FutexSelf", futex_self, NULL, NULL, false},
 	{"EpollCreate", epoll_create_, NULL, NULL, false},
 	{"EpollCtl/op=mod", epoll_ctl_mod, NULL, NULL, false},
@@ -703,7 +739,9 @@ static const struct loop loops[] = {
 	{"TimerfdCreate", timerfd_create_, NULL, NULL, false},
 	{"TimerfdArm", timerfd_arm, NULL, NULL, false},
 	{"TimerfdSelf", timerfd_self, NULL, NULL, false},
+	{"TimerfdEmpty", timerfd_empty, NULL, NULL, false},
 	{"SignalfdCreate", signalfd_create, NULL, NULL, false},
+	{"SignalfdEmpty", signalfd_empty, NULL, NULL, false},
 	SIGNAL_SELF("/sig=std/via=sigtimedwait", STD, SIGTIMEDWAIT),
 	SIGNAL_SELF("/sig=std/via=signalfd", STD, SIGNALFD),
 	SIGNAL_SELF("/sig=std/via=handler", STD, HANDLER),
