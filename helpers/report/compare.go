@@ -15,17 +15,18 @@ import (
 	"eventbench/helpers/results"
 )
 
-// An input is one column of a table: samples of one thing.
+// An input is a column of a table: the samples of one thing.
 type input struct {
 	arg   string // what the user called it
 	paths []string
-	files []*results.File // samples
-	read  []*results.File // as they are on disk
+	files []*results.File // one for each sample
+	read  []*results.File // one for each file
 }
 
-// load reads the file or directory arg. A file of several is one sample, so the
-// results that a benchmark has in it are made one. In a file that is alone they
-// stay, since they are all there is, and the user is told what they are not.
+// load reads the file or directory arg. If there are several samples, each
+// benchmark's results in a sample are reduced to their median. The results of a
+// single sample are all there is, so they stay as they are, and the user is
+// told what their spread does not show.
 func load(arg string, say func(string, ...any)) (*input, error) {
 	paths, err := results.Find(arg)
 	if err != nil {
@@ -47,16 +48,17 @@ func load(arg string, say func(string, ...any)) (*input, error) {
 			f.Results = f.Medians()
 		}
 	} else if n := in.files[0].Repeated(); n > 1 {
-		say("%s: %d results of a benchmark in one file: if one process made them, "+
-			"intervals do not show how processes differ, and come out too narrow\n", in.files[0].Path, n)
+		say("%s: a benchmark has %d results in one file: if one process made them, "+
+			"intervals are too narrow, because they do not show how processes differ\n", in.files[0].Path, n)
 	}
 	if how := disturbed.String(); how != "" {
-		say("%s: %s: its figures are too high, or spread too far\n", arg, how)
+		say("%s: %s: its figures are too high or spread too widely\n", arg, how)
 	}
 	return in, nil
 }
 
-// split returns the samples of a file: of recorded boots there are several, which lines "sample: 1" tell apart.
+// split returns the samples of a file. A file of recorded boots has several,
+// told apart by configuration lines such as "sample: 1".
 func split(f *results.File) (all []*results.File) {
 	of := make(map[string]*results.File)
 	for _, r := range f.Results {
@@ -102,7 +104,7 @@ func compare(ctx context.Context, inputs []*input, across []string, stdout io.Wr
 	for _, d := range differences {
 		fmt.Fprintln(&out, d)
 	}
-	// Rows by name: in the files the benchmarks are in random order.
+	// Sort rows by name: the benchmarks are in random order in the files.
 	err = table(ctx, &out, units, cells,
 		"-table", ".config", "-row", ".fullname@alpha", "-ignore", strings.Join(append(ignore, ".file"), ","))
 	if err != nil {
@@ -112,8 +114,8 @@ func compare(ctx context.Context, inputs []*input, across []string, stdout io.Wr
 	return err
 }
 
-// distinct refuses a file that occurs twice, or a copy of it: a sample counted twice makes an
-// interval narrower than it is, and one compared with itself always agrees.
+// distinct refuses a file that occurs twice, or as a copy. A sample counted
+// twice narrows the interval, and a sample compared with itself always agrees.
 func distinct(inputs []*input) error {
 	type place struct{ path, arg string }
 	seen := make(map[string]place)
@@ -124,7 +126,7 @@ func distinct(inputs []*input) error {
 				return err
 			}
 			if first, again := seen[sum]; again {
-				return fmt.Errorf("%s, in %s, and %s, in %s: the same file, or a copy of it", first.path, first.arg, path, in.arg)
+				return fmt.Errorf("%s in %s and %s in %s are the same file or copies of it", first.path, first.arg, path, in.arg)
 			}
 			seen[sum] = place{path, in.arg}
 		}
@@ -132,10 +134,10 @@ func distinct(inputs []*input) error {
 	return nil
 }
 
-// reconcile looks at the configuration of all files. It returns the keys that
-// benchstat must ignore so that the inputs meet in one table, and a line for
-// each such key with its values, input by input. It is an error when a key
-// differs that must agree and is not in across.
+// reconcile compares the configuration of all files. It returns the keys that
+// benchstat must ignore so that the inputs end up in one table, and for each of
+// them a line with its value in each input. It is an error if a key that must
+// agree differs and is not in across.
 func reconcile(inputs []*input, across []string) (ignore, differences []string, err error) {
 	var all []*results.File
 	for _, in := range inputs {
@@ -144,7 +146,7 @@ func reconcile(inputs []*input, across []string) (ignore, differences []string, 
 	err = results.Agree(all, across)
 	if ie := (*results.Incomparable)(nil); errors.As(err, &ie) && !slices.Contains(ie.Keys, results.Clock) {
 		keys := strings.Join(ie.Keys, ",")
-		err = fmt.Errorf("%w\n\tif that is the difference to look at: -across %s, with make ACROSS=%s", err, keys, keys)
+		err = fmt.Errorf("%w\n\tto compare across that difference: -across %s, or with make ACROSS=%s", err, keys, keys)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -175,7 +177,7 @@ func reconcile(inputs []*input, across []string) (ignore, differences []string, 
 				}
 				alike = false
 				if both := max(len(v), len(first)); both > 1 {
-					return nil, nil, fmt.Errorf("several runs in one file: %s is %s in %s and %s in %s: split it, a file a run",
+					return nil, nil, fmt.Errorf("several runs in one file: %s is %s in %s and %s in %s: split it into one file for each run",
 						key, results.Shown(first), inputs[0].files[0].Path, results.Shown(v), f.Path)
 				}
 			}
@@ -188,7 +190,7 @@ func reconcile(inputs []*input, across []string) (ignore, differences []string, 
 			continue // every sample has its own
 		}
 		if key == "gomaxprocs" {
-			ignore = append(ignore, "/gomaxprocs") // the names' -N
+			ignore = append(ignore, "/gomaxprocs") // the -N at the end of names
 		}
 		var sides []string
 		for _, vs := range perInput {
@@ -199,8 +201,8 @@ func reconcile(inputs []*input, across []string) (ignore, differences []string, 
 	return ignore, differences, nil
 }
 
-// common refuses inputs that have no benchmark in common, and says which
-// benchmarks are in some only.
+// common reports benchmarks that only some inputs have. It is an error if none
+// is in all of them.
 func common(inputs []*input, ignore []string, say func(string, ...any)) error {
 	in := make(map[string]int)
 	has := make([]map[string]bool, len(inputs))
@@ -234,14 +236,13 @@ func common(inputs []*input, ignore []string, say func(string, ...any)) error {
 		say("%s is only in %s", name, strings.Join(where, " and "))
 	}
 	if shared == 0 {
-		return errors.New("no benchmark is in all of them")
+		return errors.New("no benchmark is in all inputs")
 	}
 	return nil
 }
 
-// labels returns what the columns are called: by the kernel if that tells the
-// inputs apart, else by the last part of what the user called them, or all of
-// it.
+// labels returns the columns' headings: the kernels if they differ, else the
+// last elements of the arguments, else old and new, else the arguments.
 func labels(inputs []*input) []string {
 	var kernels, names, args []string
 	for _, in := range inputs {

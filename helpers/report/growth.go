@@ -20,15 +20,17 @@ import (
 	"golang.org/x/perf/benchunit"
 )
 
-// An aspect is what is looked at: the first of its units that a benchmark has.
+// An aspect is a kind of figure. A benchmark's figure is in the first of the
+// units that it reports.
 type aspect struct {
 	name  string
 	units []string
-	near  float64 // how far from a law a figure may be, as a share of it
+	near  float64 // the largest relative error at which a law still fits
 }
 
-// aspects come in this order. Of many waiters the median time is taken: the mean is that of the
-// few operations that were disturbed. Of counted instructions the mode, where there is one.
+// aspects are listed in the table's order. With many waiters the time is the
+// median, because a few disturbed operations make the mean. Instructions are
+// the mode if there is one.
 var aspects = []aspect{
 	{"time", []string{"p50-latency-sec", "sec/op"}, 0.25},
 	{"instructions", []string{"p50-latency-instrs", "instrs/op", "mean-instrs/op"}, 0.1},
@@ -39,7 +41,7 @@ var aspects = []aspect{
 	{"bytes/eventfd", []string{"bytes/eventfd"}, 0.1},
 }
 
-// of returns the aspect of a result, if the benchmark has it.
+// of returns the result's figure, if the benchmark reports one.
 func (a aspect) of(r *benchfmt.Result) (y float64, ok bool) {
 	for _, unit := range a.units {
 		if y, ok = r.Value(unit); ok {
@@ -49,14 +51,15 @@ func (a aspect) of(r *benchfmt.Result) (y float64, ok bool) {
 	return 0, false
 }
 
-// crossings are the families whose figures are compared for where one becomes dearer than the other.
+// crossings are pairs of families. The table ends with the size from which the
+// first costs more than the second.
 var crossings = [][2]string{{"Poll", "EpollWait"}, {"Select", "EpollWait"}}
 
-// A curve is what one unit of a family is at each size.
+// A curve is one aspect of a family by one of the numbers in its names.
 type curve struct {
-	family string // EpollWait
-	by     string // the key that varies: registered
-	rest   string // the other parts of the name: ready=1
+	family string // such as EpollWait
+	by     string // the key that varies, such as registered
+	rest   string // the other parts of the name, such as ready=1
 	aspect int    // in aspects
 }
 
@@ -68,18 +71,18 @@ func (c curve) compare(d curve) int {
 
 var number = regexp.MustCompile("[0-9]+")
 
-// padded is s with its numbers as long as it takes to sort them as such.
+// padded returns s with its numbers zero-padded, so that they sort by value.
 func padded(s string) string {
 	return number.ReplaceAllStringFunc(s, func(n string) string { return fmt.Sprintf("%012s", n) })
 }
 
-// A point is a figure at a size: the median of the files.
+// A point is the median of the files' figures at one size.
 type point struct{ n, y float64 }
 
 func (p point) some() bool { return p.y != 0 }
 
-// growth prints how each figure of the families grows with each number in its name, a
-// column for each input.
+// growth prints how the figures of each family grow with each number in its
+// names, with a column for each input.
 func growth(inputs []*input, stdout io.Writer) error {
 	if err := distinct(inputs); err != nil {
 		return err
@@ -102,13 +105,13 @@ func growth(inputs []*input, stdout io.Writer) error {
 		}
 	}
 	if len(seen) == 0 {
-		return errors.New("no benchmark has three sizes or more in its name, as those called …Growth and …Wake have")
+		return errors.New("no benchmark was measured at three or more sizes, as those called …Growth and …Wake are")
 	}
 	rows := [][]string{append([]string{"", "by", "with", "of"}, labels(inputs)...)}
 	last := curve{}
 	for _, c := range slices.SortedFunc(maps.Keys(seen), curve.compare) {
 		if !slices.ContainsFunc(all, func(curves map[curve][]point) bool { return slices.ContainsFunc(curves[c], point.some) }) {
-			continue // such as the spurious wake-ups of what has none
+			continue // such as the spurious wake-ups of a family without any
 		}
 		row := []string{c.family, c.by, c.rest, aspects[c.aspect].name}
 		if c.family == last.family {
@@ -130,8 +133,8 @@ func growth(inputs []*input, stdout io.Writer) error {
 	return err
 }
 
-// curvesOf returns all curves with three points or more. A benchmark with several numbers in its name
-// is on a curve by each of them.
+// curvesOf returns all curves with at least three points. A benchmark with
+// several numbers in its name is on one curve for each.
 func curvesOf(files []*results.File) (map[curve][]point, error) {
 	figures := make(map[curve]map[float64][]float64)
 	for _, f := range files {
@@ -175,7 +178,7 @@ func curvesOf(files []*results.File) (map[curve][]point, error) {
 	return curves, nil
 }
 
-// others joins the parts of a benchmark's name but the one that varies and GOMAXPROCS.
+// others joins the parts of a benchmark's name, except part but and GOMAXPROCS.
 func others(parts [][]byte, but int) string {
 	var s []string
 	for i, part := range parts {
@@ -186,12 +189,16 @@ func others(parts [][]byte, but int) string {
 	return strings.Join(s, " ")
 }
 
-// law says how figures grow: not at all (312 ns), with each (300 ns + 24.5 ns · n), with each doubling
-// (300 ns + 11 ns · log₂ n), or, by none of these laws, from what to what (300 ns … 5.1 µs), or between what, if
-// that is not where it begins and ends (300 ns to 5.1 µs).
+// law describes how figures grow:
 //
-// A law is fitted so that the sum of the squares of the relative errors is least, for noise is in proportion
-// to the figure. The first of them that is near all points is taken.
+//	312 ns                   not at all
+//	300 ns + 24.5 ns · n     with each n
+//	300 ns + 11 ns · log₂ n  with each doubling
+//	300 ns … 5.1 µs          by none of these laws: first and last
+//	300 ns to 5.1 µs         by none of these laws: least and most
+//
+// A law is fitted by least squares of relative errors, because noise is
+// proportional to the figure. The first law that all points are near is shown.
 func (a aspect) law(points []point) string {
 	if len(points) == 0 {
 		return ""
@@ -230,7 +237,8 @@ func (a aspect) law(points []point) string {
 	return a.show(first) + " … " + a.show(last)
 }
 
-// fit returns the a and b for which a + b·of(n) has the least squares of relative errors.
+// fit returns the a and b that minimize the squared relative errors of a +
+// b·of(n).
 func fit(points []point, of func(n float64) float64) (a, b float64) {
 	var w, x, y, xx, xy float64 // weighted sums
 	for _, p := range points {
@@ -257,7 +265,7 @@ func worst(points []point, f func(n float64) float64) (e float64) {
 	return e
 }
 
-// show is y as a table shows it.
+// show formats y for the table.
 func (a aspect) show(y float64) string {
 	if a.name != "time" {
 		return strconv.FormatFloat(y, 'g', max(3, len(strconv.Itoa(int(y)))), 64)
@@ -267,8 +275,9 @@ func (a aspect) show(y float64) string {
 	return digits + " " + scaled[len(digits):] + "s"
 }
 
-// crossed says from which size on one family is dearer than another. Between two sizes
-// both figures are taken to change by a power of the size.
+// crossed prints the size from which one family costs more than another.
+// Between two measured sizes, both figures are taken to follow a power of the
+// size.
 func crossed(out io.Writer, inputs []*input, all []map[curve][]point) {
 	names := labels(inputs)
 	for _, pair := range crossings {
@@ -291,7 +300,7 @@ func crossing(dear, flat []point) string {
 	for _, p := range flat {
 		at[p.n] = p.y
 	}
-	var before point // its y is the ratio of the two
+	var before point // y is the ratio of the two
 	for _, p := range dear {
 		other, ok := at[p.n]
 		if !ok {
@@ -300,7 +309,7 @@ func crossing(dear, flat []point) string {
 		ratio := p.y / other
 		if ratio > 1 {
 			if before.n == 0 {
-				return fmt.Sprintf("more than epoll_wait at %g already", p.n)
+				return fmt.Sprintf("more than epoll_wait at %g descriptors already", p.n)
 			}
 			t := math.Log(1/before.y) / math.Log(ratio/before.y)
 			return fmt.Sprintf("more than epoll_wait from about %.0f descriptors on", before.n*math.Pow(p.n/before.n, t))
@@ -310,7 +319,7 @@ func crossing(dear, flat []point) string {
 	return fmt.Sprintf("no more than epoll_wait up to %g descriptors", before.n)
 }
 
-// align prints rows in columns, the first row ruled off.
+// align prints rows in columns, with a rule below the first row.
 func align(out io.Writer, rows [][]string) {
 	width := make([]int, len(rows[0]))
 	for _, row := range rows {

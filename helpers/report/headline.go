@@ -15,36 +15,38 @@ import (
 	"golang.org/x/perf/benchproc"
 )
 
-// The choice that the headline makes, beyond what helpers/mechanisms says. A
-// benchmark is called Mechanism + Operation, with key=value parts below.
+// What the headline compares, beyond what helpers/mechanisms says. A benchmark
+// is called Mechanism + Operation, followed by key=value parts.
 var (
-	// operations are those that one mechanism can be compared with another in,
-	// in the order of the table.
+	// operations can be done with more than one mechanism. They are in the
+	// table's order.
 	operations = mechanisms.Headline()
 
-	// base is what everything is compared with. Where it was measured in
-	// variants, the first of baseVariants stands for it; none is preferred.
+	// base is the mechanism that all others are compared with. If several
+	// of its variants were measured, the first of baseVariants stands for
+	// it.
 	base         = mechanisms.All[0].Name
 	baseVariants = []string{"", "semaphore"}
 
-	// topology are the keys in which two benchmarks must agree to be compared.
-	// What other keys say (how a signal is received, a mode) makes variants.
+	// topology lists the keys in which two benchmarks must agree to be
+	// compared. Other keys, such as how a signal is received, make
+	// variants.
 	topology = []string{"peer", "cpus", "wait", "senders"}
 
-	// headlineUnits are shown, each in a table.
+	// headlineUnits are shown in a table each.
 	headlineUnits = []string{"ns/op", "instrs/op", "delivered/op"}
 )
 
-// usual, in benchstat's syntax of filters, is what the headline shows unless
-// asked for something else; all topologies would make a hundred rows. A signal is
-// what processes send each other, and across CPUs wall time is mostly noise. A
-// timer is no other means to the same end.
+// usual is the default filter, in benchstat's syntax; all topologies would make
+// a hundred rows. It selects processes on one CPU: threads rarely signal each
+// other, and wall time across CPUs is mostly noise. It leaves out timers, which
+// serve another end.
 var usual = "-/peer:thread -/cpus:(cross OR free) -.name:/^(" + strings.Join(mechanisms.Asides(), "|") + ")/"
 
-// errNoPair means that there is nothing to set against each other.
-var errNoPair = fmt.Errorf("no mechanism was measured beside %s in the same operation and topology (-filter '*', or make headline FILTER='*', looks at all)", base)
+// errNoPair means that there is nothing to compare base with.
+var errNoPair = fmt.Errorf("no mechanism was measured beside %s with the same operation and topology (to include all: -filter '*', or make headline FILTER='*')", base)
 
-// A subject is what a benchmark's name says, taken apart.
+// A subject is a benchmark's name, taken apart.
 type subject struct {
 	mechanism string // SignalRealtime
 	variant   string // sigtimedwait
@@ -52,8 +54,8 @@ type subject struct {
 	place     string // process same
 }
 
-// parseName takes a benchmark's name apart; ok is false if it is about none of
-// the operations.
+// parseName takes a benchmark's name apart. ok is false if the headline does
+// not show the benchmark's operation.
 func parseName(name benchfmt.Name) (s subject, ok bool) {
 	baseName, parts := name.Parts()
 	for _, op := range operations {
@@ -77,7 +79,7 @@ func parseName(name benchfmt.Name) (s subject, ok bool) {
 	return s, s.operation != ""
 }
 
-// A row sets a mechanism against base.
+// A row compares a mechanism with base.
 type row struct {
 	subject
 	base, other []*benchfmt.Result
@@ -87,11 +89,11 @@ func (r row) label() string {
 	return strings.TrimSpace(r.operation+" "+r.place) + ": " + strings.TrimSpace(r.mechanism+" "+r.variant)
 }
 
-// headline prints benchstat's table of base against the rest.
+// headline prints benchstat's table of base against the other mechanisms.
 //
-// benchstat compares columns, and more than three of them do not fit a screen.
-// So there are two, base and the other, and a row for each pair, in which base's
-// results are repeated.
+// benchstat compares columns, and more than three do not fit on a screen. So
+// there are two columns, base and the other, and a row for each pair, which
+// repeats base's results.
 func headline(ctx context.Context, in *input, filter *benchproc.Filter, stdout io.Writer) error {
 	if _, _, err := reconcile([]*input{in}, nil); err != nil {
 		return err
@@ -114,12 +116,11 @@ func headline(ctx context.Context, in *input, filter *benchproc.Filter, stdout i
 			cell{r.label(), "the other", r.other})
 	}
 	return table(ctx, stdout, units, cells,
-		"-table", "kernel-release,cpu,clock", "-row", "row", "-ignore", ".file",
+		"-table", "kernel-release,cpu,clock", "-row", "row", "-ignore", strings.Join(append(results.KeysOf(results.Orders), ".file"), ","),
 		"-filter", ".unit:("+strings.Join(headlineUnits, " OR ")+")")
 }
 
-// pair finds the rows among what the filter lets pass, in the order of the
-// table.
+// pair returns the rows that the filter selects, in the table's order.
 func pair(files []*results.File, filter *benchproc.Filter) ([]row, error) {
 	all := make(map[subject][]*benchfmt.Result)
 	for _, f := range files {

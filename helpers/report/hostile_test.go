@@ -12,8 +12,8 @@ import (
 	"eventbench/helpers/tooltest"
 )
 
-// Nothing in results, or in how they are called, gets to the terminal as more
-// than text.
+// No text in results or in file names reaches the terminal as a control
+// sequence.
 func TestHostileText(t *testing.T) {
 	const evil = "\x1b[31m\u009b2J\x9b1m\u202e\x07\b"
 	dir := filepath.Join(t.TempDir(), "dir"+evil)

@@ -13,16 +13,16 @@ import (
 	"golang.org/x/perf/benchunit"
 )
 
-// A rise is a benchmark whose first unit is larger in the second input.
+// A rise is a benchmark that costs more in the second input.
 type rise struct {
 	name, unit string
 	from, to   float64
 }
 
-// most prints the n benchmarks that cost most more in the second input than in
-// the first, by the ratio of the medians of what each reports first: its time, or its
-// instructions. Only those count whose samples do not overlap at all: what varies
-// as much as it differs is no finding.
+// most prints the n benchmarks whose cost grew most from the first input to the
+// second, by the ratio of the medians of the first unit that each reports: time
+// or instructions. Benchmarks whose samples overlap are left out, because a
+// difference within the spread is no finding.
 func most(inputs []*input, labels []string, n int, stdout io.Writer) {
 	from, to := valuesOf(inputs[0]), valuesOf(inputs[1])
 	var rises []rise
@@ -42,16 +42,17 @@ func most(inputs []*input, labels []string, n int, stdout io.Writer) {
 			both++
 		}
 	}
-	fmt.Fprintf(stdout, "\nWhat costs most more in %s than in %s (%d of %d do)\n", labels[1], labels[0], len(rises), both)
+	fmt.Fprintf(stdout, "\nWhat grew most from %s to %s (%d of %d benchmarks cost more)\n", labels[0], labels[1], len(rises), both)
 	for _, r := range rises[:min(n, len(rises))] {
 		class := benchunit.ClassOf(r.unit)
-		fmt.Fprintf(stdout, "  %7.1f times  %9s → %9s %-7s  %s\n", r.to/r.from, benchunit.Scale(r.from, class), benchunit.Scale(r.to, class), r.unit, r.name)
+		fmt.Fprintf(stdout, "  %7.1f times   %9s → %9s %-7s  %s\n", r.to/r.from, benchunit.Scale(r.from, class), benchunit.Scale(r.to, class), r.unit, r.name)
 	}
 }
 
 type figure struct{ name, unit string }
 
-// valuesOf returns what each benchmark of in reports first, a value a result.
+// valuesOf returns each benchmark's values of the first unit that it reports,
+// one for each result.
 func valuesOf(in *input) map[figure][]float64 {
 	values := make(map[figure][]float64)
 	for _, f := range in.files {
@@ -67,7 +68,7 @@ func valuesOf(in *input) map[figure][]float64 {
 	return values
 }
 
-// middle returns the median of values.
+// middle returns the median.
 func middle(values []float64) float64 {
 	s := slices.Sorted(slices.Values(values))
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2

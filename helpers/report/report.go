@@ -1,5 +1,5 @@
-// Package report prints tables of benchmark results. Every table but that of
-// growth is benchstat's.
+// Package report prints tables of benchmark results. benchstat makes all of
+// them except growth's.
 package report
 
 import (
@@ -49,11 +49,11 @@ func NewSummary(*flag.FlagSet) cli.Action {
 
 // NewHeadline defines the flags of the verb headline.
 func NewHeadline(fs *flag.FlagSet) cli.Action {
-	expr := fs.String("filter", "", "show what `expr` matches, in benchstat's language, such as '/peer:thread' or '*' (default peer=process on one CPU)")
+	expr := fs.String("filter", "", "show the benchmarks that `expr` matches, in benchstat's syntax, such as '/peer:thread' or '*' (default peer=process on one CPU)")
 	return func(ctx context.Context, c *cli.Call) error {
 		filter, err := benchproc.NewFilter(cmp.Or(*expr, usual))
 		if err != nil {
-			why, _, _ := strings.Cut(err.Error(), "\n") // below it, it points into the expression
+			why, _, _ := strings.Cut(err.Error(), "\n") // the rest points into the expression
 			return cli.Usage("-filter: %s", why)
 		}
 		inputs, err := loadOne(c)
@@ -70,7 +70,7 @@ func NewHeadline(fs *flag.FlagSet) cli.Action {
 // NewCompare defines the flags of the verb compare.
 func NewCompare(fs *flag.FlagSet) cli.Action {
 	var across []string
-	fs.Func("across", "allow the figures to differ in these `keys`, separated by commas, such as sandbox or cpu", func(list string) (err error) {
+	fs.Func("across", "compare results although these comma-separated `keys` differ, such as sandbox or cpu", func(list string) (err error) {
 		across, err = parseAcross(list)
 		return err
 	})
@@ -80,7 +80,7 @@ func NewCompare(fs *flag.FlagSet) cli.Action {
 		case n < 2:
 			return cli.Usage("want OLD and NEW, have %q: make compare OLD=results/a NEW=results/b", c.Operands)
 		case *longest < 0 || *longest > 0 && n != 2:
-			return cli.Usage("-most %d: want a number of benchmarks, and two results to compare", *longest)
+			return cli.Usage("-most %d: want at least 0, and exactly two results to compare", *longest)
 		}
 		inputs, err := loadAll(c)
 		if err != nil {
@@ -132,8 +132,8 @@ func loadAll(c *cli.Call) ([]*input, error) {
 	return inputs, nil
 }
 
-// failures prints what has no figure because it failed, after all figures that there
-// are, and is an error if there is any.
+// failures prints the benchmarks that failed, below the figures of the others.
+// It returns an error if there are any.
 func failures(inputs []*input, stdout io.Writer) error {
 	failed := 0
 	for _, in := range inputs {
@@ -145,12 +145,12 @@ func failures(inputs []*input, stdout io.Writer) error {
 		failed += n
 	}
 	if failed > 0 {
-		return fmt.Errorf("%s failed, and so lack figures: see above", samples.Counted(failed, "benchmark"))
+		return fmt.Errorf("%s failed and so have missing figures: see above", samples.Counted(failed, "benchmark"))
 	}
 	return nil
 }
 
-// parseAcross parses a comma-separated list of keys that must agree otherwise.
+// parseAcross parses a comma-separated list of keys that otherwise must agree.
 func parseAcross(list string) ([]string, error) {
 	if list == "" {
 		return nil, nil
@@ -158,7 +158,7 @@ func parseAcross(list string) ([]string, error) {
 	keys := strings.Split(list, ",")
 	for _, key := range keys {
 		if known := results.Allowable(); !slices.Contains(known, key) {
-			return nil, fmt.Errorf("want keys of %s", strings.Join(known, ", "))
+			return nil, fmt.Errorf("want keys out of %s", strings.Join(known, ", "))
 		}
 	}
 	return keys, nil

@@ -36,7 +36,7 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("GORACE", "atexit_sleep_ms=0") // no second of sleep at the end
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // do not sleep for a second at exit
 			env.Setenv("MODULE", module)              // where go tool finds benchstat
 			for _, key := range []string{"HOME", "GOPATH", "GOCACHE", "GOMODCACHE", "GOFLAGS"} {
 				env.Setenv(key, os.Getenv(key))
@@ -44,7 +44,8 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			// status N command... runs the command and wants the exit status N.
+			// status N command... runs the command and wants exit
+			// status N.
 			"status": tooltest.Status,
 		},
 	})

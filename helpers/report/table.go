@@ -11,16 +11,16 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// A cell is a row's and a column's samples of a table to be.
+// A cell holds the samples of one row and column of a table.
 type cell struct {
-	row     string // "" where the table's rows are the benchmarks' names
+	row     string // "" if the rows are the benchmarks' names
 	column  string
 	results []*benchfmt.Result
 }
 
-// table prints benchstat's table of cells. benchstat is given the results of
-// all cells on its standard input, with configuration lines row and column for
-// args to refer to.
+// table prints benchstat's table of cells. The results of all cells go to
+// benchstat's standard input with the configuration keys row and column, which
+// args can refer to.
 func table(ctx context.Context, stdout io.Writer, units benchfmt.UnitMetadataMap, cells []cell, args ...string) error {
 	var data bytes.Buffer
 	w := benchfmt.NewWriter(&data)
@@ -45,8 +45,8 @@ func table(ctx context.Context, stdout io.Writer, units benchfmt.UnitMetadataMap
 	return results.Benchstat(ctx, stdout, &data, append(args, "-col", "column", "-")...)
 }
 
-// unitsOf returns what all files say of their units. It is an error if they do
-// not agree.
+// unitsOf returns the metadata of all units in the files. It is an error if
+// files disagree.
 func unitsOf(inputs []*input) (benchfmt.UnitMetadataMap, error) {
 	all := make(benchfmt.UnitMetadataMap)
 	from := make(map[benchfmt.UnitMetadataKey]string)
