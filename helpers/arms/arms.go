@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package arms measures two kernels, or two programs on this one, in turn, until
-// the gate can tell whether the new one is worse.
+// Package arms measures two kernels, or two programs on this kernel, in turn
+// until the gate can tell whether the new one is worse.
 package arms
 
 import (
@@ -22,19 +22,19 @@ import (
 
 // Arms are the two things compared.
 type arms interface {
-	// measure sees to it that there are n samples a side, numbered from the
-	// first, and returns their files.
+	// measure makes the samples that are missing to n a side, numbered from
+	// the first, and returns the files of all n.
 	measure(ctx context.Context, n int) (old, new side, err error)
 	close()
 }
 
-// A side is the samples of one arm that a look is at.
+// A side is the samples of one arm that are judged at a look.
 type side struct {
-	name  string // with which go tool eventbench gate finds the same
+	name  string // what go tool eventbench gate takes for the same samples
 	files []string
 }
 
-// options are what both kinds of arms have.
+// options are common to both kinds of arms.
 type options struct {
 	gate     gate.Options
 	max      int
@@ -47,7 +47,7 @@ type options struct {
 func (o *options) flags(fs *flag.FlagSet) {
 	o.gate.Flags(fs, "")
 	fs.IntVar(&o.max, "max", o.max, "measure at most `n` samples a side")
-	fs.IntVar(&o.seed, "seed", 1, "draw every order from seeds starting at `n`")
+	fs.IntVar(&o.seed, "seed", 1, "derive all orders from seeds that start at `n`")
 	fs.BoolVar(&o.bisect, "bisect", false, "exit as git bisect run expects: 125 if the gate cannot tell, 128 for bad input")
 	fs.StringVar(&o.format, "format", "text", "write the report as `text`, markdown or json")
 	fs.StringVar(&o.markdown, "markdown", "", "also write the report to `file` as markdown")
@@ -94,14 +94,17 @@ func NewBaselines(fs *flag.FlagSet) cli.Action {
 	}
 }
 
-// run measures, looks and reports. First is the size of the first look.
+// run measures, looks and reports. first is the number of samples a side at the
+// first look.
 func (o *options) run(ctx context.Context, c *cli.Call, first int, open func() (arms, error)) error {
 	if err := o.check(); err != nil {
 		return cli.Usage("%w", err)
 	}
 	if o.markdown != "" {
-		// Before hours of measuring; and so that a run that is stopped leaves no verdict of an earlier one.
-		if err := files.Write(o.markdown, []byte("### Benchmarks: no verdict\n\nThe run that was to give one has not come to its end.\n")); err != nil {
+		// Find out now, and not after hours of measuring, that the file
+		// cannot be written; and leave no verdict of an earlier run if
+		// this one is stopped.
+		if err := files.Write(o.markdown, []byte("### Benchmarks: no verdict\n\nThe run has not finished.\n")); err != nil {
 			return cli.Usage("-markdown: %w", err)
 		}
 	}
@@ -114,7 +117,7 @@ func (o *options) run(ctx context.Context, c *cli.Call, first int, open func() (
 		return cli.WithStatus(errors.Join(err, werr), gate.Unreadable.ExitCode())
 	}
 	if tool := (toolError{}); errors.As(err, &tool) {
-		err = tool.error // it has told standard error why
+		err = tool.error // the tool has already reported it on stderr
 	}
 	switch {
 	case err == nil:
@@ -125,7 +128,7 @@ func (o *options) run(ctx context.Context, c *cli.Call, first int, open func() (
 	return cli.WithStatus(err, status)
 }
 
-// judge measures and looks, until the gate can tell.
+// judge measures and looks until the gate can tell.
 func judge(ctx context.Context, o options, say func(string, ...any), first int, open func() (arms, error)) (*gate.Report, error) {
 	a, err := open()
 	if err != nil {
@@ -169,22 +172,23 @@ func judge(ctx context.Context, o options, say func(string, ...any), first int, 
 			}
 			return report, nil
 		}
-		say("look %d, at %d a side: %s; going on to %d", i+1, l.N, report.Summary(), looks[i+1].N)
+		say("look %d, at %d samples a side: %s; continuing to %d", i+1, l.N, report.Summary(), looks[i+1].N)
 	}
 	panic("unreachable: the last look returns")
 }
 
-// note says how often was looked, and what that costs.
+// note says how many looks there were and how much alpha each may spend.
 func note(looks []gate.Look, i int, alpha float64) string {
 	var ns []string
 	for _, l := range looks[:i+1] {
 		ns = append(ns, fmt.Sprint(l.N))
 	}
-	return fmt.Sprintf("look %d of at most %d, at %s samples a side. Repeated looks are corrected for: a false alarm may come of all of them with probability %.2g, "+
-		"of which this one has %.2g", i+1, len(looks), strings.Join(ns, ", "), alpha, looks[i].Alpha)
+	return fmt.Sprintf("look %d of at most %d, at %s samples a side. Alpha spending corrects for repeated looks: a false alarm has probability %.2g over all looks, "+
+		"%.2g at this one", i+1, len(looks), strings.Join(ns, ", "), alpha, looks[i].Alpha)
 }
 
-// goOn says which -max leads to a verdict, by the samples that comparisons ask for, or else to the next look.
+// goOn names the -max that would lead to a verdict: the first look with as many
+// samples as the comparisons need.
 func goOn(r *gate.Report, first int, alpha float64) string {
 	have, need := len(r.NewSamples), 0
 	for _, c := range r.Comparisons {
@@ -192,17 +196,17 @@ func goOn(r *gate.Report, first int, alpha float64) string {
 			need = max(need, c.Need)
 		}
 	}
-	const most = 1000 // samples a side that the gate reads
+	const most = 1000 // samples a side that the gate can read
 	looks, err := gate.Looks(first, most, alpha)
 	if err != nil {
 		return err.Error()
 	}
 	for _, l := range looks {
 		if l.N > have && l.N >= need {
-			return fmt.Sprintf("the same command with -max %d goes on from here; with make, MAX=%[1]d", l.N)
+			return fmt.Sprintf("the same command with -max %d continues from here; with make, MAX=%[1]d", l.N)
 		}
 	}
-	return "more samples would not help: narrow what is measured with -bench, or raise a threshold"
+	return "more samples would not help: measure fewer benchmarks with -bench, or raise a threshold"
 }
 
 const (
@@ -210,10 +214,10 @@ const (
 	stopBisect = 128
 )
 
-// cannotBoot is the outcome where an arm could not be measured.
+// cannotBoot is the outcome if an arm could not be measured.
 const cannotBoot gate.Outcome = "cannot boot"
 
-// status returns the exit status, and what to call the outcome.
+// status returns the exit status and the outcome's name.
 func (o *options) status(r *gate.Report, err error) (int, gate.Outcome) {
 	outcome := gate.Unreadable
 	if r != nil {
@@ -239,8 +243,8 @@ func (o *options) status(r *gate.Report, err error) (int, gate.Outcome) {
 	return status, outcome
 }
 
-// write writes the report, or why there is none, to stdout and to the file that
-// was asked for.
+// write writes the report, or the reason why there is none, to stdout and to
+// the -markdown file.
 func write(o options, r *gate.Report, outcome gate.Outcome, status int, problem error, stdout io.Writer) error {
 	to := func(w io.Writer, format string) error {
 		if r == nil {

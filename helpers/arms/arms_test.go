@@ -19,8 +19,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// Tests run the real command on real test binaries: that of rounds' tests,
-// which costs what its environment variable says.
+// The tests run the real command on the test binary of package rounds' tests,
+// whose cost an environment variable sets.
 func TestMain(m *testing.M) {
 	testscript.Main(suite{m}, tooltest.Commands(
 		&cli.Verb{Manual: tooltest.Manual("gate-kernels"), Resumes: true, Failure: 2, New: NewKernels},
@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 		&cli.Verb{Manual: tooltest.Manual("baselines"), Resumes: true, Failure: 2, New: NewBaselines}))
 }
 
-// tiny is the path of the test binary, module that of the module, in which go
-// tool finds the tools that arms runs.
+// tiny is the path of the test binary. module is the path of the module, where
+// go tool finds the tools that arms runs.
 var tiny, module string
 
 type suite struct{ m *testing.M }
@@ -61,7 +61,8 @@ func TestScript(t *testing.T) {
 			e.Setenv("MODULE", module)
 			e.Setenv("OLD", filepath.Join(e.WorkDir, "old.test"))
 			e.Setenv("NEW", filepath.Join(e.WorkDir, "new.test"))
-			// Two builds: what comes after an ELF file's end changes nothing.
+			// Make two different builds: bytes after the end of an
+			// ELF file change nothing.
 			text, err := os.ReadFile(tiny)
 			if err != nil {
 				return err
@@ -70,14 +71,15 @@ func TestScript(t *testing.T) {
 				os.WriteFile(filepath.Join(e.WorkDir, "new.test"), append(text, '\n'), 0o777))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			// exits N command... runs the command and wants the exit status N.
+			// exits N command... runs the command and wants exit
+			// status N.
 			"exits": tooltest.Status,
 		},
 	})
 }
 
-// Stopped in the middle, a run says so, exits as a signal does, keeps its
-// finished rounds and goes on from there.
+// A run that is interrupted says so, exits as a process killed by the signal
+// does, keeps its finished rounds, and continues from there.
 func TestInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	other := filepath.Join(dir, "new.test")
@@ -96,7 +98,7 @@ func TestInterrupted(t *testing.T) {
 		cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 		var out strings.Builder
 		cmd.Stderr = &out
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a terminal's Ctrl-C reaches it
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that the signal reaches all, as Ctrl-C in a terminal does
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +115,7 @@ func TestInterrupted(t *testing.T) {
 		return cmd.ProcessState.ExitCode(), out.String()
 	}
 	status, stderr := run("*/*/*/round-02.txt")
-	if want := "eventbench gate-arms: stopped by interrupt; the same command goes on from there"; status != 130 || !strings.Contains(stderr, want) {
+	if want := "eventbench gate-arms: stopped by interrupt; the same command continues from there"; status != 130 || !strings.Contains(stderr, want) {
 		t.Errorf("stopped: exit status %d, want 130, and stderr\n%s\nwant %q in it", status, stderr, want)
 	}
 	if text, err := os.ReadFile(report); err != nil || !strings.Contains(string(text), "### Benchmarks: no verdict\n") {
@@ -124,7 +126,7 @@ func TestInterrupted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, stderr = run(""); status != 0 || strings.Contains(stderr, "eventbench bench: 11 of 11 to go") {
+	if status, stderr = run(""); status != 0 || strings.Contains(stderr, "eventbench bench: 11 of 11 rounds to go") {
 		t.Errorf("again: exit status %d, want 0 with some rounds there already, and stderr\n%s", status, stderr)
 	}
 	if after, err := os.ReadFile(first[0]); err != nil || string(after) != string(before) {
@@ -132,8 +134,8 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// mustRules makes a file of rules by which only what the binary itself fixes
-// can fail: a test must not depend on how long something takes.
+// mustRules writes thresholds under which only what the binary fixes can fail,
+// so that a test does not depend on how long something takes.
 func mustRules(tb testing.TB, dir string) string {
 	tb.Helper()
 	path := filepath.Join(dir, "rules")

@@ -17,9 +17,9 @@ const baselines = "../../testdata/baselines"
 
 var seeds = regexp.MustCompile(`\nseed: ([0-9]+)\n`)
 
-// Recorded baselines are results that the gate takes: the boots of one kernel
-// agree with each other, those of the oldest and the newest do not, and what
-// was measured otherwise is refused.
+// The gate accepts the recorded baselines. Boots of one kernel agree with each
+// other, boots of the oldest and the newest do not, and samples with other
+// settings are refused.
 func TestBaselines(t *testing.T) {
 	for _, kernel := range tooltest.Kernels(t, "../../Makefile") {
 		text := mustRead(t, filepath.Join(baselines, kernel+".txt"))
@@ -39,7 +39,8 @@ func TestBaselines(t *testing.T) {
 		} else if r.Outcome == gate.Fail {
 			t.Errorf("%s: one half of its boots against the other: %s", kernel, r.Summary())
 		}
-		// The same system at the last look has to be a pass: a baseline with which it is not is of no use.
+		// The same system must pass at the last look, or the baseline
+		// is of no use.
 		again := seeds.ReplaceAllString(strings.Join(samples, "sample: "), "\nseed: 1000$1\n")
 		if r, err = gate.Compare(filepath.Join(baselines, kernel+".txt"), mustWrite(t, again), gate.Options{}); err != nil {
 			t.Errorf("%s: its boots against themselves: %v", kernel, err)

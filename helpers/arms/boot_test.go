@@ -13,8 +13,8 @@ import (
 	"eventbench/helpers/need"
 )
 
-// A real kernel is booted, recorded, and judged against its own recording; one
-// that another program made is refused.
+// A real kernel is booted, recorded, and judged against its own recording. A
+// recording made by another program is refused.
 func TestBoot(t *testing.T) {
 	need.Asked(t, need.HasQEMU, "a minute of boots")
 	dir := t.TempDir()
@@ -27,7 +27,7 @@ func TestBoot(t *testing.T) {
 	}
 	run := func(args ...string) (status int, stdout, stderr string) {
 		cmd := exec.CommandContext(t.Context(), "eventbench", args...)
-		cmd.Dir = module // where go tool finds guest
+		cmd.Dir = module // where go tool finds the guest verb
 		var out, errs bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &errs
 		if err := cmd.Run(); cmd.ProcessState == nil {
@@ -47,7 +47,8 @@ func TestBoot(t *testing.T) {
 		}
 	}
 
-	// One recorded sample is too few to tell by, and says how many are wanted.
+	// One recorded sample is too few to tell, and the report says how many
+	// are needed.
 	gate := []string{"gate-kernels", "-max", "5", "-bench", "NullGetppid|EventfdSelf", "-count", "1", "-results", dir, static}
 	status, stdout, stderr = run(append(gate, recorded, "6.12")...)
 	if status != 3 || !strings.Contains(stdout, "look 1 of at most 1, at 5 samples a side") || !strings.Contains(stderr, "4 boots to go") {

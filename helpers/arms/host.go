@@ -27,23 +27,23 @@ import (
 	"eventbench/helpers/results"
 )
 
-// host are arms that run on this kernel. go tool eventbench bench does the measuring.
+// host measures its arms on this kernel, with go tool eventbench bench.
 type host struct {
 	bench, skip, benchtime string
 	limit                  time.Duration
 	results                string
 
 	rounds string   // its path
-	args   []string // for it, but for the number of rounds
+	args   []string // all but the number of rounds
 	stderr io.Writer
 }
 
 func (h *host) flags(fs *flag.FlagSet, o *options) {
 	fs.StringVar(&h.bench, "bench", mechanisms.Gate, "run the benchmarks that match `regexp`, as in go test")
-	fs.StringVar(&h.skip, "skip", "", "leave out the benchmarks that match `regexp`")
-	fs.StringVar(&h.benchtime, "benchtime", boots.HostBenchtime, "measure each for a `time`, or a number of iterations (1000x)")
+	fs.StringVar(&h.skip, "skip", "", "skip the benchmarks that match `regexp`")
+	fs.StringVar(&h.benchtime, "benchtime", boots.HostBenchtime, "measure each for this `time`, or number of iterations (1000x)")
 	fs.DurationVar(&h.limit, "limit", 0, "give up on a benchmark that prints nothing for this `time`\n(default as go tool eventbench bench)")
-	fs.StringVar(&h.results, "results", "results", "keep results under `dir`")
+	fs.StringVar(&h.results, "results", "results", "keep results in `dir`")
 	o.max = gate.MostRounds
 	o.flags(fs)
 }
@@ -66,7 +66,7 @@ func (h *host) open(ctx context.Context, operands []string, o options) error {
 			return cli.Usage("%s is empty: want a command that ends in a test binary, or a test binary before both", label)
 		}
 		if argv[0] == binary {
-			argv[0], _ = filepath.Abs(binary) // not to be looked up in PATH
+			argv[0], _ = filepath.Abs(binary) // so that PATH is not searched
 		}
 		sum, err := results.HashCommand(argv)
 		if err != nil {
@@ -77,7 +77,8 @@ func (h *host) open(ctx context.Context, operands []string, o options) error {
 	if sums[0] == sums[1] {
 		return fmt.Errorf("OLD, %q, and NEW, %q, are the same command on the same files: there is nothing to compare", operands[0], operands[1])
 	}
-	// Rounds of OLD belong to those of the NEW they were measured beside.
+	// Rounds of OLD pair with rounds of the NEW that they were measured
+	// with.
 	pair := fmt.Sprintf("%x", sha256.Sum256([]byte(sums[0]+sums[1])))[:8]
 	h.args = []string{"-bench", h.bench, "-skip", h.skip, "-benchtime", h.benchtime, "-seed", strconv.Itoa(o.seed), "-results", h.results,
 		"-limit", h.limit.String(), "-arm", "old-" + pair + "=" + operands[0], "-arm", "new-" + pair + "=" + operands[1]}
@@ -117,30 +118,30 @@ func (h *host) measure(ctx context.Context, n int) (old, new side, err error) {
 	return sides[0], sides[1], nil
 }
 
-// A toolError is that of another tool, which has told standard error why.
+// A toolError is an error that another tool has already reported on stderr.
 type toolError struct {
 	error
-	why string // what it told, if that is known
+	why string // what it reported, if known
 }
 
 func (e toolError) Error() string { return strings.TrimSuffix(e.error.Error()+": "+e.why, ": ") }
 func (e toolError) Unwrap() error { return e.error }
 
-// runRounds has rounds 1 to n measured where they are not there, and returns
-// what go tool eventbench bench printed.
+// runRounds measures the rounds up to n that are missing, and returns what go
+// tool eventbench bench printed.
 func (h *host) runRounds(ctx context.Context, n int) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(h.rounds, slices.Concat([]string{"bench", "-rounds", strconv.Itoa(n)}, h.args)...)
 	cmd.Stdout = &stdout
 	cmd.Stderr = io.MultiWriter(h.stderr, &stderr)
 	if f := progress.Terminal(h.stderr); f != nil {
-		cmd.Stderr = f // for its progress
+		cmd.Stderr = f // shows its progress
 	}
 	err := process.Limits{Runner: true}.Run(ctx, cmd)
 	switch {
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
-	case err != nil && stdout.Len() == 0: // or else it has made what it could
+	case err != nil && stdout.Len() == 0: // with output, it has made what it could
 		why := stderr.String()
 		if i := strings.LastIndex(why, "eventbench bench: "); i >= 0 {
 			why = why[i+len("eventbench bench: "):]

@@ -23,19 +23,19 @@ import (
 	"eventbench/helpers/results"
 )
 
-// kernels are arms that are booted.
+// kernels boots its arms.
 type kernels struct {
 	boots.Settings
 	seed     int
-	old      string // as given, or
-	recorded side   // results in its place
+	old      string // the kernel, as given
+	recorded side   // or recorded results in its place
 	set      *boots.Set
 	unlock   func()
-	where    bool // name functions
+	where    bool // name the functions that changed
 	say      func(string, ...any)
 }
 
-// An oldError is about OLD and not NEW.
+// An oldError is caused by OLD, not NEW.
 type oldError struct{ error }
 
 func (e oldError) Unwrap() error { return e.error }
@@ -65,7 +65,7 @@ func (k *kernels) open(ctx context.Context, operands []string, o options, say fu
 	}
 	switch {
 	case isRecorded(names[1]):
-		return cli.Usage("NEW, %s, is not a kernel but results: go tool eventbench gate compares results", names[1])
+		return cli.Usage("NEW, %s, is a file of results, not a kernel: go tool eventbench gate compares results", names[1])
 	case isRecorded(names[0]):
 		files, err := results.Find(names[0])
 		if err != nil {
@@ -94,8 +94,9 @@ func (k *kernels) open(ctx context.Context, operands []string, o options, say fu
 	return nil
 }
 
-// checkRecorded refuses, before anything is booted, results that the gate would refuse after it: those of
-// another QEMU, if its version is known, of another harness, or of other settings.
+// checkRecorded refuses recorded results that the gate would refuse after
+// booting: those of another QEMU, if its version is known, of another harness,
+// or with other settings.
 func (k *kernels) checkRecorded(ctx context.Context, allow []string) error {
 	qemu := ""
 	if !strings.Contains(k.Guest, "-qemu") {
@@ -127,8 +128,8 @@ func (k *kernels) checkRecorded(ctx context.Context, allow []string) error {
 	return nil
 }
 
-// harness asks the test binary, which runs here as well, which harness its results will name; those of other programs
-// name none.
+// harness asks the test binary, which runs on this machine too, for the harness
+// that its results will name. Other programs' results name none.
 func (k *kernels) harness(ctx context.Context) (string, error) {
 	path, err := filepath.Abs(k.Binary)
 	if err != nil {
@@ -146,13 +147,14 @@ func (k *kernels) harness(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// isRecorded reports whether the argument means results and not a kernel.
+// isRecorded reports whether the argument names recorded results rather than a
+// kernel.
 func isRecorded(arg string) bool {
 	fi, err := os.Stat(arg)
 	return err == nil && (fi.IsDir() || filepath.Ext(arg) == results.Ext)
 }
 
-// blame marks an error that is OLD's.
+// blame marks an error as OLD's.
 func (k *kernels) blame(err error) error {
 	var kernel *boots.KernelError
 	if errors.As(err, &kernel) && kernel.Kernel == k.old {

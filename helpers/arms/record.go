@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"eventbench/helpers/boots"
 	"eventbench/helpers/cli"
@@ -19,7 +20,7 @@ import (
 	"eventbench/helpers/results"
 )
 
-// recording are kernels whose boots become baselines.
+// recording turns boots into baselines.
 type recording struct {
 	boots.Settings
 	boots int
@@ -33,7 +34,7 @@ func (r *recording) flags(fs *flag.FlagSet) {
 	fs.StringVar(&r.out, "out", "testdata/baselines", "write a file for each kernel into `dir`")
 }
 
-// record boots the kernels and writes each one's samples to one file.
+// record boots the kernels and writes the samples of each to one file.
 func (r *recording) record(ctx context.Context, operands []string, say func(string, ...any)) error {
 	switch {
 	case r.boots < 1:
@@ -70,7 +71,7 @@ func (r *recording) record(ctx context.Context, operands []string, say func(stri
 			}
 			samples = append(samples, text)
 		}
-		if err := files.Write(filepath.Join(r.out, k.Label+results.Ext), baseline(k.Label, samples)); err != nil {
+		if err := files.Write(filepath.Join(r.out, k.Label+results.Ext), baseline(k.Label, time.Now(), samples)); err != nil {
 			return err
 		}
 	}
@@ -78,11 +79,11 @@ func (r *recording) record(ctx context.Context, operands []string, say func(stri
 	return nil
 }
 
-// baseline makes one file of a kernel's boots, which lines "sample: 1" tell
-// apart. What they say of units is said once.
-func baseline(label string, samples [][]byte) []byte {
+// baseline joins a kernel's boots into one file, in which lines such as
+// "sample: 1" tell them apart. Unit lines occur once.
+func baseline(label string, made time.Time, samples [][]byte) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Boots of %s, for gate and gate-kernels to compare with. Made by make baselines.\n", label)
+	fmt.Fprintf(&b, "# Boots of %s, for gate and gate-kernels to compare with. Made by make baselines on %s.\n", label, made.Format("2 January 2006"))
 	for i, text := range samples {
 		fmt.Fprintf(&b, "sample: %d\n", i+1)
 		for line := range strings.Lines(string(text)) {

@@ -18,21 +18,23 @@ import (
 	"eventbench/helpers/where"
 )
 
-// An explainer knows more of the changes in a report. It does not change its
-// verdicts, and returns what a reader should know where it has failed.
+// An explainer adds explanations to the changes in a report, without touching
+// its verdicts. It returns a note for the reader if it could not explain
+// something.
 type explainer interface {
 	explain(ctx context.Context, r *gate.Report) (note string, err error)
 }
 
 const (
-	// explained is how many benchmarks' changes are explained: the worst.
+	// explained is the number of benchmarks whose changes are explained,
+	// worst first.
 	explained = 4
-	// most is how many functions are named of each.
+	// most is the number of functions named for each.
 	most = 3
 )
 
-// explain says of regressions and improvements which functions make most of
-// them. The profiles are kept beside the boots' results.
+// explain names the functions that make up most of each regression and
+// improvement. It keeps the profiles beside the boots' results.
 func (k *kernels) explain(ctx context.Context, r *gate.Report) (note string, err error) {
 	if !k.where {
 		return "", nil
@@ -56,11 +58,11 @@ func (k *kernels) explain(ctx context.Context, r *gate.Report) (note string, err
 		return "", nil
 	}
 	if k.recorded.files != nil {
-		return "OLD is recorded results. With the kernel itself as OLD, the functions that make most of each change are named here", nil
+		return "OLD is recorded results. If OLD is the kernel itself, the report names the functions that make up most of each change", nil
 	}
-	k.say("looking for the functions that make most of what changed in %s (-where=false leaves that out)", strings.Join(names, ", "))
-	// Whatever fails from here on is a note: the verdict stands.
-	const unknown = "which functions make most of the change is not known of all: %s"
+	k.say("looking for the functions that make up most of the change in %s (-where=false skips this)", strings.Join(names, ", "))
+	// From here on every failure is a note: the verdict stands.
+	const unknown = "the functions that make up most of the change are not known for all benchmarks: %s"
 	tool, err := results.Tool(ctx, "eventbench")
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
@@ -99,7 +101,7 @@ func (k *kernels) explain(ctx context.Context, r *gate.Report) (note string, err
 	return "", nil
 }
 
-// explanation is a report in short.
+// explanation shortens a report.
 func explanation(w *where.Report) *gate.Where {
 	e := &gate.Where{Old: w.Old.Count, New: w.New.Count, Profiles: [2]string{w.Old.Profile, w.New.Profile}}
 	for _, row := range w.Most(most) {

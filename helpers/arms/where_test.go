@@ -14,7 +14,7 @@ import (
 	"eventbench/helpers/gate"
 )
 
-// A verdict stands whatever becomes of naming functions: what fails is a note.
+// A failure to name functions is a note and changes no verdict.
 func TestExplainFails(t *testing.T) {
 	dir := t.TempDir()
 	k := &kernels{where: true, seed: 1, say: t.Logf, set: &boots.Set{Dir: dir, Kernels: []*boots.Kernel{
@@ -25,8 +25,8 @@ func TestExplainFails(t *testing.T) {
 	check := func(want string) {
 		t.Helper()
 		note, err := k.explain(t.Context(), report)
-		if err != nil || !strings.Contains(note, "is not known of all: ") || !strings.Contains(note, want) || strings.Contains(note, "\n") || regression.Where != nil {
-			t.Errorf("note %q, error %v, functions %v; want a note in one line, with %q", note, err, regression.Where, want)
+		if err != nil || !strings.Contains(note, "are not known for all benchmarks: ") || !strings.Contains(note, want) || strings.Contains(note, "\n") || regression.Where != nil {
+			t.Errorf("note %q, error %v, functions %v; want a one-line note with %q", note, err, regression.Where, want)
 		}
 	}
 	check("none.static")
@@ -39,7 +39,7 @@ func TestExplainFails(t *testing.T) {
 		t.Errorf("nothing changed: note %q, error %v", note, err)
 	}
 
-	// Ctrl-C is no failure of where's: it ends the gate.
+	// Ctrl-C is not a failure to name functions: it ends the gate.
 	regression.Verdict = gate.Improvement
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("stopped")

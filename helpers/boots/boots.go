@@ -1,9 +1,9 @@
 //go:build linux
 
-// Package boots measures kernels: it boots them in guests with counted
-// instructions, several times each, and keeps a file of results for each boot.
+// Package boots measures kernels. It boots them several times each in guests
+// with counted instructions, and keeps a file of results for each boot.
 //
-// A boot is the sample. Its seed decides its memory layout, its order of
+// A boot is the sample. Its seed decides its memory layout, the order of its
 // benchmarks and every other accident. A boot with the same seed repeats to the
 // last digit, so a boot whose file exists is never made again.
 package boots
@@ -38,41 +38,41 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// The default amounts of measurement for the usual and the gated benchmarks.
-// The self-test of the gate and the baselines use the same.
+// How much the usual and the gated benchmarks measure by default. The gate's
+// self-test and the baselines use the same values.
 const (
-	UsualBenchtime = "150x" // in a boot
+	UsualBenchtime = "150x" // operations in a loop of a boot
 	GateBenchtime  = "100x"
-	GateCount      = 3      // loops, of which the lowest counts
-	HostBenchtime  = "10ms" // in a process on this kernel
+	GateCount      = 3      // loops; the lowest figure counts
+	HostBenchtime  = "10ms" // for a loop in a process on this kernel
 )
 
-// Settings are what each boot runs. Boots with other settings are other
+// Settings say what each boot runs. Boots with different settings are different
 // samples.
 type Settings struct {
 	Binary    string // a static test binary
 	Bench     string // as -test.bench
 	Benchtime string // operations in a loop, such as 100x
-	Count     int    // measurements of each benchmark in a boot; the median counts
+	Count     int    // loops of each benchmark in a boot; the median counts
 	Guest     string // more flags for go tool eventbench guest
 	Timeout   time.Duration
-	Jobs      int // guests at a time
+	Jobs      int // guests that run at a time
 	Results   string
 }
 
-// Flags defines the settings but for Binary as flags of fs, with the values
-// they have as defaults.
+// Flags defines all settings except Binary as flags of fs. Their present values
+// are the defaults.
 func (s *Settings) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&s.Bench, "bench", s.Bench, "run the benchmarks that match `regexp`, as in go test")
-	fs.StringVar(&s.Benchtime, "benchtime", s.Benchtime, "operations in a loop: `N`x")
+	fs.StringVar(&s.Benchtime, "benchtime", s.Benchtime, "run `N`x operations in a loop")
 	fs.IntVar(&s.Count, "count", s.Count, "measure each benchmark `n` times in a boot and keep the median")
 	fs.IntVar(&s.Jobs, "jobs", runtime.NumCPU(), "run `n` guests at a time")
-	fs.StringVar(&s.Guest, "guest", "", "flags for go tool eventbench guest, separated by `blanks`")
+	fs.StringVar(&s.Guest, "guest", "", "pass these `flags`, separated by blanks, to go tool eventbench guest")
 	fs.DurationVar(&s.Timeout, "timeout", 5*time.Minute, "give up on a boot after this `time`")
-	fs.StringVar(&s.Results, "results", "results", "keep results under `dir`")
+	fs.StringVar(&s.Results, "results", "results", "keep results in `dir`")
 }
 
-// Check returns an error that names a flag with an invalid value.
+// Check returns an error that names a flag whose value is invalid.
 func (s *Settings) Check() error {
 	switch {
 	case s.Count < 1:
@@ -88,24 +88,25 @@ func (s *Settings) Check() error {
 	}
 	var times int
 	if n, err := fmt.Sscanf(s.Benchtime, "%dx", &times); n != 1 || err != nil || times < 1 || fmt.Sprintf("%dx", times) != s.Benchtime {
-		return fmt.Errorf("-benchtime=%s: want a number of operations such as 100x: a time would be another number of them on each kernel", s.Benchtime)
+		return fmt.Errorf("-benchtime=%s: want a number of operations, such as 100x; a time would mean a different number on each kernel", s.Benchtime)
 	}
 	return nil
 }
 
 // A Kernel is a kernel to measure.
 type Kernel struct {
-	Arg   string // as the user named it: a path, a Debian package, a series
-	Label string // for a column
-	Dir   string // of its boots' files
-	image string // as results name it
+	Arg   string // as the user named it: a path, a Debian package or a series
+	Label string // the column's heading
+	Dir   string // where its boots' files are
+	image string // as the results name it
 	sum   [sha256.Size]byte
 }
 
-// Same reports whether two kernels are one image.
+// Same reports whether two kernels have the same image.
 func (k *Kernel) Same(other *Kernel) bool { return k.sum == other.sum }
 
-// A Set holds the boots that a binary and settings make of some kernels.
+// A Set holds the boots of some kernels with one binary and one group of
+// settings.
 type Set struct {
 	Settings
 	Dir     string
@@ -115,13 +116,13 @@ type Set struct {
 	guest string // the path of go tool eventbench
 }
 
-// Open finds the kernels and makes the directories of their boots:
+// Open finds the kernels and creates the directories for their boots:
 //
 //	results/kernels/BUILD/SETTINGS/KERNEL-SHA256/seed-01.txt
 //
-// The test binary and the kernels are identified by their contents: a kernel
-// rebuilt at the same path is another. No other process can measure into the
-// set until close is called.
+// The binary and the kernels are identified by their contents, so a kernel
+// rebuilt at the same path is a different one. No other process can measure
+// into the set until close is called.
 func Open(ctx context.Context, s Settings, kernels []string, say func(format string, args ...any)) (set *Set, close func(), err error) {
 	if s.Binary, err = filepath.Abs(s.Binary); err != nil {
 		return nil, nil, err
@@ -175,10 +176,10 @@ func Label(kernel string) string {
 	return files.Name(strings.TrimSuffix(filepath.Base(kernel), ".deb"))
 }
 
-// name is the settings' directory.
+// name returns the name of the settings' directory.
 func (s *Settings) name() string {
 	pattern := results.PatternName(s.Bench)
-	// Another version's are another set.
+	// The hash changes when a version changes the pattern.
 	switch sum := sha256.Sum256([]byte(s.Bench)); s.Bench {
 	case mechanisms.Usual:
 		pattern = fmt.Sprintf("usual-%x", sum[:3])
@@ -192,8 +193,8 @@ func (s *Settings) name() string {
 	return name
 }
 
-// A KernelError is the reason why an existing kernel cannot be measured: it is
-// no kernel, or the guest did not run the program to its end.
+// A KernelError is the reason why a kernel that exists cannot be measured: it
+// is not a kernel, or the guest did not run the program to its end.
 type KernelError struct {
 	Kernel string // as the user named it
 	Err    error
@@ -208,14 +209,14 @@ type Boot struct {
 	Seed int
 }
 
-// File is where the boot's results belong.
+// File returns the path of the boot's results.
 func (b Boot) File() string { return b.samples().File(b.Seed) }
 
 func (k *Kernel) samples() *samples.Set { return &samples.Set{Dir: k.Dir, Kind: "seed"} }
 
-// Missing returns the boots of the seeds from first to last that have no file.
-// They are in order of seed, so that an early stop leaves equally many boots of
-// each kernel, and for each seed in an order drawn from it.
+// Missing returns the boots with seeds from first to last that have no file
+// yet. They are in order of seed, so that stopping early leaves equally many
+// boots of each kernel. The seed also determines the order of kernels.
 func (s *Set) Missing(first, last int) ([]Boot, error) {
 	var sets []*samples.Set
 	for _, k := range s.Kernels {
@@ -229,10 +230,10 @@ func (s *Set) Missing(first, last int) ([]Boot, error) {
 	return todo, err
 }
 
-var errNotRun = errors.New("the program did not come to its end there")
+var errNotRun = errors.New("the program did not finish there")
 
 // Make makes the boots, as many at a time as the settings say, and calls say
-// for each that ends. The first failure ends them all unless keepOn.
+// after each. Unless keepOn is set, the first failure ends them all.
 func (s *Set) Make(ctx context.Context, todo []Boot, keepOn bool, say func(format string, args ...any)) error {
 	if len(todo) == 0 {
 		return nil
@@ -246,7 +247,7 @@ func (s *Set) Make(ctx context.Context, todo []Boot, keepOn bool, say func(forma
 	enough, stop := context.WithCancel(ctx)
 	defer stop()
 	var (
-		mu     sync.Mutex // protects all below, and say
+		mu     sync.Mutex // protects say and everything below
 		wg     sync.WaitGroup
 		failed []error
 		done   int
@@ -282,7 +283,7 @@ func (s *Set) Make(ctx context.Context, todo []Boot, keepOn bool, say func(forma
 				default:
 					left := ""
 					if more := len(todo) - done; more > 0 {
-						// As many run at a time.
+						// This many run at a time.
 						left = fmt.Sprintf("; about %s left", seconds(time.Since(start)/time.Duration(max(done, s.Jobs))*time.Duration(more)))
 					}
 					say("%d/%d: %s, seed %d: %s, first result after %s, %d MiB%s",
@@ -310,24 +311,25 @@ feed:
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
-// A booting is a boot in progress, or several if benchmarks end it.
+// A booting is a boot in progress. It takes several guests if benchmarks end
+// theirs.
 type booting struct {
 	*Set
 	Boot
 	say   func(format string, args ...any)
 	first time.Duration // until the guest printed its first result
-	rss   int64         // at its peak, in bytes
+	rss   int64         // the peak, in bytes
 }
 
 // make makes the boot's file. A benchmark that ends its guest loses only its
-// own results: the others are measured in a further boot with the same seed.
+// own results: the others are measured in another boot with the same seed.
 func (b *booting) make(ctx context.Context) error {
 	before, err := b.samples().Read()
 	if err != nil {
 		return err
 	}
 	sample := samples.Sample{Run: b.run, Count: b.Count, Known: samples.Known(before), Hopeless: samples.Hopeless(before),
-		Going: func(name, why string) { b.say("going on without Benchmark%s: %s", name, why) }}
+		Going: func(name, why string) { b.say("continuing without Benchmark%s: %s", name, why) }}
 	made, err := sample.Make(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -337,7 +339,7 @@ func (b *booting) make(ctx context.Context) error {
 		if process.ExitCode(err) == process.NoStatus {
 			err = fmt.Errorf("%w: %w", errNotRun, err)
 		}
-		return errors.Join(fmt.Errorf("%w\n\tall it printed: %s", err, log), files.Write(log, broken.Log))
+		return errors.Join(fmt.Errorf("%w\n\tits output: %s", err, log), files.Write(log, broken.Log))
 	}
 	if err := files.Write(log, made.Log); err != nil {
 		return err
@@ -345,7 +347,7 @@ func (b *booting) make(ctx context.Context) error {
 	if now, err := results.Hash(b.Binary); err != nil {
 		return err
 	} else if now != b.build {
-		return fmt.Errorf("%s was replaced by another build since this run began", b.Binary)
+		return fmt.Errorf("%s was replaced by another build during this run", b.Binary)
 	}
 	text, err := b.reduce(made.Text, log)
 	if err != nil {
@@ -364,8 +366,8 @@ func (b *booting) make(ctx context.Context) error {
 	return nil
 }
 
-// argv are the arguments of go tool eventbench but for those of the test
-// binary.
+// argv returns the arguments of go tool eventbench, up to and including the
+// test binary.
 func (b *booting) argv() []string {
 	args := []string{"guest", "-kernel", b.Arg, "-seed", strconv.Itoa(b.Seed), "-accel", "tcg", "-clock", "instrs", "-timeout", b.Timeout.String()}
 	return append(append(args, strings.Fields(b.Guest)...), b.Binary)
@@ -381,34 +383,34 @@ func (b *booting) run(ctx context.Context, skip string, stdout, stderr io.Writer
 	began := time.Now()
 	watch := &firstResult{w: stdout, last: began, seen: func() { b.first = time.Since(began) }}
 	if b.first > 0 {
-		watch.seen = nil // by an earlier boot
+		watch.seen = nil // an earlier boot had it
 	}
 	cmd := exec.Command(b.guest, args...)
-	// One P for the Go runtime: its background work costs host time, most
-	// of all when its threads spin on the other CPU.
+	// One P for the Go runtime: its background work costs host time, mostly
+	// when its threads spin on the other CPU.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	cmd.Stdout, cmd.Stderr = watch, stderr
-	// It has a time limit of its own, at which it reports where the guest
-	// was.
+	// The guest verb has its own time limit, at which it reports where the
+	// guest was.
 	err := process.Limits{Time: b.Timeout + time.Minute, Runner: true}.Run(ctx, cmd)
 	if cmd.ProcessState != nil {
 		if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			b.rss = max(b.rss, u.Maxrss<<10) // the largest of the guest's own children: QEMU
+			b.rss = max(b.rss, u.Maxrss<<10) // the largest child of the guest verb: QEMU
 		}
 	}
 	if err != nil && time.Since(began) >= b.Timeout && time.Since(watch.last) < b.Timeout/2 {
-		// It is not stuck.
-		return fmt.Errorf("%w: the guest was not done after -timeout %v, and printed something until %s before: %w",
+		// It is slow, not stuck.
+		return fmt.Errorf("%w: the guest was still printing when -timeout %v ended, %s before: %w",
 			samples.ErrSlow, b.Timeout, seconds(time.Since(watch.last)), err)
 	}
 	return err
 }
 
-// firstResult notes when the first benchmark's line begins, and when the guest
+// firstResult records when the first benchmark's line begins and when the guest
 // last printed something.
 type firstResult struct {
 	w    io.Writer
-	seen func() // nil once it has
+	seen func() // nil after the call
 	last time.Time
 	line []byte
 }
@@ -424,13 +426,13 @@ func (f *firstResult) Write(p []byte) (int, error) {
 	return f.w.Write(p)
 }
 
-// resultLine is a benchmark's name with something after it.
+// resultLine matches a benchmark's name with something after it.
 var resultLine = regexp.MustCompile(`(?m)^Benchmark\S+[ \t]`)
 
-// reduce returns a boot's results with one line for each benchmark. Each unit's
-// value is the lowest of its measurements, if its Unit line says so. Otherwise
-// it is their median, the lower one of an even number, so that it is a value
-// that occurred.
+// reduce returns a boot's results with one line for each benchmark. The value
+// of a unit is the lowest of the measurements if its Unit line says so.
+// Otherwise it is the median, or of an even number the lower of the middle two,
+// so that it is a value that occurred.
 func (b Boot) reduce(out []byte, path string) ([]byte, error) {
 	f, err := results.Parse(bytes.NewReader(out), path)
 	if err != nil {
@@ -440,7 +442,7 @@ func (b Boot) reduce(out []byte, path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w: every benchmark was skipped", path, results.ErrNone)
 	}
 	if now := f.Results[0].GetConfig("kernel-image"); now != b.image {
-		return nil, fmt.Errorf("%s was replaced since this run began: it was %s and is %s", b.Arg, b.image, now)
+		return nil, fmt.Errorf("%s was replaced during this run: it was %s and is now %s", b.Arg, b.image, now)
 	}
 	type key struct{ name, unit string }
 	values := make(map[key][]float64)

@@ -23,8 +23,8 @@ Unit instrs/op better=lower assume=exact
 `
 
 // A boot's lines are reduced to one for each benchmark, with a median that
-// occurred; configuration and the verdict stay. A boot of another kernel than
-// the one found first does not count.
+// occurred. Configuration and verdict stay. A boot of a kernel other than the
+// one found at the start is refused.
 func TestReduce(t *testing.T) {
 	out := head + `BenchmarkSelf 	 100	 1636 instrs/op	 1700 mean-instrs/op
 BenchmarkOther/peer=process 	 100	 50 mean-instrs/op
@@ -52,8 +52,8 @@ PASS
 	}
 }
 
-// A pattern is matched with the existing names before anything is booted, level
-// by level as package testing does.
+// A pattern is matched with the names of benchmarks before anything is booted,
+// level by level, as package testing does.
 func TestAnyMatches(t *testing.T) {
 	names := []string{"BenchmarkNullGetppid", "BenchmarkEventfdSelf"}
 	check := func(pattern string, want bool) {
@@ -81,8 +81,8 @@ func TestAnyMatches(t *testing.T) {
 	}
 }
 
-// A file that would fail in every boot is refused before the first, with what
-// to do.
+// A file that would fail in every boot is refused before the first, with
+// advice.
 func TestCheckProgram(t *testing.T) {
 	dir := t.TempDir()
 	check := func(path, bench, want string) {

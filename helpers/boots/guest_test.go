@@ -18,8 +18,8 @@ import (
 )
 
 // In a real guest, benchmarks that fail or end their process lose only their
-// own results: a further boot with the same seed measures the others. A
-// benchmark that failed in two boots is not tried in the third.
+// own results: another boot with the same seed measures the others. A benchmark
+// that failed in two boots is not tried in the third.
 func TestFailures(t *testing.T) {
 	need.Asked(t, need.HasQEMU, "a minute of boots")
 	kernel := need.Kernel(t)
@@ -74,7 +74,7 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%s has %d failures, want 2", f.Path, len(said))
 		}
 	}
-	for _, want := range []string{"seed 1: going on without BenchmarkPipeSelf: ", "seed 2: BenchmarkEventfdSelf failed: ", "first result after"} {
+	for _, want := range []string{"seed 1: continuing without BenchmarkPipeSelf: ", "seed 2: BenchmarkEventfdSelf failed: ", "first result after"} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("what was said lacks %q:\n%s", want, &said)
 		}

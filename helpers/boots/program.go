@@ -16,9 +16,8 @@ import (
 	"eventbench/helpers/samples"
 )
 
-// checkProgram reports before the first boot what would be wrong in every boot:
-// a file that no guest can run, or a pattern that matches none of its
-// benchmarks.
+// checkProgram reports before the first boot what would fail in every boot: a
+// file that guests cannot run, or a pattern that matches no benchmark.
 func checkProgram(ctx context.Context, path, bench string) error {
 	if _, err := guest.LoadProgram(path, nil, "."); err != nil {
 		return err
@@ -36,14 +35,14 @@ func checkProgram(ctx context.Context, path, bench string) error {
 		return fmt.Errorf("-bench=%s: %w", bench, err)
 	}
 	if !some {
-		return cli.Usage("-bench=%s: no benchmark matches (mind that their names begin with Benchmark); there are:\n\t%s", bench, strings.Join(names, "\n\t"))
+		return cli.Usage("-bench=%s: no benchmark matches (names begin with Benchmark); there are:\n\t%s", bench, strings.Join(names, "\n\t"))
 	}
 	return nil
 }
 
-// anyMatches reports whether any of the names of top-level benchmarks matches a
-// pattern of -test.bench: alternatives with | between, of parts for each level
-// with / between.
+// anyMatches reports whether a pattern of -test.bench matches any name of a
+// top-level benchmark. A pattern consists of alternatives separated by |, which
+// have a part for each level, separated by /.
 func anyMatches(pattern string, names []string) (some bool, err error) {
 	for _, alternative := range samples.Alternatives(pattern) {
 		for level, part := range samples.Levels(alternative) {

@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package kernels measures many kernels: it boots each in a guest with counted
-// instructions, several times, runs the benchmarks of a static test binary
-// there, and sets the kernels side by side.
+// Package kernels compares many kernels. It boots each several times in a guest
+// with counted instructions, runs the benchmarks of a static test binary there,
+// and prints the kernels side by side.
 package kernels
 
 import (
@@ -37,7 +37,8 @@ func New(fs *flag.FlagSet) cli.Action {
 		}
 		kernels, err := measure(ctx, o, c.Say)
 		if ctx.Err() == nil {
-			// What there is is shown, whatever a kernel that does not boot lacks.
+			// Show what was measured, even if a kernel does not
+			// boot.
 			measured := slices.DeleteFunc(kernels, func(k *boots.Kernel) bool { _, err := results.Find(k.Dir); return err != nil })
 			if len(measured) > 0 {
 				err = errors.Join(summarize(ctx, measured, c.Stdout), err)
@@ -47,7 +48,7 @@ func New(fs *flag.FlagSet) cli.Action {
 	}
 }
 
-// measure makes the boots that are not there yet.
+// measure makes the boots that are still missing.
 func measure(ctx context.Context, o options, say func(string, ...any)) ([]*boots.Kernel, error) {
 	set, done, err := boots.Open(ctx, o.Settings, o.kernels, say)
 	if err != nil {
@@ -59,14 +60,14 @@ func measure(ctx context.Context, o options, say func(string, ...any)) ([]*boots
 		return nil, err
 	}
 	if len(todo) == 0 {
-		say("all %d boots are in %s", o.boots*len(o.kernels), set.Dir)
+		say("all %d boots are in %s already", o.boots*len(o.kernels), set.Dir)
 	} else {
 		say("%d of %d boots to go, %d at a time, into %s", len(todo), o.boots*len(o.kernels), o.Jobs, set.Dir)
 	}
 	return set.Kernels, set.Make(ctx, todo, true, say)
 }
 
-// check checks what was asked for, and takes the operands.
+// check checks the flags and stores the operands.
 func (o *options) check(operands []string) error {
 	if err := o.Check(); err != nil {
 		return err

@@ -17,7 +17,8 @@ import (
 
 var verb = cli.Verb{Manual: tooltest.Manual("kernels"), Resumes: true, New: New}
 
-// Wrong usage says which flag or argument, and is exit status 2.
+// Wrong usage exits with status 2 and a message that names the flag or
+// argument.
 func TestUsage(t *testing.T) {
 	check := func(want string, args ...string) {
 		t.Helper()
@@ -38,7 +39,7 @@ func TestUsage(t *testing.T) {
 	check("-sideways", "-sideways", "x.test", "6.12")
 }
 
-// A missing binary and a results directory that cannot be one are named.
+// A missing binary and an unusable results directory are named.
 func TestNothingToRun(t *testing.T) {
 	check := func(want string, args ...string) {
 		t.Helper()
@@ -63,8 +64,8 @@ seed: 1
 Unit instrs/op better=lower assume=exact
 `
 
-// A count is exact only if all boots of a kernel agree, in each kernel; what
-// changed most comes first.
+// A count is exact only if all boots of each kernel agree. The largest change
+// comes first.
 func TestSummary(t *testing.T) {
 	var kernels []*boots.Kernel
 	for _, kernel := range []struct {
@@ -88,8 +89,8 @@ func TestSummary(t *testing.T) {
 	}
 	for _, want := range []string{
 		"typical-instrs/op",
-		"mode the same in all of them for 1 of 2 benchmarks",
-		"mode the same in all of them for 2 of 2 benchmarks",
+		"same mode in all boots for 1 of 2 benchmarks",
+		"same mode in all boots for 2 of 2 benchmarks",
 		"What changed most from 6.1 to 6.12\n     +5.0 %      1600 →     1680 instrs/op       Self\n",
 	} {
 		if !strings.Contains(out.String(), want) {
@@ -98,7 +99,7 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-// Boots that an earlier version recorded (commit 7079fe3) are read as well.
+// Boots recorded by an earlier version (commit 7079fe3) can be read.
 func TestSummaryOfOlderBoots(t *testing.T) {
 	var out bytes.Buffer
 	older := &boots.Kernel{Label: "6.12", Dir: filepath.Join("..", "results", "testdata", "older", "boots")}
@@ -110,9 +111,9 @@ func TestSummaryOfOlderBoots(t *testing.T) {
 	}
 }
 
-// A benchmark that failed in boots costs itself: the tables have what there is,
-// and what failed is told after them. Boots that differ in what must agree are
-// refused.
+// A benchmark that failed in some boots affects no other. The tables show what
+// there is, followed by the failures. Boots that differ in a key that must
+// agree are refused.
 func TestSummaryOfFailures(t *testing.T) {
 	boot := func(dir string, seed int, text string) {
 		tooltest.MustWrite(t, filepath.Join(dir, fmt.Sprintf("seed-%02d%s", seed, results.Ext)), text)
@@ -126,11 +127,11 @@ func TestSummaryOfFailures(t *testing.T) {
 	kernels := []*boots.Kernel{{Label: "6.1", Dir: dir}}
 	var out bytes.Buffer
 	err := summarize(t.Context(), kernels, &out)
-	if want := "1 benchmark failed, and so lack figures: see above"; err == nil || err.Error() != want {
+	if want := "1 benchmark failed and so have missing figures: see above"; err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
 	for _, want := range []string{
-		"6 boots: mode the same in all of them for 2 of 2 benchmarks",
+		"6 boots: same mode in all boots for 2 of 2 benchmarks",
 		"\n6.1: failed: 1 benchmark\n\nBenchmarkOther failed in 1 of 6 samples, first in seed-03.txt:\n    5 sent, 4 received\n",
 	} {
 		if !strings.Contains(out.String(), want) {

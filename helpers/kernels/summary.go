@@ -19,8 +19,8 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// The units of an operation's cost in counted instructions: the mode if it is
-// the same in all boots, the mode if it is not, and the mean.
+// Units of counted instructions: the mode if it is the same in all boots, the
+// mode if it is not, and the mean.
 const (
 	exactUnit   = "instrs/op"
 	typicalUnit = "typical-instrs/op"
@@ -31,7 +31,7 @@ const (
 type column struct {
 	label  string
 	boots  []*results.File
-	counts map[string][]float64 // modes by benchmark, in the order of boots
+	counts map[string][]float64 // modes of each benchmark, in the order of boots
 	means  map[string][]float64
 }
 
@@ -47,7 +47,7 @@ func summarize(ctx context.Context, kernels []*boots.Kernel, stdout io.Writer) e
 		for _, file := range files {
 			f, err := results.Read(file)
 			if err != nil {
-				return fmt.Errorf("%w\n\tremove the file and its boot will be made again", err)
+				return fmt.Errorf("%w\n\tremove the file, and the same command boots again", err)
 			}
 			c.boots = append(c.boots, f)
 			for _, r := range f.Results {
@@ -66,7 +66,7 @@ func summarize(ctx context.Context, kernels []*boots.Kernel, stdout io.Writer) e
 		all = append(all, c.boots...)
 	}
 	if err := results.Agree(all, nil); err != nil {
-		return fmt.Errorf("%w\n\tremove the files of one kind and their boots will be made again", err)
+		return fmt.Errorf("%w\n\tremove the files of one kind, and the same command boots again", err)
 	}
 	exact := exactIn(columns)
 	if err := tables(ctx, columns, exact, stdout); err != nil {
@@ -79,8 +79,8 @@ func summarize(ctx context.Context, kernels []*boots.Kernel, stdout io.Writer) e
 	return failures(columns, stdout)
 }
 
-// failures prints which benchmarks failed, after all figures that there are,
-// and is an error if there is any.
+// failures prints the benchmarks that failed, below the figures of the others.
+// It returns an error if there are any.
 func failures(columns []*column, stdout io.Writer) error {
 	failed := 0
 	for _, c := range columns {
@@ -92,7 +92,7 @@ func failures(columns []*column, stdout io.Writer) error {
 		failed += n
 	}
 	if failed > 0 {
-		return fmt.Errorf("%s failed, and so lack figures: see above", samples.Counted(failed, "benchmark"))
+		return fmt.Errorf("%s failed and so have missing figures: see above", samples.Counted(failed, "benchmark"))
 	}
 	return nil
 }
@@ -113,10 +113,11 @@ func exactIn(columns []*column) map[string]bool {
 	return exact
 }
 
-// tableKeys are the configuration that is shown above a table.
+// tableKeys is the configuration shown above a table.
 var tableKeys = []string{"accelerator", "qemu", "cpu-model", "clock"}
 
-// tables prints benchstat's tables with a column a kernel, latencies left out.
+// tables prints benchstat's tables, without latencies, with a column for each
+// kernel.
 func tables(ctx context.Context, columns []*column, exact map[string]bool, stdout io.Writer) error {
 	var data bytes.Buffer
 	w := benchfmt.NewWriter(&data)
@@ -142,7 +143,8 @@ func tables(ctx context.Context, columns []*column, exact map[string]bool, stdou
 					continue
 				}
 				r.Values[0].Unit = unit
-				// benchstat notes every other key in which boots differ: the seed, the addresses.
+				// benchstat would note every other key in which
+				// boots differ, such as the seed and addresses.
 				r.Config = slices.DeleteFunc(r.Config, func(c benchfmt.Config) bool { return !slices.Contains(tableKeys, c.Key) })
 				r.Config = append(r.Config, benchfmt.Config{Key: "kernel", Value: []byte(c.label), File: true})
 				if err := w.Write(r); err != nil {
@@ -152,7 +154,8 @@ func tables(ctx context.Context, columns []*column, exact map[string]bool, stdou
 		}
 		return nil
 	}
-	// benchstat's tables come in the order in which it first sees their units.
+	// benchstat prints tables in the order in which it first sees their
+	// units.
 	for _, unit := range []string{exactUnit, typicalUnit, meanUnit, "delivered/op"} {
 		for _, c := range columns {
 			if err := add(c, unit); err != nil {
@@ -172,9 +175,9 @@ func labels(columns []*column) string {
 	return strings.Join(s, " ")
 }
 
-// spread says how far boots of one kernel lie apart.
+// spread prints how much the boots of each kernel differ.
 func spread(columns []*column, stdout io.Writer) {
-	fmt.Fprintf(stdout, "\nSpread over boots\n")
+	fmt.Fprintf(stdout, "\nSpread across boots\n")
 	for _, c := range columns {
 		same := 0
 		for _, counts := range c.counts {
@@ -191,7 +194,7 @@ func spread(columns []*column, stdout io.Writer) {
 				one = append(one, s)
 			}
 		}
-		fmt.Fprintf(stdout, "  %-12s %d boots: mode the same in all of them for %d of %d benchmarks", c.label, len(c.boots), same, len(c.counts))
+		fmt.Fprintf(stdout, "  %-12s %d boots: same mode in all boots for %d of %d benchmarks", c.label, len(c.boots), same, len(c.counts))
 		if one != nil {
 			fmt.Fprintf(stdout, "; range of means: %.2f %% on one CPU", median(one))
 		}
@@ -202,8 +205,8 @@ func spread(columns []*column, stdout io.Writer) {
 	}
 }
 
-// changes lists what changed most from a to b, by the median mode, or the
-// median mean if there is none.
+// changes lists the largest changes from a to b: of the median mode, or of the
+// median mean for benchmarks without a mode.
 func changes(a, b *column, stdout io.Writer) {
 	type change struct {
 		name     string
@@ -230,7 +233,7 @@ func changes(a, b *column, stdout io.Writer) {
 	}
 }
 
-// median returns the median of values; NaN of none.
+// median returns the median of values, or NaN if there are none.
 func median(values []float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()
