@@ -23,21 +23,22 @@ import (
 	"eventbench/helpers/samples"
 )
 
-// errIncomplete is the error for rounds that were made as far as they could be.
-var errIncomplete = errors.New("not everything has a figure in every round")
+// errIncomplete means that every possible round was made and some figures are
+// missing.
+var errIncomplete = errors.New("some figures are missing")
 
-// measure runs what rounds of opts are missing and returns the directory of
-// the set they belong to, for each arm, also with errIncomplete.
+// measure runs the rounds of opts that are missing. It returns the directory of
+// each arm's set, also with errIncomplete.
 func measure(ctx context.Context, opts options, p *follower) (dirs []string, err error) {
 	defer p.Clear()
 	defer p.keepTime()()
 	if opts.binary != "" {
-		// With a slash, so that exec does not look it up in PATH.
+		// With a slash, so that exec does not search PATH.
 		if opts.binary, err = filepath.Abs(opts.binary); err != nil {
 			return nil, err
 		}
 		if _, err := os.Stat(opts.binary); err != nil {
-			return nil, fmt.Errorf("the test binary: %w: go test -c makes one", err)
+			return nil, fmt.Errorf("the test binary: %w: build one with go test -c", err)
 		}
 	}
 	host, err := hostDir()
@@ -54,7 +55,7 @@ func measure(ctx context.Context, opts options, p *follower) (dirs []string, err
 	}
 	defer unlock()
 	if !results.Alone() {
-		p.Say("another run measures on this machine, into other results: each of the two disturbs the other; wait until it has ended for figures to be trusted")
+		p.Say("another run, with other results, is measuring on this machine: the two disturb each other; for reliable figures, wait until it has ended")
 	}
 
 	var sets []*set
@@ -75,9 +76,11 @@ func measure(ctx context.Context, opts options, p *follower) (dirs []string, err
 	return dirs, conclude(opts, sets, p)
 }
 
-// findSet finds out which set the arm's rounds belong to, and makes its directory.
+// findSet finds the set that the arm's rounds belong to and creates its
+// directory.
 func findSet(ctx context.Context, opts options, a arm, host string, p *follower) (*set, error) {
-	// Of the binary, so that all its arms are in one directory.
+	// The binary's name comes first, so that all its arms share a
+	// directory.
 	argv := []string{opts.binary}
 	if opts.binary == "" {
 		argv = a.command
@@ -87,7 +90,7 @@ func findSet(ctx context.Context, opts options, a arm, host string, p *follower)
 		a.build, err = results.HashCommand(a.argv(opts.binary))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", a.said("what is to be run"), err)
+		return nil, fmt.Errorf("%s: %w", a.said("the command"), err)
 	}
 	now, err := look(ctx, opts, a, opts.settings(a), host, p)
 	if err != nil {
@@ -100,13 +103,13 @@ func findSet(ctx context.Context, opts options, a arm, host string, p *follower)
 	return s, files.MakeDir(s.Dir)
 }
 
-// makeRounds makes the rounds that are missing. Those that cannot be made are
-// told of and left out; after two of an arm in a row it is given up.
+// makeRounds makes the missing rounds. A round that cannot be made is reported
+// and left out. After two such rounds in a row the arm is given up.
 func makeRounds(ctx context.Context, opts options, sets []*set, p *follower) error {
 	var dirs []*samples.Set
 	for _, s := range sets {
 		dirs = append(dirs, &s.Set)
-		p.Say("%d of %d to go, of %d benchmarks each, into %s",
+		p.Say("%d of %d rounds to go, of %d benchmarks each, into %s",
 			opts.rounds-len(s.within(opts.rounds)), opts.rounds, len(s.survey.names), s.Dir)
 	}
 	todo, err := samples.Missing(dirs, 1, opts.rounds, uint64(opts.seed))
@@ -124,11 +127,11 @@ func makeRounds(ctx context.Context, opts options, sets []*set, p *follower) err
 		if broken := (*samples.Error)(nil); errors.As(err, &broken) {
 			p.Say("%s: %v", s.arm.said(fmt.Sprintf("round %d", n)), err)
 			if lost[s]++; lost[s] == 2 {
-				p.Say("%s", s.arm.said("two rounds in a row were lost: no more are tried"))
+				p.Say("%s", s.arm.said("two rounds in a row were lost: giving up"))
 			}
 			continue
 		} else if err != nil {
-			return fmt.Errorf("%s: %w\n\t%d of %d rounds are in %s; the same command goes on from there",
+			return fmt.Errorf("%s: %w\n\t%d of %d rounds are in %s; the same command continues from there",
 				s.arm.said(fmt.Sprintf("round %d", n)), err, len(s.within(opts.rounds)), opts.rounds, s.Dir)
 		}
 		lost[s] = 0
@@ -137,8 +140,8 @@ func makeRounds(ctx context.Context, opts options, sets []*set, p *follower) err
 	return nil
 }
 
-// conclude says what has no figure. Its error is errIncomplete, or, where an arm has no
-// round at all, one that says so.
+// conclude reports what has no figure. It returns errIncomplete, or another
+// error if an arm has no round at all.
 func conclude(opts options, sets []*set, p *follower) (err error) {
 	for _, s := range sets {
 		files := s.within(opts.rounds)
@@ -170,8 +173,8 @@ func conclude(opts options, sets []*set, p *follower) (err error) {
 	return err
 }
 
-// benchArgs are flags of each run of the test binary's benchmarks. -test.v is
-// there to know which benchmark it is at, and why one skips.
+// benchArgs returns the flags with which the test binary runs benchmarks.
+// -test.v shows which benchmark is running and why one is skipped.
 func (o options) benchArgs() []string {
 	args := []string{"-test.run=^$", "-test.v", "-test.bench=" + o.bench}
 	if o.long {
@@ -180,7 +183,7 @@ func (o options) benchArgs() []string {
 	return args
 }
 
-// runner runs the test binary's benchmarks.
+// runner returns a function that runs the test binary's benchmarks.
 func (a arm) runner(opts options, p *follower, args ...string) func(context.Context, string, io.Writer, io.Writer) error {
 	return func(ctx context.Context, skip string, stdout, stderr io.Writer) error {
 		argv := a.argv(opts.binary, slices.Concat(opts.benchArgs(), args)...)
@@ -191,7 +194,7 @@ func (a arm) runner(opts options, p *follower, args ...string) func(context.Cont
 	}
 }
 
-// run runs argv until it ends, ctx does, or it has printed nothing for longer
+// run runs argv until it ends, ctx ends, or it has printed nothing for longer
 // than -limit.
 func (a arm) run(ctx context.Context, argv []string, opts options, stdout, stderr io.Writer) error {
 	cmd := exec.Command(argv[0], argv[1:]...)
@@ -203,11 +206,11 @@ func (a arm) run(ctx context.Context, argv []string, opts options, stdout, stder
 	return err
 }
 
-// look runs every benchmark once, for a survey, and says which of them skip.
-// All that one prints which breaks off is kept in dir.
+// look runs every benchmark once, for a survey, and reports those that skip. If
+// the process breaks off, its output is kept in dir.
 func look(ctx context.Context, opts options, a arm, settings, dir string, p *follower) (survey, error) {
 	what := fmt.Sprintf("-bench=%s: %s", opts.bench, a.said("running each benchmark once"))
-	p.begin(a.said("looking what there is"), 0, 0)
+	p.begin(a.said("listing the benchmarks"), 0, 0)
 	sample := samples.Sample{Run: a.runner(opts, p, "-test.benchtime=1x"), Skip: opts.skip, Count: 1, Going: goingOn(p, what)}
 	made, err := sample.Make(ctx)
 	if ctx.Err() != nil {
@@ -216,7 +219,7 @@ func look(ctx context.Context, opts options, a arm, settings, dir string, p *fol
 	if made != nil {
 		for _, f := range made.Failures {
 			if f.Skipped {
-				_, why, _ := strings.Cut(f.Message, ": ") // without the file and line
+				_, why, _ := strings.Cut(f.Message, ": ") // strip file and line
 				p.Say("%s: %s", a.said("skipped Benchmark"+f.Name), why)
 			} else {
 				p.Say("%s: Benchmark%s failed: %s", what, f.Name, f.Message)
@@ -229,7 +232,7 @@ func look(ctx context.Context, opts options, a arm, settings, dir string, p *fol
 			return survey{}, kept
 		}
 		if err != nil {
-			return survey{}, fmt.Errorf("%s: %w\n\tall it printed: %s", what, err, path)
+			return survey{}, fmt.Errorf("%s: %w\n\tits output: %s", what, err, path)
 		}
 	}
 	f, err := results.Parse(bytes.NewReader(made.Text), "a run of each benchmark once")
@@ -245,16 +248,16 @@ func look(ctx context.Context, opts options, a arm, settings, dir string, p *fol
 	if err != nil {
 		return survey{}, err
 	}
-	return survey{}, cli.Usage("-bench=%s%s: no benchmark matches (mind that their names begin with Benchmark%s); there are:\n\t%s",
+	return survey{}, cli.Usage("-bench=%s%s: no benchmark matches (names begin with Benchmark%s); there are:\n\t%s",
 		opts.bench, opts.narrowing(), map[bool]string{true: ", and what -skip leaves out"}[opts.skip != ""], strings.Join(known, "\n\t"))
 }
 
-// goingOn says that what is measured goes on without a benchmark.
+// goingOn reports that a measurement continues without a benchmark.
 func goingOn(p *follower, what string) func(name, why string) {
-	return func(name, why string) { p.Say("%s: going on without Benchmark%s: %s", what, name, why) }
+	return func(name, why string) { p.Say("%s: continuing without Benchmark%s: %s", what, name, why) }
 }
 
-// keep writes all that processes printed which broke off.
+// keep writes the output of processes that broke off.
 func keep(path string, made *samples.Made, err error) error {
 	broken := new(samples.Error)
 	switch {
@@ -269,8 +272,8 @@ func keep(path string, made *samples.Made, err error) error {
 	return nil
 }
 
-// list returns the names of the benchmarks that opts.bench could mean: all at
-// the top level, or if it names one of those, what is below.
+// list returns the names of the benchmarks that opts.bench could mean: all
+// top-level ones, or, if it names one of those, its sub-benchmarks.
 func list(ctx context.Context, opts options, a arm) ([]string, error) {
 	if top, _, below := strings.Cut(opts.bench, "/"); below {
 		o := opts
@@ -278,7 +281,7 @@ func list(ctx context.Context, opts options, a arm) ([]string, error) {
 		sample := samples.Sample{Run: a.runner(o, follow(progress.New(io.Discard, "")), "-test.benchtime=1x"), Skip: opts.skip, Count: 1}
 		if made, err := sample.Make(ctx); err == nil {
 			if f, err := results.Parse(bytes.NewReader(made.Text), "a run of each benchmark once"); err == nil {
-				return samples.Names(f), nil // if not: what is at the top level may help
+				return samples.Names(f), nil // otherwise the top-level names may help
 			}
 		}
 	}
@@ -289,19 +292,19 @@ func list(ctx context.Context, opts options, a arm) ([]string, error) {
 	return strings.Fields(stdout.String()), nil
 }
 
-// measureRound runs round n and puts its file into the set. An error that is a
-// [*samples.Error] is the round's alone.
+// measureRound runs round n and puts its file into the set. A [*samples.Error]
+// concerns only this round.
 func (s *set) measureRound(ctx context.Context, n int, opts options, p *follower) error {
 	argv := s.arm.argv(opts.binary)
 	if now, err := results.HashCommand(argv); err != nil {
 		return err
 	} else if now != s.arm.build {
-		return fmt.Errorf("%s was replaced by another build since this run began", strings.Join(argv, " "))
+		return fmt.Errorf("%s was replaced by another build during this run", strings.Join(argv, " "))
 	}
 	path := s.File(n)
 	base := strings.TrimSuffix(path, results.Ext)
 	failed, histograms := base+".failed", base+".histograms"
-	// They are written here and moved when the round has turned out well.
+	// Histograms are written here and moved once the round is good.
 	trial, err := filepath.Abs(base + ".histograms.tmp")
 	if err != nil {
 		return err
@@ -332,7 +335,7 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, p *follower
 		return kept
 	}
 	if err != nil {
-		return fmt.Errorf("%w\n\tall it printed: %s", err, failed)
+		return fmt.Errorf("%w\n\tits output: %s", err, failed)
 	}
 	if err := os.RemoveAll(histograms); err != nil { // of a round whose file was removed
 		return err
@@ -363,14 +366,14 @@ func (s *set) measureRound(ctx context.Context, n int, opts options, p *follower
 	return nil
 }
 
-// header is what a round's file begins with.
+// header returns the beginning of a round's file.
 func (s *set) header(n int, opts options, args []string, began time.Time) string {
 	argv := s.arm.argv(opts.binary)
 	run := slices.Concat(opts.benchArgs(), args)
 	if opts.skip != "" {
 		run = append(run, "-test.skip="+opts.skip)
 	}
-	header := fmt.Sprintf("# Round %d of go tool eventbench bench: one process, its benchmarks in an order of its own.\n", n) +
+	header := fmt.Sprintf("# Round %d of go tool eventbench bench: one process, its benchmarks shuffled.\n", n) +
 		fmt.Sprintf("# command: %s %q\n", filepath.Base(argv[len(argv)-1]), run) +
 		samples.Alone(append(argv, "-test.run=^$", "-test.v", "-test.benchtime="+opts.benchtime)) +
 		settingsPrefix + s.survey.settings + "\n" +
@@ -381,14 +384,14 @@ func (s *set) header(n int, opts options, args []string, began time.Time) string
 	return header
 }
 
-// check is the judgement on a round's file.
+// check checks that a round's file belongs to the set.
 func (s *set) check(data []byte, path string) (*results.File, error) {
 	f, err := results.Parse(bytes.NewReader(data), path)
 	if err != nil {
 		return nil, &samples.Error{Why: err.Error(), Log: data}
 	}
 	if d := s.survey.otherwise(surveyOf(f, s.survey.settings)); d != "" {
-		return nil, &samples.Error{Why: "this round is not like the set: there " + d, Log: data}
+		return nil, &samples.Error{Why: "this round does not belong to the set: there " + d, Log: data}
 	}
 	return f, nil
 }

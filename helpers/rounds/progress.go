@@ -13,28 +13,28 @@ import (
 	"eventbench/helpers/samples"
 )
 
-// A follower follows a child through its benchmarks and tells the user how far
-// it is.
+// A follower follows a child through its benchmarks and shows the user its
+// progress.
 type follower struct {
 	*progress.Progress
 
 	mu       sync.Mutex
-	begun    time.Time       // the run
-	finished []time.Duration // the rounds of this run
+	begun    time.Time       // when the run began
+	finished []time.Duration // durations of this run's rounds
 
-	// The child that runs.
+	// The running child.
 	label string    // such as "round 3/10"
 	after int       // rounds to go after this one
-	total int       // benchmark results it will print, 0 when not known
+	total int       // results that it will print; 0 if unknown
 	start time.Time // when it started
 	done  int       // results it has printed
-	name  string    // the benchmark it is at
-	line  []byte    // the line it has not finished
+	name  string    // the running benchmark
+	line  []byte    // its unfinished line
 }
 
 func follow(p *progress.Progress) *follower { return &follower{Progress: p, begun: time.Now()} }
 
-// begin says that a child starts now, which will print total results.
+// begin records that a child starts now and will print total results.
 func (p *follower) begin(label string, total, after int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -45,7 +45,7 @@ func (p *follower) begin(label string, total, after int) {
 	p.draw(now)
 }
 
-// end says that the round came to a good end.
+// end records that the round succeeded.
 func (p *follower) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -53,7 +53,7 @@ func (p *follower) end() {
 	p.Step("%s: %s elapsed, about %s left", p.label, clock(time.Since(p.begun)), clock(p.mean()*time.Duration(p.after)))
 }
 
-// mean is how long a finished round took.
+// mean returns the mean duration of this run's rounds.
 func (p *follower) mean() time.Duration {
 	var sum time.Duration
 	for _, d := range p.finished {
@@ -62,15 +62,15 @@ func (p *follower) mean() time.Duration {
 	return sum / time.Duration(len(p.finished))
 }
 
-// Write sees what the child prints. With -test.v that is a benchmark's name when
-// it starts, on a line of its own, and when it has finished its name and result.
+// Write watches the child's output. With -test.v a benchmark's name is printed
+// on its own line when it starts, and again with the result when it ends.
 func (p *follower) Write(out []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := len(out)
 	for {
 		piece, rest, complete := bytes.Cut(out, []byte("\n"))
-		if len(p.line) < 4096 { // more than any name has
+		if len(p.line) < 4096 { // longer than any name
 			p.line = append(p.line, piece...)
 		}
 		if !complete {
@@ -104,7 +104,7 @@ func (p *follower) keepTime() (stop func()) {
 	return func() { tick.Stop(); close(done) }
 }
 
-// tick redraws the clock.
+// tick redraws the progress line.
 func (p *follower) tick() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -129,8 +129,8 @@ func (p *follower) text(now time.Time) string {
 	return s.String()
 }
 
-// left estimates the time to the end of all rounds: from the rounds of this
-// run, and in the first of them from how far it has come.
+// left estimates the time until all rounds are done, from the rounds of this
+// run, or from the progress within the first one.
 func (p *follower) left(now time.Time) (time.Duration, bool) {
 	here := now.Sub(p.start)
 	var round time.Duration

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package rounds measures: it runs a compiled test binary's benchmarks again
-// and again, each time in a fresh process and in another order.
+// Package rounds runs a compiled test binary's benchmarks repeatedly, each time
+// in a fresh process and in a different order.
 package rounds
 
 import (
@@ -22,8 +22,8 @@ import (
 	"eventbench/helpers/results"
 )
 
-// options are what the user asks for. Together with the binary's content those
-// up to seed decide which set a round belongs to.
+// options are the user's choices. The binary's contents and the fields up to
+// seed determine the set that a round belongs to.
 type options struct {
 	bench     string
 	skip      string
@@ -41,14 +41,14 @@ type options struct {
 	report  []string
 }
 
-// An arm is a way to measure.
+// An arm is a command to measure.
 type arm struct {
-	name    string   // "" for the only one
-	command []string // what comes before the binary's path, if there is a binary
-	build   string   // what all the words together are, by content
+	name    string   // "" if there is only one
+	command []string // comes before the binary's path, if there is a binary
+	build   string   // identifies the contents of all words together
 }
 
-// argv returns the words of the arm's command, with those of args after it.
+// argv returns the arm's command followed by args.
 func (a arm) argv(binary string, args ...string) []string {
 	if binary != "" {
 		args = slices.Concat([]string{binary}, args)
@@ -56,7 +56,7 @@ func (a arm) argv(binary string, args ...string) []string {
 	return slices.Concat(a.command, args)
 }
 
-// said puts the arm's name, if it has one, after text.
+// said appends the arm's name, if it has one, to text.
 func (a arm) said(text string) string {
 	if a.name == "" {
 		return text
@@ -68,15 +68,15 @@ func (a arm) said(text string) string {
 func New(fs *flag.FlagSet) cli.Action {
 	opts := options{bench: ".", benchtime: "200ms", count: 1, seed: 1, rounds: 10, results: "results"}
 	fs.StringVar(&opts.bench, "bench", opts.bench, "run the benchmarks that match `regexp`, as in go test")
-	fs.StringVar(&opts.skip, "skip", "", "leave out the benchmarks that match `regexp`, as go test -skip does")
-	fs.BoolVar(&opts.long, "long", false, "also run the long benchmarks, which eventbench leaves out unless -bench names them")
-	fs.Func("benchtime", "measure each for a `time`, or a number of iterations (1000x) (default 200ms)", func(s string) error {
+	fs.StringVar(&opts.skip, "skip", "", "skip the benchmarks that match `regexp`, as go test -skip does")
+	fs.BoolVar(&opts.long, "long", false, "also run the long benchmarks, which are left out unless -bench names them")
+	fs.Func("benchtime", "measure each for this `time`, or number of iterations (1000x) (default 200ms)", func(s string) error {
 		opts.benchtime = s
 		return checkBenchtime(s)
 	})
-	fs.Func("count", "measure each `n` times in a round; still one sample (default 1)", atLeastOne(&opts.count))
-	fs.Func("rounds", "have `n` rounds in the set when done (default 10)", atLeastOne(&opts.rounds))
-	fs.Func("seed", "order the benchmarks of round i by seed `n`+i (default 1)", func(s string) (err error) {
+	fs.Func("count", "measure each `n` times in a round, which is still one sample (default 1)", atLeastOne(&opts.count))
+	fs.Func("rounds", "stop when the set has `n` rounds (default 10)", atLeastOne(&opts.rounds))
+	fs.Func("seed", "shuffle the benchmarks of round i with seed `n`+i (default 1)", func(s string) (err error) {
 		if opts.seed, err = strconv.ParseInt(s, 10, 64); err != nil {
 			return errors.New("want a whole number")
 		}
@@ -84,20 +84,20 @@ func New(fs *flag.FlagSet) cli.Action {
 	})
 	fs.DurationVar(&opts.limit, "limit", 0, "give up on a benchmark that prints nothing for this `time`\n(default 20 times -benchtime, at least 2m)")
 	fs.BoolVar(&opts.keep, "histograms", false, "keep the latencies beside each new round, in HdrHistogram's log format")
-	fs.StringVar(&opts.results, "results", opts.results, "keep the results under `directory`")
+	fs.StringVar(&opts.results, "results", opts.results, "keep results in `directory`")
 	fs.Func("report", "at the end, run this verb on the sets: `words` such as summary", func(s string) error {
 		if opts.report = strings.Fields(s); len(opts.report) == 0 {
 			return errors.New("want a verb, such as summary, and its flags")
 		}
 		return nil
 	})
-	fs.Func("arm", "an arm to compare: `NAME=COMMAND` puts the command in front of the binary, NAME= runs it by itself;\nwithout a binary, each command ends in one", func(s string) error {
+	fs.Func("arm", "add an arm: `NAME=COMMAND` puts the command before the binary, NAME= runs it alone;\nwithout a binary, each command ends in one", func(s string) error {
 		name, command, ok := strings.Cut(s, "=")
 		if !ok || name == "" || name != files.Name(name) {
 			return errors.New("want NAME=COMMAND, with a name of letters, digits, '.', '_' and '-'")
 		}
 		if slices.ContainsFunc(opts.arms, func(a arm) bool { return a.name == name }) {
-			return fmt.Errorf("there is an arm %s already", name)
+			return fmt.Errorf("arm %s exists already", name)
 		}
 		opts.arms = append(opts.arms, arm{name: name, command: strings.Fields(command)})
 		return nil
@@ -119,7 +119,7 @@ func New(fs *flag.FlagSet) cli.Action {
 			}
 		} else if err := showReport(ctx, opts.report, dirs, c.Stdout, c.Stderr); err != nil {
 			if process.ExitCode(err) > 0 {
-				return cli.Exit(1) // it has said why itself
+				return cli.Exit(1) // it has reported the reason
 			}
 			return err
 		}
@@ -141,11 +141,11 @@ func showReport(ctx context.Context, words, dirs []string, stdout, stderr io.Wri
 	return process.Limits{}.Run(ctx, cmd)
 }
 
-// check checks what was asked for, and takes the operands.
+// check checks the flags and stores the operands.
 func (opts *options) check(operands []string) error {
 	withoutBinary := len(opts.arms) > 0 && !slices.ContainsFunc(opts.arms, func(a arm) bool { return len(a.command) == 0 })
 	if len(operands) > 1 || len(operands) == 0 && !withoutBinary {
-		return fmt.Errorf("want one test binary (go test -c makes one), have %q", operands)
+		return fmt.Errorf("want one test binary (build it with go test -c), have %q", operands)
 	}
 	if len(operands) == 1 {
 		opts.binary = operands[0]
@@ -180,8 +180,8 @@ func atLeastOne(p *int) func(string) error {
 	}
 }
 
-// checkBenchtime accepts what -test.benchtime does. testing would refuse the
-// rest only in the child, with a page of usage.
+// checkBenchtime accepts what -test.benchtime accepts. Otherwise package
+// testing would refuse it only in the child, with a page of usage.
 func checkBenchtime(s string) error {
 	if n, ok := strings.CutSuffix(s, "x"); ok {
 		if n, err := strconv.Atoi(n); err == nil && n > 0 {

@@ -29,13 +29,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tests run the real command, as a process of its own, on a real test binary
-// (testdata/tiny) that misbehaves as its environment variable TINY says.
+// The tests run the real command in a process of its own on a real test binary
+// (testdata/tiny), which misbehaves as its environment variable TINY says.
 func TestMain(m *testing.M) {
 	testscript.Main(suite{m}, tooltest.Commands(&cli.Verb{Manual: tooltest.Manual("bench"), New: New}))
 }
 
-// quick, as GORACE, keeps a process under -race from sleeping a second at its end.
+// quick, as GORACE, keeps a process under -race from sleeping for a second at
+// exit.
 const quick = "atexit_sleep_ms=0"
 
 // tiny is the path of the test binary.
@@ -66,24 +67,25 @@ func TestScript(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			env.Setenv("MODULE", module) // in which go tool finds report
+			env.Setenv("MODULE", module) // where go tool finds report
 			env.Vars = append(env.Vars, tooltest.GoEnv(t)...)
 			return os.Symlink(tiny, filepath.Join(env.WorkDir, "tiny.test"))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			// status N command... runs the command and wants the exit status N.
+			// status N command... runs the command and wants exit
+			// status N.
 			"status": tooltest.Status,
 		},
 	})
 }
 
-// A signal ends the run: its exit status says which, nothing runs on, finished
-// rounds stay, and there is no trace of the one that did not finish.
+// A signal ends the run and decides its exit status. No process survives,
+// finished rounds stay, and the unfinished one leaves no trace.
 func TestSignal(t *testing.T) {
 	for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
 		t.Run(unix.SignalName(sig), func(t *testing.T) {
 			r := startHung(t, nil)
-			// The terminal and the go command may both send it.
+			// Both the terminal and the go command may send it.
 			r.signal(sig)
 			r.signal(sig)
 			if got, want := r.wait(), 128+int(sig); got != want {
@@ -102,7 +104,7 @@ func TestSignal(t *testing.T) {
 	}
 }
 
-// A signal that was ignored from the start, as by nohup, stays ignored.
+// A signal that was ignored from the start, as nohup does, stays ignored.
 func TestSignalIgnored(t *testing.T) {
 	r := startHung(t, []string{"sh", "-c", `trap "" HUP; exec "$@"`, "sh"})
 	r.signal(unix.SIGHUP)
@@ -126,7 +128,7 @@ func TestSignalStubborn(t *testing.T) {
 	r.wantGone()
 }
 
-// Nothing survives the run when it is killed itself.
+// No process survives when the run itself is killed.
 func TestKilled(t *testing.T) {
 	r := startHung(t, nil)
 	r.signal(unix.SIGKILL)
@@ -135,16 +137,16 @@ func TestKilled(t *testing.T) {
 	r.wantFiles("round-01.txt")
 }
 
-// Ctrl-C at a terminal, and what is drawn there.
+// Ctrl-C in a terminal, and what is drawn there.
 func TestTerminal(t *testing.T) {
 	terminal, tty := mustOpenPTY(t, 60)
 	var screen syncBuffer
 	drawn := make(chan struct{})
 	go func() {
 		defer close(drawn)
-		io.Copy(&screen, terminal) // until nobody has the tty any more: EIO
+		io.Copy(&screen, terminal) // until nobody has the tty open: EIO
 	}()
-	r := prepare(t, nil, "hang=peer=thread/cpus=cross") // one that others precede
+	r := prepare(t, nil, "hang=peer=thread/cpus=cross") // not the first benchmark
 	r.cmd.Stdin, r.cmd.Stderr = tty, tty
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	r.startHung()
@@ -164,7 +166,7 @@ func TestTerminal(t *testing.T) {
 	}
 	got := screen.String()
 	for _, want := range []string{
-		`\rlooking what there is, 0:\d\d elapsed\x1b\[K`,
+		`\rlisting the benchmarks, 0:\d\d elapsed\x1b\[K`,
 		`\rround 2/3, benchmark 1/6, 0:\d\d elapsed\x1b\[K`,
 		`\rround 2/3, benchmark \d/6, 0:\d\d elapsed, about \d:\d\d left: Pi`,
 		`\r\x1b\[Keventbench bench: round 2: stopped by interrupt`,
@@ -180,7 +182,7 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// Two runs at once would measure each other.
+// Two runs at once would disturb each other.
 func TestLock(t *testing.T) {
 	r := startHung(t, nil)
 	second := prepare(t, nil)
@@ -197,9 +199,11 @@ func TestLock(t *testing.T) {
 	r.wantGone()
 }
 
-// What the disk refuses is an error that names the file, and leaves nothing.
+// If the disk refuses a write, the error names the file and nothing is left
+// behind.
 func TestDisk(t *testing.T) {
-	// A file system of its own, in a mount namespace that ends with the shell.
+	// A mount namespace with its own file system, which ends with the
+	// shell.
 	in := func(t *testing.T, options, faults string) *call {
 		need.Need(t, need.HasNamespaces)
 		p := prepare(t, []string{"unshare", "-rm", "sh", "-c",
@@ -248,9 +252,10 @@ func TestEstimate(t *testing.T) {
 	fmt.Fprint(p, "lf\n")
 	check(time.Second, "round 3/5, benchmark 1/4, 0:01 elapsed: EventfdSelf")
 	fmt.Fprint(p, "BenchmarkEventfdSelf-2 \t 100\t 422 ns/op\nBenchmarkPipeSelf\n")
-	// 10 s for one of four: 30 s more, and two rounds of 40 s.
+	// One of four took 10 s: 30 s more for this round, and two rounds of 40
+	// s.
 	check(10*time.Second, "round 3/5, benchmark 2/4, 0:10 elapsed, about 1:50 left: PipeSelf")
-	// Rounds known to take 20 s count for more.
+	// Rounds that took 20 s count for more.
 	p.finished = []time.Duration{15 * time.Second, 25 * time.Second}
 	check(10*time.Second, "round 3/5, benchmark 2/4, 0:10 elapsed, about 0:50 left: PipeSelf")
 	check(70*time.Second, "round 3/5, benchmark 2/4, 1:10 elapsed, about 0:40 left: PipeSelf")
@@ -274,7 +279,7 @@ func TestSettingsDir(t *testing.T) {
 	check(options{bench: strings.Repeat("x", 300), benchtime: "1s", count: 1, seed: 1}, `x{60}-[0-9a-f]{6}-1s`)
 }
 
-// A call is a run of rounds under test.
+// A call is a run of bench under test.
 type call struct {
 	t              *testing.T
 	cmd            *exec.Cmd
@@ -282,8 +287,8 @@ type call struct {
 	stdout, stderr syncBuffer
 }
 
-// prepare makes a run of 3 rounds of benchmark Pipe in a directory of its own,
-// with faults, behind the words of wrap.
+// prepare makes a run of 3 rounds of benchmark Pipe in its own directory, with
+// faults. The words of wrap come before the command.
 func prepare(t *testing.T, wrap []string, faults ...string) *call {
 	t.Helper()
 	p := &call{t: t, dir: t.TempDir()}
@@ -295,7 +300,7 @@ func prepare(t *testing.T, wrap []string, faults ...string) *call {
 	return p
 }
 
-// startHung starts a run that has one round and hangs in the second.
+// startHung starts a run that has finished one round and hangs in the second.
 func startHung(t *testing.T, wrap []string, faults ...string) *call {
 	t.Helper()
 	p := prepare(t, wrap, append(faults, "hang=PipeSelf")...)
@@ -365,7 +370,7 @@ func (p *call) wantGone() {
 	}
 }
 
-// wantFiles wants just these files in the only set.
+// wantFiles wants exactly these files in the only set.
 func (p *call) wantFiles(want ...string) {
 	p.t.Helper()
 	var got []string
@@ -381,8 +386,8 @@ func (p *call) wantFiles(want ...string) {
 	}
 }
 
-// stateOf returns the state of a process as in /proc/PID/stat, and Z also
-// when there is none: in a container nobody may reap orphans.
+// stateOf returns the state of a process from /proc/PID/stat, or Z if there is
+// none: in a container orphans may never be reaped.
 func stateOf(t *testing.T, pid int) byte {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -395,7 +400,7 @@ func stateOf(t *testing.T, pid int) byte {
 	return stat[bytes.LastIndexByte(stat, ')')+2]
 }
 
-// eventually waits until done.
+// eventually waits until done returns true.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(tooltest.Patience); !done(); time.Sleep(5 * time.Millisecond) {
@@ -405,7 +410,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// A syncBuffer may be read while it is written.
+// A syncBuffer can be read while it is written.
 type syncBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -423,7 +428,7 @@ func (b *syncBuffer) String() string {
 	return b.buf.String()
 }
 
-// mustOpenPTY returns the two ends of a pseudo-terminal with so many columns.
+// mustOpenPTY returns the two ends of a pseudo-terminal with this many columns.
 func mustOpenPTY(t *testing.T, columns uint16) (terminal, tty *os.File) {
 	t.Helper()
 	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)

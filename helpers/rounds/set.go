@@ -15,13 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A survey is what the test binary is and does on this machine now; rounds
-// with different surveys are not of one set.
+// A survey is what the test binary contains and does on this machine now.
+// Rounds with different surveys belong to different sets.
 type survey struct {
-	settings string   // what was asked for, as in settingsLine
+	settings string   // what the user asked for, as in settingsLine
 	config   []string // configuration lines
-	names    []string // benchmarks that give a result or fail, sorted
-	failed   []string // those that fail, which may have others below
+	names    []string // that have a result or fail, sorted
+	failed   []string // that fail, and may have sub-benchmarks
 }
 
 func surveyOf(f *results.File, settings string) survey {
@@ -47,8 +47,8 @@ func failed(files ...*results.File) (names []string) {
 	return names
 }
 
-// otherwise says in what respect a round was made otherwise; it is empty when it was
-// not.
+// otherwise says how a round's settings or configuration differ, or returns ""
+// if they do not.
 func (s survey) otherwise(have survey) string {
 	if s.settings != have.settings {
 		return fmt.Sprintf("settings %s, there %s", s.settings, have.settings)
@@ -59,8 +59,8 @@ func (s survey) otherwise(have survey) string {
 	return ""
 }
 
-// otherNames says whether the rounds in files have other benchmarks. What is
-// below one that failed is not known.
+// otherNames says how the rounds in files differ in their benchmarks. Nothing
+// is known of the sub-benchmarks of one that failed.
 func (s survey) otherNames(files []*results.File) string {
 	have, unknown := samples.Known(files), slices.Concat(s.failed, failed(files...))
 	certain := func(names []string) []string {
@@ -74,7 +74,7 @@ func (s survey) otherNames(files []*results.File) string {
 	return ""
 }
 
-// without returns what is in a and not in b.
+// without returns the elements of a that are not in b.
 func without(a, b []string) []string {
 	var only []string
 	for _, v := range a {
@@ -85,12 +85,11 @@ func without(a, b []string) []string {
 	return only
 }
 
-// roundKey is the configuration key that says in which round of several arms a
-// process was measured.
+// roundKey is the configuration key for the round in which a process was
+// measured, if there are several arms.
 const roundKey = "round"
 
-// settingsPrefix begins the comment in a round's file that says what it was
-// made with.
+// settingsPrefix begins the comment in a round's file that states its settings.
 const settingsPrefix = "# settings: "
 
 func settingsOf(f *results.File) string {
@@ -102,8 +101,8 @@ func settingsOf(f *results.File) string {
 	return ""
 }
 
-// settings states all that makes rounds comparable and is not in the
-// configuration lines.
+// settings returns everything that rounds must have in common and that is not
+// in the configuration lines.
 func (o options) settings(a arm) string {
 	s := fmt.Sprintf("-bench=%q%s -benchtime=%s -count=%d -seed=%d sha256=%s", o.bench, o.narrowing(), o.benchtime, o.count, o.seed, a.build)
 	if len(a.command) > 0 {
@@ -112,7 +111,7 @@ func (o options) settings(a arm) string {
 	return s
 }
 
-// settingsDir is the short form of settings, for people: a directory's name.
+// settingsDir returns a readable short form of settings for a directory's name.
 func (o options) settingsDir(a arm) string {
 	name := results.PatternName(o.bench) + "-" + o.benchtime
 	if o.count != 1 {
@@ -133,7 +132,7 @@ func (o options) settingsDir(a arm) string {
 	return name
 }
 
-// narrowing is -skip and -long as messages and settings show them.
+// narrowing returns -skip and -long as messages and settings show them.
 func (o options) narrowing() (s string) {
 	if o.skip != "" {
 		s = fmt.Sprintf(" -skip=%q", o.skip)
@@ -154,17 +153,17 @@ func hostDir() (string, error) {
 	return files.Name(name), nil
 }
 
-// A set is the rounds of an arm.
+// A set holds the rounds of an arm.
 type set struct {
 	samples.Set
 	arm    arm
 	survey survey
-	files  []*results.File // the rounds that are there, in the order in which they are to be seen
+	files  []*results.File // the existing rounds, in order
 }
 
-// openSet returns the first set among dir, dir.2, dir.3 … that rounds like s
-// belong to; the last of them may be new and not exist yet. It tells p why it
-// passed over others.
+// openSet returns the first of the sets dir, dir.2, dir.3 … that rounds like s
+// belong to. The last of these may not exist yet. It tells p why others do not
+// match.
 func openSet(a arm, dir string, s survey, p *follower) (*set, error) {
 	for n := 1; ; n++ {
 		name := dir
@@ -180,7 +179,7 @@ func openSet(a arm, dir string, s survey, p *follower) (*set, error) {
 		for i, f := range set.files {
 			d := s.otherwise(surveyOf(f, settingsOf(f)))
 			if i > 0 && d != different && (d == "" || different == "") {
-				return nil, fmt.Errorf("%s: not like %s beside it: remove one of them", f.Path, filepath.Base(set.files[0].Path))
+				return nil, fmt.Errorf("%s: does not belong with %s beside it: remove one of them", f.Path, filepath.Base(set.files[0].Path))
 			}
 			different = d
 		}
@@ -194,7 +193,7 @@ func openSet(a arm, dir string, s survey, p *follower) (*set, error) {
 	}
 }
 
-// within returns the rounds 1 to n that are there.
+// within returns the existing rounds from 1 to n.
 func (s *set) within(n int) []*results.File {
 	paths := make(map[string]bool)
 	for i := range n {
@@ -203,7 +202,7 @@ func (s *set) within(n int) []*results.File {
 	return slices.DeleteFunc(slices.Clone(s.files), func(f *results.File) bool { return !paths[f.Path] })
 }
 
-// known returns the benchmarks that a round is to have results of.
+// known returns the benchmarks that a round should have results of.
 func (s *set) known() []string {
 	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(s.survey.names, samples.Known(s.files)))))
 }

@@ -14,13 +14,13 @@ import (
 	"eventbench/helpers/results"
 )
 
-// alonePrefix begins the comment in a sample's file with the command that runs
+// alonePrefix begins the comment in a sample's file that has the command to run
 // one of its benchmarks alone, without -test.bench.
 const alonePrefix = "# alone: "
 
-// PrintFailures writes what failed in the files: each benchmark once, with the
-// samples in which it failed, its message in the first of them, and the command
-// that runs it alone. It returns how many benchmarks failed.
+// PrintFailures lists the benchmarks that failed in the files: each with the
+// samples in which it failed, its first message, and the command that runs it
+// alone. It returns their number.
 func PrintFailures(w io.Writer, files []*results.File) int {
 	type failure struct {
 		*results.Failure
@@ -51,7 +51,7 @@ func PrintFailures(w io.Writer, files []*results.File) int {
 			fmt.Fprintf(w, ", first in %s", filepath.Base(first.Path))
 		}
 		fmt.Fprintln(w, ":")
-		for line := range strings.Lines(cmp.Or(f.Message, "it did not say why")) {
+		for line := range strings.Lines(cmp.Or(f.Message, "it gave no reason")) {
 			fmt.Fprintf(w, "    %s\n", strings.TrimSuffix(line, "\n"))
 		}
 		for _, c := range first.Comments {
@@ -63,7 +63,7 @@ func PrintFailures(w io.Writer, files []*results.File) int {
 	return len(all)
 }
 
-// Counted returns n and what, with an s for the plural.
+// Counted returns n and what, with a plural s if n is not 1.
 func Counted(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -71,7 +71,7 @@ func Counted(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// Alone returns the comment in a sample's file with the command that runs its
+// Alone returns the comment for a sample's file that has the command to run its
 // benchmarks alone, without -test.bench.
 func Alone(argv []string) string {
 	var words []string

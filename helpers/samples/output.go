@@ -14,30 +14,30 @@ import (
 )
 
 // Started returns the name, without the prefix, of the benchmark that a line of
-// -test.v says has started.
+// -test.v output announces.
 func Started(line string) (name string, ok bool) {
 	name, ok = strings.CutPrefix(line, "Benchmark")
 	return name, ok && !strings.ContainsAny(line, " \t")
 }
 
-// An output is what one process printed with -test.v.
+// An output is what a process printed with -test.v.
 type output struct {
 	lines    []line
 	failures []*results.Failure
-	ended    []string // benchmarks that came to an end, in order
-	begun    []string // benchmarks that were started
+	ended    []string // benchmarks that ended, in order
+	begun    []string // benchmarks that started
 	count    map[string]int
-	trailer  string // PASS or FAIL, if testing came to its end
+	trailer  string // PASS or FAIL, if testing reached its end
 
-	failure *results.Failure // that the lines before were of
-	logged  []string         // what the running benchmark has logged: -test.v does not wait for its end
+	failure *results.Failure // the failure that the preceding lines belong to
+	logged  []string         // by the running benchmark, because -test.v prints logs at once
 }
 
-// A line goes into the sample's file as it is, unless its benchmark failed.
+// A line goes into the sample's file unchanged, unless its benchmark failed.
 type line struct {
 	text      string
-	benchmark string // whose result it is, or empty
-	config    bool   // it applies to all results that follow
+	benchmark string // the benchmark whose result it is, or ""
+	config    bool   // applies to all results that follow
 }
 
 var (
@@ -45,7 +45,7 @@ var (
 	configLine  = regexp.MustCompile(`^([a-z][^ \t]*:|Unit )`)
 )
 
-// parse reads an output in which each benchmark should have count results.
+// parse parses an output in which each benchmark should have count results.
 func parse(text string, count int) *output {
 	o := &output{count: make(map[string]int)}
 	for text := range strings.Lines(text) {
@@ -61,7 +61,7 @@ func parse(text string, count int) *output {
 		}
 		o.failure = nil
 		if name, ok := Started(text); ok {
-			// A truncated line is no name.
+			// A truncated line is not a name.
 			if whole {
 				o.keepLog()
 				o.begun = append(o.begun, name)
@@ -89,8 +89,7 @@ func parse(text string, count int) *output {
 	return o
 }
 
-// keepLog makes lines of the file of what was logged, since it belongs to no
-// failure.
+// keepLog adds logged lines to the file, because they belong to no failure.
 func (o *output) keepLog() {
 	for _, message := range o.logged {
 		o.lines = append(o.lines, line{text: "    " + message})
@@ -98,13 +97,13 @@ func (o *output) keepLog() {
 	o.logged = nil
 }
 
-// log returns the end of what the running benchmark has logged.
+// log returns the end of the running benchmark's log.
 func (o *output) log() string {
 	const most = 20
 	return strings.Join(o.logged[max(0, len(o.logged)-most):], "\n")
 }
 
-// result takes a line that begins with Benchmark and is not only a name.
+// result parses a line that begins with Benchmark and is more than a name.
 func (o *output) result(text string, whole bool, count int) {
 	field, _, _ := strings.Cut(strings.TrimPrefix(text, "Benchmark"), "\t")
 	name := o.canonical(strings.TrimSpace(field))
@@ -114,13 +113,13 @@ func (o *output) result(text string, whole bool, count int) {
 	}
 	if broken, ok := r.Result().(*benchfmt.SyntaxError); ok || o.count[name] >= count {
 		if !whole {
-			return // the process ended there
+			return // the process ended here
 		}
-		why := "that benchmark has its results"
+		why := "that benchmark already has its results"
 		if ok {
 			why = broken.Msg
 		}
-		o.blame(fmt.Sprintf("printed a line that is no result (%s): %s", why, text))
+		o.blame(fmt.Sprintf("printed a line that is not a result (%s): %s", why, text))
 		return
 	}
 	o.lines = append(o.lines, line{text: text, benchmark: name})
@@ -129,7 +128,7 @@ func (o *output) result(text string, whole bool, count int) {
 	}
 }
 
-// blame makes the running benchmark a failure.
+// blame makes the running benchmark fail.
 func (o *output) blame(message string) {
 	name, _ := o.at()
 	o.failures = append(o.failures, &results.Failure{Name: name, Message: message})
@@ -155,10 +154,10 @@ func (o *output) end(name string) {
 	}
 }
 
-// at returns the benchmark that ran when the output broke off: the one that
-// started last if it had not ended, otherwise its parent, otherwise the one
-// that ended last, which must have left something behind. It is not ok if none
-// had started.
+// at returns the benchmark during which the output broke off: the last one that
+// started, if it had not ended, otherwise its parent, otherwise the last one
+// that ended, which must have left something running. ok is false if none had
+// started.
 func (o *output) at() (name string, ok bool) {
 	if len(o.begun) == 0 {
 		return "", false
@@ -173,8 +172,8 @@ func (o *output) at() (name string, ok bool) {
 	return last, true
 }
 
-// done returns what a further process need not run: top-level benchmarks that
-// others followed, and the sub-benchmarks of the last one that have ended.
+// done returns what another process need not run: top-level benchmarks that
+// were followed by others, and the finished sub-benchmarks of the last one.
 func (o *output) done() []string {
 	top := func(name string) string { top, _, _ := strings.Cut(name, "/"); return top }
 	if len(o.begun) == 0 {

@@ -10,11 +10,11 @@ import (
 	"eventbench/helpers/results"
 )
 
-// skipping adds names of benchmarks to a pattern of -test.skip.
+// skipping adds names of benchmarks to a -test.skip pattern.
 //
-// Testing takes the first alternative that the levels of a name match so far:
-// A/x before A would make it run A to look for A/x. So those with fewer levels
-// come first.
+// Package testing takes the first alternative that matches the levels of a name
+// so far: with A/x before A it would run A to look for A/x. So alternatives
+// with fewer levels come first.
 func skipping(pattern string, names []string) string {
 	var all []string
 	if pattern != "" {
@@ -27,13 +27,13 @@ func skipping(pattern string, names []string) string {
 	return strings.Join(all, "|")
 }
 
-// Alternatives returns the parts of a pattern of -test.bench between its |.
+// Alternatives splits a -test.bench pattern at |.
 func Alternatives(pattern string) []string { return splitOutside(pattern, '|') }
 
-// Levels returns the parts of an alternative between its /.
+// Levels splits an alternative at /.
 func Levels(alternative string) []string { return splitOutside(alternative, '/') }
 
-// splitOutside splits at a separator outside brackets and parentheses, as
+// splitOutside splits at separators outside brackets and parentheses, as
 // package testing does.
 func splitOutside(s string, separator byte) (parts []string) {
 	from, brackets, parens := 0, 0, 0

@@ -20,57 +20,57 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Sample is a sample to make: benchmarks to run once more.
+// A Sample is a sample to make.
 type Sample struct {
-	// Run runs the test binary with -test.v in the sample's place. It
-	// leaves out what skip, a pattern of -test.skip, matches.
+	// Run runs the test binary with -test.v where the sample is made. It
+	// skips the benchmarks that skip, a -test.skip pattern, matches.
 	Run func(ctx context.Context, skip string, stdout, stderr io.Writer) error
 
-	Skip     string                 // what is left out anyway
+	Skip     string                 // a -test.skip pattern for all processes
 	Count    int                    // results of each benchmark
-	Known    []string               // the benchmarks that exist, as far as known
-	Hopeless map[string]string      // those that are not tried, and why
-	Going    func(name, why string) // unless nil, called when a process has died and the sample goes on
+	Known    []string               // benchmarks that are known to exist
+	Hopeless map[string]string      // benchmarks that are not tried, with the reason
+	Going    func(name, why string) // if not nil, called when a process died and the sample continues
 }
 
-// ErrSlow is in the error of a Run that reached its time limit though no
-// benchmark was stuck: none is to blame.
+// ErrSlow is wrapped by Run's error if the time limit ended although no
+// benchmark was stuck. None is to blame.
 var ErrSlow = errors.New("out of time")
 
 // A Made is a finished sample.
 type Made struct {
-	Text     []byte // in the benchmark format, whole
+	Text     []byte // in the benchmark format, complete
 	Failures []*results.Failure
-	Log      []byte // all that its processes printed
-	Died     bool   // some of them did not finish
-	Stderr   []byte // what those that did wrote to standard error
+	Log      []byte // the output of all processes
+	Died     bool   // some processes did not finish
+	Stderr   []byte // from processes that finished
 }
 
-// An Error is the reason why there is no sample, though its surroundings are
-// good: the next one may succeed.
+// An Error is the reason why there is no sample although its surroundings are
+// fine. The next sample may succeed.
 type Error struct {
 	Why   string
-	Ended error  // how the last process did
-	Log   []byte // all that the processes printed
+	Ended error  // of the last process
+	Log   []byte // the output of all processes
 }
 
 func (e *Error) Error() string { return e.Why }
 func (e *Error) Unwrap() error { return e.Ended }
 
-// most is how many processes may die in a row without a result. No family has
-// so many benchmarks, so they cannot each be broken for a reason of their own.
+// most is the number of processes in a row that may die without a result. No
+// family has that many benchmarks, so they cannot all be broken independently.
 const most = 25
 
 // Make makes the sample. If a benchmark ends its process, the others run in
-// further ones. Its error is the cause of ctx, or an [*Error]: the program does
-// not reach its first benchmark, breaks at its end, or has no result.
+// another one. The error is the cause of ctx, or an [*Error] if the program
+// does not reach its first benchmark, breaks at its end, or has no result.
 func (s *Sample) Make(ctx context.Context) (*Made, error) {
 	var (
 		m     = new(merge)
 		left  = slices.Sorted(maps.Keys(s.Hopeless)) // out
 		all   bytes.Buffer
 		made  = new(Made)
-		empty int // processes in a row
+		empty int // consecutive processes
 	)
 	for {
 		var stdout, stderr process.Buffer
@@ -123,7 +123,7 @@ func (s *Sample) Make(ctx context.Context) (*Made, error) {
 		m.fail(&results.Failure{Name: name, Skipped: true, Message: s.Hopeless[name]})
 	}
 	for _, name := range m.unaccounted(s.Known, s.Count) {
-		m.fail(&results.Failure{Name: name, Message: "gave no result here and did not say why, though it has been run before"})
+		m.fail(&results.Failure{Name: name, Message: "gave no result and no reason, although it has run before"})
 	}
 	made.Text, made.Failures = m.text()
 	failed := slices.ContainsFunc(made.Failures, func(f *results.Failure) bool { return !f.Skipped })
@@ -133,13 +133,13 @@ func (s *Sample) Make(ctx context.Context) (*Made, error) {
 	return made, nil
 }
 
-// checkEnd returns what is wrong with a process that has run all its
-// benchmarks, if anything.
+// checkEnd returns what is wrong with a process that ran all its benchmarks, or
+// "".
 func checkEnd(o *output, err error, stderr string) string {
 	failed := slices.ContainsFunc(o.failures, func(f *results.Failure) bool { return !f.Skipped })
 	switch {
 	case o.trailer == "FAIL" && !failed:
-		return "the test binary says FAIL, and not of which benchmark: " + reason(err, "", stderr)
+		return "the test binary says FAIL, but not for which benchmark: " + reason(err, "", stderr)
 	case o.trailer == "FAIL" && process.ExitCode(err) == 1:
 		return ""
 	case err != nil:
@@ -148,13 +148,13 @@ func checkEnd(o *output, err error, stderr string) string {
 	return ""
 }
 
-// reason returns how a process ended: the panic, if it was one, otherwise the
+// reason says how a process ended: the panic if there was one, otherwise the
 // error and the end of its output.
 func reason(err error, stdout, stderr string) string {
 	const lines = 6
 	late := new(process.LateError)
 	if errors.As(err, &late) {
-		return err.Error() // the rest is its goroutines
+		return err.Error() // goroutines follow
 	}
 	text := strings.Split(strings.TrimSpace(stderr), "\n")
 	for i, line := range text {
@@ -186,7 +186,7 @@ func reason(err error, stdout, stderr string) string {
 	return why
 }
 
-// A merge makes one output of the outputs of a sample's processes.
+// A merge joins the outputs of a sample's processes.
 type merge struct {
 	lines    []line
 	config   map[string]bool
@@ -194,7 +194,7 @@ type merge struct {
 	counts   map[string]int
 }
 
-// add takes the next process's output. Configuration is kept once.
+// add appends the next process's output. Configuration is kept once.
 func (m *merge) add(o *output) {
 	if m.config == nil {
 		m.config, m.counts = make(map[string]bool), make(map[string]int)
@@ -217,7 +217,7 @@ func (m *merge) add(o *output) {
 	}
 }
 
-// fail notes a failure. A benchmark's first failure counts.
+// fail records a failure. The first one of a benchmark counts.
 func (m *merge) fail(f *results.Failure) {
 	if !slices.ContainsFunc(m.failures, func(o *results.Failure) bool { return o.Name == f.Name }) {
 		m.failures = append(m.failures, f)
@@ -229,18 +229,18 @@ func (m *merge) failed(name string) bool {
 	return slices.ContainsFunc(m.failures, func(f *results.Failure) bool { return !f.Skipped && f.Name == name })
 }
 
-// results returns the lines of the results that count.
+// results returns the lines of valid results.
 func (m *merge) results() []line {
 	return slices.DeleteFunc(slices.Clone(m.lines), func(l line) bool { return l.benchmark == "" || m.failed(l.benchmark) })
 }
 
-// unaccounted returns the benchmarks that have neither results nor a failure
-// record, of their own or of a parent.
+// unaccounted returns the benchmarks that have neither results nor a failure,
+// their own or a parent's.
 func (m *merge) unaccounted(known []string, count int) []string {
 	var names []string
 	for _, name := range known {
 		said := slices.ContainsFunc(m.failures, func(f *results.Failure) bool { return Within(name, f.Name) })
-		// A benchmark that failed before may have sub-benchmarks with
+		// A benchmark that failed earlier may have sub-benchmarks with
 		// results.
 		parts := slices.ContainsFunc(m.lines, func(l line) bool { return strings.HasPrefix(l.benchmark, name+"/") }) ||
 			slices.ContainsFunc(m.failures, func(f *results.Failure) bool { return strings.HasPrefix(f.Name, name+"/") })
@@ -251,8 +251,8 @@ func (m *merge) unaccounted(known []string, count int) []string {
 	return names
 }
 
-// text returns everything as the output of one process: without what failed,
-// whose records come at the end.
+// text returns everything as the output of one process, with failures removed
+// and recorded at the end.
 func (m *merge) text() ([]byte, []*results.Failure) {
 	var b bytes.Buffer
 	for _, l := range m.lines {
@@ -265,7 +265,7 @@ func (m *merge) text() ([]byte, []*results.Failure) {
 	for _, f := range m.failures {
 		part := func(o *results.Failure) bool { return !o.Skipped && o.Name != f.Name && Within(o.Name, f.Name) }
 		if !f.Skipped && f.Message == "" && slices.ContainsFunc(m.failures, part) {
-			continue // a benchmark fails when a part of it does
+			continue // a benchmark fails if a sub-benchmark does
 		}
 		failures = append(failures, f)
 		b.WriteString(f.Record())

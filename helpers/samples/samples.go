@@ -2,14 +2,14 @@
 
 // Package samples makes samples of benchmarks and keeps them on disk.
 //
-// A sample is what one process on a host or in a sandbox measured, or one boot
-// of a guest: a file in the benchmark format. Samples that belong together are
-// numbered in one directory, a [Set]. Existing samples are never measured
-// again. The same command, called again, makes the missing ones.
+// A sample is what one process measured on a host or in a sandbox, or one boot
+// of a guest. It is a file in the benchmark format. Samples that belong
+// together are numbered files of one directory, a [Set]. Existing samples are
+// never measured again: the same command, repeated, makes the missing ones.
 //
 // A benchmark that fails, hangs, panics or kills its process loses only its own
-// results: a [Sample] goes on without it, in a further process if needed, and
-// its file says what failed and why.
+// results. The [Sample] continues without it, in another process if necessary,
+// and its file says what failed and why.
 package samples
 
 import (
@@ -30,7 +30,7 @@ import (
 // A Set is a directory of samples that belong together.
 type Set struct {
 	Dir  string
-	Kind string // what their numbers count, and their files' names begin with: round, seed
+	Kind string // what the numbers count, and the prefix of the files' names: round, seed
 }
 
 // File returns the path of a sample.
@@ -38,8 +38,8 @@ func (s *Set) File(n int) string { return filepath.Join(s.Dir, s.name(n)) }
 
 func (s *Set) name(n int) string { return fmt.Sprintf("%s-%02d%s", s.Kind, n, results.Ext) }
 
-// Numbers returns the numbers of the existing samples, in order, or none if the
-// directory does not exist.
+// Numbers returns the numbers of the existing samples, in order. There are none
+// if the directory does not exist.
 func (s *Set) Numbers() ([]int, error) {
 	entries, err := os.ReadDir(s.Dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -70,7 +70,7 @@ func (s *Set) Read() ([]*results.File, error) {
 	for _, n := range numbers {
 		f, err := results.Read(s.File(n))
 		if err != nil {
-			return nil, fmt.Errorf("%w\n\tremove the file and its %s will be measured again", err, s.Kind)
+			return nil, fmt.Errorf("%w\n\tremove the file, and the same command measures its %s again", err, s.Kind)
 		}
 		files = append(files, f)
 	}
@@ -79,13 +79,13 @@ func (s *Set) Read() ([]*results.File, error) {
 
 // A Turn is a sample to make.
 type Turn struct {
-	Set    int // of those given to Missing
+	Set    int // index in the sets given to Missing
 	Number int
 }
 
-// Missing returns the missing samples of the numbers from first to last. They
-// are in order of number, so that an early stop leaves equally many of each
-// set, and within a number in an order drawn from it and seed.
+// Missing returns the missing samples numbered first to last. They are in order
+// of number, so that stopping early leaves equally many of each set. The number
+// and seed determine the order of sets.
 func Missing(sets []*Set, first, last int, seed uint64) ([]Turn, error) {
 	there := make([][]int, len(sets))
 	for i, s := range sets {
@@ -119,8 +119,8 @@ func Names(f *results.File) []string {
 // notTried begins the message of a benchmark that was left out.
 const notTried = "not tried, for it failed in "
 
-// Known returns the benchmarks that occur in the samples of a set: those that
-// have a result in one of them, or failed.
+// Known returns the benchmarks that occur in the samples, with a result or a
+// failure.
 func Known(files []*results.File) []string {
 	var known []string
 	for _, f := range files {
@@ -135,8 +135,8 @@ func Known(files []*results.File) []string {
 	return slices.Compact(known)
 }
 
-// Hopeless returns the benchmarks that a further sample should not try, and
-// why: they failed in the first two and have no result in any.
+// Hopeless returns the benchmarks that another sample should not try, with the
+// reason: they failed in the first two samples and have no result in any.
 func Hopeless(files []*results.File) map[string]string {
 	hopeless := make(map[string]string)
 	if len(files) < 2 {
@@ -160,5 +160,5 @@ func Hopeless(files []*results.File) map[string]string {
 	return hopeless
 }
 
-// Within reports whether a benchmark is the other one or a sub-benchmark of it.
+// Within reports whether name is the benchmark other or a sub-benchmark of it.
 func Within(name, other string) bool { return name == other || strings.HasPrefix(name, other+"/") }

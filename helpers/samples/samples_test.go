@@ -20,7 +20,7 @@ import (
 )
 
 // script returns a Run that prints the given outputs, one for each call, and
-// keeps what it was told to skip.
+// records the patterns that it is told to skip.
 func script(skips *[]string, calls ...call) func(context.Context, string, io.Writer, io.Writer) error {
 	return func(_ context.Context, skip string, stdout, stderr io.Writer) error {
 		if len(*skips) == len(calls) {
@@ -43,8 +43,8 @@ var errDied = errors.New("died")
 
 const head = "goos: linux\nclock: wall\nUnit x better=lower\n-test.shuffle 4\n"
 
-// The outputs of processes that end early become one, in which the benchmarks
-// that ended them are failures.
+// Outputs of processes that end early are joined into one, in which the
+// benchmarks that ended them fail.
 func TestMake(t *testing.T) {
 	check := func(name string, s Sample, wantText string, wantSkips []string, calls ...call) {
 		t.Helper()
@@ -90,7 +90,7 @@ func TestMake(t *testing.T) {
 		call{head + "BenchmarkA\nBenchmarkA\t1\t5 ns/op\n", "panic: late\n\ngoroutine 1", errDied},
 		call{head + "BenchmarkB\nBenchmarkB\t1\t6 ns/op\nPASS\n", "", nil})
 	check("hopeless, and silent", Sample{Hopeless: map[string]string{"C": "why"}, Known: []string{"A", "B", "C"}},
-		head+"BenchmarkB\t1\t6 ns/op\n--- SKIP: BenchmarkC\n    why\n--- FAIL: BenchmarkA\n    gave no result here and did not say why, though it has been run before\nFAIL\n", []string{"^BenchmarkC$"},
+		head+"BenchmarkB\t1\t6 ns/op\n--- SKIP: BenchmarkC\n    why\n--- FAIL: BenchmarkA\n    gave no result and no reason, although it has run before\nFAIL\n", []string{"^BenchmarkC$"},
 		call{head + "BenchmarkB\nBenchmarkB\t1\t6 ns/op\nPASS\n", "", nil})
 	check("stuck", Sample{},
 		head+"BenchmarkB\t1\t6 ns/op\n--- FAIL: BenchmarkA\n    a_test.go:7: waiting\n    printed nothing for 1ns and was stopped\nFAIL\n", []string{"", "^BenchmarkA$"},
@@ -98,7 +98,7 @@ func TestMake(t *testing.T) {
 		call{head + "BenchmarkB\nBenchmarkB\t1\t6 ns/op\nPASS\n", "", nil})
 }
 
-// A failure that no benchmark is to blame for costs the sample.
+// A failure that is no benchmark's fault costs the sample.
 func TestMakeError(t *testing.T) {
 	check := func(want string, calls ...call) {
 		t.Helper()
@@ -112,7 +112,7 @@ func TestMakeError(t *testing.T) {
 	const a = "BenchmarkA\nBenchmarkA\t1\t5 ns/op\n"
 	check("ended before its first benchmark: died\nno memory", call{"", "no memory\n", errDied})
 	check("after its last benchmark: died", call{head + a + "PASS\n", "", errDied})
-	check("says FAIL, and not of which benchmark", call{head + a + "FAIL\n", "", exitStatus(t, 1)})
+	check("says FAIL, but not for which benchmark", call{head + a + "FAIL\n", "", exitStatus(t, 1)})
 	check("no benchmark has a result", call{head + "BenchmarkA\n--- FAIL: BenchmarkA\nFAIL\n", "", exitStatus(t, 1)})
 	check("out of time: slow", call{head + a, "", fmt.Errorf("%w: slow", ErrSlow)})
 	var dead []call
@@ -129,8 +129,8 @@ func TestMakeError(t *testing.T) {
 	}
 }
 
-// A pattern of -test.skip must not hide another: testing takes the first
-// alternative that matches so far.
+// One alternative of a -test.skip pattern must not hide another: testing takes
+// the first that matches so far.
 func TestSkipping(t *testing.T) {
 	check := func(pattern string, names []string, want string) {
 		t.Helper()
@@ -174,9 +174,9 @@ func TestHopeless(t *testing.T) {
 	write(2, "B", "C", "D")
 	check("")
 	write(4, "B", "C")
-	check("C") // a part of B has a result
+	check("C") // a sub-benchmark of B has a result
 	write(3, "D")
-	check("D") // the first two are others now
+	check("D") // the first two differ now
 	if got, err := set.Numbers(); err != nil || !slices.Equal(got, []int{2, 3, 4}) {
 		t.Errorf("numbers %v, %v", got, err)
 	}
@@ -186,7 +186,7 @@ func TestHopeless(t *testing.T) {
 	if err := os.WriteFile(set.File(5), []byte("BenchmarkA\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := set.Read(); err == nil || !strings.Contains(err.Error(), "round-05.txt") || !strings.Contains(err.Error(), "remove the file and its round will be measured again") {
+	if _, err := set.Read(); err == nil || !strings.Contains(err.Error(), "round-05.txt") || !strings.Contains(err.Error(), "remove the file, and the same command measures its round again") {
 		t.Errorf("a file that broke off: error %v", err)
 	}
 }
@@ -212,7 +212,7 @@ BenchmarkA/x=1 failed in 2 of 3 samples, first in round-01.txt:
 	}
 }
 
-// exitStatus returns the error of a process that ended with the status.
+// exitStatus returns the error of a process that exited with the status.
 func exitStatus(t *testing.T, status int) error {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", fmt.Sprintf("exit %d", status))

@@ -14,7 +14,7 @@ import (
 	"eventbench/helpers/samples"
 )
 
-// A tally counts what benchmarks came to.
+// A tally counts the outcomes of benchmarks.
 type tally struct {
 	runs, failed, skipped int
 	longest               time.Duration
@@ -37,20 +37,20 @@ func (t *tally) print(w io.Writer, rounds int) {
 	}
 }
 
-// A reader reads what a test binary prints with -test.v while it runs: a line
-// when a benchmark begins, with its name alone; one with its result, or what it
-// says and then that it failed or was skipped. Those that it is a part of
-// begin before, and fail after it.
+// A reader parses the output of a test binary with -test.v while it runs. A
+// line with only a name begins a benchmark. A later line has its result, or its
+// messages and then its failure or skip. A benchmark begins before its
+// sub-benchmarks and fails after them.
 type reader struct {
 	tally
 	current string    // the last that began
-	began   time.Time // when it did
+	began   time.Time // when current began
 	said    strings.Builder
-	part    []byte // a line that has not ended
+	part    []byte // an unfinished line
 	reports []failure
 }
 
-// A failure is a benchmark and what it said.
+// A failure is a benchmark with its messages.
 type failure struct{ name, message string }
 
 var (
@@ -58,7 +58,7 @@ var (
 	ending = regexp.MustCompile(`^--- (FAIL|SKIP|BENCH): (Benchmark\S+)`)
 )
 
-// maxLine bounds a line of which nothing is known.
+// maxLine bounds unrecognized lines.
 const maxLine = 1 << 20
 
 func (r *reader) Write(p []byte) (int, error) {
@@ -66,7 +66,7 @@ func (r *reader) Write(p []byte) (int, error) {
 	for {
 		line, rest, ok := bytes.Cut(p, []byte("\n"))
 		if len(r.part)+len(line) > maxLine {
-			return 0, fmt.Errorf("a line of more than %d bytes", maxLine)
+			return 0, fmt.Errorf("a line longer than %d bytes", maxLine)
 		}
 		r.part = append(r.part, line...)
 		if !ok {
@@ -103,7 +103,7 @@ func (r *reader) line(line string) {
 	}
 }
 
-// failures are those of benchmarks that have no parts which failed.
+// failures returns the failed benchmarks that have no failed sub-benchmark.
 func (r *reader) failures() (leaves []failure) {
 	for i, f := range r.reports {
 		if i > 0 && strings.HasPrefix(r.reports[i-1].name, f.name+"/") {

@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package soak runs every benchmark repeatedly, to find failures that are rare.
+// Package soak runs every benchmark repeatedly, to find rare failures.
 package soak
 
 import (
@@ -35,11 +35,11 @@ type options struct {
 // New defines the flags of the verb soak.
 func New(fs *flag.FlagSet) cli.Action {
 	var o options
-	fs.DurationVar(&o.time, "time", 30*time.Minute, "start rounds for this `time`, at least one")
-	fs.StringVar(&o.bench, "bench", ".", "only benchmarks that match `regexp`")
-	fs.StringVar(&o.benchtime, "benchtime", "20ms", "measure each for `time`, or so many operations: 100x")
+	fs.DurationVar(&o.time, "time", 30*time.Minute, "start rounds during this `time`, but at least one")
+	fs.StringVar(&o.bench, "bench", ".", "run only benchmarks that match `regexp`")
+	fs.StringVar(&o.benchtime, "benchtime", "20ms", "measure each for this `time`, or number of operations (100x)")
 	fs.IntVar(&o.busy, "busy", runtime.NumCPU()+1, "run `n` busy processes in every other round")
-	fs.Int64Var(&o.seed, "seed", time.Now().Unix()%1_000_000, "shuffle the first round by seed `n`, the next by the number after it")
+	fs.Int64Var(&o.seed, "seed", time.Now().Unix()%1_000_000, "shuffle round i with seed `n`+i-1")
 	fs.DurationVar(&o.limit, "limit", 2*time.Minute, "end a process that prints nothing for this `time`")
 	return func(ctx context.Context, c *cli.Call) error {
 		switch {
@@ -67,18 +67,18 @@ func New(fs *flag.FlagSet) cli.Action {
 	}
 }
 
-// A soak is what is run, and its outcome.
+// A soak is a run with its outcome.
 type soak struct {
 	options
 	out     io.Writer
 	say     func(format string, args ...any)
-	taskset string // or "", where it is not installed
-	cpu     int    // the one for rounds on one CPU
+	taskset string // "" if it is not installed
+	cpu     int    // for rounds on one CPU
 	rounds  int
 	total   tally
 }
 
-// run runs rounds until the time is over.
+// run runs rounds until the time is up.
 func (s *soak) run(ctx context.Context) error {
 	cpus, err := machine.Allowed()
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *soak) run(ctx context.Context) error {
 	}
 	s.cpu = cpus[0]
 	if s.taskset, err = exec.LookPath("taskset"); err != nil {
-		s.say("no rounds on one CPU: there is no taskset (apt install util-linux)")
+		s.say("no rounds on one CPU: taskset is missing (apt install util-linux)")
 	}
 	for start := time.Now(); ; {
 		s.rounds++
@@ -99,7 +99,8 @@ func (s *soak) run(ctx context.Context) error {
 	}
 }
 
-// round runs all benchmarks once, in surroundings that its number decides.
+// round runs all benchmarks once, in surroundings that depend on the round's
+// number.
 func (s *soak) round(ctx context.Context, number int) error {
 	seed := s.seed + int64(number)
 	argv := []string{s.binary, "-test.run=^$", "-test.v", "-test.timeout=0", "-long", "-test.bench=" + s.bench,
@@ -143,7 +144,7 @@ func (s *soak) round(ctx context.Context, number int) error {
 	failures := r.failures()
 	if err != nil && len(failures) == 0 {
 		said := err.Error()
-		if !isLate(err) { // what it then says is where all its goroutines were
+		if !isLate(err) { // a late process prints where its goroutines were
 			said += "\n" + strings.Join(stderr.Lines(30), "\n")
 		}
 		failures = append(failures, failure{r.current, said})
@@ -168,8 +169,7 @@ func isLate(err error) bool {
 	return errors.As(err, &late)
 }
 
-// quoted is argv for a shell: in it only patterns have characters that mean
-// something there.
+// quoted quotes argv for a shell. Only patterns in it have special characters.
 func quoted(argv []string) string {
 	var words []string
 	for _, arg := range argv {

@@ -19,7 +19,7 @@ import (
 	"eventbench/helpers/tooltest"
 )
 
-// What a test binary prints is counted, leaf by leaf.
+// The output of a test binary is counted by its innermost benchmarks.
 func TestReader(t *testing.T) {
 	const out = `goos: linux
 Unit instrs/op better=lower
@@ -58,7 +58,7 @@ FAIL
 	}
 }
 
-// A stand-in for a test binary, which prints what it is told to.
+// binary writes a stand-in for a test binary, which prints what it is told to.
 func binary(t *testing.T, script string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "eventbench.test")
@@ -111,7 +111,7 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// Ctrl-C ends the round and what runs beside it, and leaves the counts.
+// Ctrl-C ends the round and its busy processes, and prints the counts so far.
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	name := binary(t, "echo BenchmarkA; echo BenchmarkA-2  1  2 ns/op; echo BenchmarkB; exec sleep 60")
