@@ -9,8 +9,8 @@ import (
 	cli "github.com/urfave/cli/v3"
 )
 
-// builtin are the verbs that every tool has. Root is the command that they are
-// below.
+// builtin returns the verbs that every tool has. root is the command above
+// them.
 func (t *Tool) builtin(root *cli.Command) []*Verb {
 	fill := strings.NewReplacer("TOOL", t.Command, "NAME", t.Name).Replace
 	return []*Verb{
@@ -30,7 +30,7 @@ func (t *Tool) builtin(root *cli.Command) []*Verb {
 		},
 		{
 			Manual:  ParseManual(fill(completeManual)),
-			Program: true, // no word is a flag of its own
+			Program: true, // no argument is a flag of completion's own
 			New: func(*flag.FlagSet) Action {
 				return func(_ context.Context, c *Call) error { return t.complete(c) }
 			},
@@ -38,10 +38,10 @@ func (t *Tool) builtin(root *cli.Command) []*Verb {
 	}
 }
 
-// hidden reports whether only scripts have a use for the verb.
+// hidden reports whether only scripts use the verb.
 func (v *Verb) hidden() bool { return v.Name == completeName }
 
-// names are those of the verbs that users know.
+// names returns the names of the verbs that users see.
 func (t *Tool) names() []string {
 	names := []string{"help", "completion"}
 	for _, v := range t.Verbs {
@@ -54,8 +54,8 @@ const helpManual = `# help: print the manual of a verb
 
     TOOL help [VERB]
 
-Without a verb it lists the verbs. VERB -h is shorter than help VERB: it has
-how the verb is called and its flags.
+Without a verb it lists the verbs. VERB -h is shorter than help VERB: it shows
+only how to call the verb, and its flags.
 `
 
 func (t *Tool) helpOn(root *cli.Command, c *Call) error {

@@ -1,9 +1,9 @@
-// Package cli is what the verbs of a tool share: how arguments are read, what
-// wrong ones are answered with, exit statuses, help and completion.
+// Package cli is shared by the verbs of a tool: parsing of arguments, messages
+// for wrong ones, exit statuses, help and completion.
 //
-// A [Verb] says what it does in a manual, which flags it has in a
-// [flag.FlagSet], and what it does with the operands in an [Action]; nothing
-// else is the verb's business. A [Tool] is the verbs:
+// A [Verb] has a manual, which says what it does, a [flag.FlagSet] with its
+// flags, and an [Action], which takes the operands. It does nothing else
+// itself. A [Tool] consists of verbs:
 //
 //	func main() {
 //		os.Exit(tool.Run(os.Args[1:], os.Stdout, os.Stderr))
@@ -12,16 +12,16 @@
 // # Flags
 //
 // Flags are Go's: -kernel 6.12, -kernel=6.12 and --kernel 6.12 are the same.
-// They may stand before, between and after operands; -- ends them. Where the
-// first operand is a program to run ([Verb.Program]), all that follows it is
-// the program's own.
+// They may stand before, between and after operands; -- ends them. If the first
+// operand is a program to run ([Verb.Program]), everything after it belongs to
+// the program.
 //
 // # Exit status
 //
-// An Action returns nil for 0, [Exit] or [WithStatus] for
-// a status of its own, a [Usage] error
-// for 2, what a signal stopped ([Stopped]) for 128 and the signal's number, and any
-// other error for [Verb.Failure], which is 1 unless the verb says otherwise.
+// An Action returns nil for 0, [Exit] or [WithStatus] for a status of its
+// choice, a [Usage] error for 2, and a [Stopped] error for 128 plus the number
+// of the signal that stopped it. Any other error means [Verb.Failure], which is
+// 1 unless the verb sets it.
 package cli
 
 import (
@@ -41,41 +41,42 @@ import (
 	cli "github.com/urfave/cli/v3"
 )
 
-// WrongUsage is the exit status for a command line that cannot be meant.
+// WrongUsage is the exit status for a wrong command line.
 const WrongUsage = 2
 
 // A Tool is a command whose first argument is a verb.
 type Tool struct {
-	Name    string // in messages: eventbench
+	Name    string // as messages show it: eventbench
 	Command string // as users call it: go tool eventbench
 	Manual  *Manual
 	Verbs   []*Verb
 
-	// Context returns the context that an action is given. It ends at the usual
-	// signals that stop a program, or one of more.
+	// Context returns the context for an action. It ends on the usual
+	// signals that stop a program, and on those in more.
 	Context func(more ...os.Signal) context.Context
 }
 
-// Stopped is the error of what a signal has stopped.
+// Stopped is the error of an action that a signal stopped.
 type Stopped interface {
 	error
-	Status() int // 128 and the signal's number
+	Status() int // 128 plus the signal's number
 }
 
-// A Verb is one of the things that a tool does.
+// A Verb is a subcommand of a tool.
 type Verb struct {
 	*Manual
-	Program bool        // the first operand is a program, and what follows it the program's
-	Resumes bool        // what a signal stops goes on with the same command
-	Raw     bool        // all arguments are operands: the flags are those of another program
-	Failure int         // the exit status of an error, if not 1
-	Signals []os.Signal // that stop it, beside the usual ones
+	Program bool        // the first operand is a program, followed by its arguments
+	Resumes bool        // the same command continues after a signal stopped it
+	Raw     bool        // all arguments are operands, such as the flags of another program
+	Failure int         // the exit status for an error; 0 means 1
+	Signals []os.Signal // stop it, in addition to the usual ones
 
-	// New defines the flags and returns what runs once they are parsed.
+	// New defines the flags and returns the action to run once they are
+	// parsed.
 	New func(fs *flag.FlagSet) Action
 
-	// Values are the values that completion offers for flags, and for operands
-	// under "". Files are offered for what is not in it.
+	// Values holds the values that completion offers for each flag, and for
+	// operands under "". Otherwise it offers files.
 	Values map[string][]string
 }
 
@@ -85,42 +86,42 @@ type Action func(ctx context.Context, c *Call) error
 // A Call is one call of a verb.
 type Call struct {
 	Operands []string
-	Stdout   io.Writer // printable, but for what another program prints
+	Stdout   io.Writer // filtered to be printable, except what another program prints
 	Stderr   io.Writer
 	name     string
 }
 
-// Say prints a line on standard error. It begins with two words: "gate: ..."
-// would be a line of configuration to readers of the benchmark format, who find
-// it in the output of go test.
+// Say prints a line to standard error. The line begins with two words, because
+// readers of the benchmark format, who find it in the output of go test, would
+// take "gate: ..." for a configuration line.
 func (c *Call) Say(format string, args ...any) {
 	fmt.Fprintf(printable.NewWriter(c.Stderr), c.name+": "+format+"\n", args...)
 }
 
-// Progress returns what tells how far the call's work is.
+// Progress returns a progress line for the call.
 func (c *Call) Progress() *progress.Progress { return progress.New(c.Stderr, c.name) }
 
-// usageError is the error of a command line that cannot be meant.
+// usageError is an error in the command line.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// Usage returns the error of a command line that cannot be meant. Its text
-// begins with the flag that is wrong, if it is one.
+// Usage returns an error in the command line. If a flag is wrong, its text
+// begins with the flag.
 func Usage(format string, args ...any) error {
 	return &usageError{fmt.Errorf(format, args...)}
 }
 
-// IsUsage reports whether err is, or wraps, one of [Usage].
+// IsUsage reports whether err is or wraps a [Usage] error.
 func IsUsage(err error) bool {
 	var u *usageError
 	return errors.As(err, &u)
 }
 
-// statusError is an exit status, and why it is that.
+// statusError is an exit status and its reason.
 type statusError struct {
-	err    error // nil if nothing more is to be said
+	err    error // nil if there is nothing more to say
 	status int
 }
 
@@ -133,7 +134,7 @@ func (e *statusError) Error() string {
 
 func (e *statusError) Unwrap() error { return e.err }
 
-// Exit returns the error that makes the tool exit with a status, in silence.
+// Exit returns an error that makes the tool exit with a status, silently.
 func Exit(status int) error {
 	if status == 0 {
 		return nil
@@ -141,10 +142,10 @@ func Exit(status int) error {
 	return &statusError{status: status}
 }
 
-// WithStatus returns err for the tool to exit with status once it is told.
+// WithStatus returns err, so that the tool prints it and exits with status.
 func WithStatus(err error, status int) error { return &statusError{err, status} }
 
-// Run runs the verb that the first of args names, and returns the exit status.
+// Run runs the verb named by the first argument and returns the exit status.
 func (t *Tool) Run(args []string, stdout, stderr io.Writer) int {
 	v, err := t.run(args, stdout, stderr)
 	var text strings.Builder
@@ -161,11 +162,11 @@ func (t *Tool) Run(args []string, stdout, stderr io.Writer) int {
 	return status
 }
 
-// lastWords is how long the reader of standard error has for the reason why a
-// verb failed.
+// lastWords is how long the tool waits for standard error to take the reason
+// why a verb failed.
 const lastWords = 2 * time.Second
 
-// status says what err is about, and returns the exit status.
+// status prints err and returns the exit status.
 func (t *Tool) status(v *Verb, err error, stderr io.Writer) int {
 	name, failure, help := t.Name, 1, t.Command+" help"
 	if v != nil {
@@ -187,18 +188,18 @@ func (t *Tool) status(v *Verb, err error, stderr io.Writer) int {
 	case errors.As(err, &status):
 		failure = status.status
 	case IsUsage(err):
-		// What follows the first line is a list of what there is.
+		// The lines after the first list what exists.
 		first, list, _ := strings.Cut(err.Error()+"\n", "\n")
 		fmt.Fprintf(stderr, "%s: %s (%s)\n%s", name, first, help, list)
 		return WrongUsage
 	case errors.As(err, &stopped):
 		failure = stopped.Status()
 		if v != nil && v.Resumes {
-			err = fmt.Errorf("%w; the same command goes on from there", err)
+			err = fmt.Errorf("%w; the same command continues from there", err)
 		}
 	}
 	for line := range strings.Lines(err.Error()) {
-		// An indented line belongs to the one before it.
+		// An indented line belongs to the line above.
 		if !strings.HasPrefix(line, "\t") {
 			line = name + ": " + line
 		}
@@ -207,11 +208,11 @@ func (t *Tool) status(v *Verb, err error, stderr io.Writer) int {
 	return failure
 }
 
-// run parses and runs. The verb that it returns is the one that the error is
-// about.
+// run parses the arguments and runs the verb. It returns the verb that the
+// error is about.
 func (t *Tool) run(args []string, stdout, stderr io.Writer) (*Verb, error) {
 	var verb *Verb
-	// The library does not tell what becomes of the help that it writes.
+	// The library ignores errors when it writes help.
 	help := &writer{w: printable.NewWriter(stdout)}
 	root := t.command(t.Manual, t.help())
 	root.Writer = help
@@ -255,8 +256,8 @@ func (t *Tool) run(args []string, stdout, stderr io.Writer) (*Verb, error) {
 	return verb, err
 }
 
-// endFlags puts -- before the first operand of a verb, its name being the first
-// of args.
+// endFlags inserts -- before a verb's first operand. args begins with the
+// verb's name.
 func endFlags(fs *flag.FlagSet, args []string) []string {
 	i, ended, _ := operand(fs, args[1:])
 	if ended || 1+i == len(args) {
@@ -265,7 +266,7 @@ func endFlags(fs *flag.FlagSet, args []string) []string {
 	return slices.Insert(slices.Clone(args), 1+i, "--")
 }
 
-// command returns the library's command for a manual, with a page as its help.
+// command returns the library's command for a manual. page is its help.
 func (t *Tool) command(m *Manual, page string) *cli.Command {
 	return &cli.Command{
 		Name:                          m.Name,
@@ -274,7 +275,7 @@ func (t *Tool) command(m *Manual, page string) *cli.Command {
 		CustomHelpTemplate:            "{{.Description}}",
 		CustomRootCommandHelpTemplate: "{{.Description}}",
 		ExitErrHandler:                func(context.Context, *cli.Command, error) {},
-		// The library takes an operand beside -h for a command to tell of.
+		// With -h, the library looks up an operand as a command.
 		CommandNotFound: func(_ context.Context, c *cli.Command, _ string) { io.WriteString(c.Root().Writer, page) },
 		OnUsageError: func(_ context.Context, c *cli.Command, err error, _ bool) error {
 			return flagError(c, err)

@@ -19,7 +19,7 @@ import (
 )
 
 // testTool has a verb that prints its flags and operands, one that runs a
-// program, and one that fails as it is told.
+// program, and one that fails in the way its flags say.
 func testTool(t *testing.T) *Tool {
 	echo := func(fs *flag.FlagSet) Action {
 		n := fs.Int("n", 1, "this `number` of times")
@@ -66,7 +66,7 @@ func TestRun(t *testing.T) {
 		check(2, "", want+"\n", args...)
 	}
 
-	// Flags have one dash or two, and stand anywhere.
+	// Flags have one dash or two and stand anywhere.
 	ok(`n=3 long=true limit=1m0s format=json ["a" "b"]`, "echo", "-n", "3", "a", "--long", "b", "--format=json")
 	ok(`n=-3 long=false limit=0s format= ["a"]`, "echo", "a", "-limit=0", "-format", "", "-n=-3")
 	ok(`n=-3 long=false limit=1m0s format=-long []`, "echo", "-n", "-3", "-format", "-long")
@@ -74,7 +74,7 @@ func TestRun(t *testing.T) {
 	ok(`n=1 long=false limit=1m0s format=text ["" "-"]`, "echo", "", "-")
 	ok(`n=1 long=false limit=1m0s format=text ["help" "run"]`, "echo", "help", "run")
 
-	// What follows a program is the program's.
+	// Everything after a program belongs to the program.
 	ok(`n=3 long=false limit=1m0s format=text ["prog" "-n" "4" "--" "-h" "-what" ""]`, "run", "-n", "3", "prog", "-n", "4", "--", "-h", "-what", "")
 	ok(`n=3 long=false limit=1m0s format=text ["prog" "--" "-x"]`, "run", "-n", "3", "--", "prog", "--", "-x")
 	ok(`n=3 long=false limit=1m0s format=text ["prog" "--" "-x"]`, "run", "-n", "3", "prog", "--", "-x")
@@ -93,14 +93,14 @@ func TestRun(t *testing.T) {
 	wrong("t echo: -n: want a value after it (go tool t help echo)", "echo", "a", "-n")
 	wrong(`t help: want one verb, have ["echo" "run"] (go tool t help help)`, "help", "echo", "run")
 	wrong("t help: ehco: no such verb; did you mean echo? (go tool t help help)", "help", "ehco")
-	wrong(`t completion: want one shell of bash, fish, zsh, have ["csh"] (go tool t help completion)`, "completion", "csh")
+	wrong(`t completion: want one of bash, fish, zsh, have ["csh"] (go tool t help completion)`, "completion", "csh")
 
-	check(128+15, "", "t stopped: boot 3: stopped by terminated; the same command goes on from there\n", "stopped")
+	check(128+15, "", "t stopped: boot 3: stopped by terminated; the same command continues from there\n", "stopped")
 	check(3, "", "", "judge")
 	check(127, "", "t absent: prog: not found\n", "absent")
 	check(1, "", "t broken: one\n\tof it\nt broken: two\n", "broken")
 
-	// The page, and what is shorter.
+	// The whole page, and shorter help.
 	check(0, `NAME
     t echo - print arguments
 
@@ -127,14 +127,14 @@ MORE
 
 Exit with a verdict.
 
-The manual is go tool t help judge.
+The manual: go tool t help judge
 `
 	check(0, short, "", "judge", "-h")
 	check(0, short, "", "judge", "a", "--help")
 	check(0, short, "", "judge", "-help", "a")
 }
 
-// Help that did not arrive is no success.
+// Failing to print help is a failure.
 func TestFull(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {

@@ -17,25 +17,25 @@ var scripts embed.FS
 
 var shells = []string{"bash", "fish", "zsh"}
 
-const completionManual = `# completion: print the script by which a shell completes verbs, flags and their values
+const completionManual = `# completion: print a script that makes a shell complete verbs, flags and their values
 
     source <(TOOL completion bash)
     source <(TOOL completion zsh)
     TOOL completion fish | source
 
-In the shell's start-up file the line takes effect in every new shell; it has to
-run in this module's directory, or read a file that the script was kept in. TOOL is
-completed, and NAME where there is a command of that name: the program that
+To complete in every new shell, put the line into the shell's start-up file. It
+must run in this module's directory, or read the script from a file. It completes
+TOOL, and also NAME if there is a command of that name: a shell function, or the
+program built by
 
     go build -o ~/bin/ ./helpers/cmd/NAME
 
-makes, or a function of the shell. What the shell completes for go otherwise
-stays.
+Other completions of go stay as they are.
 `
 
 func (t *Tool) completion(c *Call) error {
 	if len(c.Operands) != 1 || !slices.Contains(shells, c.Operands[0]) {
-		return Usage("want one shell of %s, have %q", strings.Join(shells, ", "), c.Operands)
+		return Usage("want one of %s, have %q", strings.Join(shells, ", "), c.Operands)
 	}
 	script, err := scripts.ReadFile("completion." + c.Operands[0])
 	if err != nil {
@@ -47,17 +47,17 @@ func (t *Tool) completion(c *Call) error {
 
 const completeName = "complete"
 
-const completeManual = `# complete: print what the last of some words may become
+const completeManual = `# complete: print the completions of a command line's last word
 
     TOOL complete -- [WORD ...] PART
 
-The scripts of TOOL completion call it. Each line has a word and, after a tab,
-what it is. No line means a file.
+The scripts of TOOL completion call it. Each line has a word, a tab and a
+description. No lines mean a file name.
 `
 
 func (t *Tool) complete(c *Call) error {
 	if len(c.Operands) == 0 {
-		return Usage("want the words after %s, the last of which is to be completed", t.Name)
+		return Usage("want the words after %s; the last of them is completed", t.Name)
 	}
 	for _, o := range t.offers(c.Operands) {
 		if _, err := fmt.Fprintf(c.Stdout, "%s\t%s\n", o.word, o.what); err != nil {
@@ -69,7 +69,7 @@ func (t *Tool) complete(c *Call) error {
 
 type offer struct{ word, what string }
 
-// offers returns what the last word may become after the others.
+// offers returns the possible completions of the last word.
 func (t *Tool) offers(words []string) []offer {
 	before, part := words[:len(words)-1], words[len(words)-1]
 	verbs := append(t.builtin(nil), t.Verbs...)

@@ -28,13 +28,13 @@ func (v *Verb) flagSet() *flag.FlagSet {
 	return fs
 }
 
-// goFlag is a flag of package flag as the library wants it.
+// goFlag adapts a flag of package flag to the library.
 type goFlag struct {
 	*flag.Flag
 	fs  *flag.FlagSet
 	set bool
-	bad string // a value that it cannot have
-	err error  // and why
+	bad string // an invalid value
+	err error  // why it is invalid
 }
 
 var _ cli.Flag = (*goFlag)(nil)
@@ -62,7 +62,7 @@ func isBool(f *flag.Flag) bool {
 	return ok && b.IsBoolFlag()
 }
 
-// flagError says in the tool's words what the library found wrong.
+// flagError rephrases the library's error in the tool's words.
 func flagError(c *cli.Command, err error) error {
 	for _, f := range c.Flags {
 		if f, ok := f.(*goFlag); ok && f.err != nil {
@@ -82,8 +82,8 @@ func flagError(c *cli.Command, err error) error {
 	return Usage("%w", err)
 }
 
-// why says what a flag's value should have been. Package flag says "parse
-// error" of its own types.
+// why says what values a flag takes. For its own types, package flag only says
+// "parse error".
 func (f *goFlag) why() error {
 	if f.err.Error() != "parse error" && f.err.Error() != "value out of range" {
 		return f.err
@@ -107,9 +107,9 @@ func (f *goFlag) why() error {
 	return f.err
 }
 
-// operand returns the index of the first operand among args, and whether a --
-// before it has ended the flags. There is none if it is len(args); pending is
-// then the flag that wants the argument after the last as its value.
+// operand returns the index of the first operand in args, or len(args) if there
+// is none, and whether -- ended the flags before it. pending is the flag that
+// lacks a value at the end of args.
 func operand(fs *flag.FlagSet, args []string) (i int, ended bool, pending string) {
 	for i, arg := range args {
 		name, isFlag := strings.CutPrefix(arg, "-")
@@ -129,7 +129,7 @@ func operand(fs *flag.FlagSet, args []string) (i int, ended bool, pending string
 	return len(args), false, pending
 }
 
-// describe writes what flags there are, each with its description below it.
+// describe lists the flags, each with its description below.
 func describe(fs *flag.FlagSet) string {
 	var b strings.Builder
 	fs.VisitAll(func(f *flag.Flag) {
@@ -138,7 +138,8 @@ func describe(fs *flag.FlagSet) string {
 		if value != "" {
 			b.WriteString(" " + value)
 		}
-		// Those that are no strings say their default themselves, or have none.
+		// Strings show no default here: they describe it themselves or
+		// have none.
 		if getter, ok := f.Value.(flag.Getter); ok && !isZero(getter, f.DefValue) {
 			if _, isString := getter.Get().(string); isString {
 				usage += fmt.Sprintf(" (default %s)", shorten(f.DefValue))
@@ -151,8 +152,8 @@ func describe(fs *flag.FlagSet) string {
 	return b.String()
 }
 
-// shorten quotes a default; of a long one, such as a list of all benchmarks, only
-// the beginning.
+// shorten quotes a default, or only the beginning of a long one, such as a list
+// of all benchmarks.
 func shorten(value string) string {
 	const most = 40
 	if r := []rune(value); len(r) > most {
@@ -171,7 +172,7 @@ func isZero(g flag.Getter, value string) bool {
 	return value == "0" || value == "0s"
 }
 
-// width is that of help pages.
+// width is the width of help pages.
 const width = 80
 
 // fill wraps a text and indents each line.

@@ -8,8 +8,7 @@ import (
 	cli "github.com/urfave/cli/v3"
 )
 
-// A Manual is the one source of what is said of a verb. It is written in
-// Markdown:
+// A Manual is the only description of a verb. It is written in Markdown:
 //
 //	# gate: compares two sets of benchmark results and exits with a verdict
 //
@@ -20,8 +19,8 @@ import (
 //	## Exit status
 //	...
 //
-// The heading has the name and what it does in a line, the first block how it
-// is called. The flags are no part of it: they describe themselves.
+// The heading has the verb's name and a summary. The first block shows how to
+// call it. Flags are not in the manual: they carry their own descriptions.
 type Manual struct {
 	Name     string
 	Brief    string
@@ -29,14 +28,14 @@ type Manual struct {
 	Body     []Section
 }
 
-// A Section is a part of a manual. The first has no heading.
+// A Section is a part of a manual. The first one has no heading.
 type Section struct {
 	Heading string
 	Text    string
 }
 
-// ParseManual parses a manual. It panics if there is something wrong with it,
-// for manuals are part of the program.
+// ParseManual parses a manual. It panics if the manual is malformed, because
+// manuals are part of the program.
 func ParseManual(text string) *Manual {
 	head, body, ok := strings.Cut(text, "\n")
 	title, isTitle := strings.CutPrefix(head, "# ")
@@ -51,7 +50,7 @@ func ParseManual(text string) *Manual {
 		lines = lines[1:]
 	}
 	if m.Synopsis == nil {
-		panic(fmt.Sprintf("the manual of %s does not say first how it is called", name))
+		panic(fmt.Sprintf("the manual of %s does not begin with how to call it", name))
 	}
 	section := Section{}
 	var part []string
@@ -76,7 +75,7 @@ func ParseManual(text string) *Manual {
 
 const indent = "    "
 
-// page returns the whole manual, as man(1) would show it.
+// page returns the whole manual in the layout of man(1).
 func (v *Verb) page(t *Tool) string {
 	fs := v.flagSet()
 	v.New(fs)
@@ -95,8 +94,8 @@ func (v *Verb) page(t *Tool) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// section writes a part of the page. Paragraphs are wrapped anew, unless the text
-// is verbatim; what is indented stays as it is.
+// section writes a section of the page. It fills paragraphs unless the text is
+// verbatim, and leaves indented lines alone.
 func section(b *strings.Builder, heading, text string, verbatim bool) {
 	if text == "" {
 		return
@@ -125,7 +124,7 @@ func section(b *strings.Builder, heading, text string, verbatim bool) {
 	b.WriteString("\n")
 }
 
-// usage returns what -h prints: how the verb is called and its flags.
+// usage returns what -h prints: how to call the verb, and its flags.
 func (v *Verb) usage(t *Tool, fs *flag.FlagSet) string {
 	var b strings.Builder
 	for i, line := range v.Synopsis {
@@ -135,13 +134,13 @@ func (v *Verb) usage(t *Tool, fs *flag.FlagSet) string {
 	if flags := describe(fs); flags != "" {
 		b.WriteString("\n" + flags)
 	}
-	fmt.Fprintf(&b, "\nThe manual is %s help %s.\n", t.Command, v.Name)
+	fmt.Fprintf(&b, "\nThe manual: %s help %s\n", t.Command, v.Name)
 	return b.String()
 }
 
 func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-// help returns what the tool itself says of its verbs.
+// help returns the tool's own help, with a list of the verbs.
 func (t *Tool) help() string {
 	var b strings.Builder
 	for i, line := range t.Manual.Synopsis {
@@ -162,7 +161,7 @@ func (t *Tool) help() string {
 	return b.String()
 }
 
-// unknown is the error for a verb that is none.
+// unknown returns the error for an unknown verb.
 func (t *Tool) unknown(root *cli.Command, name string) error {
 	hint := ""
 	if like := cli.SuggestCommand(root.Commands, name); like != "" && like != "h" {
