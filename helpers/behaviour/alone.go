@@ -107,7 +107,7 @@ func start(f func(t testing.TB)) func(*testing.T, child.Options) {
 	role := child.Register(name, func(*child.Proc) error { return runAlone(f) })
 	return func(t *testing.T, o child.Options) {
 		t.Helper()
-		// Waits within the process give up first, and say what they
+		// Waits within the process give up first and say what they
 		// waited for.
 		o.Deadline = child.Patience + 5*time.Second
 		// A row would count the signals by which the Go runtime
@@ -118,7 +118,7 @@ func start(f func(t testing.TB)) func(*testing.T, child.Options) {
 		for {
 			line, err := p.Stdout.ReadString('\n')
 			if err != nil {
-				break // the end of the process says more
+				break // the process's end says more
 			}
 			line = strings.TrimSuffix(line, "\n")
 			if rest, ok := strings.CutPrefix(line, skipMark); ok {
@@ -141,7 +141,8 @@ func start(f func(t testing.TB)) func(*testing.T, child.Options) {
 // one function share its name.
 var alone int
 
-// skipMark starts the line by which a process says that its row is skipped.
+// skipMark begins the line with which a process reports that its row is
+// skipped.
 const skipMark = "--- skip "
 
 // A part is a test in a process of its own. Methods that it lacks are those of
@@ -159,7 +160,7 @@ var over = new(int)
 func runAlone(f func(testing.TB)) error {
 	p := &part{}
 	p.do(func() { f(p) })
-	for len(p.cleanups) > 0 { // no other thread uses it by now
+	for len(p.cleanups) > 0 { // no other thread uses it now
 		last := p.cleanups[len(p.cleanups)-1]
 		p.cleanups = p.cleanups[:len(p.cleanups)-1]
 		p.do(last)
@@ -199,7 +200,7 @@ func (p *part) Failed() bool {
 func (p *part) Log(args ...any)            { fmt.Println(args...) }
 func (p *part) Logf(f string, args ...any) { fmt.Printf(f+"\n", args...) }
 
-// Error writes at once: the process may be killed before the row ends.
+// Error prints at once, because the process may be killed before the row ends.
 func (p *part) Error(args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

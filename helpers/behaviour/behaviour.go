@@ -3,7 +3,7 @@
 // Package behaviour tests the promises of a mechanism, with a test for each row
 // of an inventory.
 //
-// An inventory lists what must hold, such as testdata/behaviours/eventfd.txt.
+// An inventory, such as testdata/behaviours/eventfd.txt, lists what must hold.
 // The tests are a table in a test file:
 //
 //	func TestEventfd(t *testing.T) {
@@ -12,12 +12,12 @@
 //		})
 //	}
 //
-// and one of them runs by go test ./behaviours -run EFD-01, see [Pattern].
+// To run one of them: go test ./behaviours -run EFD-01 (see [Pattern]).
 //
-// A row that cannot be checked where it runs is skipped through [Absent],
-// [Unprivileged], [Limited] or [Refused], whose reasons are counted. If only a
-// part of it cannot be checked it says so through [Partly]. It is no reason to
-// skip that a kernel lacks what it must have.
+// A row that cannot be checked where it runs is skipped with [Absent],
+// [Unprivileged], [Limited] or [Refused]; Report counts the reasons. If only a
+// part of it cannot be checked, it says so with [Partly]. A kernel that lacks
+// what it must have is no reason to skip.
 package behaviour
 
 import (
@@ -48,19 +48,18 @@ var Inventory fs.FS
 
 func init() {
 	child.Limited = Limited
-	// A row's thread ends with it. It must not be the first thread: that
-	// cannot end, and signals to the process go to it before all others.
+	// A row's thread ends with it. It must not be the first thread, which
+	// cannot end and is the first choice for signals to the process.
 	runtime.LockOSThread()
 }
 
-// Run runs the rows of a mechanism, from one table or several, as subtests in
-// the order of their ids. It fails if a row of the inventory has no test or
-// two, or if a test has no row.
+// Run runs the rows of a mechanism, from one or more tables, as subtests in the
+// order of their ids. It fails if a row of the inventory has no test or two, or
+// if a test has no row.
 //
-// A row runs locked to a thread that ends with it, so that it need not restore
-// the thread's mask, affinity or credentials. It must restore what belongs to
-// the process: handlers, limits, pending signals. A row that hangs is
-// interrupted.
+// A row is locked to a thread that ends with it, so it need not restore the
+// thread's mask, affinity or credentials. It must restore what belongs to the
+// process: handlers, limits, pending signals. A row that hangs is interrupted.
 func Run(t *testing.T, mechanism string, tables ...map[string]func(*testing.T)) {
 	t.Helper()
 	rows := map[string]func(*testing.T){}
@@ -85,14 +84,14 @@ func Run(t *testing.T, mechanism string, tables ...map[string]func(*testing.T)) 
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(rows), Compare) {
 		if statements[id] == "" {
-			t.Errorf("%s has a test and no row in testdata/behaviours/%s.txt", id, mechanism)
+			t.Errorf("%s has a test but no row in testdata/behaviours/%s.txt", id, mechanism)
 		}
 		t.Run(id, func(t *testing.T) {
 			runtime.LockOSThread()
 			watch := newWatchdog(t)
 			before := here()
-			// Registered first, so that it runs after all cleanups
-			// of the row.
+			// Registered first, so that it runs after all of the
+			// row's cleanups.
 			t.Cleanup(func() {
 				watch.stop()
 				for _, left := range here().since(before) {
@@ -105,26 +104,26 @@ func Run(t *testing.T, mechanism string, tables ...map[string]func(*testing.T)) 
 			})
 			if strings.HasPrefix(mechanism, "signal") {
 				// With fewer, queued signals are refused and
-				// others come without their values.
+				// others arrive without their values.
 				NeedPending(t, 8)
 			}
 			if by := tracer(); by != 0 && slices.Contains(disturbed, id) {
-				Limited(t, "process %d traces this one, and its stops disturb the row: run it without", by)
+				Limited(t, "process %d traces this one, and its stops disturb the row: run it without a tracer", by)
 			}
 			rows[id](t)
 		})
 	}
 }
 
-// disturbed are the rows that a tracer disturbs.
+// disturbed names the rows that a tracer disturbs.
 var disturbed []string
 
-// Disturb declares rows that a tracer disturbs: they are skipped in a traced
+// Disturb declares rows that a tracer disturbs. They are skipped in a traced
 // process.
 func Disturb(rows ...string) { disturbed = append(disturbed, rows...) }
 
-// tracer returns the process that traces this one, 0 if there is none:
-// TracerPid of proc_pid_status(5).
+// tracer returns the process that traces this one, or 0: TracerPid in
+// proc_pid_status(5).
 func tracer() (pid int) {
 	text, _ := os.ReadFile("/proc/self/status")
 	_, rest, _ := strings.Cut(string(text), "\nTracerPid:")
@@ -133,18 +132,18 @@ func tracer() (pid int) {
 }
 
 // NeedPending skips a row that has n of this user's signals pending at once if
-// RLIMIT_SIGPENDING allows fewer. Rows need it only beyond 8 signals.
+// RLIMIT_SIGPENDING allows fewer. Only rows with more than 8 signals need it.
 func NeedPending(tb testing.TB, n int) {
 	tb.Helper()
 	if machine.GVisor() {
-		return // its limit is 0, which it does not enforce
+		return // gVisor reports 0 and does not enforce it
 	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_SIGPENDING, &limit); err != nil {
 		tb.Fatal(err)
 	}
 	if limit.Cur < uint64(n) {
-		Limited(tb, "%d signals may be pending, %d are needed: raise RLIMIT_SIGPENDING", limit.Cur, n)
+		Limited(tb, "only %d signals may be pending, and %d are needed: raise RLIMIT_SIGPENDING", limit.Cur, n)
 	}
 }
 
@@ -161,8 +160,8 @@ func load(mechanism string) ([]Row, error) {
 	return Parse("testdata/behaviours/"+name, f)
 }
 
-// Since reports whether the running kernel is of at least this release.
-// gVisor counts as the release that it claims to be.
+// Since reports whether the running kernel is at least this release. gVisor
+// counts as the release that it claims to be.
 func Since(major, minor int) bool {
 	v := release()
 	return v[0] > major || v[0] == major && v[1] >= minor
@@ -180,14 +179,14 @@ var release = sync.OnceValue(func() (v [2]int) {
 	return v
 })
 
-// Absent skips a row whose subject does not exist here: it is not in this
-// kernel's configuration, or newer than this kernel.
+// Absent skips a row whose subject does not exist here: this kernel is too old
+// or was configured without it.
 func Absent(tb testing.TB, format string, args ...any) {
 	tb.Helper()
 	skip(tb, "absent", format, args)
 }
 
-// Unprivileged skips a row that needs a privilege that the process lacks.
+// Unprivileged skips a row that needs a privilege the process lacks.
 func Unprivileged(tb testing.TB, format string, args ...any) {
 	tb.Helper()
 	skip(tb, "privilege", format, args)
@@ -206,15 +205,15 @@ func Refused(tb testing.TB, format string, args ...any) {
 	skip(tb, "seccomp", format, args)
 }
 
-// Skip skips a row for a reason whose class was found elsewhere: "absent",
+// Skip skips a row for a reason whose class was determined elsewhere: "absent",
 // "privilege", "limit" or "seccomp".
 func Skip(tb testing.TB, class, format string, args ...any) {
 	tb.Helper()
 	skip(tb, class, format, args)
 }
 
-// Partly notes that a part of a row cannot be checked here, for a reason of a
-// class as for [Skip]. The row goes on, and counts as held in part if
+// Partly records that a part of a row cannot be checked here, for a reason with
+// a class as in [Skip]. The row continues and counts as held in part if
 // everything else holds.
 func Partly(tb testing.TB, class, format string, args ...any) {
 	tb.Helper()
@@ -235,16 +234,16 @@ func skip(tb testing.TB, class, format string, args []any) {
 	tb.Skipf(class+": "+format, args...)
 }
 
-// Report writes one line with how many rows held, broke and were skipped, by
-// kind of reason, over all of Run so far. It writes nothing if no row ran. If
-// none ran although run, the pattern of the tests to run, names one, it says so
-// and returns false.
+// Report writes one line with the numbers of rows that held, broke and were
+// skipped, by reason, in all calls of Run so far. It writes nothing if no row
+// ran. If none ran although run, the pattern of the tests to run, names one, it
+// says so and returns false.
 func Report(w io.Writer, run string) bool {
 	switch s := tally.String(); {
 	case s != "":
 		fmt.Fprintln(w, "behaviours:", s)
 	case NamesRow(run):
-		fmt.Fprintf(w, "behaviours: no row matches -run %s; testdata/behaviours has them all\n", run)
+		fmt.Fprintf(w, "behaviours: no row matches -run %s; testdata/behaviours lists all rows\n", run)
 		return false
 	}
 	return true
@@ -253,10 +252,10 @@ func Report(w io.Writer, run string) bool {
 // A tallySheet counts rows by outcome.
 type tallySheet struct {
 	mu      sync.Mutex
-	reasons map[string]string // by test name: the class of the skip
-	ends    map[string]string // by row: held, broke or the class of the skip
-	parts   map[string]bool   // by test name: a part was not checked
-	partly  map[string]bool   // by row: the same, in some run
+	reasons map[string]string // class of the skip, by test name
+	ends    map[string]string // held, broke or the class of the skip, by row
+	parts   map[string]bool   // a part was not checked, by test name
+	partly  map[string]bool   // the same by row, in any run
 }
 
 var tally = tallySheet{reasons: map[string]string{}, ends: map[string]string{}, parts: map[string]bool{}, partly: map[string]bool{}}
@@ -273,7 +272,7 @@ func (s *tallySheet) because(test, class string) {
 	s.reasons[test] = class
 }
 
-// add notes the end of a row. If a row runs several times, the worst outcome
+// add records the end of a row. If a row runs several times, the worst outcome
 // counts.
 func (s *tallySheet) add(t *testing.T, id string) {
 	s.mu.Lock()
@@ -329,12 +328,12 @@ func (s *tallySheet) String() string {
 	return text
 }
 
-// limit is how long a row may take. Each wait of a row has its own limit,
-// child.Patience unless a shorter one is given.
+// limit is how long a row may take. Each wait in a row has its own limit,
+// usually child.Patience.
 var limit = child.Patience + 10*time.Second
 
 // interrupting is the signal whose handler only ends a system call with EINTR.
-// Rows use it only as one of all signals.
+// Rows use it only when they use all signals.
 const interrupting = unix.Signal(62)
 
 // A watchdog ends a row that hangs.
@@ -343,10 +342,11 @@ type watchdog struct {
 	tid   int
 	start time.Time
 	done  chan struct{} // closed at the row's end
-	ended chan struct{} // closed when the watchdog is done with the row
+	ended chan struct{} // closed when the watchdog no longer needs the row
 }
 
-// progress is when a row last started or ended, and which one started last.
+// progress records when a row last started or ended, and which one started
+// last.
 var progress struct {
 	sync.Mutex
 	at     time.Time
@@ -371,9 +371,9 @@ func (w *watchdog) stop() {
 	progress.Unlock()
 }
 
-// left returns the time that the row has left. A parallel row waits for its
-// turn in the middle of its run, so time counts only while no other row starts
-// or ends. The row that started last is blamed first.
+// left returns the row's remaining time. A parallel row waits for its turn in
+// the middle of its run, so time counts only while no other row starts or ends.
+// The row that started last is blamed first.
 func (w *watchdog) left() time.Duration {
 	progress.Lock()
 	defer progress.Unlock()

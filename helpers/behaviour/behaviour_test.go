@@ -152,7 +152,7 @@ func TestRun(t *testing.T) {
 		`--- FAIL: TestVictims/VIC-06 `,
 		`VIC-06 left pending signals 0x200, were 0x0`,
 		`VIC-07 \(has no test\) has no test`,
-		`VIC-08 has a test and no row in testdata/behaviours/victim.txt`,
+		`VIC-08 has a test but no row in testdata/behaviours/victim.txt`,
 		`--- PASS: TestVictims/VIC-09 `,
 		`--- PASS: TestVictims/VIC-10 `,
 		`mask 512`,

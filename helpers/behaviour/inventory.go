@@ -19,31 +19,31 @@ type Row struct {
 	Line      int               // of the file, where the row starts
 }
 
-// The keys that a row may have under its statement.
+// keys are the keys that a row may have below its statement.
 var keys = []string{
 	"source",     // manual page or kernel source that promises it
-	"since",      // first kernel that has it
+	"since",      // first kernel that keeps it
 	"varies",     // kernel from which on it differs
-	"checked-by", // other suites that check it
-	"needs",      // privilege or configuration without which it cannot be checked
-	"note",       // evidence, where kernels and documents disagree
+	"checked-by", // other test suites that check it
+	"needs",      // a privilege or configuration without which it cannot be checked
+	"note",       // evidence where kernels and documents disagree
 }
 
 var rowID = regexp.MustCompile(`^[A-Z]+-[0-9]+$`)
 
-// Parse reads an inventory: blocks of lines, one block a row, blank lines
-// between them. A block's first line is the row's id and statement, each
-// further line is indented and has a key, a colon and a text.
+// Parse reads an inventory: blocks of lines separated by blank lines, one for
+// each row. A block's first line has the row's id and statement. Each further
+// line is indented and has a key, a colon and a text.
 //
 //	EFD-19 write of more than 8 bytes is refused with EINVAL from 6.9 on
 //	  source: eventfd(2)
 //	  varies: 6.9
 //
-// Rows are in the order of their ids; the ids of a file have one prefix. Errors
-// call the file name.
+// Rows are in the order of their ids. All ids of a file have the same prefix.
+// name is for errors.
 func Parse(name string, r io.Reader) ([]Row, error) {
 	var rows []Row
-	var row *Row // the block that the next line may belong to
+	var row *Row // the block that the next lines may belong to
 	scanner := bufio.NewScanner(r)
 	for n := 1; scanner.Scan(); n++ {
 		line := scanner.Text()

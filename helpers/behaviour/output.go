@@ -6,31 +6,31 @@ import (
 	"strings"
 )
 
-// An Output is what a test binary printed with -test.v, by row.
+// An Output is the output of a test binary with -test.v, by row.
 type Output struct {
-	Rows map[string]Outcome // those that were started
-	Last string             // which was started last
-	In   string             // in which the output broke off, or empty
+	Rows map[string]Outcome // rows that started
+	Last string             // the row that started last
+	In   string             // the row in which the output broke off, or ""
 }
 
-// An Outcome is what came of a row.
+// An Outcome is what happened to a row.
 type Outcome struct {
-	// Verdict is PASS, FAIL or SKIP, or empty if the output has no end of
-	// the row.
+	// Verdict is PASS, FAIL or SKIP, or empty if the output lacks the row's
+	// end.
 	Verdict string
-	// Failed is also set where the verdict is missing: a row that fails
-	// says so at once (see [Run]), and without -test.v=test2json its verdict
-	// comes only when its whole test has ended.
+	// Failed may be set without a verdict: a row that fails says so at once
+	// (see [Run]), and without -test.v=test2json its verdict comes only
+	// after its whole test.
 	Failed bool
-	// Class is why the row was skipped, or a part of it: as for [Skip], or
-	// empty if no class was given, or none skipped.
+	// Class says why the row, or a part of it, was skipped, as in [Skip].
+	// It is empty if nothing was skipped or no class was given.
 	Class string
-	// Said is what it logged, without file and line. If there is a Class,
-	// it is the line that gives it.
+	// Said is the row's log, without file and line. If there is a Class, it
+	// is the line with the class.
 	Said []string
 }
 
-// classes are those of [Skip].
+// classes are the classes of [Skip].
 var classes = []string{"absent", "privilege", "limit", "seccomp"}
 
 var (
@@ -39,11 +39,11 @@ var (
 	logLine   = regexp.MustCompile(`^ {4,}[\w./-]+\.go:[0-9]+: (.*)$`)
 )
 
-// Started reads a line by which -test.v says which test the next lines are of.
-// The word is RUN when the test starts.
+// Started parses the line with which -test.v names the test that the next lines
+// belong to. The word is RUN when the test starts.
 func Started(line string) (word, test string, ok bool) { return submatch2(startLine, line) }
 
-// Ended reads the line at the end of a test.
+// Ended parses the line at the end of a test.
 func Ended(line string) (verdict, test string, ok bool) { return submatch2(endLine, line) }
 
 func submatch2(re *regexp.Regexp, line string) (one, two string, ok bool) {
@@ -54,7 +54,7 @@ func submatch2(re *regexp.Regexp, line string) (one, two string, ok bool) {
 	return m[1], m[2], true
 }
 
-// Logged reads the first line of what a test logged.
+// Logged parses the first line of a test's log.
 func Logged(line string) (text string, ok bool) {
 	m := logLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
 	if m == nil {
@@ -63,8 +63,8 @@ func Logged(line string) (text string, ok bool) {
 	return m[1], true
 }
 
-// RowOf returns the id of the row that a test is the test of, or an empty
-// string. Tests below a row's are no rows.
+// RowOf returns the id of the row that a test checks, or "". Subtests of a
+// row's test are not rows.
 func RowOf(test string) string {
 	_, id, _ := strings.Cut(test, "/")
 	id, _, _ = strings.Cut(id, "#") // a repeated name gets a number
@@ -74,17 +74,17 @@ func RowOf(test string) string {
 	return id
 }
 
-// ReadOutput reads what a test binary printed with -test.v or, to know more
-// where it breaks off, -test.v=test2json. Of several runs of a row a failed one
-// counts, otherwise the last.
+// ReadOutput parses the output of a test binary with -test.v or, for more
+// detail where it breaks off, -test.v=test2json. If a row ran several times, a
+// failed run counts, otherwise the last.
 func ReadOutput(text string) *Output {
 	o := &Output{Rows: map[string]Outcome{}}
 	running := map[string]Outcome{}
 	current := ""
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
-		// test2json's mark for the test binary's own lines may come after
-		// something that a row has printed without a newline.
+		// test2json's mark for the test binary's own lines may follow
+		// something that a row printed without a newline.
 		line = line[strings.LastIndexByte(line, '\x16')+1:]
 		if word, test, ok := Started(line); ok {
 			current = RowOf(test)
@@ -107,13 +107,13 @@ func ReadOutput(text string) *Output {
 		}
 		if text, ok := Logged(line); ok {
 			row.Said = append(row.Said, text)
-			row.Failed = row.Failed || strings.HasPrefix(text, current+": ") && strings.HasPrefix(line, "    behaviour.go:") // as Run has it
+			row.Failed = row.Failed || strings.HasPrefix(text, current+": ") && strings.HasPrefix(line, "    behaviour.go:") // as printed by Run
 		} else if text := strings.TrimSpace(line); text != "" && strings.HasPrefix(line, "    ") && len(row.Said) > 0 {
 			row.Said = append(row.Said, text)
 		}
 		running[current] = row
 	}
-	// Parallel rows may be on their way beside the one that started last.
+	// Parallel rows may be running beside the one that started last.
 	for id, row := range running {
 		o.add(id, row)
 		o.In = max(o.In, id)
@@ -130,7 +130,7 @@ func (o *Output) add(id string, row Outcome) {
 	}
 }
 
-// end is the outcome once the verdict is known.
+// end returns the outcome with its verdict.
 func (row Outcome) end(verdict string) Outcome {
 	row.Verdict, row.Failed = verdict, verdict == "FAIL"
 	mark := ""

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// What gVisor printed, cut short, is read as it went: passes, failures with
-// their reasons, and the row in which the output ends.
+// Truncated output of gVisor is parsed correctly: passes, failures with their
+// reasons, and the row in which the output ends.
 func TestReadGvisorOutput(t *testing.T) {
 	text, err := os.ReadFile("testdata/gvisor.out")
 	if err != nil {
@@ -31,8 +31,8 @@ func TestReadGvisorOutput(t *testing.T) {
 	}
 }
 
-// With -test.v alone a row's verdict comes when its test has ended, but that it
-// failed is known at once.
+// With only -test.v a row's verdict comes when its test has ended, but its
+// failure is known at once.
 func TestReadOutput(t *testing.T) {
 	const rows = "=== RUN   TestEventfd\n=== RUN   TestEventfd/EFD-01\n=== RUN   TestEventfd/EFD-02\n    eventfd_test.go:7: counter 3,\n        want 5\n" +
 		"    behaviour.go:87: EFD-02: statement\n=== RUN   TestEventfd/EFD-03\n    eventfd_test.go:9: looked\n    alone.go:1: absent: no AIO\n" +
@@ -63,7 +63,7 @@ func TestReadOutput(t *testing.T) {
 		"EFD-03": {Verdict: "SKIP", Class: "absent", Said: []string{"absent: no AIO"}}, "EFD-04": {Verdict: "PASS", Class: "limit", Said: partly},
 	}
 	check(text+ends, "", whole)
-	// Of several runs a failed one counts.
+	// If a row ran several times, a failed run counts.
 	check(text+ends+"=== RUN   TestEventfd/EFD-02\n=== RUN   TestEventfd/EFD-04\n--- PASS: TestEventfd/EFD-02 (0.00s)\n--- PASS: TestEventfd/EFD-04 (0.00s)\n", "",
 		map[string]Outcome{"EFD-01": whole["EFD-01"], "EFD-02": whole["EFD-02"], "EFD-03": whole["EFD-03"], "EFD-04": {Verdict: "PASS"}})
 }

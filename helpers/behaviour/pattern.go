@@ -8,19 +8,20 @@ import (
 	"strings"
 )
 
-// NamesRow reports whether a pattern for go test -run or -skip asks for a row
-// by its id, alone (EFD-19) or below the test that it is part of.
+// NamesRow reports whether a pattern for go test -run or -skip selects a row by
+// its id, alone (EFD-19) or below its test.
 func NamesRow(pattern string) bool { return rowInPattern.MatchString(pattern) }
 
 var rowInPattern = regexp.MustCompile(`\b[A-Z]{3}-[0-9]`)
 
-// Pattern translates a pattern of rows into one that package testing
-// understands: EFD-19 into ^TestEventfd$/^EFD-19$. A pattern that begins with a
-// test, or has no row, stays as it is.
+// Pattern translates a pattern of rows into one for package testing: EFD-19
+// into ^TestEventfd$/^EFD-19$. A pattern that begins with a test or has no row
+// stays as it is.
 //
-// An id is that row alone, so that SIG-10 is not SIG-100. Anything else is a
-// regular expression: EFD-1 followed by a dot is EFD-10 to EFD-19, EFD- all of
-// them. A Go name has no "-", so a "-" marks a pattern of rows.
+// A complete id selects only that row, so that SIG-10 does not select SIG-100.
+// Anything else is a regular expression: EFD-1 followed by a dot selects EFD-10
+// to EFD-19, and EFD- all of them. A Go name has no "-", so a "-" marks a
+// pattern of rows.
 func Pattern(pattern string) (string, error) {
 	var all []string
 	for _, alternative := range split(pattern, '|') {
@@ -43,10 +44,10 @@ func Pattern(pattern string) (string, error) {
 	return strings.Join(all, "|"), nil
 }
 
-// brackets are where a "-" has another meaning.
+// brackets matches places where a "-" has another meaning.
 var brackets = regexp.MustCompile(`\[[^]]*\]`)
 
-// testsOf returns the tests that have rows whose ids match.
+// testsOf returns the tests whose rows have matching ids.
 func testsOf(pattern string) (tests []string, err error) {
 	re, err := regexp.Compile(pattern)
 	if err != nil {
@@ -67,16 +68,16 @@ func testsOf(pattern string) (tests []string, err error) {
 		}
 	}
 	if len(tests) == 0 {
-		return nil, fmt.Errorf("no such row: testdata/behaviours has them all")
+		return nil, fmt.Errorf("no such row: testdata/behaviours lists all rows")
 	}
 	return tests, nil
 }
 
-// Test is the name of the test that has a mechanism's rows as its subtests.
+// Test returns the name of the test that has a mechanism's rows as subtests.
 func Test(mechanism string) string { return "Test" + strings.ToUpper(mechanism[:1]) + mechanism[1:] }
 
-// split splits a pattern at a separator that is in no brackets or parentheses,
-// as package testing does.
+// split splits a pattern at separators outside brackets and parentheses, as
+// package testing does.
 func split(pattern string, separator byte) (parts []string) {
 	start, class, group := 0, 0, 0
 	for i := 0; i < len(pattern); i++ {

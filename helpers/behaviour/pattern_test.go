@@ -5,7 +5,7 @@ import (
 	"testing/fstest"
 )
 
-// An id alone selects its row, and a pattern that names a test stays as it is.
+// An id selects its row, and a pattern that names a test stays as it is.
 func TestPattern(t *testing.T) {
 	old := Inventory
 	t.Cleanup(func() { Inventory = old })

@@ -12,18 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A state is what belongs to the process, and what a row must restore.
+// A state is the part of the process's state that a row must restore.
 type state struct {
 	actions [65][4]uint64   // the kernel's struct sigaction of each signal
-	limits  [16]unix.Rlimit // RLIM_NLIMITS
+	limits  [16]unix.Rlimit // by RLIMIT number, up to RLIM_NLIMITS
 	pending uint64          // of the process and the calling thread
-	armed   [3]bool         // whether ITIMER_REAL, ITIMER_VIRTUAL and ITIMER_PROF are, getitimer(2)
-	timers  int             // those of timer_create(2), proc_pid_timers(5); 0 if that does not tell
-	ahead   time.Duration   // of CLOCK_REALTIME over CLOCK_BOOTTIME; 0 where rows may not set it
+	armed   [3]bool         // ITIMER_REAL, ITIMER_VIRTUAL and ITIMER_PROF, getitimer(2)
+	timers  int             // number of timer_create(2) timers, proc_pid_timers(5); 0 if unknown
+	ahead   time.Duration   // CLOCK_REALTIME minus CLOCK_BOOTTIME; 0 where rows may not set it
 }
 
-// guestVar is in the environment of a machine that only runs rows: there they
-// may step the clock.
+// guestVar is set in a machine that only runs rows. There they may set the
+// clock.
 const guestVar = "EVENTBENCH_GUEST"
 
 func here() *state {
@@ -55,7 +55,7 @@ func here() *state {
 	return s
 }
 
-// since returns what differs from old, each with a name for messages.
+// since returns what differs from old, named for messages.
 func (s *state) since(old *state) []string {
 	var diffs []string
 	for sig := range s.actions {
@@ -80,7 +80,7 @@ func (s *state) since(old *state) []string {
 	if old.timers == 0 && s.timers > 0 {
 		diffs = append(diffs, fmt.Sprintf("%d POSIX timers", s.timers))
 	}
-	// A busy machine may take that long between the two clocks.
+	// A busy machine may take that long to read both clocks.
 	if moved := s.ahead - old.ahead; moved.Abs() > time.Second {
 		diffs = append(diffs, fmt.Sprintf("the clock of the day moved by %v", moved))
 	}

@@ -25,16 +25,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A column is where rows are run, and what came of them.
+// A column is a place where rows run, with their outcomes.
 type column struct {
 	arg  string   // as the user named it
-	name string   // for the table
-	argv []string // what the test binary and its arguments are appended to
-	wall []string // the same for a guest that lives by the wall clock; nil where there is no guest
-	file string   // of the results, without its ending
+	name string   // the heading
+	argv []string // the command before the test binary and its arguments
+	wall []string // the same for a guest on the wall clock; nil outside guests
+	file string   // of the results, without its extension
 
 	ends  map[string]outcome
-	broke error // why rows have no result
+	broke error // why rows have no outcome
 	took  time.Duration
 }
 
@@ -101,7 +101,7 @@ func runColumns(ctx context.Context, o options, inv inventory, wanted []string, 
 			case <-ctx.Done():
 				return
 			}
-			locked("%s: %d rows to run", c.name, len(wanted))
+			locked("%s: running %d rows", c.name, len(wanted))
 			err := c.run(ctx, inv, binary, wanted, o.timeout, locked)
 			if ctx.Err() != nil {
 				return
@@ -122,7 +122,8 @@ func runColumns(ctx context.Context, o options, inv inventory, wanted []string, 
 	return columns, errors.Join(errs...)
 }
 
-// findColumn finds what the column's rows are run by, and what its results are known by.
+// findColumn returns the column for an argument, with the command that runs its
+// rows and the path of its results.
 func findColumn(ctx context.Context, arg, dir string, timeout time.Duration, say func(string, ...any)) (*column, error) {
 	c := &column{arg: arg, name: columnName(arg)}
 	var known string
@@ -163,7 +164,7 @@ func findColumn(ctx context.Context, arg, dir string, timeout time.Duration, say
 	return c, nil
 }
 
-// load takes the column's results, if they are there.
+// load reads the column's results, if there are any.
 func (c *column) load(wanted []string) bool {
 	text, err := os.ReadFile(c.file + ".txt")
 	if err != nil {
@@ -177,7 +178,8 @@ func (c *column) load(wanted []string) bool {
 	return true
 }
 
-// run runs the rows until each has a result, and keeps what was printed if none broke off.
+// run runs the rows until each has an outcome. It keeps the output if no row
+// broke off.
 func (c *column) run(ctx context.Context, inv inventory, binary string, wanted []string, timeout time.Duration, say func(string, ...any)) error {
 	start := time.Now()
 	defer func() { c.took = time.Since(start) }()
@@ -200,15 +202,16 @@ func (c *column) run(ctx context.Context, inv inventory, binary string, wanted [
 	return files.Write(c.file+".txt", all.Bytes())
 }
 
-// A part is rows that run together.
+// A part is a group of rows that run together.
 type part struct {
 	argv []string
-	env  []string // added to this process's
+	env  []string // added to the environment
 	rows []string
 }
 
-// parts are all rows but those that ask for a setting, and in guests a part for each setting. Such
-// a row suspends the machine, which has to sleep by a clock that does not skip idle time.
+// parts puts all rows that need no setting into one part. In guests, each
+// setting has a part of its own: such a row suspends the machine, and must
+// sleep on a clock that does not skip idle time.
 func (c *column) parts(inv inventory, wanted []string) []part {
 	parts := []part{{argv: c.argv}}
 	for _, id := range wanted {
@@ -224,11 +227,12 @@ func (c *column) parts(inv inventory, wanted []string) []part {
 	return parts
 }
 
-// again is how often the rows that are left are run when one has ended the run.
+// again is how often the remaining rows are run again after a row ended the
+// run.
 const again = 10
 
-// runPart runs the part's rows, without those that have ended the run, until each has a result. It says whether all
-// have one and none broke off.
+// runPart runs the part's rows until each has an outcome, leaving out those
+// that ended the run. It reports whether all have one and none broke off.
 func (c *column) runPart(ctx context.Context, p part, inv inventory, binary string, deadline time.Time, all, log *bytes.Buffer, say func(string, ...any)) (whole bool, err error) {
 	left := p.rows
 	whole = true
@@ -243,7 +247,8 @@ func (c *column) runPart(ctx context.Context, p part, inv inventory, binary stri
 		for id, o := range ends {
 			c.ends[id] = o
 		}
-		// A column that is out of time says nothing about the row that it was in.
+		// When a column runs out of time, the row that was running is
+		// not to blame.
 		late := !time.Now().Before(deadline)
 		if in != "" && c.ends[in].status == "" && !late {
 			why := lastLines(stderr, 3)
@@ -257,25 +262,26 @@ func (c *column) runPart(ctx context.Context, p part, inv inventory, binary stri
 		}
 		switch {
 		case late:
-			c.broke = fmt.Errorf("%d rows have no result: -timeout was over in %s", len(left), in)
+			c.broke = fmt.Errorf("%d rows have no result: -timeout ended during %s", len(left), in)
 			return false, nil
 		case len(left) == before, try == again:
 			c.broke = fmt.Errorf("%d rows have no result: %w", len(left), errors.Join(err, errors.New(strings.Join(lastLines(stdout+stderr, 12), "\n\t"))))
 			return false, nil
 		}
-		say("%s: the run ended in %s; running the %d rows after it once more", c.name, in, len(left))
+		say("%s: the run ended in %s; running the %d remaining rows again", c.name, in, len(left))
 	}
 	return whole, nil
 }
 
-// start runs a command to its end, or that of ctx. Its status is that of the test binary.
+// start runs a command until it ends or ctx does. Its exit status is the test
+// binary's.
 func (c *column) start(ctx context.Context, argv, env []string) (stdout, stderr string, err error) {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), env...)
 	return process.Limits{Runner: true}.Output(ctx, cmd)
 }
 
-// counts says how many rows ended how.
+// counts says how many rows had each outcome.
 func (c *column) counts(wanted []string) string {
 	n := map[status]int{}
 	for _, id := range wanted {
@@ -290,7 +296,7 @@ func (c *column) counts(wanted []string) string {
 	return strings.Join(parts, ", ")
 }
 
-// kinds are what rows are counted by.
+// kinds are the outcomes that counts distinguishes.
 var kinds = []status{passes, partly, known, deviates, broke, absent, "skipped", none}
 
 func (c *column) end(id string) outcome {

@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package columns runs the rows of testdata/behaviours on kernels in guests,
-// under gVisor and here, each of these a column, and sets the results side by
-// side.
+// Package columns runs the rows of testdata/behaviours in several places, each
+// a column: kernels in guests, gVisor, and this host. It prints the outcomes
+// side by side.
 package columns
 
 import (
@@ -35,18 +35,18 @@ type options struct {
 	timeout     time.Duration
 }
 
-// errRows says that rows did not come out as they must; which has been told.
-var errRows = errors.New("not all rows came out as they must")
+// errRows means that some rows had the wrong outcome. They have been reported.
+var errRows = errors.New("some rows had the wrong outcome")
 
 // New defines the flags of the verb behaviours.
 func New(fs *flag.FlagSet) cli.Action {
 	var o options
 	fs.StringVar(&o.rows, "rows", "", "run the rows whose id matches `regexp`, such as '^TFD|EFD-19' (default all)")
-	fs.StringVar(&o.inventories, "inventories", "testdata/behaviours", "the `directory` of the inventories")
-	fs.StringVar(&o.format, "format", "text", "print the table as `text` or markdown, or only the counts")
+	fs.StringVar(&o.inventories, "inventories", "testdata/behaviours", "read the inventories in `directory`")
+	fs.StringVar(&o.format, "format", "text", "print the table as `text` or markdown, or only counts")
 	fs.StringVar(&o.output, "o", "", "write the output to `file`")
-	fs.BoolVar(&o.deviations, "deviations", false, "print the lines for gvisor.deviations instead of the table")
-	fs.StringVar(&o.results, "results", "results", "keep results under `dir`")
+	fs.BoolVar(&o.deviations, "deviations", false, "print the contents for gvisor.deviations instead of the table")
+	fs.StringVar(&o.results, "results", "results", "keep results in `dir`")
 	fs.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "run `n` columns at a time")
 	fs.DurationVar(&o.timeout, "timeout", 15*time.Minute, "give up on a column after this `time`")
 	return func(ctx context.Context, c *cli.Call) error {
@@ -107,7 +107,7 @@ func do(ctx context.Context, o options, stdout io.Writer, say func(string, ...an
 	return err
 }
 
-// check checks what was asked for, and takes the operands.
+// check checks the flags and stores the operands.
 func (o *options) check(operands []string) error {
 	switch {
 	case o.format != "text" && o.format != "markdown" && o.format != "counts":

@@ -21,7 +21,8 @@ import (
 	"eventbench/helpers/tooltest"
 )
 
-// Wrong usage says which flag or argument, and is exit status 2.
+// Wrong usage exits with status 2 and a message that names the flag or
+// argument.
 func TestUsage(t *testing.T) {
 	check := func(want string, args ...string) {
 		t.Helper()
@@ -39,7 +40,7 @@ func TestUsage(t *testing.T) {
 	check("-sideways", "-sideways", "x.test", "host")
 }
 
-// What is missing or wrong among the inputs is named, with what to do.
+// A missing or wrong input is named, with advice.
 func TestRefused(t *testing.T) {
 	binary := mustBuildTiny(t)
 	dir := t.TempDir()
@@ -55,7 +56,7 @@ func TestRefused(t *testing.T) {
 	tooltest.MustWrite(t, filepath.Join(dir, "other.txt"), "OTH-1 a row\n")
 	check("has no TestOther, for the rows of other.txt", "-inventories", dir, binary, "host")
 	tooltest.MustWrite(t, filepath.Join(dir, "more.txt"), "OTH-1 a row\n")
-	check("OTH-1 is a row of", "-inventories", dir, binary, "host")
+	check("OTH-1 is also a row of", "-inventories", dir, binary, "host")
 	tooltest.MustWrite(t, filepath.Join(dir, "more.txt"), "OTH 1\n")
 	check("more.txt:1: ", "-inventories", dir, binary, "host")
 
@@ -64,25 +65,25 @@ func TestRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
-		"TNY-1 a\nTNY-9 b\n":   `gvisor.deviations:2: "TNY-9" is no row`,
+		"TNY-1 a\nTNY-9 b\n":   `gvisor.deviations:2: "TNY-9" is not a row`,
 		"# TNY\nTNY-1\n":       "gvisor.deviations:2: TNY-1 does not say",
 		"TNY-1 sometimes: \n":  "gvisor.deviations:1: TNY-1 does not say",
-		"TNY-1 a\n\nTNY-1 b\n": "gvisor.deviations:3: a second line for TNY-1",
+		"TNY-1 a\n\nTNY-1 b\n": "gvisor.deviations:3: TNY-1 has a second line",
 	} {
 		tooltest.MustWrite(t, filepath.Join(dir, "gvisor.deviations"), text)
 		check(want, "-inventories", dir, binary, "host")
 	}
 }
 
-// A real run: each row is shown as it ended, one that ends the process does not take others with it and is no pass, and
-// what has results is not run again.
+// In a real run each row's outcome is shown. A row that ends the process
+// affects no other and does not pass. Rows that have results are not run again.
 func TestRun(t *testing.T) {
 	binary := mustBuildTiny(t)
 	results := t.TempDir()
 	args := []string{"-inventories", "testdata/tiny/inventories", "-results", results, binary, "host"}
 	stdout, stderr := wantRun(t, t.Context(), 1, "", "", args...)
 	for _, want := range []string{
-		"2 of 7 rows are not the same everywhere, or do not hold",
+		"2 of 7 rows differ between columns or do not hold",
 		"TNY-2  DEVIATES  two is three", "TNY-5  BROKE ", "tiny       7     2 pass, 1 pass in part, 1 DEVIATES, 1 BROKE, 1 absent, 1 skipped",
 		"TNY-4  host   skip privilege  privilege: nobody", "TNY-7  host   pass in part    in part, limit: one of two",
 	} {
@@ -100,10 +101,10 @@ func TestRun(t *testing.T) {
 	}
 
 	t.Setenv("TINY", "well")
-	if _, stderr := wantRun(t, t.Context(), 0, "4 pass, 1 pass in part", "", args...); !strings.Contains(stderr, "7 rows to run") {
+	if _, stderr := wantRun(t, t.Context(), 0, "4 pass, 1 pass in part", "", args...); !strings.Contains(stderr, "running 7 rows") {
 		t.Errorf("the broken column was not run again:\n%s", stderr)
 	}
-	// From here on it is there: another environment does not matter.
+	// The results exist now, so another environment makes no difference.
 	t.Setenv("TINY", "")
 	out := filepath.Join(t.TempDir(), "table.md")
 	stdout, stderr = wantRun(t, t.Context(), 0, "", "results are in", append([]string{"-format=markdown", "-o", out}, args...)...)
@@ -116,19 +117,20 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// A signal ends the run with its status, and leaves no half column.
+// A signal ends the run with the signal's status, and leaves no partial column.
 func TestStopped(t *testing.T) {
 	binary := mustBuildTiny(t)
 	ctx, stop := context.WithCancelCause(t.Context())
 	results := t.TempDir()
 	stop(interrupt.Error{Signal: syscall.SIGINT})
-	wantRun(t, ctx, 130, "", "the same command goes on from there", "-inventories", "testdata/tiny/inventories", "-results", results, binary, "host")
+	wantRun(t, ctx, 130, "", "the same command continues from there", "-inventories", "testdata/tiny/inventories", "-results", results, binary, "host")
 	if files, _ := filepath.Glob(filepath.Join(results, "behaviours/*/*/*.txt")); len(files) != 0 {
 		t.Errorf("a stopped run left %q", files)
 	}
 }
 
-// What is recorded of gVisor and still so is known; what is new, and what has gone, is told of, unless it comes and goes.
+// A recorded deviation that still occurs is known. New and vanished ones are
+// reported, unless they come and go.
 func TestJudge(t *testing.T) {
 	c := func(name string) *column {
 		return &column{name: name, ends: map[string]outcome{
@@ -154,7 +156,8 @@ func TestJudge(t *testing.T) {
 	check(c("6.12"), deviations{"A-2": "x", "A-3": "x"}, true, "A-2", "A-3")
 }
 
-// What gVisor breaks is printed as a file, with what was recorded of rows that did not run, and of those that come and go.
+// The deviations are printed as a file, together with the recorded ones of rows
+// that did not run or that come and go.
 func TestPrintDeviations(t *testing.T) {
 	inv := inventory{{name: "a", rows: []behaviour.Row{{ID: "A-1"}, {ID: "A-2"}, {ID: "A-3"}, {ID: "A-4"}, {ID: "A-5"}}}}
 	c := &column{name: "gvisor", ends: map[string]outcome{
@@ -170,10 +173,10 @@ func TestPrintDeviations(t *testing.T) {
 	}
 }
 
-// squeeze makes one blank of many.
+// squeeze collapses white space.
 func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// wantRun runs the command, which must end with this status, and have these in its output.
+// wantRun runs the command and checks its exit status and output.
 func wantRun(t *testing.T, ctx context.Context, status int, out, diag string, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var o, d bytes.Buffer
@@ -183,7 +186,7 @@ func wantRun(t *testing.T, ctx context.Context, status int, out, diag string, ar
 	return o.String(), d.String()
 }
 
-// mustBuildTiny builds the test binary that has rows that end in every way.
+// mustBuildTiny builds a test binary with a row for each outcome.
 func mustBuildTiny(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "tiny.test")
@@ -196,8 +199,8 @@ func mustBuildTiny(t *testing.T) string {
 	return binary
 }
 
-// A row that suspends the machine runs in a guest of its own, by a clock that goes on while it sleeps, and nowhere else: the
-// host is never told that it may.
+// A row that suspends the machine runs only in a guest of its own, on a clock
+// that goes on during the sleep. The host is never allowed to.
 func TestParts(t *testing.T) {
 	inv, err := readInventories("../../testdata/behaviours")
 	if err != nil {

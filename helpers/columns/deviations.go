@@ -17,17 +17,18 @@ import (
 	"eventbench/helpers/gvisor"
 )
 
-// deviationsFile is the file, beside the inventories, that has what gVisor does otherwise.
+// deviationsFile, beside the inventories, records where gVisor deviates.
 const deviationsFile = "gvisor.deviations"
 
-// deviations are the rows that gVisor is known to break, with what they complained of.
+// deviations maps rows that gVisor is known to break to their complaints.
 type deviations map[string]string
 
-// sometimes is what a complaint begins with where gVisor breaks the row in some runs and holds it in others.
+// sometimes is the prefix of a complaint that occurs only in some runs.
 const sometimes = "sometimes: "
 
-// readDeviations reads gvisor.deviations: a line for each row, its id and the first thing that it complains of, after "sometimes: "
-// where it does so in some runs only. Lines that start with # are for people. No file is no deviations.
+// readDeviations reads gvisor.deviations. A line has a row's id and its first
+// complaint, with the prefix "sometimes: " if it occurs only in some runs.
+// Lines that begin with # are comments. A missing file means no deviations.
 func readDeviations(name string, inv inventory) (deviations, error) {
 	d := deviations{}
 	f, err := os.Open(name)
@@ -53,9 +54,9 @@ func readDeviations(name string, inv inventory) (deviations, error) {
 		id, what, _ := strings.Cut(line, " ")
 		switch {
 		case !rows[id]:
-			return nil, fmt.Errorf("%s:%d: %q is no row of the inventories", name, n, id)
+			return nil, fmt.Errorf("%s:%d: %q is not a row of the inventories", name, n, id)
 		case d[id] != "":
-			return nil, fmt.Errorf("%s:%d: a second line for %s", name, n, id)
+			return nil, fmt.Errorf("%s:%d: %s has a second line", name, n, id)
 		case what == "" || what == strings.TrimSpace(sometimes):
 			return nil, fmt.Errorf("%s:%d: %s does not say what gVisor does", name, n, id)
 		}
@@ -64,7 +65,8 @@ func readDeviations(name string, inv inventory) (deviations, error) {
 	return d, scanner.Err()
 }
 
-// judge tells of the rows that did not come out as they must, and marks known deviations. It reports whether there are any.
+// judge reports the rows with the wrong outcome and marks known deviations. bad
+// is true if there are any wrong ones.
 func judge(columns []*column, wanted []string, recorded deviations, say func(string, ...any)) (bad bool) {
 	for _, c := range columns {
 		if c.broke != nil {
@@ -79,32 +81,32 @@ func judge(columns []*column, wanted []string, recorded deviations, say func(str
 			case c.gvisor() && fails && expected:
 				c.ends[id] = outcome{known, o.said}
 			case c.gvisor() && fails:
-				say("%s: %s deviates, which %s does not have: %s", c.name, id, deviationsFile, o.reason())
+				say("%s: %s deviates, and %s does not record it: %s", c.name, id, deviationsFile, o.reason())
 				bad = true
 			case c.gvisor() && expected && (o.status == passes || o.status == partly) && !strings.HasPrefix(what, sometimes):
-				say("%s: %s holds, though %s has: %s", c.name, id, deviationsFile, what)
+				say("%s: %s holds, but %s records: %s", c.name, id, deviationsFile, what)
 				bad = true
 			case fails:
 				say("%s: %s %s: %s", c.name, id, o.status, o.reason())
 				bad = true
 			case o.status == none:
-				bad = true // broke says so
+				bad = true // broke has been reported
 			}
 		}
 	}
 	return bad
 }
 
-// printDeviations prints what gvisor.deviations would be: the rows that gVisor breaks now, those that it breaks sometimes, and those
-// recorded that were not run.
+// printDeviations prints the new contents of gvisor.deviations: rows that
+// gVisor breaks now or sometimes, and recorded rows that did not run.
 func printDeviations(w io.Writer, columns []*column, inv inventory, wanted []string, recorded deviations) error {
 	i := slices.IndexFunc(columns, (*column).gvisor)
 	c := columns[i]
 	if c.broke != nil {
 		return fmt.Errorf("gvisor: %w", c.broke)
 	}
-	fmt.Fprintf(w, "# What gVisor does otherwise: rows that fail there, and the first thing that they complain of.\n"+
-		"# go tool eventbench behaviours -deviations prints these lines. Seen with runsc %s (systrap).\n", gvisor.Release())
+	fmt.Fprintf(w, "# What gVisor does differently: rows that fail there, each with its first complaint.\n"+
+		"# Printed by go tool eventbench behaviours -deviations. Seen with runsc %s (systrap).\n", gvisor.Release())
 	for _, m := range inv {
 		var lines []string
 		for _, r := range m.rows {
@@ -132,14 +134,15 @@ func printDeviations(w io.Writer, columns []*column, inv inventory, wanted []str
 	return nil
 }
 
-// aProcess is what a complaint says of a child: its number is another one in every run.
+// aProcess matches how a complaint names a child, with a process ID that
+// differs in every run.
 var aProcess = regexp.MustCompile(`child in role (eventbench\.)?([^ ]*?)(#[0-9]+)? \(pid [0-9]+\): `)
 
-// oneLine makes a complaint a line of the file.
+// oneLine shortens a complaint to a line of the file.
 func oneLine(text string, r behaviour.Row) string {
 	text = aProcess.ReplaceAllString(strings.Join(strings.Fields(text), " "), "")
 	if text == "" || strings.HasPrefix(text, r.ID+": ") {
-		text = "fails without a word"
+		text = "fails without a message"
 	}
 	return cut(text, 160)
 }

@@ -18,13 +18,13 @@ import (
 	"eventbench/helpers/process"
 )
 
-// A mechanism is an inventory, and the test that has its rows as subtests.
+// A mechanism has an inventory and a test with its rows as subtests.
 type mechanism struct {
-	name string // of the file, without .txt
+	name string // the file's name without .txt
 	rows []behaviour.Row
 }
 
-// test is the name of the mechanism's test.
+// test returns the name of the mechanism's test.
 func (m mechanism) test() string { return behaviour.Test(m.name) }
 
 type inventory []mechanism
@@ -48,19 +48,20 @@ func readInventories(dir string) (inventory, error) {
 		}
 		for _, r := range rows {
 			if owner[r.ID] != "" {
-				return nil, fmt.Errorf("%s: %s is a row of %s as well", file, r.ID, owner[r.ID])
+				return nil, fmt.Errorf("%s: %s is also a row of %s", file, r.ID, owner[r.ID])
 			}
 			owner[r.ID] = file
 		}
 		inv = append(inv, mechanism{strings.TrimSuffix(filepath.Base(file), ".txt"), rows})
 	}
 	if len(inv) == 0 {
-		return nil, fmt.Errorf("no inventories in %s: run this in the repository, or name them with -inventories", dir)
+		return nil, fmt.Errorf("no inventories in %s: run this in the repository, or set -inventories", dir)
 	}
 	return inv, nil
 }
 
-// match returns the ids that match the pattern, in the inventories' order.
+// match returns the ids that match the pattern, in the order of the
+// inventories.
 func (inv inventory) match(pattern string) ([]string, error) {
 	re, err := regexp.Compile(pattern)
 	if err != nil {
@@ -80,7 +81,8 @@ func (inv inventory) match(pattern string) ([]string, error) {
 	return ids, nil
 }
 
-// pattern is what -test.run has to be to run these rows, whose ids are unique over all mechanisms.
+// pattern returns the -test.run pattern for these rows. Ids are unique across
+// mechanisms.
 func (inv inventory) pattern(ids []string) string {
 	var tests []string
 	for _, m := range inv {
@@ -91,7 +93,8 @@ func (inv inventory) pattern(ids []string) string {
 	return "^(" + strings.Join(tests, "|") + ")$/^(" + strings.Join(ids, "|") + ")$"
 }
 
-// setting is the NAME=VALUE that a row's needs begin with: what allows a row that a machine may not get over.
+// setting returns the NAME=VALUE that a row's needs begin with. It permits a
+// row that might disable the machine.
 func (inv inventory) setting(id string) string {
 	for _, m := range inv {
 		for _, r := range m.rows {
@@ -105,14 +108,14 @@ func (inv inventory) setting(id string) string {
 
 var setting = regexp.MustCompile(`^[A-Z_]+=[^ ,]+`)
 
-// checkTests checks that the binary is a test binary that has the inventories' tests.
+// checkTests checks that the binary has the tests of all inventories.
 func checkTests(ctx context.Context, binary string, inv inventory) error {
 	path, err := filepath.Abs(binary)
 	if err != nil {
 		return err
 	}
 	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("%w: CGO_ENABLED=0 go test -c -o %s ./behaviours makes it", err, binary)
+		return fmt.Errorf("%w: to build it: CGO_ENABLED=0 go test -c -o %s ./behaviours", err, binary)
 	}
 	out, stderr, err := process.Prompt.Output(ctx, exec.Command(path, "-test.list=."))
 	if err != nil {

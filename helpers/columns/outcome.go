@@ -4,7 +4,7 @@ package columns
 
 import "eventbench/helpers/behaviour"
 
-// A status is how a row ended.
+// A status says how a row ended.
 type status string
 
 const (
@@ -15,16 +15,16 @@ const (
 	absent   status = "absent"
 	broke    status = "BROKE" // the run ended in it
 	none     status = "-"
-	skip     status = "skip " // and the class
+	skip     status = "skip " // followed by the class
 )
 
-// An outcome is what came of a row in a column.
+// An outcome is what happened to a row in a column.
 type outcome struct {
 	status status
-	said   []string // what the row logged, without the file and line
+	said   []string // the row's log, without file and line
 }
 
-// reason is the first thing that the row said, in a line.
+// reason returns the first line that the row logged.
 func (o outcome) reason() string {
 	if len(o.said) == 0 {
 		return ""
@@ -32,8 +32,8 @@ func (o outcome) reason() string {
 	return o.said[0]
 }
 
-// readOutcomes reads what a test binary printed. It returns what came of the rows that came to their end, and the one
-// in which the output broke off, if it did.
+// readOutcomes reads a test binary's output. It returns the outcomes of the
+// rows that finished, and the row during which the output broke off, if any.
 func readOutcomes(text string) (ends map[string]outcome, in string) {
 	ends = map[string]outcome{}
 	out := behaviour.ReadOutput(text)

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// Who has a row's id finds its test by it: the id is in the test's comment.
+// A search for a row's id finds its test: the id is in the test's comment.
 func TestIDsAboveTests(t *testing.T) {
 	const dir = "../../behaviours"
 	files, err := filepath.Glob(dir + "/*_test.go")
@@ -21,7 +21,7 @@ func TestIDsAboveTests(t *testing.T) {
 		t.Fatalf("%d files in %s, %v", len(files), dir, err)
 	}
 	id := regexp.MustCompile(`\b[A-Z]{3}-[0-9]+\b`)
-	commented := map[string][]string{} // by function or variable: the ids in its comment
+	commented := map[string][]string{} // ids in the comment of each function or variable
 	rows := map[string]ast.Expr{}
 	for _, file := range files {
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// A table shows rows by columns.
+// A table shows the rows' outcomes in each column.
 type table struct {
 	inv      inventory
 	rows     []string
@@ -36,7 +36,7 @@ func (t *table) print(w io.Writer) {
 			differ = append(differ, append(line, r.Statement))
 		}
 	}
-	t.heading(w, fmt.Sprintf("%d of %d rows are not the same everywhere, or do not hold", len(differ), len(t.rows)))
+	t.heading(w, fmt.Sprintf("%d of %d rows differ between columns or do not hold", len(differ), len(t.rows)))
 	if len(differ) > 0 {
 		t.grid(w, append(append([]string{"row"}, names...), "what must hold"), differ)
 	}
@@ -73,7 +73,8 @@ func (t *table) print(w io.Writer) {
 	t.grid(w, []string{"row", "where", "how", "why"}, why)
 }
 
-// differs reports whether the row is to be shown: it ended in several ways, or nowhere well.
+// differs reports whether the table shows the row: its outcomes differ, or it
+// holds nowhere.
 func (t *table) differs(id string) bool {
 	first := t.columns[0].end(id).status
 	for _, c := range t.columns {
