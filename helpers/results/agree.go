@@ -10,9 +10,9 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// Values returns what f says of a key, sorted: one value, if f is one sample.
-// GOMAXPROCS is also in the names of benchmarks, where a file of plain go test
-// has it only, and that goes by wall time.
+// Values returns the values of a key in f, sorted. There is one if f is one
+// sample. Files of plain go test have GOMAXPROCS only in the names of
+// benchmarks, and use wall time.
 func (f *File) Values(key string) []string {
 	v := f.Config()[key]
 	switch {
@@ -28,8 +28,8 @@ func (f *File) Values(key string) []string {
 	return v
 }
 
-// Procs returns the GOMAXPROCS that testing put at the end of a benchmark's
-// name; it leaves out a 1.
+// Procs returns the GOMAXPROCS that testing appended to a benchmark's name, or
+// "" if it is 1.
 func Procs(name benchfmt.Name) string {
 	if _, parts := name.Parts(); len(parts) > 0 {
 		if n, ok := bytes.CutPrefix(parts[len(parts)-1], []byte("-")); ok {
@@ -39,7 +39,7 @@ func Procs(name benchfmt.Name) string {
 	return "1"
 }
 
-// Shown is how values of a key are shown: the first of them.
+// Shown formats the values of a key: the first of them, and how many there are.
 func Shown(values []string) string {
 	if len(values) == 0 || len(values) == 1 && values[0] == "" {
 		return "(not said)"
@@ -51,10 +51,9 @@ func Shown(values []string) string {
 	return strings.Join(values, ", ")
 }
 
-// An Incomparable is the error for files that differ in keys in which they must
-// agree.
+// Incomparable is the error for files that differ in keys that must agree.
 type Incomparable struct {
-	Keys    []string // in the order of the table
+	Keys    []string // in the table's order
 	reasons []string
 }
 
@@ -62,8 +61,8 @@ func (e *Incomparable) Error() string {
 	return "not comparable: " + strings.Join(e.reasons, "\n\t")
 }
 
-// Agree returns an *Incomparable if the files differ in keys in which they must
-// agree, but for those that may differ by [Allow].
+// Agree returns an *Incomparable if the files differ in keys that must agree
+// and are not allowed to differ (see [Allow]).
 func Agree(files []*File, allowed []string) error {
 	var e Incomparable
 	allowed = Allow(allowed)

@@ -18,9 +18,9 @@ import (
 	"eventbench/helpers/files"
 )
 
-// PatternName returns a file's name for the set of benchmarks that match the
-// pattern: "all" for all of them, else the pattern as far as it can be one,
-// made unique if it had to be changed.
+// PatternName returns a file name for the set of benchmarks that match the
+// pattern: "all" for all, otherwise the pattern with unsuitable characters
+// replaced and a hash that keeps it unique.
 func PatternName(pattern string) string {
 	if pattern == "." {
 		return "all"
@@ -33,7 +33,7 @@ func PatternName(pattern string) string {
 	return name
 }
 
-// Hash returns the SHA-256 of the file at path, in hexadecimal.
+// Hash returns the hexadecimal SHA-256 of the file at path.
 func Hash(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -47,10 +47,10 @@ func Hash(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// HashCommand returns a SHA-256, in hexadecimal, of what a command is: its
-// words, and in place of those that name a file, the program's first of all,
-// the file's content. A program that was built again is another command; the
-// same one at another path is not.
+// HashCommand returns a hexadecimal SHA-256 that identifies a command by its
+// words, but by contents for words that name a file, such as the program. A
+// rebuilt program is a different command; the same program at another path is
+// not.
 func HashCommand(argv []string) (string, error) {
 	h := sha256.New()
 	for i, word := range argv {
@@ -73,8 +73,8 @@ func HashCommand(argv []string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// Lock keeps other runs from measuring on this machine, into the same results,
-// until the returned function is called or the process ends.
+// Lock keeps other runs from measuring into the same results, until the
+// returned function is called or the process ends.
 func Lock(dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -85,21 +85,21 @@ func Lock(dir string) (unlock func(), err error) {
 		return func() { f.Close() }, nil
 	case unix.EWOULDBLOCK:
 		f.Close()
-		return nil, fmt.Errorf("%s: another run is measuring into it; wait until it has ended: two at once would measure each other", dir)
+		return nil, fmt.Errorf("%s: another run is measuring into it; wait until it has ended, because two at once disturb each other", dir)
 	default:
 		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
 }
 
-// Alone takes the machine for measuring, until the process ends, and reports
-// whether nobody else has it. Another user's runs, into other results, take
-// turns with nobody, so the users must know. What says who has it is a name
-// without a file: a file would be somebody's, and would stay.
+// Alone claims the machine until the process ends, and reports whether nobody
+// else has claimed it. Runs of other users into other results do not wait for
+// each other, so users must be told. The claim is an abstract socket: a file
+// would belong to a user, and would stay.
 func Alone() bool {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return true // not known
+		return true // unknown
 	}
 	err = unix.Bind(fd, &unix.SockaddrUnix{Name: "@eventbench measures"})
 	if err != nil {
@@ -108,7 +108,7 @@ func Alone() bool {
 	return !errors.Is(err, unix.EADDRINUSE)
 }
 
-// Link lets latest, in root, lead to dir.
+// Link makes the symlink latest, in root, point to dir.
 func Link(root, dir string) error {
 	target, err := filepath.Rel(root, dir)
 	if err != nil {
@@ -124,7 +124,7 @@ func Link(root, dir string) error {
 	latest := filepath.Join(root, "latest")
 	if info, err := os.Lstat(latest); err == nil && info.Mode().Type() != os.ModeSymlink {
 		os.Remove(temp)
-		return fmt.Errorf("%s is to be a link to the newest results, and is something else: move it away", latest)
+		return fmt.Errorf("%s should be a link to the newest results, but is something else: move it away", latest)
 	}
 	return os.Rename(temp, latest)
 }

@@ -6,30 +6,30 @@ import (
 	"strings"
 )
 
-// Disturbances are what disturbed the measurements of some processes from
-// outside, as their comments say: see machine.Watch, which writes them. Other
-// processes' are unknown.
+// Disturbances summarizes what disturbed the measurements of processes from
+// outside, according to the comments that machine.Watch wrote. Nothing is known
+// of processes without comments.
 type Disturbances struct {
 	processes, disturbed int
 
-	niced, stopped, busy, stolen int // processes
-	nice                         int // the most
+	niced, stopped, busy, stolen int // numbers of processes
+	nice                         int // the highest
 	load, cpus, steal            float64
 }
 
-// mark begins the comment, as machine.Watch writes it.
+// mark begins the comments of machine.Watch.
 const mark = "# disturbed:"
 
-// A benchmark keeps up to two CPUs busy, and one more is often a daemon: a
-// process is called disturbed from a load of two more than there are CPUs on.
-// A hypervisor's own housekeeping takes a few percent of them.
+// A benchmark keeps up to two CPUs busy, and often a daemon keeps a third. A
+// process counts as disturbed if the load exceeds the number of CPUs by two. A
+// hypervisor's own work steals a few percent.
 const (
 	loadAbove  = 2
 	stealAbove = 5 // percent
 )
 
-// Add takes in the comments of a file, by processes that had so many CPUs, as
-// the configuration key cpus says.
+// Add adds the comments of a file. cpus is its configuration key of that name:
+// the number of CPUs that the processes could use.
 func (d *Disturbances) Add(comments []string, cpus string) {
 	n, _ := strconv.ParseFloat(cpus, 64)
 	for _, c := range comments {
@@ -72,8 +72,8 @@ func (d *Disturbances) Add(comments []string, cpus string) {
 	}
 }
 
-// String says what disturbed how many of the processes, or nothing if nothing
-// did.
+// String says how many processes were disturbed and how, or returns "" if none
+// were.
 func (d *Disturbances) String() string {
 	if d.disturbed == 0 {
 		return ""

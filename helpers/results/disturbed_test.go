@@ -8,8 +8,8 @@ import (
 	"eventbench/helpers/machine"
 )
 
-// What disturbed processes is counted, each kind by itself, with the worst of
-// it; what is usual, and what is not said, is not.
+// Each kind of disturbance is counted separately, with its worst value. Usual
+// values and missing ones do not count.
 func TestDisturbances(t *testing.T) {
 	const quiet = "# disturbed: nice=0 load=2.31 steal=0.3% preempted=1281353 stopped=0"
 	for _, c := range []struct {
@@ -23,7 +23,7 @@ func TestDisturbances(t *testing.T) {
 			"disturbed from outside: 1 of 2 processes: a load of up to 4.3 on 2 CPUs (1), niceness 19 (1), stopped and continued (1)"},
 		{[]string{"# disturbed: load=12.00 steal=9.5%", quiet, "# disturbed: load=4.00 steal=5.0%"},
 			"disturbed from outside: 2 of 3 processes: a load of up to 12.0 on 2 CPUs (2), up to 9.5% of the CPUs' time stolen by the hypervisor (2)"},
-		{[]string{"# disturbed: nice=-5 preempted=3 stopped=0"}, ""}, // what a user does to be undisturbed
+		{[]string{"# disturbed: nice=-5 preempted=3 stopped=0"}, ""}, // raised by a user to avoid disturbance
 	} {
 		var d Disturbances
 		d.Add(c.comments, "2")
@@ -38,7 +38,7 @@ func TestDisturbances(t *testing.T) {
 	}
 }
 
-// What machine.Watch writes is read: the two agree on how such a line begins.
+// Disturbances reads what machine.Watch writes: they agree on the prefix.
 func TestDisturbancesAreRead(t *testing.T) {
 	var d Disturbances
 	if d.Add([]string{machine.NewWatch().Stop()}, "2"); d.processes != 1 {

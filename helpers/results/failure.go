@@ -12,24 +12,24 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// A Failure is a benchmark that gave no result in a sample, and why: it failed,
-// it ended the process that it ran in, it skipped itself, or it was not tried.
-// A file has it as testing prints it,
+// A Failure is a benchmark that has no result in a sample, with the reason: it
+// failed, ended its process, skipped itself, or was not tried. A file records
+// it as testing prints it,
 //
 //	--- FAIL: BenchmarkEventfdRoundTrip/peer=process
 //	    eventfd_test.go:71: 1000 sent, 999 received
 //
-// and benchstat ignores it.
+// which benchstat ignores.
 type Failure struct {
 	Name    string // without the prefix Benchmark and the number of processors
-	Skipped bool   // it did not fail but was left out
-	Message string // its lines without the blanks before them; may be empty
-	Path    string // the file that says so
-	Line    int    // its first line there
+	Skipped bool   // skipped, not failed
+	Message string // lines without their indentation; may be empty
+	Path    string // of the file
+	Line    int    // of the file, where the record begins
 }
 
-// String returns what happened in one line: where, which benchmark, and the
-// first line of the reason.
+// String describes the failure in one line: place, benchmark, and the first
+// line of the reason.
 func (f *Failure) String() string {
 	what := "failed"
 	if f.Skipped {
@@ -38,21 +38,21 @@ func (f *Failure) String() string {
 	return printable.Text(fmt.Sprintf("%s:%d: Benchmark%s %s: ", f.Path, f.Line, f.Name, what)) + f.Reason()
 }
 
-// Reason is the first line of the message.
+// Reason returns the first line of the message.
 func (f *Failure) Reason() string {
 	reason, _, _ := strings.Cut(f.Message, "\n")
-	return printable.Text(cmp.Or(reason, "it did not say why"))
+	return printable.Text(cmp.Or(reason, "it gave no reason"))
 }
 
-// Of reports whether a benchmark has no result because of the failure: it is
-// the one that failed, or one below it.
+// Of reports whether the failure is the reason why a benchmark has no result:
+// whether it is the failed benchmark or a sub-benchmark of it.
 func (f *Failure) Of(name string) bool {
 	return f.Name == name || f.Name == Stem(name) || strings.HasPrefix(name, f.Name+"/")
 }
 
 func (f *Failure) failed() bool { return !f.Skipped }
 
-// Record is what stands in a file, with a newline at its end.
+// Record returns the failure as a file has it, with a newline at the end.
 func (f *Failure) Record() string {
 	verdict := "FAIL"
 	if f.Skipped {
@@ -66,18 +66,17 @@ func (f *Failure) Record() string {
 	return s.String()
 }
 
-// logIndent begins the lines of a record after its first.
+// logIndent begins a record's lines after the first.
 const logIndent = "    "
 
-// processors is what testing puts after a name where GOMAXPROCS is not 1.
+// processors matches what testing appends to names if GOMAXPROCS is not 1.
 var processors = regexp.MustCompile(`-[0-9]+$`)
 
-// Stem returns a benchmark's name without it.
+// Stem returns a benchmark's name without the number of processors.
 func Stem(name string) string { return processors.ReplaceAllString(name, "") }
 
-// NameOf returns a function that returns the benchmark of each of the failures.
-// One that failed early is named without the number of processors that it has
-// where it failed late.
+// NameOf returns a function that returns the benchmark of each failure. testing
+// omits the number of processors in the name of a benchmark that fails early.
 func NameOf(failures []*Failure) func(*Failure) string {
 	names := make(map[string]bool)
 	for _, f := range failures {
@@ -91,10 +90,10 @@ func NameOf(failures []*Failure) func(*Failure) string {
 	}
 }
 
-// causes leaves out the failures that only repeat others: a benchmark whose
-// sub-benchmark failed also fails, without a message of its own.
+// causes leaves out failures that only repeat others: a benchmark whose
+// sub-benchmark failed also fails, without a message.
 func causes(failures []*Failure) []*Failure {
-	below := make(map[string]bool) // that have a failed benchmark below them
+	below := make(map[string]bool) // benchmarks with a failed sub-benchmark
 	for _, f := range failures {
 		for i, c := range f.Name {
 			if c == '/' && f.failed() {
@@ -117,9 +116,9 @@ func Pattern(name string) string {
 	return strings.Join(parts, "/")
 }
 
-// Processors returns the ending that says how many processors the results of
-// f were measured with, such as -2: testing gives it to results and not to all
-// failures. It is empty where the names of the results do not agree on one.
+// Processors returns the suffix for the number of processors that f was
+// measured with, such as -2: testing appends it to the names in results but not
+// in all failures. It is "" if the results do not agree on one.
 func (f *File) Processors() string {
 	ending := ""
 	for i, r := range f.Results {
@@ -132,8 +131,8 @@ func (f *File) Processors() string {
 	return ending
 }
 
-// named gives each failure its name without the number of processors, and one
-// record.
+// named removes the number of processors from the failures' names and keeps one
+// record for each.
 func (f *File) named() {
 	ending := f.Processors()
 	failed := make(map[string]bool)
@@ -146,7 +145,7 @@ func (f *File) named() {
 		}
 	}
 	f.Failures = all
-	// With -count some of its measurements may have succeeded.
+	// With -count, some of its measurements may have succeeded.
 	f.Results = slices.DeleteFunc(f.Results, func(r *benchfmt.Result) bool {
 		return failed[strings.TrimSuffix(r.Name.String(), ending)]
 	})

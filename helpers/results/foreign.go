@@ -8,45 +8,46 @@ import (
 	"io"
 )
 
-// maxHead is how much of a file's beginning is kept to tell what it is.
+// maxHead bounds the beginning of a file that is kept to identify its format.
 const maxHead = 4 << 10
 
-// foreign says what a file is that has no benchmark results in it, and how to
-// make it one that has, by its beginning. It is empty where that tells nothing.
+// foreign names the format of a file without benchmark results, judging by its
+// beginning, and says how to convert it. It returns "" if it does not recognize
+// the format.
 func foreign(head []byte) string {
 	text := bytes.TrimSpace(head)
 	has := func(word string) bool { return bytes.Contains(text, []byte(word)) }
 	switch {
 	case bytes.HasPrefix(text, []byte("command,mean,stddev,")):
-		return "this is hyperfine's CSV, which has no single times: run hyperfine with --export-json FILE"
+		return "this is hyperfine's CSV, which has no individual times: run hyperfine with --export-json FILE"
 	case len(text) == 0 || text[0] != '{' && text[0] != '[':
 		return ""
 	case has(`"results"`) && has(`"command"`):
-		return `this is hyperfine's JSON; a line for each time it took makes benchmark results of it: ` +
+		return `this is hyperfine's JSON; to convert it to benchmark results, a line for each time: ` +
 			`jq -r '.results[] | (.command | gsub("[^A-Za-z0-9]+"; "_")) as $name | .times | to_entries[] | ` +
 			`"sample: \(.key)\nBenchmark\($name) 1 \(.value * 1e9) ns/op"' FILE`
 	case has(`"context"`) && (has(`"benchmarks"`) || has(`"library_build_type"`)):
-		return "this is the JSON of Google's benchmark library, which this does not read"
+		return "this is the JSON of Google's benchmark library, which eventbench does not read"
 	case isTestJSON(text):
-		return "go test -json that has no benchmark in it"
+		return "output of go test -json without a benchmark"
 	}
 	return "this looks like JSON; want the output of go test -bench"
 }
 
-// isTestJSON reports whether a line is one of go test -json.
+// isTestJSON reports whether a line comes from go test -json.
 func isTestJSON(line []byte) bool {
 	return len(line) > 0 && line[0] == '{' && bytes.Contains(line, []byte(`"Action":`))
 }
 
-// jsonText is the text in the Output fields of what go test -json prints.
+// jsonText is the text in the Output fields of go test -json.
 type jsonText struct {
-	text  []byte // not handed out yet
-	pkg   string // whose text it is
-	begun bool   // and has not ended
+	text  []byte // not returned yet
+	pkg   string // the package that printed it
+	begun bool   // the package has begun and not ended
 	out   []byte
 }
 
-// next returns a line of the text. The lines of l are those of the file.
+// next returns a line of the text. l reads the lines of the file.
 func (j *jsonText) next(l *lineReader) ([]byte, error) {
 	for {
 		if i := bytes.IndexByte(j.text, '\n'); i >= 0 {
@@ -55,7 +56,7 @@ func (j *jsonText) next(l *lineReader) ([]byte, error) {
 			return j.out, nil
 		}
 		if len(j.text) > maxLine {
-			return nil, fmt.Errorf("a line longer than %d bytes: this is no file of benchmark results", maxLine)
+			return nil, fmt.Errorf("a line longer than %d bytes: this is not a file of benchmark results", maxLine)
 		}
 		line, err := l.nextRaw()
 		if err == io.EOF && len(j.text) > 0 {
@@ -69,8 +70,8 @@ func (j *jsonText) next(l *lineReader) ([]byte, error) {
 	}
 }
 
-// add adds a line of JSON. What is none has come between by way of standard
-// error, and says nothing of benchmarks.
+// add adds a line of JSON. Lines that are not JSON come from standard error and
+// say nothing about benchmarks.
 func (j *jsonText) add(line []byte) error {
 	if len(line) == 0 || line[0] != '{' {
 		return nil

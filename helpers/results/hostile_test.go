@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A pipe that nobody writes to is not waited for.
+// Reading does not wait for a writer of a pipe.
 func TestReadPipe(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "pipe.txt")
 	if err := unix.Mkfifo(name, 0o644); err != nil {
@@ -35,7 +35,8 @@ func TestReadPipe(t *testing.T) {
 	}
 }
 
-// What lies where the link to the newest results belongs is named, and left.
+// Anything in the place of the link to the newest results is named, and left
+// alone.
 func TestLinkInTheWay(t *testing.T) {
 	root := t.TempDir()
 	latest := filepath.Join(root, "latest")

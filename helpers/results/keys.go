@@ -2,21 +2,20 @@ package results
 
 import "slices"
 
-// A Role is a configuration key's part in comparing results.
+// A Role says what part a configuration key has in comparing results.
 type Role int
 
 const (
 	// Unknown is the role of a key that is not in the table, such as a
-	// user's own: it may have any value anywhere, and comparisons report
-	// where it differs.
+	// user's own. It may have any values, and comparisons report where it
+	// differs.
 	Unknown Role = iota
-	// MustAgree is the role of a key that figures depend on but that is not
-	// compared: results that differ in it are neither compared nor
-	// combined, unless the user allows it.
+	// MustAgree is the role of a key that affects figures but is not what
+	// is compared. Results that differ in it are neither compared nor
+	// combined unless the user allows it.
 	MustAgree
-	// MayDiffer is the role of what is compared. Old and new may differ in
-	// it, but a second value within one side means that files were mixed
-	// up.
+	// MayDiffer is the role of what is compared. It may differ between old
+	// and new, but two values on one side mean that files were mixed up.
 	MayDiffer
 	// Varies is the role of a property of the system that may change from
 	// sample to sample. Comparisons report where it differs.
@@ -24,64 +23,64 @@ const (
 	// Orders is the role of what identifies a sample: each has its own
 	// value.
 	Orders
-	// Ignored is the role of what has no bearing on figures.
+	// Ignored is the role of a key that does not affect figures.
 	Ignored
 )
 
-// A Key is a configuration key that this project writes, or that testing does.
+// A Key is a configuration key that this project or package testing writes.
 type Key struct {
 	Name string
 	Role Role
-	What string // what it says
+	What string // meaning
 }
 
-// Clock is the key whose units have nothing in common. It is the one that must
-// agree whatever a user allows.
+// Clock is the key that must agree whatever the user allows: units of different
+// clocks have nothing in common.
 const Clock = "clock"
 
-// Keys is the table of what must agree and what may differ between results.
-// Every comparison uses it. Differences are reported in its order.
+// Keys says which keys must agree and which may differ between results. Every
+// comparison uses this table, and reports differences in its order.
 var Keys = []Key{
-	{Clock, MustAgree, "what figures are counted in"},
-	// Where it was measured.
+	{Clock, MustAgree, "the clock that figures are measured by"},
+	// Where the measurement ran.
 	{"accelerator", MustAgree, "how QEMU runs a guest: kvm, tcg"},
-	{"qemu", MustAgree, "its version"},
-	{"cpu-model", MustAgree, "the CPU that it emulates"},
+	{"qemu", MustAgree, "QEMU's version"},
+	{"cpu-model", MustAgree, "the CPU that QEMU emulates"},
 	{"gomaxprocs", MustAgree, "GOMAXPROCS"},
-	{"sandbox", MustAgree, "the sandbox it ran in"},
-	{"goos", MustAgree, "operating system"},
+	{"sandbox", MustAgree, "the sandbox"},
+	{"goos", MustAgree, "the operating system"},
 	{"goarch", MustAgree, "architecture"},
 	{"cpu", MustAgree, "the CPU's name"},
-	{"cpus", MustAgree, "how many CPUs it may run on"},
-	{"cpu-quota", MustAgree, "how much of them"},
+	{"cpus", MustAgree, "the number of CPUs it may use"},
+	{"cpu-quota", MustAgree, "the share of them that it may use"},
 	{"memory", MustAgree, "a guest's memory"},
-	{"cross", MustAgree, "how far apart the CPUs of a crossing are"},
-	{"smt", MustAgree, "whether cores have siblings"},
+	{"cross", MustAgree, "how far apart the CPUs of cpus=cross are"},
+	{"smt", MustAgree, "whether cores have several threads"},
 	{"governor", MustAgree, "how CPUs choose their frequency"},
 	{"virt", MustAgree, "the hypervisor"},
-	{"host-virt", MustAgree, "that of a sandbox's host"},
-	// How it was measured.
+	{"host-virt", MustAgree, "the hypervisor of a sandbox's host"},
+	// How the measurement was made.
 	{"harness", MustAgree, "the code that measures"},
-	{"benchtime", MustAgree, "operations in a loop, in a boot"},
-	{"count", MustAgree, "loops of a benchmark, in a boot"},
+	{"benchtime", MustAgree, "operations in a loop of a boot"},
+	{"count", MustAgree, "loops of a benchmark in a boot"},
 
 	{"kernel", MayDiffer, "its series"},
 	{"kernel-release", MayDiffer, "uname -r"},
-	{"kernel-image", MayDiffer, "what was booted"},
-	{"cmdline", MayDiffer, "what it was booted with"},
-	{"preemption", MayDiffer, "its preemption model"},
-	{"mitigations", MayDiffer, "of CPU vulnerabilities"},
+	{"kernel-image", MayDiffer, "the image that was booted"},
+	{"cmdline", MayDiffer, "the kernel's command line"},
+	{"preemption", MayDiffer, "the kernel's preemption model"},
+	{"mitigations", MayDiffer, "mitigations of CPU vulnerabilities"},
 	{"goversion", MayDiffer, "the Go version"},
-	{"host-kernel-release", MayDiffer, "that of a sandbox's host"},
-	{"host-mitigations", MayDiffer, "that of a sandbox's host"},
+	{"host-kernel-release", MayDiffer, "uname -r of a sandbox's host"},
+	{"host-mitigations", MayDiffer, "mitigations of a sandbox's host"},
 
-	{"mitigations-param", Varies, "the kernel's parameter of that name"},
-	{"container", Varies, "the container it ran in"},
-	{"clocksource", Varies, "what the kernel tells time by"},
+	{"mitigations-param", Varies, "the kernel parameter mitigations="},
+	{"container", Varies, "the container"},
+	{"clocksource", Varies, "the kernel's clock source"},
 
-	{"round", Orders, "of interleaved runs"},
+	{"round", Orders, "the round, if arms are interleaved"},
 	{"seed", Orders, "of a boot"},
-	{"sample", Orders, "of a file that holds several"},
+	{"sample", Orders, "the sample, if a file holds several"},
 
 	{"pkg", Ignored, "part of a benchmark's name"},
 }
@@ -107,19 +106,19 @@ func KeysOf(role Role) []string {
 	return names
 }
 
-// Allowable returns the keys that must agree unless the user allows them to
-// differ.
+// Allowable returns the keys that must agree unless the user allows a
+// difference.
 func Allowable() []string {
 	return slices.DeleteFunc(KeysOf(MustAgree), func(key string) bool { return key == Clock })
 }
 
-// follow are the keys that differ whenever another does, and add nothing to it:
-// a sandbox hides the machine.
+// follow lists the keys that differ whenever another one does and add nothing
+// to it: a sandbox hides the machine.
 var follow = map[string][]string{
 	"sandbox": {"cross", "smt", "governor", "virt", "host-virt"},
 }
 
-// Allow returns the keys that may differ if the given ones may.
+// Allow returns the given keys and the keys that follow them.
 func Allow(keys []string) []string {
 	all := slices.Clone(keys)
 	for _, key := range keys {

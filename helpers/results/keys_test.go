@@ -15,27 +15,26 @@ import (
 	"eventbench/helpers/results"
 )
 
-// writers are the sources that may write configuration lines: all but those of
-// this package and its tests. They are not named one by one, since they move.
+// writers matches the sources that may write configuration lines: all except
+// this package and its tests. They are not listed by name, because they move.
 var writers = []string{"../*/*.go", "../cmd/*/*.go", "../../main_test.go"}
 
-// configLine is a configuration line in a string of a program: a key, a verb
+// configLine matches a configuration line in a program's string: a key, a verb
 // for its value, and the end of the line.
 var configLine = regexp.MustCompile(`(?m)^([a-z][a-z0-9-]*): %[a-z]\n`)
 
-// prefix is a key to which a value is added, which is also how messages begin:
-// it counts in those who are known to write lines so.
+// prefix matches a key to which a value is appended. Messages begin like that
+// too, so it counts only in sources that are known to write lines this way.
 var prefix = regexp.MustCompile(`^([a-z][a-z0-9-]*): $`)
 
 func writesPrefixes(path string) bool {
 	return filepath.Base(path) == "main_test.go" || filepath.Base(filepath.Dir(path)) == "guest" && filepath.Base(path) == "machine.go"
 }
 
-// notKeys are those that begin messages, though they look like it.
+// notKeys begin messages but look like keys.
 var notKeys = []string{"cached", "sysfs", "failed", "note", "rounds"}
 
-// Every key that this project writes is in the table, and says there whether it
-// must agree.
+// Every key that this project writes is in the table.
 func TestKeysAreKnown(t *testing.T) {
 	seen := make(map[string]string)
 	for _, pattern := range writers {
@@ -50,7 +49,7 @@ func TestKeysAreKnown(t *testing.T) {
 			keysIn(t, path, seen)
 		}
 	}
-	// What a sandbox says of its host takes its keys from machine.
+	// The sandbox takes the keys for its host from machine.
 	lines, err := (&gvisor.Sandbox{}).Config()
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +63,7 @@ func TestKeysAreKnown(t *testing.T) {
 			t.Errorf("no source writes %s: does this test still find what is written?", key)
 		}
 	}
-	// And every key in what was recorded, which all of them had a hand in.
+	// The recorded results contain keys from all writers.
 	for _, pattern := range []string{"../../testdata/baselines/*.txt", "../selftest/testdata/*/*.txt"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil || len(paths) == 0 {
@@ -95,7 +94,7 @@ func keysIn(t *testing.T, path string, seen map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	errors := make(map[ast.Node]bool) // what goes into errors and messages
+	errors := make(map[ast.Node]bool) // used in errors and messages
 	ast.Inspect(file, func(n ast.Node) bool {
 		call, ok := n.(*ast.CallExpr)
 		if !ok || len(call.Args) == 0 {
@@ -175,7 +174,7 @@ func literal(e ast.Expr) (string, bool) {
 	return text, err == nil
 }
 
-// The table has each key once, with what it says.
+// The table has each key once, with a meaning.
 func TestKeys(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, k := range results.Keys {

@@ -10,22 +10,22 @@ import (
 	"strings"
 )
 
-// Limits far above anything that a benchmark run writes. They bound the memory
-// that a file of any size can take.
+// Limits far above what any benchmark run writes. They bound the memory that a
+// file can take.
 const (
 	maxLine       = 64 << 10 // bytes, benchfmt's own limit
-	maxConfigRun  = 10_000   // configuration lines with no result between
+	maxConfigRun  = 10_000   // configuration lines in a row without a result
 	maxConfigKeys = 1000
 	maxName       = 1000 // bytes of a benchmark's name
 	maxUnitLines  = 10_000
 	maxFailures   = 10_000
-	maxMessage    = 4 << 10 // bytes of what a failure says
-	maxComments   = 1000    // that are kept
+	maxMessage    = 4 << 10 // bytes of a failure's message
+	maxComments   = 1000    // comments that are kept
 
-	// MaxUnits is how many units of one benchmark are read.
+	// MaxUnits is the number of units of a benchmark that can be read.
 	MaxUnits = 100
-	// MaxValues is how many measurements are read of what is to be
-	// compared.
+	// MaxValues is the number of measurements that can be read for a
+	// comparison.
 	MaxValues = 4 << 20
 )
 
@@ -37,19 +37,19 @@ var (
 	skipMark        = []byte("--- SKIP: ")
 )
 
-// A lineReader hands a results file to a benchfmt.Reader line by line, and
-// watches for what that reader skips in silence: failed benchmarks, runs that
-// broke off, truncated and binary files, and where one process ends and the
-// next begins.
+// A lineReader passes a results file to a benchfmt.Reader line by line. It
+// checks for what benchfmt silently skips: failed benchmarks, runs that broke
+// off, truncated and binary files, and the boundary between the output of two
+// processes.
 //
 // One call of Read returns one line. benchfmt reads no further than the line
-// it needs, so after its Scan the fields describe the lines up to the one
-// scanned. A line that says that a benchmark failed is handed on as one with a
-// result, so that it comes with the configuration that it has.
+// that it needs, so after its Scan the fields describe the lines up to that
+// one. A line that says that a benchmark failed is passed on as a result, so
+// that it gets its configuration.
 type lineReader struct {
 	raw  *bufio.Reader
 	path string
-	rest []byte // of the current line, as it is handed on
+	rest []byte // the rest of the current line to pass on
 	text []byte // the current line
 	json *jsonText
 
@@ -58,43 +58,43 @@ type lineReader struct {
 	events    int    // results and failures so far
 	results   int
 	failures  []*Failure
-	failure   *Failure // that the current line tells of
+	failure   *Failure // in the current line
 	comments  []string
-	processes int  // headers so far that followed events
-	config    bool // a line that may set configuration has come since it was last cleared
+	processes int  // headers that followed events
+	config    bool // a configuration line was seen since this was cleared
 	configRun int
-	trailers  int // how often PASS or FAIL has come after an event
+	trailers  int // PASS or FAIL lines that followed events
 	err       error
 
-	run            // that the current line belongs to
+	run            // of the current line
 	unended  int   // the line before which a process ended without PASS or FAIL
 	suspect  *name // see drop
 	owner    *Failure
-	owned    bool // lines with blanks before them belong to owner, nil or not
+	owned    bool // indented lines belong to owner, which may be nil
 	message  []string
 	status   *name // the last line that says how a process ended
 	noResult bool  // the last line that began with Benchmark was neither a result nor a name
 }
 
-// A run is what has been seen of the output of a process.
+// A run is what was seen of a process's output.
 type run struct {
-	started bool  // an event has come
-	ended   bool  // PASS or FAIL has come after the last event
+	started bool  // an event was seen
+	ended   bool  // PASS or FAIL followed the last event
 	failed  bool  // and a failure was named
-	at      *name // a benchmark of which nothing but its name has come yet
-	said    *name // the last that go test -v announced before its results
-	verbose bool  // announced benchmarks had results
-	plain   bool  // benchmarks that were not announced had results
+	at      *name // a benchmark that nothing but the name was seen of
+	said    *name // the last benchmark that go test -v announced before its results
+	verbose bool  // there were results of announced benchmarks
+	plain   bool  // there were results of other benchmarks
 }
 
-// A name is a line with nothing but a benchmark's name.
+// A name is a line that has only a benchmark's name.
 type name struct {
 	text string
 	line int
-	open bool // something was to follow on the line
+	open bool // the line was to be continued
 }
 
-// within reports whether a benchmark is the named one or below it.
+// within reports whether benchmark is the named one or a sub-benchmark of it.
 func (n *name) within(benchmark string) bool {
 	return benchmark == n.text || Stem(benchmark) == Stem(n.text) || strings.HasPrefix(benchmark, n.text+"/")
 }
@@ -114,7 +114,7 @@ func (l *lineReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// broken is the error for a file in which something is missing after a line.
+// broken is the error for a file that lacks something after a line.
 type broken struct {
 	line int
 	msg  string
@@ -169,9 +169,9 @@ func (l *lineReader) nextRaw() ([]byte, error) {
 	l.line++
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
-		return nil, fmt.Errorf("a line longer than %d bytes: this is no file of benchmark results", maxLine)
+		return nil, fmt.Errorf("a line longer than %d bytes: this is not a file of benchmark results", maxLine)
 	case err == io.EOF && l.events == 0 && l.json == nil && foreign(append(l.head, line...)) != "":
-		return nil, errors.New("these are no benchmark results: " + foreign(append(l.head, line...)))
+		return nil, errors.New("these are not benchmark results: " + foreign(append(l.head, line...)))
 	case err == io.EOF:
 		return nil, errors.New("the last line has no end: the file is truncated (if it is not, end it with a newline)")
 	case err != nil:
@@ -181,7 +181,7 @@ func (l *lineReader) nextRaw() ([]byte, error) {
 		line = bytes.TrimPrefix(line, byteOrderMark)
 	}
 	if bytes.IndexByte(line, 0) >= 0 {
-		return nil, errors.New("a zero byte: this is binary or UTF-16, no file of benchmark results")
+		return nil, errors.New("a zero byte: this is binary or UTF-16, not a file of benchmark results")
 	}
 	if room := maxHead - len(l.head); room > 0 {
 		l.head = append(l.head, line[:min(room, len(line))]...)
@@ -189,7 +189,7 @@ func (l *lineReader) nextRaw() ([]byte, error) {
 	return line, nil
 }
 
-// see looks at a line for what benchfmt does not tell.
+// see checks a line for what benchfmt does not report.
 func (l *lineReader) see(line []byte) error {
 	text := bytes.TrimRight(line, "\r\n")
 	if bytes.HasPrefix(text, []byte("    ")) {
@@ -216,7 +216,8 @@ func (l *lineReader) see(line []byte) error {
 		l.config = true
 		return l.newProcess()
 	case bytes.HasPrefix(text, []byte("FAIL\t")) && l.ended && len(l.failures) > 0:
-		// go test's last word on a program that has named its failures.
+		// go test's last line about a program that has named its
+		// failures.
 	case died(string(text)):
 		return l.died(string(text))
 	case bytes.HasPrefix(text, []byte("exit status ")), bytes.HasPrefix(text, []byte("signal: ")):
@@ -229,7 +230,7 @@ func (l *lineReader) see(line []byte) error {
 		l.config = true
 		l.configRun++
 		if l.configRun > maxConfigRun {
-			return fmt.Errorf("%d configuration lines without a result: this is no file of benchmark results", maxConfigRun)
+			return fmt.Errorf("%d configuration lines without a result: this is not a file of benchmark results", maxConfigRun)
 		}
 	case string(text) == "PASS", string(text) == "FAIL":
 		return l.trailer(string(text))
@@ -237,8 +238,8 @@ func (l *lineReader) see(line []byte) error {
 	return l.nameless(text)
 }
 
-// died reports whether a line is the runtime's or go test's word that a process
-// came to a bad end.
+// died reports whether a line says that a process died, according to the
+// runtime or go test.
 func died(text string) bool {
 	for _, prefix := range []string{"FAIL\t", "panic: ", "fatal error: ", "SIGQUIT: "} {
 		if strings.HasPrefix(text, prefix) {
@@ -250,7 +251,7 @@ func died(text string) bool {
 
 func (l *lineReader) died(text string) error {
 	if l.status != nil && l.status.line == l.line-1 {
-		text = l.status.text // go test says it above FAIL
+		text = l.status.text // go test prints it above FAIL
 	}
 	if l.at != nil {
 		return l.broken(l.line, "this run failed: %q, in Benchmark%s", text, l.at.text)
@@ -258,47 +259,47 @@ func (l *lineReader) died(text string) error {
 	return l.broken(l.line, "this run failed: %q", text)
 }
 
-// event notes that a result or a failure has come.
+// event records that a result or a failure was seen.
 func (l *lineReader) event() {
 	l.events++
 	l.configRun = 0
 	l.started, l.ended = true, false
 }
 
-// benchmark looks at a line that begins with Benchmark.
+// benchmark checks a line that begins with Benchmark.
 func (l *lineReader) benchmark(text []byte) error {
 	l.noResult = false
 	fields := bytes.Fields(text)
 	n := string(fields[0][len(benchmarkPrefix):])
 	if i := bytes.Index(text, failMark); i >= 0 {
-		// It failed after its first iteration, when its name was on the
-		// line.
+		// It failed after its first iteration, when its name was
+		// already on the line.
 		return l.verdict(text[i:])
 	}
 	if len(fields) == 1 {
 		if n == "" || len(n) > maxName {
-			return nil // no name of a benchmark, and none that could be missing
+			return nil // not a benchmark's name that could be missing
 		}
 		if err := l.drop(n); err != nil {
 			return err
 		}
 		l.at = &name{n, l.line, len(text) > len(fields[0])}
 		if l.at.open {
-			l.rest = []byte("\n") // a name alone, which benchfmt takes for a broken line
+			l.rest = []byte("\n") // only a name, which benchfmt takes for a malformed line
 		}
 		return nil
 	}
 	if !bytes.ContainsAny(fields[1][:1], "+-0123456789") {
 		rest := string(bytes.TrimSpace(text[len(fields[0]):]))
 		if strings.HasPrefix(rest, "goos: ") || strings.HasPrefix(rest, "exit status ") || strings.HasPrefix(rest, "signal: ") {
-			return l.broken(l.line, "Benchmark%s has no result: the run was cut off there, and what follows on the line is no part of it: %q", n, rest)
+			return l.broken(l.line, "Benchmark%s has no result: the run was cut off there, and the rest of the line is not its result: %q", n, rest)
 		}
 		if died(rest) {
 			l.at = &name{n, l.line, true}
 			return l.died(rest)
 		}
 		l.noResult = true
-		return nil // benchfmt says what is wrong with it
+		return nil // benchfmt reports what is wrong with it
 	}
 	l.results++
 	l.event()
@@ -307,7 +308,7 @@ func (l *lineReader) benchmark(text []byte) error {
 		l.said, l.at = l.at, nil
 		l.verbose = l.verbose || !l.said.open
 	case l.said != nil && Stem(l.said.text) == Stem(n):
-		// One more of -count.
+		// Another result of -count.
 	default:
 		l.plain = true
 		return l.drop(n)
@@ -315,11 +316,11 @@ func (l *lineReader) benchmark(text []byte) error {
 	return nil
 }
 
-// drop is called when the output goes on to another benchmark, or to the end,
-// after a line that had a benchmark's name alone. Where go test -v wrote it,
-// that is how a benchmark looks of which no sub-benchmark was chosen. So one
-// that may be such is suspected only, until the process's end tells whether
-// others were announced.
+// drop is called when a line that had only a benchmark's name is followed by
+// another benchmark or the end. In the output of go test -v such a line may
+// also be a benchmark none of whose sub-benchmarks were selected. So the
+// benchmark is only suspected until the process's end shows whether others were
+// announced.
 func (l *lineReader) drop(next string) error {
 	at := l.at
 	if at == nil || next != "" && at.within(next) {
@@ -336,11 +337,11 @@ func (l *lineReader) drop(next string) error {
 }
 
 func (l *lineReader) cut(at *name) error {
-	return l.broken(at.line, "Benchmark%s has neither a result nor a word of why it failed: the run was cut off there; measure this sample again", at.text)
+	return l.broken(at.line, "Benchmark%s has neither a result nor a reason for its failure: the run was cut off there; measure this sample again", at.text)
 }
 
-// verdict looks at a line that says that something failed or was skipped, the
-// lines with blanks after it, or, with -v, before it, being what it logged.
+// verdict checks a line that says that something failed or was skipped. The
+// indented lines after it, or with -v before it, are its log.
 func (l *lineReader) verdict(text []byte) error {
 	skipped := bytes.HasPrefix(text, skipMark)
 	rest := strings.TrimSpace(string(text[len(failMark):]))
@@ -354,7 +355,7 @@ func (l *lineReader) verdict(text []byte) error {
 	}
 	n, _, _ = strings.Cut(n, " ")
 	if len(n) > maxName {
-		return fmt.Errorf("a benchmark's name of %d bytes: this is no benchmark result", len(n))
+		return fmt.Errorf("a benchmark's name of %d bytes: this is not a benchmark result", len(n))
 	}
 	if len(l.failures) == maxFailures {
 		return fmt.Errorf("more than %d failures", maxFailures)
@@ -370,7 +371,7 @@ func (l *lineReader) verdict(text []byte) error {
 	l.event()
 	l.failed = l.failed || !skipped
 	l.owner, l.failure = f, f
-	// What follows its name is never looked at.
+	// Nobody looks at what follows its name.
 	l.rest = fmt.Appendf(nil, "Benchmark%s 1 1 failure\n", n)
 	return nil
 }
@@ -385,26 +386,26 @@ func (l *lineReader) log(text string) {
 	}
 }
 
-// resultOnly is what is left of a result when something was printed between
-// its name and it.
+// resultOnly matches the rest of a result whose line was interrupted after its
+// name.
 var resultOnly = regexp.MustCompile(`^ *[0-9]+\t +[-+0-9.eE]+ [^ \t]+(\t|$)`)
 
-// nameless finds a result without a name.
+// nameless finds results without a name.
 func (l *lineReader) nameless(text []byte) error {
 	if len(text) == 0 || text[0] != ' ' && (text[0] < '0' || text[0] > '9') || !resultOnly.Match(text) {
 		return nil
 	}
 	if l.noResult {
-		l.noResult = false // the line that has the name was complained of
+		l.noResult = false // the line with the name has been reported
 		return nil
 	}
 	if at := l.at; at != nil {
-		return l.broken(l.line, "a result without its benchmark's name, which may be that of line %d, Benchmark%s: something was printed between them", at.line, at.text)
+		return l.broken(l.line, "a result without its benchmark's name, possibly Benchmark%[2]s on line %[1]d: something was printed between them", at.line, at.text)
 	}
 	return l.broken(l.line, "a result without its benchmark's name")
 }
 
-// trailer looks at testing's last word, PASS or FAIL.
+// trailer checks testing's last line, PASS or FAIL.
 func (l *lineReader) trailer(text string) error {
 	if err := l.drop(""); err != nil {
 		return err
@@ -423,7 +424,7 @@ func (l *lineReader) trailer(text string) error {
 	return l.checkEnds()
 }
 
-// newProcess is called where the header of a process's output begins.
+// newProcess is called where a process's output begins.
 func (l *lineReader) newProcess() error {
 	if err := l.end(); err != nil {
 		return err
@@ -435,8 +436,8 @@ func (l *lineReader) newProcess() error {
 	return l.checkEnds()
 }
 
-// checkEnds finds a process whose output has no PASS, in a file in which others
-// have one. Results without any are what a user picked out of a longer text.
+// checkEnds finds a process whose output has no PASS although others in the
+// file have one. If none has one, the results may be excerpts of a longer text.
 func (l *lineReader) checkEnds() error {
 	if l.unended == 0 || l.trailers == 0 {
 		return nil

@@ -7,28 +7,26 @@ import (
 	"eventbench/helpers/printable"
 )
 
-// An InputError reports results that cannot be used: all that was found wrong
-// with them.
+// An InputError says why results cannot be used, with everything that is wrong.
 type InputError struct {
 	Problems []string
 
-	none bool // nothing but that there is no result
+	none bool // the only problem is that there are no results
 }
 
 func (e *InputError) Error() string { return strings.Join(e.Problems, "\n") }
 
-// Is makes errors.Is tell [ErrNone] apart.
+// Is lets errors.Is find [ErrNone].
 func (e *InputError) Is(target error) bool { return target == ErrNone && e.none }
 
-// Problems collects what is wrong, up to a number that a reader will still
-// read.
+// Problems collects problems, up to a number that people still read.
 type Problems struct {
 	List    []string
 	dropped int
-	none    bool // the only one is that there is no result
+	none    bool // the only problem is that there are no results
 }
 
-// Add adds a problem. What control characters the arguments have is escaped.
+// Add adds a problem. Control characters in the arguments are escaped.
 func (p *Problems) Add(format string, args ...any) {
 	const most = 20
 	if len(p.List) == most {
@@ -46,13 +44,13 @@ func (p *Problems) Add(format string, args ...any) {
 	p.List = append(p.List, fmt.Sprintf(format, args...))
 }
 
-// addNone adds the problem that there is no result.
+// addNone adds the problem that there are no results.
 func (p *Problems) addNone(format string, args ...any) {
 	p.none = len(p.List) == 0
 	p.Add(format, args...)
 }
 
-// Len returns how many problems were added.
+// Len returns the number of problems.
 func (p *Problems) Len() int { return len(p.List) + p.dropped }
 
 // Err returns the problems as an *InputError, or nil if there are none.
@@ -67,7 +65,7 @@ func (p *Problems) Err() error {
 	return &InputError{Problems: p.List, none: p.none && len(p.List) == 1}
 }
 
-// printableLines is printable.Text for messages of several lines.
+// printableLines is printable.Text for messages with several lines.
 func printableLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, line := range lines {

@@ -17,25 +17,25 @@ import (
 )
 
 // A Reader reads files in the Go benchmark format, one after the other, and
-// says what is wrong with them. It takes bounded memory, however large a file
-// is. Everything here that reads results reads them with it.
+// reports what is wrong with them. Its memory is bounded, however large a file
+// is. Everything in this project that reads results uses it.
 //
-// What go test -json prints is read as the text in its Output fields.
+// The output of go test -json is read as the text in its Output fields.
 type Reader struct {
 	Problems // of all files
 	Filter   *benchproc.Filter
 
-	bench   benchfmt.Reader // one for all files: it checks that they agree on the units
+	bench   benchfmt.Reader // one for all files, to check that they agree on the units
 	buffer  *bufio.Reader
 	lines   *lineReader
 	path    string
-	before  int // problems of the files before
+	before  int // in earlier files
 	result  *benchfmt.Result
-	clock   bool // a result says which clock it is by: this project's own
+	clock   bool // a result names its clock, as this project's own do
 	stopped bool
 }
 
-// Reset makes the reader read src; path is for messages.
+// Reset makes the reader read src. path is for messages.
 func (r *Reader) Reset(src io.Reader, path string) {
 	if r.buffer == nil {
 		r.buffer = bufio.NewReaderSize(nil, maxLine)
@@ -50,9 +50,9 @@ func (r *Reader) Reset(src io.Reader, path string) {
 	r.path, r.before, r.clock, r.stopped = path, r.Len(), false, false
 }
 
-// Scan goes on to the next result that the filter lets pass, or the next
-// failure. It returns false at the end of the file, or where the file breaks
-// off; r.Problems has what was wrong with it.
+// Scan advances to the next failure or result that the filter selects. It
+// returns false at the end of the file or where the file breaks off. r.Problems
+// has what was wrong with it.
 func (r *Reader) Scan() bool {
 	for !r.stopped && r.bench.Scan() {
 		switch rec := r.bench.Result().(type) {
@@ -60,7 +60,7 @@ func (r *Reader) Scan() bool {
 			r.Add("%s:%d: %s", r.path, r.lines.line, rec.Msg)
 		case *benchfmt.UnitMetadata:
 			if len(r.Units()) > maxUnitLines {
-				r.Stop(fmt.Errorf("more than %d statements on units: this is no file of benchmark results", maxUnitLines))
+				r.Stop(fmt.Errorf("more than %d statements on units: this is not a file of benchmark results", maxUnitLines))
 				return false
 			}
 			r.checkUnit(rec)
@@ -83,28 +83,28 @@ func (r *Reader) Scan() bool {
 	return false
 }
 
-// Result returns what Scan found; the next Scan overwrites it. Of a failure it
-// has the name and the configuration, and no value.
+// Result returns what Scan found, until the next Scan. For a failure it has the
+// name and the configuration, but no valid value.
 func (r *Reader) Result() *benchfmt.Result { return r.result }
 
-// Failure returns the failure that Scan found, or nil if that is a result. Its
-// message is complete when the file has been read.
+// Failure returns the failure that Scan found, or nil if it found a result. Its
+// message is complete once the file has been read.
 func (r *Reader) Failure() *Failure { return r.lines.failure }
 
-// Failures returns all failures of the file so far but those that only repeat
+// Failures returns the file's failures so far, except those that only repeat
 // others.
 func (r *Reader) Failures() []*Failure { return causes(r.lines.failures) }
 
-// Comments returns the lines that begin with '#', as they stand.
+// Comments returns the lines that begin with '#', unchanged.
 func (r *Reader) Comments() []string { return r.lines.comments }
 
-// Units returns what all files say of their units.
+// Units returns the metadata of units in all files.
 func (r *Reader) Units() benchfmt.UnitMetadataMap { return r.bench.Units() }
 
-// Line returns the number of the line that Scan came to.
+// Line returns the number of the line that Scan reached.
 func (r *Reader) Line() int { return r.lines.line }
 
-// Reconfigured reports whether the configuration may be another than at the
+// Reconfigured reports whether the configuration may have changed since the
 // last call.
 func (r *Reader) Reconfigured() bool {
 	changed := r.lines.config
@@ -112,27 +112,27 @@ func (r *Reader) Reconfigured() bool {
 	return changed
 }
 
-// Processes returns how many processes' output began after another's so far,
-// and Trailers how many came to their end, with PASS or FAIL.
+// Processes returns how many times so far the output of one process was
+// followed by another's.
 func (r *Reader) Processes() int { return r.lines.processes }
 
-// Trailers: see Processes.
+// Trailers returns how many processes have ended so far, with PASS or FAIL.
 func (r *Reader) Trailers() int { return r.lines.trailers }
 
-// Stop ends the reading of the file for a reason that is a problem.
+// Stop stops reading the file and reports the reason as a problem.
 func (r *Reader) Stop(err error) {
 	r.Add("%s:%d: %v", r.path, r.lines.line, err)
 	r.stopped = true
 }
 
-// check looks at a result, and reports whether it is to be had.
+// check checks a result and reports whether it can be used.
 func (r *Reader) check(res *benchfmt.Result) (bool, error) {
 	r.clock = r.clock || res.GetConfig("clock") != ""
 	switch {
 	case len(res.Name) == 0:
 		return false, errors.New("a benchmark without a name")
 	case len(res.Name) > maxName:
-		return false, fmt.Errorf("a benchmark's name of %d bytes: this is no benchmark result", len(res.Name))
+		return false, fmt.Errorf("a benchmark's name of %d bytes: this is not a benchmark result", len(res.Name))
 	case len(res.Config) > maxConfigKeys:
 		return false, fmt.Errorf("more than %d configuration keys", maxConfigKeys)
 	case r.lines.failure != nil:
@@ -141,9 +141,9 @@ func (r *Reader) check(res *benchfmt.Result) (bool, error) {
 	case len(res.Values) > MaxUnits:
 		return false, fmt.Errorf("more than %d units of one benchmark", MaxUnits)
 	}
-	text := strings.Fields(string(r.lines.text)) // values as the file has them
+	text := strings.Fields(string(r.lines.text)) // values as written in the file
 	if len(text) < 2+2*len(res.Values) {
-		return false, errors.New("this line is not what it seems") // cannot be: benchfmt split it alike
+		return false, errors.New("this line is not what it seems") // cannot happen: benchfmt splits it the same way
 	}
 	written := make(map[string]string, len(res.Values))
 	for i, v := range res.Values {
@@ -174,7 +174,7 @@ func (r *Reader) check(res *benchfmt.Result) (bool, error) {
 		return why != ""
 	})
 	for i, v := range res.Values {
-		// The unit of a zero value is left as written.
+		// The unit of a zero value stays as written.
 		if _, unit := benchunit.Tidy(1, v.Unit); unit != v.Unit {
 			res.Values[i].OrigUnit, res.Values[i].Unit = v.Unit, unit
 		}
@@ -185,7 +185,8 @@ func (r *Reader) check(res *benchfmt.Result) (bool, error) {
 // unitOf returns the unit as the benchmark wrote it.
 func unitOf(v benchfmt.Value) string { return cmp.Or(v.OrigUnit, v.Unit) }
 
-// impossible says why a value cannot have been measured; it is empty if it can.
+// impossible says why a value cannot have been measured, or returns "" if it
+// can.
 func impossible(v benchfmt.Value) string {
 	_, unit := benchunit.Tidy(1, v.Unit)
 	switch {
@@ -207,7 +208,7 @@ func (r *Reader) checkUnit(u *benchfmt.UnitMetadata) {
 	}
 }
 
-// end says what is wrong with a file as a whole.
+// end reports what is wrong with the file as a whole.
 func (r *Reader) end() {
 	l := r.lines
 	if l.err != nil && l.err != io.EOF {
@@ -225,8 +226,8 @@ func (r *Reader) end() {
 	switch {
 	case r.Len() > r.before:
 	case l.events > 0 && l.started && !l.ended && (r.clock || l.trailers > 0):
-		// This project's own results always end so, and so does go
-		// test's output.
+		// This project's own results always end that way, and so does
+		// the output of go test.
 		r.Add("%s:%d: truncated: neither PASS nor FAIL after the last result", r.path, l.line)
 	case l.events > 0:
 	case l.line == 0:
@@ -238,7 +239,7 @@ func (r *Reader) end() {
 	}
 }
 
-// pathless drops the path from an error that names one: the caller does.
+// pathless removes the path from an error, because the caller adds it.
 func pathless(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {

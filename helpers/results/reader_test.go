@@ -12,8 +12,9 @@ import (
 	"eventbench/helpers/results"
 )
 
-// What go test prints, in each of its ways, says the same: recorded from a real
-// run in which benchmarks failed early, late and below others, or skipped.
+// The forms of go test's output all say the same. They were recorded from a
+// real run with benchmarks that failed early, late and in sub-benchmarks, or
+// skipped.
 func TestGoTest(t *testing.T) {
 	for file, skip := range map[string]string{"failing.txt": "", "failing-v.txt": "Skip: x_test.go:7: not here", "failing.json": "Skip: x_test.go:7: not here"} {
 		f, err := results.Read(filepath.Join("testdata/gotest", file))
@@ -36,15 +37,15 @@ func TestGoTest(t *testing.T) {
 			t.Errorf("%s: failures %q, want %q", file, got, want)
 		}
 	}
-	// With -v a benchmark of which no sub-benchmark was chosen is a name
-	// alone.
+	// With -v, a benchmark none of whose sub-benchmarks were selected is
+	// only a name.
 	f, err := results.Read("testdata/gotest/chosen-v.txt")
 	if err != nil || !slices.Equal(f.Names(), []string{"Tail-2"}) {
 		t.Errorf("chosen-v.txt: got %+v and error %v, want the results of Tail-2", f, err)
 	}
 }
 
-// A run that broke off is refused once, with the line where it did.
+// A run that broke off is reported once, with the line where it did.
 func TestBrokenOff(t *testing.T) {
 	check := func(name, text, want string) {
 		t.Helper()
@@ -72,19 +73,19 @@ func TestBrokenOff(t *testing.T) {
 	recorded("kill.txt", `7: this run failed: "signal: killed"`)
 	recorded("kill-v.txt", `9: this run failed: "signal: killed", in BenchmarkZDie`)
 	recorded("kill.json", `14: this run failed: "signal: killed", in BenchmarkZDie`)
-	recorded("cut.txt", `9: BenchmarkZDie-2 has no result: the run was cut off there, and what follows on the line is no part of it: "goos: linux"`)
+	recorded("cut.txt", `9: BenchmarkZDie-2 has no result: the run was cut off there, and the rest of the line is not its result: "goos: linux"`)
 	recorded("cut-between.txt", `6: the output of a process ends before this line and has no PASS`)
 	recorded("cut-at-end.txt", `9: BenchmarkZDie-2 has neither a result nor`)
 
 	const a, c = "BenchmarkA-2 1 2 ns/op\n", "BenchmarkC-2 1 2 ns/op\n"
-	check("a name alone", a+"BenchmarkB-2\n"+c+"PASS\n", `2: BenchmarkB-2 has neither a result nor a word of why it failed`)
+	check("a name alone", a+"BenchmarkB-2\n"+c+"PASS\n", `2: BenchmarkB-2 has neither a result nor a reason for its failure`)
 	check("a name and a tab", a+"BenchmarkB-2   \t\n"+c+"PASS\n", `2: BenchmarkB-2 has neither`)
 	check("a name before the end", a+"BenchmarkB-2   \t\nPASS\n", `2: BenchmarkB-2 has neither`)
 	check("a name at the end", a+"BenchmarkB-2   \t\n", `2: BenchmarkB-2 has neither`)
 	check("a name before a process", a+"BenchmarkB\ngoos: linux\n"+a+"PASS\n", `2: BenchmarkB has neither`)
 	check("a name below it failed elsewhere", a+"BenchmarkB-2  \t\n--- FAIL: BenchmarkC/x=1\nFAIL\n", `2: BenchmarkB-2 has neither`)
 	check("no name", a+"     100\t        27.0 ns/op\n"+c, `2: a result without its benchmark's name`)
-	check("something printed between", a+"BenchmarkB-2   \t\nhello\n     100\t        27.0 ns/op\n", `4: a result without its benchmark's name, which may be that of line 2, BenchmarkB-2`)
+	check("something printed between", a+"BenchmarkB-2   \t\nhello\n     100\t        27.0 ns/op\n", `4: a result without its benchmark's name, possibly BenchmarkB-2 on line 2`)
 	check("something printed after the name", a+"BenchmarkB-2   \thello\n     100\t        27.0 ns/op\nPASS\n", `2: parsing iteration count`)
 	check("FAIL after one that was named", a+"--- FAIL: BenchmarkB\nFAIL\ngoos: linux\n"+a+"FAIL\n", `6: this run failed: "FAIL", and nothing says which`)
 	check("a panic after one that was named", a+"--- FAIL: BenchmarkB\npanic: no\n", `3: this run failed: "panic: no"`)
@@ -97,8 +98,8 @@ func TestBrokenOff(t *testing.T) {
 		`2: go test -json: the output of "q" begins before that of "p" has ended`)
 }
 
-// A sample whose process died is made of the output of several processes, with
-// the configuration once.
+// A sample in which a process died consists of the output of several processes
+// and has the configuration once.
 func TestSeveralProcesses(t *testing.T) {
 	f := mustParse(t, "clock: wall\nBenchmarkA-2 1 2 ns/op\n--- FAIL: BenchmarkB\n    panic: lost 3\n    goroutine 7 [running]:\n"+
 		"BenchmarkC-2 1 2 ns/op\n--- SKIP: BenchmarkD\n    failed in two rounds\nFAIL\n")
@@ -107,7 +108,7 @@ func TestSeveralProcesses(t *testing.T) {
 	}
 }
 
-// What is another format is named, and how to convert it works.
+// Another format is named, and the advice on how to convert it works.
 func TestOtherFormats(t *testing.T) {
 	check := func(text, want string) string {
 		t.Helper()
@@ -134,7 +135,7 @@ func TestOtherFormats(t *testing.T) {
 	check("command,mean,stddev,median,user,system,min,max\nls,1,2,3,4,5,6,7\n", "this is hyperfine's CSV")
 	check(`{"context": {"date": "x"}, "benchmarks": []}`+"\n", "Google's benchmark library")
 	check("[1, 2]\n", "this looks like JSON")
-	check(`{"Action":"start","Package":"p"}`+"\n", "go test -json that has no benchmark in it")
+	check(`{"Action":"start","Package":"p"}`+"\n", "output of go test -json without a benchmark")
 
 	jq, err := exec.LookPath("jq")
 	if err != nil {
@@ -157,7 +158,7 @@ func TestOtherFormats(t *testing.T) {
 	}
 }
 
-// Messages show values as the file has them.
+// Messages show values as written in the file.
 func TestValuesAsWritten(t *testing.T) {
 	check := func(line, want string) {
 		t.Helper()
@@ -172,11 +173,12 @@ func TestValuesAsWritten(t *testing.T) {
 	check("BenchmarkX 1 1 ns/op +Inf MB/s", "x:1: X: the value of MB/s is +Inf")
 }
 
-// Files that differ in keys that must agree are told all of them.
+// The error for files that differ in keys that must agree names all such keys.
 func TestAgree(t *testing.T) {
 	file := func(config string) *results.File { return mustParse(t, config+"BenchmarkX-2 1 2 ns/op\nPASS\n") }
 	plain := file("")
-	// A sandbox hides the machine, so that those differ with it.
+	// A sandbox hides the machine, so the keys of the machine differ with
+	// it.
 	sandboxed := file("sandbox: gvisor\nvirt: gvisor\nhost-virt: kvm\ncross: unknown\n")
 	if err := results.Agree([]*results.File{plain, sandboxed}, []string{"sandbox"}); err != nil {
 		t.Errorf("the sandbox may differ: error %v", err)

@@ -1,14 +1,14 @@
-// Package results reads, finds and writes files in the Go benchmark format,
-// refuses those that cannot be compared, and knows what two of them must agree
-// on.
+// Package results reads, finds and writes files in the Go benchmark format. It
+// knows which of their configuration keys must agree and refuses to compare
+// files that differ in one.
 //
-// benchfmt, on which it is built, skips what it does not understand, and
-// benchstat exits 0 whatever happens. That is fine for looking at numbers, but
-// not for relying on them: here a file is read whole, or is an error that names
-// the file and, if there is one, the line.
+// benchfmt, which it is built on, skips what it does not understand, and
+// benchstat always exits with status 0. That is fine for looking at figures,
+// but not for relying on them. Here a file is either read completely or is an
+// error that names the file and, if possible, the line.
 //
-// A benchmark that failed loses only its own results: a file that names it as
-// failed is whole, and reading it gives the results and the failures.
+// A benchmark that failed loses only its own results: a file that records the
+// failure is complete, and reading it returns the results and the failures.
 package results
 
 import (
@@ -27,19 +27,19 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// A File is the content of one file in the benchmark format. In this project
-// that is one sample: one process on a host, or one boot of a guest.
+// A File is the content of a file in the benchmark format. In this project that
+// is one sample: one process on a host, or one boot of a guest.
 type File struct {
 	Path     string
-	Comments []string // lines that begin with '#', as they stand
+	Comments []string // lines that begin with '#', unchanged
 	Results  []*benchfmt.Result
-	Failures []*Failure // benchmarks that failed or were left out, but for those that only repeat others
+	Failures []*Failure // benchmarks that failed or were skipped, except those that only repeat others
 	Units    benchfmt.UnitMetadataMap
 }
 
-// Read reads the file at path; see [Parse] for what it refuses.
+// Read reads the file at path. [Parse] says what it refuses.
 func Read(path string) (*File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // or a pipe without a writer would be waited for
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // do not wait for the writer of a pipe
 	if err != nil {
 		return nil, err
 	}
@@ -52,9 +52,9 @@ func Read(path string) (*File, error) {
 	return Parse(f, path)
 }
 
-// Lowest reports whether of several lines that one process prints for a
-// benchmark the lowest value in the unit counts, as its Unit line says with
-// lines=lowest. Of any other unit it is their median.
+// Lowest reports whether, of several lines for a benchmark in one process, the
+// lowest value of the unit counts: its Unit line says lines=lowest. For other
+// units the median counts.
 func Lowest(units benchfmt.UnitMetadataMap, unit string) bool {
 	m := units.Get(unit, "lines")
 	return m != nil && m.Value == "lowest"
@@ -63,16 +63,15 @@ func Lowest(units benchfmt.UnitMetadataMap, unit string) bool {
 // ErrNone is the error for a well-formed file without benchmarks.
 var ErrNone = errors.New("no benchmark results")
 
-// Parse reads r to its end; path is for messages. The error is an *InputError
-// with everything that keeps r from being a whole sample: it is empty, is not
-// in the benchmark format, has a value that cannot have been measured, or is
-// truncated.
+// Parse reads r to its end. path is for messages. The error is an *InputError
+// with every reason why r is not a complete sample: it is empty, not in the
+// benchmark format, truncated, or has a value that cannot have been measured.
 //
-// A benchmark that failed is in Failures, and the others are unaffected. A last
-// line without its newline is always a file cut short. A file that eventbench
-// itself wrote (it has a clock: line) must also say PASS after its last result,
-// as testing does when all benchmarks have run, or FAIL: without that, a file
-// cut between two lines would look like one with fewer benchmarks.
+// A benchmark that failed is in Failures and does not affect others. A last
+// line without a newline always means a truncated file. A file that eventbench
+// wrote, which has a clock: line, must also have PASS or FAIL after its last
+// result, as testing prints once all benchmarks have run. Otherwise a file
+// truncated between two lines would look like one with fewer benchmarks.
 func Parse(r io.Reader, path string) (*File, error) {
 	var reader Reader
 	reader.Reset(r, path)
@@ -100,8 +99,7 @@ func Parse(r io.Reader, path string) (*File, error) {
 	return file, nil
 }
 
-// Names returns the full name of every result in order, as often as it
-// occurs.
+// Names returns the full name of every result, in order and with repetitions.
 func (f *File) Names() []string {
 	names := make([]string, len(f.Results))
 	for i, r := range f.Results {
@@ -110,8 +108,8 @@ func (f *File) Names() []string {
 	return names
 }
 
-// Repeated returns the largest number of results of a benchmark. It is more
-// than one after go test -count.
+// Repeated returns the largest number of results of one benchmark. It is more
+// than 1 after go test -count.
 func (f *File) Repeated() int {
 	times, most := make(map[string]int), 0
 	for _, name := range f.Names() {
@@ -121,9 +119,9 @@ func (f *File) Repeated() int {
 	return most
 }
 
-// Medians returns the results of f with those of one name and configuration
-// made one: the median of each unit. Results of one process share its memory
-// layout and placement, so that several are no larger a sample than one.
+// Medians returns the results of f, with those that have the same name and
+// configuration combined into the median of each unit. Results of one process
+// share its memory layout and placement, so several are still one sample.
 func (f *File) Medians() []*benchfmt.Result {
 	var order []string
 	groups := make(map[string][]*benchfmt.Result)
@@ -159,8 +157,8 @@ func (f *File) Medians() []*benchfmt.Result {
 	return medians
 }
 
-// median returns the middle of values of one unit, which it sorts, or the mean
-// of the two in the middle.
+// median returns the middle of values of one unit, or the mean of the two in
+// the middle. It sorts values.
 func median(values []benchfmt.Value) benchfmt.Value {
 	slices.SortFunc(values, func(a, b benchfmt.Value) int { return cmp.Compare(a.Value, b.Value) })
 	m, other := values[len(values)/2], values[(len(values)-1)/2]
@@ -169,8 +167,8 @@ func median(values []benchfmt.Value) benchfmt.Value {
 	return m
 }
 
-// Config returns the configuration of f: for each key the values it has among
-// the results, sorted. A result without the key counts as one where it is "".
+// Config returns the configuration of f: the sorted values of each key among
+// the results. A result without the key counts as "".
 func (f *File) Config() map[string][]string {
 	config := make(map[string][]string)
 	for _, r := range f.Results {
@@ -188,14 +186,14 @@ func (f *File) Config() map[string][]string {
 	return config
 }
 
-// Ext is the extension of results files. Other files in a directory of
-// results, such as what a failed round left, are not read.
+// Ext is the extension of results files. Other files in a directory of results,
+// such as the remains of a failed round, are not read.
 const Ext = ".txt"
 
-// Find returns the results files that path stands for: the file itself, or
-// the results files in the directory, sorted by name. For a directory that has
-// none of its own but exactly one directory below it that has, those are
-// meant; of several it does not choose.
+// Find returns the results files that path stands for: the file itself, or the
+// results files in the directory, sorted by name. A directory that has none
+// stands for the only directory below it that has some. If there are several of
+// those, it is an error.
 func Find(path string) ([]string, error) {
 	fi, err := os.Stat(path)
 	if err != nil {
@@ -204,14 +202,13 @@ func Find(path string) ([]string, error) {
 	if !fi.IsDir() {
 		return []string{path}, nil
 	}
-	// The trailing slash makes WalkDir follow path itself when it is a
-	// symlink.
+	// The trailing slash makes WalkDir follow a symlink.
 	dirs := make(map[string][]string)
 	err = filepath.WalkDir(strings.TrimRight(path, "/")+"/", func(p string, d fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(p) != Ext || strings.HasPrefix(d.Name(), ".") {
 			return err
 		}
-		fi, err := os.Stat(p) // of what a symlink leads to
+		fi, err := os.Stat(p) // follows symlinks
 		if err == nil && fi.Mode().IsRegular() {
 			dir := filepath.Dir(p)
 			dirs[dir] = append(dirs[dir], filepath.Clean(p))

@@ -120,12 +120,12 @@ func TestParseRefuses(t *testing.T) {
 		check(t, whole+"BenchmarkZ 1 2 ns/op\n", "old.txt:9: truncated: neither PASS nor FAIL")
 	})
 	t.Run("not eventbench's", func(t *testing.T) {
-		mustParse(t, "BenchmarkA 1 2 ns/op\n") // others write no clock, and need no PASS
+		mustParse(t, "BenchmarkA 1 2 ns/op\n") // other programs write no clock and need no PASS
 	})
 }
 
-// A benchmark that has no result costs itself: it is told with its reason, by
-// its name without the number of processors, once.
+// A benchmark without a result affects no other. It is reported once, with its
+// reason and its name without the number of processors.
 func TestParseFailures(t *testing.T) {
 	f := mustParse(t, strings.TrimSuffix(whole, "PASS\n")+`--- FAIL: BenchmarkB/peer=thread
     b_test.go:1: 5 sent, 4 received
@@ -158,7 +158,7 @@ FAIL	eventbench	0.5s
 	}
 }
 
-// Wherever a file is cut, the cut is noticed, except at its very end.
+// Truncation is noticed wherever a file is cut, except at its very end.
 func TestParseTruncated(t *testing.T) {
 	for n := range len(whole) {
 		if _, err := results.Parse(strings.NewReader(whole[:n]), "old.txt"); err == nil {

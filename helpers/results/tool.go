@@ -16,12 +16,12 @@ import (
 	"eventbench/helpers/process"
 )
 
-// Benchstat runs this module's benchstat with args and stdin and copies what
-// it prints to w. It works anywhere inside the module.
+// Benchstat runs this module's benchstat with args and stdin and copies its
+// output to w. It works anywhere inside the module.
 //
-// benchstat exits 0 also when a file does not exist, a line is no benchmark
-// format or a filter matches nothing. So whatever it says on its standard
-// error, and a table that is empty, is an error here.
+// benchstat exits with status 0 even if a file does not exist, a line is
+// malformed or a filter matches nothing. So anything on its standard error, and
+// an empty table, is an error here.
 func Benchstat(ctx context.Context, w io.Writer, stdin io.Reader, args ...string) error {
 	path, err := Tool(ctx, "benchstat")
 	if err != nil {
@@ -29,7 +29,7 @@ func Benchstat(ctx context.Context, w io.Writer, stdin io.Reader, args ...string
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Stdin = stdin
-	// It takes seconds, or for ever.
+	// It takes seconds, or hangs.
 	stdout, stderr, err := process.Limits{Time: 5 * time.Minute}.Output(ctx, cmd)
 	switch {
 	case err != nil:
@@ -43,10 +43,10 @@ func Benchstat(ctx context.Context, w io.Writer, stdin io.Reader, args ...string
 	return err
 }
 
-// Tool returns the path of one of this module's tools, built. Not simply to run
-// "go tool NAME": on a machine where it is not built yet the go command tells
-// on the tool's own standard error what it downloads, and it stands between the
-// tool and signals.
+// Tool returns the path of one of this module's tools, after building it.
+// Running "go tool NAME" instead would mix the go command's download messages
+// with the tool's own standard error, and put a process between the tool and
+// signals.
 func Tool(ctx context.Context, name string) (string, error) {
 	var path, stderr process.Buffer
 	cmd := exec.Command("go", "tool", "-n", name)

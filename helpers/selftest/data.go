@@ -18,21 +18,21 @@ import (
 	"eventbench/helpers/results"
 )
 
-// A group is a set of arms that were measured in the same place and may be
+// A group is a set of arms that were measured in the same place and can be
 // compared.
 type group struct {
 	name  string // of its directory
 	title string
-	host  bool // samples are processes, in rounds of one of each arm; or else boots
+	host  bool // samples are processes, in rounds of one for each arm; otherwise boots
 	set   set
 	arms  []arm
-	// equal are arms that do not differ from the first in anything that is
-	// measured.
+	// equal names the arms in which nothing that is measured differs from
+	// the first.
 	equal   []string
 	changed []changed
 }
 
-// A set is what a sample measures.
+// A set says what a sample measures.
 type set struct {
 	bench, benchtime string
 	count            int
@@ -41,25 +41,25 @@ type set struct {
 // gateSet is what the gate measures in a boot by default.
 var gateSet = set{mechanisms.Gate, boots.GateBenchtime, boots.GateCount}
 
-// An arm is a measured system, and how to measure it again.
+// An arm is a measured system, with what it takes to measure it again.
 type arm struct {
 	name    string
-	kernel  string   // for go tool eventbench guest
-	build   []string // arguments for go tool eventbench kbuild, which makes the kernel, in its place
-	guest   string   // flags for go tool eventbench guest
-	command string   // what goes before the test binary, on the host
+	kernel  string   // for the guest verb
+	build   []string // arguments for the kbuild verb, which makes the kernel instead
+	guest   string   // flags for the guest verb
+	command string   // comes before the test binary, on the host
 }
 
-// A changed arm is worse than another.
+// changed is an arm that is worse than another.
 type changed struct {
 	old, new string
 	what     string
-	affects  *regexp.Regexp // the benchmarks that become worse
+	affects  *regexp.Regexp // the benchmarks that become slower
 }
 
 var (
 	everything = regexp.MustCompile(``)
-	eventfds   = regexp.MustCompile(`^Eventfd|^Epoll(Self|RoundTrip)`) // whose operations write to one
+	eventfds   = regexp.MustCompile(`^Eventfd|^Epoll(Self|RoundTrip)`) // operations that write to an eventfd
 )
 
 // inWrite returns an edit that adds a statement to every write to an eventfd.
@@ -70,7 +70,7 @@ func inWrite(statement string) []string {
 
 func nops(n int) []string { return inWrite(`asm volatile("` + strings.Repeat("nop;", n) + `");`) }
 
-// groups are all groups. Comparisons with arms that are missing or have too few
+// groups is all groups. Comparisons whose arms are missing or have too few
 // samples are left out.
 var groups = []*group{
 	{
@@ -101,7 +101,7 @@ var groups = []*group{
 			{"plain", "add1", "1 instruction more in a write to an eventfd", eventfds},
 			{"plain", "add4", "4 instructions more in a write to an eventfd", eventfds},
 			{"plain", "add16", "16 instructions more in a write to an eventfd", eventfds},
-			{"plain", "rare", "some 500 instructions in every 64th write to an eventfd", eventfds},
+			{"plain", "rare", "about 500 instructions in every 64th write to an eventfd", eventfds},
 		},
 	},
 	{
@@ -116,7 +116,7 @@ var groups = []*group{
 	},
 }
 
-// A pool is a group's arms after reading.
+// A pool is a group's arms, once read.
 type pool struct {
 	archive *gate.Archive
 	arms    map[string]*gate.Arm
@@ -146,15 +146,15 @@ func (g *group) open(dir fs.FS, o gate.Options) (*pool, error) {
 	return p, nil
 }
 
-// file is the path of the arm's samples below the data directory.
+// file returns the path of the arm's samples in the data directory.
 func (g *group) file(arm string) string { return path.Join(g.name, arm+results.Ext) }
 
-// base is the name of the arm that others are compared with.
+// base returns the name of the arm that the others are compared with.
 func (g *group) base() string { return g.arms[0].name }
 
-// compact joins the results of samples, one file each, in one text for the arm.
-// Configuration that the samples share appears once. Of the units, it keeps
-// those that can fail the gate or show how far others can be trusted.
+// compact joins the result files of samples into one text for the arm.
+// Configuration that samples share appears once. Units are kept if they can
+// fail the gate or show how far other figures can be trusted.
 func compact(w *strings.Builder, files []string) error {
 	var before []string
 	for i, file := range files {
@@ -178,7 +178,7 @@ func compact(w *strings.Builder, files []string) error {
 				config = append(config, line)
 			}
 		}
-		// A key is written again only where it changes.
+		// Repeat a key only where its value changes.
 		for _, line := range config {
 			if !slices.Contains(before, line) {
 				fmt.Fprintln(w, line)
@@ -192,7 +192,7 @@ func compact(w *strings.Builder, files []string) error {
 
 var (
 	configKey = regexp.MustCompile(`^[a-z][^ \t]*$`)
-	// dropped are units that only inform.
+	// dropped matches units that only inform.
 	dropped = regexp.MustCompile(`-latency-|^Unit (delivered|sent)/op|MB/s`)
 )
 

@@ -21,11 +21,11 @@ import (
 	"eventbench/helpers/results"
 )
 
-// A recording measures the arms of groups anew.
+// A recording measures the arms of groups again.
 type recording struct {
 	dir     string // where the arms' files go
-	results string // where what they are made from is kept, for a run that is interrupted
-	boots   int    // of each arm; of the first one twice as many, for it is compared with itself
+	results string // for the samples that they are made from, so that an interrupted run can continue
+	boots   int    // of each arm; twice as many of the first, which is compared with itself
 	rounds  int
 	jobs    int
 	stderr  io.Writer
@@ -95,7 +95,7 @@ func (r *recording) boot(ctx context.Context, g *group, a arm, binary string, n 
 	return files, nil
 }
 
-// processes runs rounds of one process of each arm.
+// processes runs rounds with a process of each arm.
 func (r *recording) processes(ctx context.Context, g *group) error {
 	binary, err := r.binary(ctx, "eventbench.test")
 	if err != nil {

@@ -21,7 +21,7 @@ type examination struct {
 	*group
 	dir      fs.FS
 	options  gate.Options
-	most     int // samples a side that are looked at
+	most     int // samples a side at the last look
 	looks    []gate.Look
 	verdicts int
 	trials   int
@@ -30,14 +30,14 @@ type examination struct {
 	say      func(format string, args ...any)
 }
 
-// n is the number of samples a side at the last look.
+// n returns the number of samples a side at the last look.
 func (e *examination) n() int { return e.looks[len(e.looks)-1].N }
 
 func (e *examination) open() (*pool, error) { return e.group.open(e.dir, e.options) }
 
-// pair draws equal samples for both sides. Of a guest's boots it takes any; of
-// processes it takes n consecutive rounds, and chance decides which of a
-// round's two is called new.
+// pair draws samples of the same system for both sides. Boots are drawn at
+// random. Of processes it draws n consecutive rounds, and chance decides which
+// of a round's two is called new.
 func (e *examination) pair(p *pool, r *rand.Rand) trial {
 	base := p.arms[e.base()]
 	if !e.host {
@@ -92,7 +92,7 @@ func byRound(a *gate.Arm) map[int]int {
 	return m
 }
 
-// plan sets the looks: as many as were asked for and have samples. If there is
+// plan sets the looks: as many as were asked for and have samples. If there are
 // none, it says what is missing.
 func (e *examination) plan(p *pool) (missing string) {
 	first, most := gate.FirstBoots, e.most
@@ -105,7 +105,7 @@ func (e *examination) plan(p *pool) (missing string) {
 	}
 	for _, name := range needed {
 		if p.arms[name] == nil {
-			return fmt.Sprintf("there is no %s", e.file(name))
+			return fmt.Sprintf("%s is missing", e.file(name))
 		}
 	}
 	for name, arm := range p.arms {
@@ -114,7 +114,7 @@ func (e *examination) plan(p *pool) (missing string) {
 			sides = 2 // it is compared with itself
 		}
 		if arm.Samples() < sides*first {
-			return fmt.Sprintf("%s has %d samples: the first look, at %d a side, wants %d", e.file(name), arm.Samples(), first, sides*first)
+			return fmt.Sprintf("%s has %d samples: the first look, at %d a side, needs %d", e.file(name), arm.Samples(), first, sides*first)
 		}
 		most = min(most, arm.Samples()/sides)
 	}
@@ -125,7 +125,7 @@ func (e *examination) plan(p *pool) (missing string) {
 	return ""
 }
 
-// looksAt says at how many samples the gate looks.
+// looksAt lists the numbers of samples at which the gate looks.
 func looksAt(looks []gate.Look) string {
 	var sizes []int
 	for _, l := range looks {
@@ -138,7 +138,8 @@ func counts(numbers []int) string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(numbers), " ", ", "), "[]")
 }
 
-// run makes the examination, writes its table and reports whether it could.
+// run makes the examination and writes its table. It returns false if samples
+// are missing.
 func (e *examination) run(ctx context.Context) (bool, error) {
 	p, err := e.open()
 	if err != nil {
@@ -189,7 +190,7 @@ func (e *examination) alarms(ctx context.Context, p *pool, _ *gate.Report, t *ta
 			cells[j] = share(y.alarms[j], y.trials)
 		}
 		t.row("false alarms, "+what, cells)
-		t.row(fmt.Sprintf("  of %d verdicts of the gate %d pass, %d cannot tell; given at the looks: %s",
+		t.row(fmt.Sprintf("  of the gate's %d verdicts %d pass, %d cannot tell; by look: %s",
 			y.trials, y.passed, y.trials-y.passed-y.failed, counts(y.looks[:len(e.looks)])), [judges]string{})
 		return nil
 	}
@@ -246,7 +247,7 @@ func (e *examination) smallest(ctx context.Context, p *pool, r *gate.Report, t *
 	return nil
 }
 
-// real judges changes that were really made and measured.
+// real judges changes that were made and measured.
 func (e *examination) real(ctx context.Context, p *pool, _ *gate.Report, t *table) error {
 	for _, c := range e.changed {
 		old, new := p.arms[c.old], p.arms[c.new]
@@ -304,12 +305,12 @@ func (t *table) write(w io.Writer) error {
 	return err
 }
 
-// report returns one verdict on all of an arm's samples, in which to plant
-// something.
+// report returns the gate's report on all samples of an arm, in which plants
+// are chosen.
 func (e *examination) report(p *pool) (*gate.Report, error) {
 	all := *e
 	if !e.host {
-		// What is exact in a few boots need not be so in others.
+		// A count that is exact in a few boots may not be so in others.
 		all.looks = []gate.Look{{N: p.arms[e.base()].Samples() / 2}}
 	}
 	t := all.pair(p, rand.New(rand.NewPCG(e.seed, 0)))
@@ -321,10 +322,10 @@ type plant struct {
 	what   string
 	format string
 	sizes  []float64
-	units  []string // that it may be found in
-	names  []string // benchmarks to choose from
+	units  []string // in any of which it may be found
+	names  []string // of benchmarks to choose from
 	change func(r *rand.Rand, size float64) func(unit string, value float64) float64
-	fact   bool // the gate is to report it as a fact, and need not fail
+	fact   bool // the gate must report it as a fact but need not fail
 }
 
 func (pl *plant) trial(t trial, r *rand.Rand, size float64) trial {
@@ -340,7 +341,7 @@ func (pl *plant) trial(t trial, r *rand.Rand, size float64) trial {
 	return t
 }
 
-// plants returns what can be planted in benchmarks such as the report's.
+// plants returns what can be planted in the report's benchmarks.
 func (e *examination) plants(r *gate.Report) []plant {
 	gated := func(unit string, want func(c *gate.Comparison) bool) []string {
 		var names []string
@@ -354,7 +355,8 @@ func (e *examination) plants(r *gate.Report) []plant {
 	}
 	all := func(*gate.Comparison) bool { return true }
 	exact := func(c *gate.Comparison) bool { return c.Method == "exact" }
-	// What can be judged closely: of one thread, and nothing made or freed.
+	// Comparisons with tight thresholds: one thread, and nothing made or
+	// freed.
 	close := func(c *gate.Comparison) bool { return c.Threshold <= 0.003 }
 	ratio := func(unit string) func(r *rand.Rand, size float64) func(string, float64) float64 {
 		return func(_ *rand.Rand, percent float64) func(string, float64) float64 {
@@ -385,8 +387,8 @@ func (e *examination) plants(r *gate.Report) []plant {
 			if u != mean {
 				return v
 			}
-			// A loop of 100 operations has one or two that cost
-			// more; of several loops the one with fewest counts.
+			// Of a loop's 100 operations one or two cost more; of
+			// several loops the one with the fewest counts.
 			hits := n
 			for range e.set.count {
 				hits = min(hits, (n+r.IntN(64))/64)
@@ -400,6 +402,6 @@ func (e *examination) plants(r *gate.Report) []plant {
 		{"a count larger, any (fails), by", "%g %%", percents, []string{"instrs/op"}, gated("instrs/op", all), ratio("instrs/op"), false},
 		{"a mean larger, of one thread, by", "%g %%", percents, []string{mean}, gated(mean, close), ratio(mean), false},
 		{"a mean larger, any, by", "%g %%", percents, []string{mean}, gated(mean, all), ratio(mean), false},
-		{"every 64th call dearer, of one thread, by", "%g instrs", costs, []string{mean}, gated(mean, close), rare, false},
+		{"every 64th call more expensive, of one thread, by", "%g instrs", costs, []string{mean}, gated(mean, close), rare, false},
 	}
 }

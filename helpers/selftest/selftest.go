@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package selftest finds out how often the gate is wrong: how often it reports
-// a regression when nothing changed, and how small a regression it finds.
+// Package selftest measures how often the gate is wrong: how often it reports a
+// regression when nothing changed, and how small a regression it finds.
 package selftest
 
 import (
@@ -18,7 +18,7 @@ import (
 	"eventbench/helpers/gate"
 )
 
-// settings are the flags' values.
+// settings are the values of the flags.
 type settings struct {
 	only          string
 	verdicts      int
@@ -37,8 +37,8 @@ func groupNames() []string {
 	return names
 }
 
-// recorded is the directory of the recorded results, from the root of this
-// module. See README.md there.
+// recorded is the directory of the recorded results, relative to the module's
+// root. Its README.md describes them.
 const recorded = "helpers/selftest/testdata"
 
 // New defines the flags of the verb selftest.
@@ -47,12 +47,12 @@ func New(f *flag.FlagSet) cli.Action {
 	f.StringVar(&s.only, "only", "", "judge or record only these `groups`, separated by commas: "+strings.Join(groupNames(), ", "))
 	f.IntVar(&s.verdicts, "verdicts", 200, "judge equal systems `n` times")
 	f.IntVar(&s.trials, "trials", 100, "plant each regression `n` times")
-	f.IntVar(&s.boots, "boots", gate.MostBoots, "look at up to `n` boots a side, if there are as many")
-	f.IntVar(&s.rounds, "rounds", gate.MostRounds, "look at up to `n` rounds a side, if there are as many")
-	f.Uint64Var(&s.seed, "seed", 1, "`number` that decides all random draws")
+	f.IntVar(&s.boots, "boots", gate.MostBoots, "look at up to `n` boots a side, if that many are recorded")
+	f.IntVar(&s.rounds, "rounds", gate.MostRounds, "look at up to `n` rounds a side, if that many are recorded")
+	f.Uint64Var(&s.seed, "seed", 1, "derive all random draws from seed `n`")
 	f.StringVar(&s.data, "data", recorded, "judge the results in this `directory`")
-	f.StringVar(&s.record.dir, "record", "", "measure anew, keep the results in this `directory`, and judge them")
-	f.IntVar(&s.record.boots, "record-boots", gate.MostBoots, "with -record: boot each kernel `n` times, twice as often if it is compared with itself")
+	f.StringVar(&s.record.dir, "record", "", "measure again, keep the results in this `directory`, and judge them")
+	f.IntVar(&s.record.boots, "record-boots", gate.MostBoots, "with -record: boot each kernel `n` times, or twice as often if it is compared with itself")
 	f.IntVar(&s.record.rounds, "record-rounds", 130, "with -record: run `n` rounds")
 	f.IntVar(&s.record.jobs, "jobs", 2, "with -record: run `n` guests at a time")
 	f.StringVar(&s.record.results, "results", "results/selftest", "with -record: keep samples in this `directory` while measuring")
@@ -112,7 +112,7 @@ func (s *settings) run(ctx context.Context, stdout, stderr io.Writer, say func(s
 		s.data = s.record.dir
 	}
 	if _, err := os.Stat(s.data); err != nil {
-		return fmt.Errorf("-data: %w: run it at the root of eventbench's source tree", err)
+		return fmt.Errorf("-data: %w: run it in the root of eventbench's source tree", err)
 	}
 	dir := os.DirFS(s.data)
 	judged := 0
@@ -132,6 +132,6 @@ func (s *settings) run(ctx context.Context, stdout, stderr io.Writer, say func(s
 	if judged == 0 {
 		return errors.New("nothing to judge")
 	}
-	_, err := fmt.Fprintf(stdout, "Drawn with seed %d; the gate at its defaults, alpha %v.\n", s.seed, gate.DefaultAlpha)
+	_, err := fmt.Fprintf(stdout, "Drawn with seed %d. The gate has its defaults, alpha %v.\n", s.seed, gate.DefaultAlpha)
 	return err
 }

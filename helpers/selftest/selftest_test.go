@@ -14,9 +14,9 @@ import (
 	"eventbench/helpers/gate"
 )
 
-// TestErrorRates is the self-test in small, on the recorded runs: whoever
-// changes the gate for the worse sees it here. On equal systems it never
-// alarmed; what it must find, it finds.
+// TestErrorRates runs a small self-test on the recorded samples, so that a
+// change that makes the gate worse fails here. On equal systems the gate never
+// alarms, and it finds what it must find.
 func TestErrorRates(t *testing.T) {
 	t.Parallel()
 	check := func(name string, n, verdicts, alarms int, what string, size float64, found int) {
@@ -69,7 +69,7 @@ func TestErrorRates(t *testing.T) {
 	check("host", 59, 20, 0, "one benchmark slower, by", 12.5, 19)
 }
 
-// TestRepeats checks that equal seeds draw equal samples, whatever runs beside.
+// TestRepeats checks that equal seeds draw equal samples, whatever else runs.
 func TestRepeats(t *testing.T) {
 	t.Parallel()
 	tallyOf := func() tally {
@@ -125,8 +125,8 @@ func TestSmallest(t *testing.T) {
 	}
 }
 
-// TestCompact checks that what is recorded says the same as the results it was
-// made of, but for units that only inform.
+// TestCompact checks that recorded samples say the same as the results that
+// they were made from, except for units that only inform.
 func TestCompact(t *testing.T) {
 	dir := t.TempDir()
 	const head = "# comment\nkernel: 6.12\nclock: instrs\nseed: 1\nUnit instrs/op better=lower assume=exact lines=lowest\nUnit p50-latency-instrs better=lower\ngoos: linux\npkg: x\n"

@@ -23,36 +23,36 @@ type judge int
 const (
 	byGate      judge = iota
 	byBenchstat       // any p < .05
-	byTenth           // any median 10 % worse
+	byTenth           // any median is 10 % worse
 	judges
 )
 
 var judgeNames = [judges]string{"gate", "benchstat p < .05", "10 % rule"}
 
-// A trial draws samples for two sides and may plant something in the second.
-// The gate looks at the first few, then at more until it can tell, as
-// gate-kernels and gate-arms do.
+// A trial draws samples for two sides and may plant a regression in the second.
+// The gate looks at the first few samples, then at more until it can tell, as
+// in gate-kernels and gate-arms.
 type trial struct {
 	old, new []gate.Draw
 	looks    []gate.Look
 	rounds   bool
 	plant    func(benchmark, unit string, value float64) float64
-	// planted reports which comparisons may rightly be called worse. It is
-	// nil if none may.
+	// planted reports whether a comparison is rightly called worse. If it
+	// is nil, none is.
 	planted func(c *gate.Comparison) bool
 }
 
-// A finding is the judges' result in one trial.
+// A finding is what the judges say in one trial.
 type finding struct {
-	found   [judges]bool // what was planted
-	alarms  [judges]bool // anything that was not
-	fact    bool         // the gate reports an exact count that was planted, if it does not fail for it
+	found   [judges]bool // something that was planted
+	alarms  [judges]bool // something that was not
+	fact    bool         // the gate reports a planted exact count without failing for it
 	outcome gate.Outcome
-	look    int // after which the gate could tell, or the last
+	look    int // at which the gate could tell, or the last one
 }
 
-// judge gives all judges' verdicts on one trial: the gate's at the look after
-// which it can tell, and the others' on the same samples.
+// judge returns all judges' verdicts on one trial: the gate's at the first look
+// at which it can tell, and the others' on the same samples.
 func (t *trial) judge(a *gate.Archive) (finding, error) {
 	var f finding
 	var r *gate.Report
@@ -86,9 +86,8 @@ func (t *trial) judge(a *gate.Archive) (finding, error) {
 	return f, nil
 }
 
-// benchstat reports whether benchstat would call the comparison worse and
-// significant, at its p < .05 and without correcting for the number of
-// comparisons.
+// benchstat reports whether benchstat would call the comparison significantly
+// worse: p < .05, not corrected for the number of comparisons.
 func benchstat(c *gate.Comparison) bool {
 	old, new := c.Values()
 	for _, s := range [][]float64{old, new} {
@@ -98,10 +97,10 @@ func benchstat(c *gate.Comparison) bool {
 			return cmp.P < th.CompareAlpha && worseBy(c, 0)
 		}
 	}
-	return worseBy(c, 0) // two numbers: it shows any difference
+	return worseBy(c, 0) // with two numbers it shows any difference
 }
 
-// tenth reports whether the medians differ by more than 10 %.
+// tenth reports whether the median rose by more than 10 %.
 func tenth(c *gate.Comparison) bool { return worseBy(c, 0.1) }
 
 func worseBy(c *gate.Comparison, threshold float64) bool {
@@ -117,13 +116,13 @@ type tally struct {
 	found  [judges]int
 	alarms [judges]int
 	facts  int
-	passed int // by the gate
+	passed int // verdicts of the gate
 	failed int
-	looks  [mostLooks]int // verdicts given at each
+	looks  [mostLooks]int // verdicts at each look
 }
 
-// mostLooks is more looks than there ever are: after this many, beginning with
-// 5 samples, the next would be at 293.
+// mostLooks is larger than any number of looks: after this many, starting at 5
+// samples, the next would be at 293.
 const mostLooks = 10
 
 func (t *tally) add(f finding) {
@@ -148,9 +147,9 @@ func (t *tally) add(f finding) {
 	}
 }
 
-// run judges n trials made by next. Each has its own randomness, which depends
-// only on the seed and its number. Archives are not safe for concurrent use, so
-// open makes one for each worker, and the trials draw from that one's arms.
+// run judges n trials made by next. A trial's randomness depends only on the
+// seed and its number. Archives are not safe for concurrent use, so open makes
+// one for each worker, and its trials draw from that one.
 func run(ctx context.Context, n int, seed uint64, open func() (*pool, error), next func(p *pool, r *rand.Rand) trial) (tally, error) {
 	findings := make([]finding, n)
 	errs := make([]error, runtime.GOMAXPROCS(0))
@@ -184,8 +183,7 @@ func run(ctx context.Context, n int, seed uint64, open func() (*pool, error), ne
 	return t, nil
 }
 
-// smallest returns the first of the rising sizes that is found, or 0 if none
-// is.
+// smallest returns the first of the increasing sizes that is found, or 0.
 func smallest(sizes []float64, found func(size float64) (bool, error)) (float64, error) {
 	lo, hi := 0, len(sizes)
 	for lo < hi {
@@ -206,7 +204,7 @@ func smallest(sizes []float64, found func(size float64) (bool, error)) (float64,
 	return sizes[lo], nil
 }
 
-// draws returns the numbers of n+m different samples of the arm, in random
+// draws returns the numbers of n+m different samples of the arm in random
 // order, as two lists.
 func draws(r *rand.Rand, arm *gate.Arm, n, m int) (a, b []gate.Draw) {
 	order := r.Perm(arm.Samples())
@@ -223,7 +221,7 @@ func draws(r *rand.Rand, arm *gate.Arm, n, m int) (a, b []gate.Draw) {
 // clopperPearson returns the exact 95 % interval of a probability after k hits
 // in n trials.
 func clopperPearson(k, n int) (lo, hi float64) {
-	// atLeast is the probability of k or more hits.
+	// atLeast returns the probability of k or more hits.
 	atLeast := func(k int, p float64) float64 {
 		sum := 0.0
 		for i := k; i <= n; i++ {
@@ -257,7 +255,7 @@ func logChoose(n, k int) float64 {
 	return f(n) - f(k) - f(n-k)
 }
 
-// share shows k of n with its interval.
+// share formats k of n with its interval.
 func share(k, n int) string {
 	lo, hi := clopperPearson(k, n)
 	return fmt.Sprintf("%d of %d (%.1f to %.1f %%)", k, n, 100*lo, 100*hi)
