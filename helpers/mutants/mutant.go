@@ -19,13 +19,13 @@ import (
 
 // A mutant is a kernel with a mutation in one source file.
 type mutant struct {
-	Name string // with its file's name: eventfd/longer-write-taken
+	Name string // file and name: eventfd/longer-write-taken
 	Row  string // whose test must fail: EFD-19
-	What string // the mutation, in words
+	What string // the mutation in words
 	Edit kbuild.Edit
 
-	tests []string // to run: Eventfd, Loop
-	at    string   // file and line
+	tests []string // that are run: Eventfd, Loop
+	at    string   // file and line of its definition
 }
 
 var (
@@ -33,7 +33,8 @@ var (
 	testName   = regexp.MustCompile(`^[A-Z][a-z]+$`)
 )
 
-// readMutants reads all mutants in a directory, a file for each source file.
+// readMutants reads all mutants in a directory, which has a file for each
+// source file.
 func readMutants(dir string) ([]mutant, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.txt"))
 	if err != nil {
@@ -68,13 +69,12 @@ func readMutants(dir string) ([]mutant, error) {
 	return all, nil
 }
 
-// parseMutants reads a file of mutants: its head, the lines "file" and "tests",
-// and blocks as testdata/mutants/README.md describes them. Errors call the file
-// name.
+// parseMutants reads a file of mutants: the lines "file" and "tests", followed
+// by blocks as testdata/mutants/README.md describes them. name is for errors.
 func parseMutants(name string, r io.Reader) ([]mutant, error) {
 	var (
 		all    []mutant
-		m      *mutant // the block that the next line belongs to
+		m      *mutant // the block that the next lines belong to
 		source string
 		tests  []string
 		n      int
@@ -159,10 +159,10 @@ func parseMutants(name string, r io.Reader) ([]mutant, error) {
 	return all, nil
 }
 
-// pattern is of the tests that are run, for -test.run.
+// pattern returns the -test.run pattern of its tests.
 func (m *mutant) pattern() string { return "^Test(" + strings.Join(m.tests, "|") + ")$" }
 
-// variant is the kernel that the mutant is, or the base one if m is nil.
+// variant returns the mutant's kernel, or the unmutated one if m is nil.
 func (m *mutant) variant() kbuild.Variant {
 	v := kbuild.Variant{Edits: []kbuild.Edit{quicker}}
 	if m != nil {
@@ -171,15 +171,16 @@ func (m *mutant) variant() kbuild.Variant {
 	return v
 }
 
-// quicker makes the kernel measure the timer of its local APIC for 8 ms and not
-// 100, twice: most of what an emulated machine takes to boot.
+// quicker makes the kernel calibrate the timer of its local APIC for 8 ms
+// instead of 100, twice: most of the time that an emulated machine takes to
+// boot.
 var quicker = kbuild.Edit{
 	File: "arch/x86/kernel/apic/apic.c",
 	Old:  "#define LAPIC_CAL_LOOPS\t\t(HZ/10)\n",
 	New:  "#define LAPIC_CAL_LOOPS\t\t(HZ/100)\n",
 }
 
-// sum is the same for the same kernel: the same variant of the same version.
+// sum identifies a kernel: a variant of a version.
 func sum(version string, v kbuild.Variant) string {
 	data, err := json.Marshal(v)
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 	"eventbench/helpers/results"
 )
 
-// resultsFile is the table's name, among the mutants.
+// resultsFile is the name of the table, in the directory of the mutants.
 const resultsFile = "results.txt"
 
 // options are the settings that the user asked for.
@@ -43,12 +43,12 @@ type options struct {
 func New(fs *flag.FlagSet) cli.Action {
 	var o options
 	fs.StringVar(&o.dir, "mutants", filepath.Join("testdata", "mutants"), "read the mutants in `dir`")
-	fs.StringVar(&o.run, "run", "", "only those whose name or row matches `regexp`")
-	fs.StringVar(&o.results, "results", "results", "keep results under `dir`")
-	fs.StringVar(&o.table, "o", "", "write the table to `file`, too")
-	fs.IntVar(&o.jobs, "jobs", 1, "run `n` guests at a time, beside the build of the next kernel")
+	fs.StringVar(&o.run, "run", "", "test only mutants whose name or row matches `regexp`")
+	fs.StringVar(&o.results, "results", "results", "keep results in `dir`")
+	fs.StringVar(&o.table, "o", "", "also write the table to `file`")
+	fs.IntVar(&o.jobs, "jobs", 1, "run `n` guests at a time, while the next kernel is built")
 	fs.DurationVar(&o.timeout, "timeout", 10*time.Minute, "stop a guest after this `time`")
-	fs.BoolVar(&o.keep, "keep", false, "count mutants that an earlier test binary killed as killed")
+	fs.BoolVar(&o.keep, "keep", false, "keep mutants killed by an earlier test binary as killed")
 	return func(ctx context.Context, c *cli.Call) error {
 		only, err := regexp.Compile(o.run)
 		switch {
@@ -77,8 +77,8 @@ func New(fs *flag.FlagSet) cli.Action {
 	}
 }
 
-// find tests the mutants and prints the table. It reports whether any mutant
-// was not killed.
+// find tests the mutants and prints the table. failed is true if a mutant was
+// not killed.
 func find(ctx context.Context, o options, only *regexp.Regexp, stdout io.Writer, p *progress.Progress) (failed bool, err error) {
 	r := &run{options: o, p: p}
 	all, err := readMutants(o.dir)
@@ -127,8 +127,8 @@ func find(ctx context.Context, o options, only *regexp.Regexp, stdout io.Writer,
 	return failed, nil
 }
 
-// tabulate formats the outcomes: counts by source file, then a line for each
-// mutant.
+// tabulate formats the outcomes: counts for each source file, then a line for
+// each mutant.
 func (r *run) tabulate() []byte {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "Mutants of linux %s, Debian's source, on one emulated processor.\n\n", r.tree.Version)
@@ -178,7 +178,7 @@ func (r *run) tabulate() []byte {
 	return out.Bytes()
 }
 
-// orDash lists rows, or returns a dash if there are none.
+// orDash joins rows, or returns a dash if there are none.
 func orDash(rows []string) string {
 	if len(rows) == 0 {
 		return "-"

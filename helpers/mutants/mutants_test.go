@@ -18,8 +18,8 @@ import (
 
 const testdata = "../../testdata"
 
-// The mutants can be read, are enough, name rows that there are and tests that
-// have them, and no two are the same.
+// The mutants can be read, are numerous enough, and name existing rows and
+// their tests. No two are the same.
 func TestMutants(t *testing.T) {
 	mutants, err := readMutants(filepath.Join(testdata, "mutants"))
 	if err != nil {
@@ -70,7 +70,7 @@ func TestMutants(t *testing.T) {
 	}
 }
 
-// A block is an edit with the lines around it; errors name file and line.
+// A block is an edit with context lines. Errors name file and line.
 func TestParse(t *testing.T) {
 	const head = "file fs/x.c\ntests Eventfd Loop\n\n"
 	got, err := parseMutants("dir/x.txt", strings.NewReader(head+"a-b EFD-01 a mutation\n \tif (x)\n-\t\ty();\n+\t\tz();\n\nc EFD-02 another\n-q\n"))
@@ -99,7 +99,7 @@ func TestParse(t *testing.T) {
 	check(head+"a EFD-01 w\n-x\n\na EFD-02 w\n-y\n", "x.txt:7: a second a")
 }
 
-// A row is broken by one mutant only.
+// Each row is broken by one mutant only.
 func TestOneMutantOfARow(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a.txt", "b.txt"} {
@@ -113,8 +113,8 @@ func TestOneMutantOfARow(t *testing.T) {
 	}
 }
 
-// Rows that failed are known though their test did not come to its end; the
-// one that ran last is to blame for that.
+// Rows that failed are known even if their test did not finish. The row that
+// ran last is to blame for that.
 func TestJudge(t *testing.T) {
 	const whole = "=== RUN   TestEventfd\n=== RUN   TestEventfd/EFD-01\n=== RUN   TestEventfd/EFD-02\n    eventfd_test.go:7: counter 3, want 5\n" +
 		"    behaviour.go:87: EFD-02: statement\n=== RUN   TestEventfd/EFD-03\n    absent: no AIO\n"
@@ -139,7 +139,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Wrong usage and a missing program say so before anything is built.
+// Wrong usage and a missing program are reported before anything is built.
 func TestUsage(t *testing.T) {
 	check := func(code int, want string, args ...string) {
 		t.Helper()

@@ -34,8 +34,8 @@ const (
 	undecided = "undecided" // its row did not run
 )
 
-// An outcome is the result of a mutant, or of the base kernel. Each has a file
-// of its own.
+// An outcome is the result of a mutant or of the unmutated kernel. Each is kept
+// in a file.
 type outcome struct {
 	Name    string
 	Sum     string // of the kernel
@@ -58,8 +58,8 @@ type run struct {
 	qemu    *guest.QEMU
 	p       *progress.Progress
 
-	bases map[string]outcome // of the unmutated kernel, by source file
-	done  []outcome          // as of mutants
+	bases map[string]outcome // outcomes of the unmutated kernel by source file
+	done  []outcome          // in the order of mutants
 	start time.Time
 }
 
@@ -71,7 +71,8 @@ func (r *run) image(sum string) string {
 	return filepath.Join(r.results, "mutants", sum+".bzImage")
 }
 
-// kept returns the outcome of an earlier call for the same kernel and tests.
+// kept returns the outcome that an earlier call had for the same kernel and
+// tests.
 func (r *run) kept(name, sum string) (o outcome, ok bool) {
 	data, err := bounded.ReadFile(r.file(name), bounded.Text)
 	if err != nil || json.Unmarshal(data, &o) != nil {
@@ -117,8 +118,8 @@ func (r *run) all(ctx context.Context) error {
 	return r.some(ctx, todo)
 }
 
-// testBases finds the rows that break on the unmutated kernel, for each set of
-// tests that mutants use. Such a row is no evidence of a mutation.
+// testBases finds the rows that break on the unmutated kernel, for each group
+// of tests that mutants use. Such a row is no evidence of a mutation.
 func (r *run) testBases(ctx context.Context) error {
 	var base *mutant
 	id := sum(r.tree.Version, base.variant())
@@ -211,7 +212,7 @@ func (r *run) some(ctx context.Context, todo []int) error {
 	return nil
 }
 
-// also says which other rows broke.
+// also lists the other rows that broke.
 func (o outcome) also(row string) string {
 	others := slices.DeleteFunc(slices.Clone(o.Broken), func(b string) bool { return b == row })
 	text := ""
@@ -236,7 +237,7 @@ func (r *run) buildImage(ctx context.Context, id string, v kbuild.Variant) (seco
 	return time.Since(start).Seconds(), err
 }
 
-// test tests a mutant. err is the error of its kernel's build.
+// test tests a mutant. err is the error from building its kernel.
 func (r *run) test(ctx context.Context, m *mutant, build float64, err error) (outcome, error) {
 	id := sum(r.tree.Version, m.variant())
 	o := outcome{Name: m.Name, Sum: id, Binary: r.binary, Build: build}
@@ -269,7 +270,7 @@ func (r *run) test(ctx context.Context, m *mutant, build float64, err error) (ou
 	return o, nil
 }
 
-// judge returns the outcome of a mutant of row from the rows of a run.
+// judge returns the outcome for a mutant of row, given the rows of a run.
 func judge(row string, rows rows) (outcome, how string) {
 	switch {
 	case slices.Contains(rows.broken, row):
@@ -282,17 +283,17 @@ func judge(row string, rows rows) (outcome, how string) {
 	return undecided, ""
 }
 
-// rows are how the rows of one boot ended.
+// rows is how the rows of one boot ended.
 type rows struct {
 	broken  []string
 	skipped []string
 	passed  []string
-	last    string // that started
+	last    string // the last row that started
 	end     error  // why the tests did not finish
 }
 
-// parseRows reads what a test binary printed. A row that failed is broken also
-// where the output broke off before the end of its test.
+// parseRows reads a test binary's output. A row that failed counts as broken
+// even if the output broke off before the end of its test.
 func parseRows(text string) rows {
 	out := behaviour.ReadOutput(text)
 	r := rows{last: out.Last}
@@ -309,16 +310,16 @@ func parseRows(text string) rows {
 	return r
 }
 
-// boot runs tests on a kernel. Its error is one of the machine's: what the
-// kernel does wrong is in rows.
+// boot runs tests on a kernel. The error is the machine's: the kernel's faults
+// are in rows.
 func (r *run) boot(ctx context.Context, image, pattern string) (rows, float64, error) {
 	kernel, err := guest.FindKernel(ctx, nil, image, "", false, nil)
 	if err != nil {
 		return rows{}, 0, err
 	}
 	// A kernel without ACPI spins for 200 ms to calibrate the local APIC's
-	// timer. QEMU leaves its translated code at each PAUSE, so that this
-	// would take nine tenths of the boot. The PIT is good enough for one
+	// timer. QEMU leaves its translated code at each PAUSE, so this would
+	// take nine tenths of the boot. The PIT is accurate enough for one
 	// processor.
 	m := &guest.Machine{QEMU: r.qemu, Kernel: kernel, Accel: guest.TCG, Clock: guest.InstrClock, CPUs: 1, Memory: 512, Seed: 1, Append: "nolapic_timer"}
 	program, err := guest.LoadProgram(r.program, []string{"-test.v", "-test.run=" + pattern}, r.dir)

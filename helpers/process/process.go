@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package process runs other programs, none of which outlives this one. It
-// alone decides how a program starts, how long it may take, which signal ends
-// it, how long it then has, and how much of its output is kept.
+// Package process runs other programs, none of which outlives this one. It is
+// the only place that decides how a program starts, how long it may run, which
+// signal ends it, how long it then has, and how much of its output is kept.
 package process
 
 import (
@@ -26,41 +26,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Grace is how long a program may take to end once it was asked to.
+// Grace is how long a program has to end after it was asked to.
 const Grace = 2 * time.Second
 
-// RunnerGrace is the same for a program that runs others with this package and
-// gives them their grace first.
+// RunnerGrace is the grace of a program that itself runs others with this
+// package, and gives them their grace first.
 const RunnerGrace = 5 * Grace
 
 // A Process is a running child that cannot outlive this process.
 type Process struct {
-	Done <-chan struct{} // closed when it has ended
-	Err  error           // of [exec.Cmd.Wait], once Done is closed
+	Done <-chan struct{} // closed when the child has ended
+	Err  error           // from [exec.Cmd.Wait], once Done is closed
 
 	cmd   *exec.Cmd
 	mu    sync.Mutex
-	ended bool // its pid and its group's may be reused from now on
+	ended bool // the pid and the group's id may be reused
 }
 
-// Start starts cmd, in a process group of its own: Ctrl-C on the terminal
-// reaches this process, which then ends its children. When the child ends, what
-// is left of its group is killed. The attributes in cmd's SysProcAttr are kept.
+// Start starts cmd in its own process group: Ctrl-C in a terminal reaches this
+// process, which then ends its children. When the child ends, the rest of its
+// group is killed. The attributes in cmd's SysProcAttr are kept.
 func Start(cmd *exec.Cmd) (*Process, error) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = new(syscall.SysProcAttr)
 	}
 	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
-	// A process outside the group may keep the output open: don't wait for
+	// A process outside the group may keep the output open: do not wait for
 	// it.
 	cmd.WaitDelay = Grace
 	done := make(chan struct{})
 	p := &Process{cmd: cmd, Done: done}
 	started := make(chan error)
 	go func() {
-		// The signal comes when the thread that started the child ends
-		// (see PR_SET_PDEATHSIG(2const)), so this one must not end
-		// before.
+		// The signal is sent when the thread that started the child
+		// ends (see PR_SET_PDEATHSIG(2const)), so this thread must not
+		// end earlier.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -69,7 +69,7 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 			return
 		}
 		waitExit(cmd.Process.Pid)
-		// Its leader is still a zombie, so the group's id cannot have
+		// The leader is still a zombie, so the group's id cannot have
 		// been reused.
 		p.Signal(syscall.SIGKILL)
 		p.mu.Lock()
@@ -84,7 +84,7 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 	return p, nil
 }
 
-// waitExit waits until the process has ended, but does not reap it.
+// waitExit waits until the process has ended, without reaping it.
 func waitExit(pid int) {
 	for {
 		if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != unix.EINTR {
@@ -93,11 +93,11 @@ func waitExit(pid int) {
 	}
 }
 
-// Signal sends a signal to the child and the processes it has started, unless
-// it has ended.
+// Signal sends a signal to the child and the processes that it started, unless
+// the child has ended.
 func (p *Process) Signal(s syscall.Signal) { p.kill(-p.cmd.Process.Pid, s) }
 
-// SignalChild sends a signal to the child alone.
+// SignalChild sends a signal only to the child.
 func (p *Process) SignalChild(s syscall.Signal) { p.kill(p.cmd.Process.Pid, s) }
 
 func (p *Process) kill(pid int, s syscall.Signal) {
@@ -108,14 +108,14 @@ func (p *Process) kill(pid int, s syscall.Signal) {
 	}
 }
 
-// Kill kills the child and the processes it has started, and waits for it.
+// Kill kills the child and the processes that it started, and waits for it.
 func (p *Process) Kill() {
 	p.Signal(syscall.SIGKILL)
 	<-p.Done
 }
 
-// Await waits for a child that was told to end. When its grace is over it kills
-// the child and the processes it has started.
+// Await waits for a child that was told to end. After the grace it kills the
+// child and the processes that it started.
 func (p *Process) Await(grace time.Duration) {
 	select {
 	case <-p.Done:
@@ -124,26 +124,26 @@ func (p *Process) Await(grace time.Duration) {
 	}
 }
 
-// Limits are when to end a program that does not end by itself. The zero value
+// Limits say when to end a program that does not end by itself. The zero value
 // has no limits.
 type Limits struct {
-	Time    time.Duration // from its start, unless 0
-	Silence time.Duration // in which it writes nothing, unless 0; writing to an *os.File goes unseen
-	Runner  bool          // it runs others and has RunnerGrace to end them
+	Time    time.Duration // since its start; 0 means no limit
+	Silence time.Duration // without output; 0 means no limit; writes to an *os.File are not seen
+	Runner  bool          // it runs other programs, and has RunnerGrace to end them
 }
 
-// Prompt is for programs that answer a question: which version they are, which
-// tests they have.
+// Prompt is for programs that answer a question, such as their version or the
+// names of their tests.
 var Prompt = Limits{Time: time.Minute}
 
-// NoStatus is the exit status of a command that runs a program somewhere, where
-// it has none of the program's to pass on: see env(1).
+// NoStatus is the exit status of a command that runs a program somewhere and
+// has no exit status of the program to pass on, as in env(1).
 const NoStatus = 125
 
 // A LateError is the error of a program that was ended at a limit.
 type LateError struct {
 	Limit  time.Duration
-	Silent bool // the limit is that of silence
+	Silent bool // it was the limit of silence
 }
 
 func (e *LateError) Error() string {
@@ -153,8 +153,8 @@ func (e *LateError) Error() string {
 	return fmt.Sprintf("was not done after %v and was stopped", e.Limit)
 }
 
-// Run runs a tool of the system to its end: see [Limits.Run]. Without an
-// environment of its own, cmd gets this process's, with English messages.
+// Run runs a system tool to its end: see [Limits.Run]. If cmd has no
+// environment, it gets this process's, with messages in English.
 func Run(ctx context.Context, cmd *exec.Cmd) error {
 	if cmd.Env == nil {
 		cmd.Env = os.Environ()
@@ -163,17 +163,19 @@ func Run(ctx context.Context, cmd *exec.Cmd) error {
 	return Limits{}.Run(ctx, cmd)
 }
 
-// Run runs cmd to its end, until ctx ends, or until a limit is reached. The
-// error is ctx's cause, a [*LateError], that of [exec.Cmd.Run], or the one of
-// writing what the program printed: a full disk here is a broken pipe to it.
+// Run runs cmd until it ends, ctx ends, or a limit is reached. The error is
+// ctx's cause, a [*LateError], the error of [exec.Cmd.Run], or the error from
+// writing the program's output: the program itself sees a full disk as a broken
+// pipe.
 //
-// When ctx ends, all of its group get the signal that ended it, or SIGTERM. At
-// a limit it gets SIGQUIT, at which a Go program prints its goroutines.
+// When ctx ends, the whole group gets the signal that ended it, or SIGTERM. At
+// a limit the program gets SIGQUIT, which makes a Go program print its
+// goroutines.
 func (l Limits) Run(ctx context.Context, cmd *exec.Cmd) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	var heard atomic.Int64 // when
+	var heard atomic.Int64 // time of the last output
 	hear := func() { heard.Store(time.Now().UnixNano()) }
 	hear()
 	written := listen(cmd, hear)
@@ -223,7 +225,7 @@ func (l Limits) Run(ctx context.Context, cmd *exec.Cmd) error {
 	}
 }
 
-// Output runs cmd as [Limits.Run] does, and returns what it printed.
+// Output runs cmd as [Limits.Run] does and returns its output.
 func (l Limits) Output(ctx context.Context, cmd *exec.Cmd) (stdout, stderr string, err error) {
 	var out, errs Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -231,8 +233,8 @@ func (l Limits) Output(ctx context.Context, cmd *exec.Cmd) (stdout, stderr strin
 	return out.String(), errs.String(), err
 }
 
-// ExitCode returns the exit status of the program that was run with this error.
-// It is -1 if it has none: it was killed, or not run.
+// ExitCode returns the exit status of the program that err is from, or -1 if it
+// has none: it was killed or did not run.
 func ExitCode(err error) int {
 	exit := new(exec.ExitError)
 	switch {
@@ -244,7 +246,7 @@ func ExitCode(err error) int {
 	return -1
 }
 
-// asked returns the signal that ended ctx, for a child.
+// asked returns the signal to pass on to a child when ctx ends.
 func asked(ctx context.Context) syscall.Signal {
 	if stopped := (interrupt.Error{}); errors.As(context.Cause(ctx), &stopped) {
 		return stopped.Signal
@@ -252,8 +254,9 @@ func asked(ctx context.Context) syscall.Signal {
 	return syscall.SIGTERM
 }
 
-// listen has hear called whenever cmd prints something, except into files, which
-// it writes to itself. written returns the first error of passing that on.
+// listen makes cmd call hear whenever it prints something, except to files,
+// which it writes directly. written returns the first error from passing output
+// on.
 func listen(cmd *exec.Cmd, hear func()) (written func() error) {
 	var failed atomic.Pointer[error]
 	of := func(w io.Writer) io.Writer {
@@ -265,7 +268,7 @@ func listen(cmd *exec.Cmd, hear func()) (written func() error) {
 	one := same(cmd.Stdout, cmd.Stderr)
 	cmd.Stdout = of(cmd.Stdout)
 	if one {
-		cmd.Stderr = cmd.Stdout // so that exec writes to it from one goroutine
+		cmd.Stderr = cmd.Stdout // one writer, so that exec writes from one goroutine
 	} else {
 		cmd.Stderr = of(cmd.Stderr)
 	}
@@ -292,14 +295,14 @@ func (l *listener) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// same reports whether two writers are one.
+// same reports whether two writers are the same.
 func same(a, b io.Writer) bool {
 	return a != nil && b != nil && reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() && a == b
 }
 
-// A Buffer keeps what a program writes, up to 64 MiB. A program that writes
-// more gets a broken pipe.
-type Buffer struct{ buf bytes.Buffer } // not embedded: its ReadFrom has no bound
+// A Buffer keeps a program's output, up to 64 MiB. A program that writes more
+// gets a broken pipe.
+type Buffer struct{ buf bytes.Buffer } // not embedded: its ReadFrom is not bounded
 
 const maxOutput = 64 << 20
 
@@ -313,13 +316,13 @@ func (b *Buffer) Write(p []byte) (int, error) {
 func (b *Buffer) Bytes() []byte  { return b.buf.Bytes() }
 func (b *Buffer) String() string { return b.buf.String() }
 
-// A Tail keeps the end of what is written to it.
+// A Tail keeps the end of its input.
 type Tail struct {
 	mu  sync.Mutex
 	buf []byte
 }
 
-// TailSize is how many bytes a Tail keeps at least.
+// TailSize is the number of bytes that a Tail keeps at least.
 const TailSize = 64 << 10
 
 func (t *Tail) Write(p []byte) (int, error) {
@@ -332,7 +335,7 @@ func (t *Tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Lines returns the last n lines that are not empty.
+// Lines returns the last n non-empty lines.
 func (t *Tail) Lines(n int) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

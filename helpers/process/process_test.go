@@ -53,8 +53,8 @@ func TestRunStopped(t *testing.T) {
 	}
 }
 
-// Processes that a program leaves behind in its group are ended as well, and a
-// process that has left the group does not keep the call waiting.
+// Processes that a program leaves behind in its group are ended too. A process
+// that has left the group does not delay the call.
 func TestRunLeftovers(t *testing.T) {
 	var out Buffer
 	cmd := exec.Command("sh", "-c", "sleep 100 & echo $!; exit 3")
@@ -98,7 +98,7 @@ func TestLimits(t *testing.T) {
 	check(Limits{Silence: short}, "sleep 100 & echo $!; wait", LateError{short, true})
 	// It ignores the signal that asks it to end.
 	check(Limits{Time: short}, "trap '' QUIT; sleep 100 & echo $!; while :; do wait; done", LateError{short, false})
-	// Writing restarts the limit of silence.
+	// Output restarts the limit of silence.
 	check(Limits{Time: 5 * short, Silence: 4 * short}, "sleep 100 & echo $!; while :; do echo; sleep 0.05; done", LateError{5 * short, false})
 	if err := (Limits{Time: time.Minute, Silence: time.Minute}).Run(t.Context(), exec.Command("true")); err != nil {
 		t.Error(err)
@@ -123,7 +123,7 @@ func TestRunSignal(t *testing.T) {
 	var out Buffer
 	cmd := exec.Command("sh", "-c", "trap 'echo hangup; exit' HUP; echo; while :; do sleep 0.01; done")
 	cmd.Stdout = &out
-	listen(cmd, func() { // it is listening by now
+	listen(cmd, func() { // it is listening now
 		cancel(interrupt.Error{Signal: unix.SIGHUP})
 	})
 	err := Limits{}.Run(ctx, cmd)
@@ -132,8 +132,8 @@ func TestRunSignal(t *testing.T) {
 	}
 }
 
-// wantGone checks that the process whose pid was printed is gone, or a zombie
-// that nobody waits for.
+// wantGone checks that the process whose pid was printed is gone or an unreaped
+// zombie.
 func wantGone(t *testing.T, pid string) {
 	t.Helper()
 	pid, _, _ = strings.Cut(pid, "\n")
@@ -148,13 +148,13 @@ func wantGone(t *testing.T, pid string) {
 	}
 }
 
-// A fullWriter is where nothing more can be written to.
+// A fullWriter fails all writes.
 type fullWriter struct{}
 
 func (fullWriter) Write([]byte) (int, error) { return 0, unix.ENOSPC }
 
-// What a program prints and cannot be passed on is named: the program itself only
-// gets a broken pipe.
+// If a program's output cannot be passed on, the error says so: the program
+// itself only gets a broken pipe.
 func TestRunFull(t *testing.T) {
 	for _, cmd := range []*exec.Cmd{
 		{Stdout: fullWriter{}}, {Stderr: fullWriter{}}, {Stdout: fullWriter{}, Stderr: fullWriter{}},

@@ -1,4 +1,4 @@
-// Package progress tells the user of a tool how far its work is.
+// Package progress shows the user how far a tool's work has come.
 package progress
 
 import (
@@ -13,27 +13,28 @@ import (
 	"eventbench/helpers/printable"
 )
 
-// A Progress says where the work of a tool is: in place on a terminal, and
-// elsewhere with a plain line now and then. Goroutines can share it.
+// A Progress shows how far a tool's work has come: on one line of a terminal
+// that it redraws, and elsewhere with an occasional plain line. It is safe for
+// concurrent use.
 //
-// Libraries for progress bars are made for terminals. In a log they leave
-// nothing, or every frame.
+// Progress-bar libraries are made for terminals. In a log they leave nothing,
+// or every frame.
 type Progress struct {
-	w        io.Writer // of lines that stay
+	w        io.Writer // for permanent lines
 	tool     string
-	terminal *os.File // nil where lines cannot be redrawn
+	terminal *os.File // nil if lines cannot be redrawn
 
 	mu    sync.Mutex
-	shown bool      // a line is on the terminal that the next one replaces
-	last  time.Time // the last plain line
+	shown bool      // the terminal shows a line that the next one replaces
+	last  time.Time // when the last plain line was printed
 }
 
-// New returns the progress of a tool, for w.
+// New returns a Progress for a tool that writes to w.
 func New(w io.Writer, name string) *Progress {
 	return &Progress{w: printable.NewWriter(w), tool: name + ": ", terminal: Terminal(w), last: time.Now()}
 }
 
-// Terminal returns the terminal that w writes to, or nil if it is none.
+// Terminal returns the terminal that w writes to, or nil if it is not one.
 func Terminal(w io.Writer) *os.File {
 	if f, ok := printable.Unwrap(w).(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return f
@@ -41,9 +42,9 @@ func Terminal(w io.Writer) *os.File {
 	return nil
 }
 
-// Say prints a line that stays. It does not begin with "gvisor:" alone, which
-// in the output of go test would be a line of configuration to readers of the
-// benchmark format.
+// Say prints a permanent line. It does not begin with "gvisor:" alone, which
+// readers of the benchmark format would take for a configuration line in the
+// output of go test.
 func (p *Progress) Say(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,13 +52,13 @@ func (p *Progress) Say(format string, args ...any) {
 	fmt.Fprintf(p.w, p.tool+format+"\n", args...)
 }
 
-// Working says where the work is: where lines cannot be redrawn, twice a minute
-// at most.
+// Working shows the state of the work. Where lines cannot be redrawn it prints
+// at most two lines a minute.
 func (p *Progress) Working(format string, args ...any) {
 	p.show(30*time.Second, format, args...)
 }
 
-// Step says where the work is at one of its steps, all of which a log has.
+// Step shows a step of the work. A log has all steps.
 func (p *Progress) Step(format string, args ...any) { p.show(0, format, args...) }
 
 func (p *Progress) show(every time.Duration, format string, args ...any) {
@@ -72,19 +73,19 @@ func (p *Progress) show(every time.Duration, format string, args ...any) {
 	}
 }
 
-// draw draws as much of the text as has room. Whoever sits there knows which
-// tool it is.
+// draw draws as much of the text as fits, without the tool's name: whoever is
+// at the terminal knows it.
 func (p *Progress) draw(text string) {
 	width := 80
 	if columns, _, err := term.GetSize(int(p.terminal.Fd())); err == nil && columns > 0 {
 		width = columns
 	}
-	// One column less than there are: some terminals wrap at the last.
+	// Leave the last column free: some terminals wrap there.
 	fmt.Fprintf(p.terminal, "\r%s\x1b[K", text[:min(len(text), width-1)])
 	p.shown = true
 }
 
-// Clear takes the line that is drawn in place away.
+// Clear removes the redrawn line.
 func (p *Progress) Clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -37,7 +37,7 @@ func TestTerminal(t *testing.T) {
 	check(&bytes.Buffer{}, nil)
 }
 
-// In a log there is each step, and what is between them now and then.
+// A log has every step, and occasional lines in between.
 func TestPlain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
