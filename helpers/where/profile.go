@@ -64,7 +64,7 @@ func newProfile(unlogged *loop, t *tree, ops []operation) (*Profile, error) {
 		}
 	}
 	p.Exact = len(p.ops)
-	if p.one = commonest(p.ops, p.Count); p.one == nil {
+	if p.one = modal(p.ops, p.Count); p.one == nil {
 		took := slices.Sorted(maps.Keys(had))
 		return nil, &InexactError{fmt.Sprintf("the boot without a log has %d instrs/op (of %d to %d), and no operation in the one with a log took that many:\n\t%s",
 			p.Count, took[0], took[len(took)-1], strings.Join(p.Wrong[:min(len(p.Wrong), 5)], "\n\t"))}
@@ -72,9 +72,9 @@ func newProfile(unlogged *loop, t *tree, ops []operation) (*Profile, error) {
 	return p, nil
 }
 
-// commonest returns an operation with that many instructions, such that most
-// operations of that count have the same number in each function.
-func commonest(ops []*operation, count int) *operation {
+// modal returns the mode of the operations with that many instructions: one
+// whose numbers in each function are the most frequent.
+func modal(ops []*operation, count int) *operation {
 	var kinds []*operation
 	var times []int
 	for _, o := range ops {

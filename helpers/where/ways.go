@@ -36,7 +36,7 @@ func (p *Profile) ways() []Way {
 	}
 	var all []Way
 	for count, n := range ops {
-		all = append(all, Way{Count: count, Ops: n, Share: float64(n) / float64(len(p.ops)), one: commonest(p.ops, count)})
+		all = append(all, Way{Count: count, Ops: n, Share: float64(n) / float64(len(p.ops)), one: modal(p.ops, count)})
 	}
 	slices.SortFunc(all, func(a, b Way) int {
 		return cmp.Or(cmp.Compare(b.Ops, a.Ops), cmp.Compare(a.Count, b.Count))
@@ -220,5 +220,5 @@ func usual(ops []*operation) *operation {
 		times[o.stamped]++
 	}
 	count := slices.MaxFunc(slices.Sorted(maps.Keys(times)), func(x, y int) int { return cmp.Compare(times[x], times[y]) })
-	return commonest(ops, count)
+	return modal(ops, count)
 }
