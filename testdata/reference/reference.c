@@ -34,8 +34,8 @@
 //
 // With EVENTBENCH_CLOCK=instrs in the environment each operation is read by
 // itself from the time-stamp counter, which counts instructions in a guest that
-// runs with counted instructions: instrs/op is the commonest difference between
-// neighbouring readings, modal-share its share of all, mean-instrs/op the mean.
+// runs with counted instructions: instrs/op is the mode of the differences
+// between neighbouring readings, modal-share its share, mean-instrs/op the mean.
 //
 // cc -std=c11 -O2 -pthread -o reference reference.c; -static for a guest.
 
@@ -880,10 +880,10 @@ static int ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-// commonest returns the commonest of n values, which it sorts, and how often it
-// occurs; of several that are about as common, at least half as often as the
-// commonest, the smallest.
-static uint64_t commonest(uint64_t *values, long n, long *times)
+// mode returns the most frequent of n values, which it sorts, and how often it
+// occurs. Of values that occur at least half as often as the most frequent one it
+// takes the smallest.
+static uint64_t mode(uint64_t *values, long n, long *times)
 {
 	qsort(values, n, sizeof *values, ascending);
 	long most = 0;
@@ -921,7 +921,7 @@ static void report(long n)
 	for (long i = 0; i < n; i++)
 		marks[i] = marks[i + 1] - marks[i];
 	long times;
-	uint64_t best = commonest(marks, n, &times);
+	uint64_t best = mode(marks, n, &times);
 	printf("Benchmark%s %ld %llu instrs/op %.4f modal-share %.2f mean-instrs/op\n", name, n,
 	       (unsigned long long)best, (double)times / n, mean);
 	free(marks);
