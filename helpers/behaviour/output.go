@@ -74,6 +74,15 @@ func RowOf(test string) string {
 	return id
 }
 
+// rowAbove returns the id of the row that a test is a subtest of, or an empty
+// string.
+func rowAbove(test string) string {
+	if parts := strings.SplitN(test, "/", 3); len(parts) == 3 {
+		return RowOf(parts[0] + "/" + parts[1])
+	}
+	return ""
+}
+
 // ReadOutput parses the output of a test binary with -test.v or, for more
 // detail where it breaks off, -test.v=test2json. If a row ran several times, a
 // failed run counts, otherwise the last.
@@ -88,7 +97,9 @@ func ReadOutput(text string) *Output {
 		line = line[strings.LastIndexByte(line, '\x16')+1:]
 		if word, test, ok := Started(line); ok {
 			current = RowOf(test)
-			if word == "RUN" && current != "" {
+			if current == "" {
+				current = rowAbove(test) // what a subtest says, its row says
+			} else if word == "RUN" {
 				running[current] = Outcome{}
 				o.Last = current
 			}

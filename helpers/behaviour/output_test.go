@@ -66,4 +66,11 @@ func TestReadOutput(t *testing.T) {
 	// If a row ran several times, a failed run counts.
 	check(text+ends+"=== RUN   TestEventfd/EFD-02\n=== RUN   TestEventfd/EFD-04\n--- PASS: TestEventfd/EFD-02 (0.00s)\n--- PASS: TestEventfd/EFD-04 (0.00s)\n", "",
 		map[string]Outcome{"EFD-01": whole["EFD-01"], "EFD-02": whole["EFD-02"], "EFD-03": whole["EFD-03"], "EFD-04": {Verdict: "PASS"}})
+
+	// What a subtest complains of, its row complains of.
+	below := ReadOutput("=== RUN   TestEpoll/EPL-045\n=== RUN   TestEpoll/EPL-045/inner=level\n    epoll_test.go:7: got 1, want 2\n" +
+		"=== NAME  TestEpoll/EPL-045\n    behaviour.go:87: EPL-045: statement\n").Rows["EPL-045"]
+	if want := []string{"got 1, want 2", "EPL-045: statement"}; !slices.Equal(below.Said, want) || !below.Failed {
+		t.Errorf("a row with subtests: %+v, want it failed with %q", below, want)
+	}
 }

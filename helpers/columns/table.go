@@ -36,7 +36,11 @@ func (t *table) print(w io.Writer) {
 			differ = append(differ, append(line, r.Statement))
 		}
 	}
-	t.heading(w, fmt.Sprintf("%d of %d rows differ between columns or do not hold", len(differ), len(t.rows)))
+	verb, do := "differ", "do"
+	if len(differ) == 1 {
+		verb, do = "differs", "does"
+	}
+	t.heading(w, fmt.Sprintf("%d of %d rows %s between columns or %s not hold", len(differ), len(t.rows), verb, do))
 	if len(differ) > 0 {
 		t.grid(w, append(append([]string{"row"}, names...), "what must hold"), differ)
 	}
