@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -142,7 +143,8 @@ func epollQuestionAndSignal(t *testing.T) {
 
 // epollPwaitMask (EPL-091): the mask of epoll_pwait(2) replaces the thread's
 // for the wait, and only for that: a signal that it blocks comes after the
-// wait, one that it lets through ends it.
+// wait, one that it lets through ends it. However it ends, by a signal, an event
+// or its time, the thread has its own mask again.
 func epollPwaitMask(t *testing.T) {
 	const sig = unix.SIGUSR1
 	source := fdtest.Eventfd(t, 0)
@@ -150,50 +152,64 @@ func epollPwaitMask(t *testing.T) {
 	runs := fdtest.Handle(t, sig)
 	open, shut := ^sys.Sigs(rouse, sig), ^sys.Sigs(rouse)
 	var after sys.Sigset
-	wait := func(outside, inside sys.Sigset) *sleeper {
+	wait := func(outside, inside sys.Sigset, timeout int) *sleeper {
 		t.Helper()
 		atomic.StoreUint64(runs, 0)
 		s := startSleep(t, "thread in epoll_pwait", func(s *sleeper) (int, error) {
 			if _, err := sys.Mask(outside); err != nil {
 				return 0, err
 			}
-			n, err := epollPwaitAt(epfd, uintptr(unsafe.Pointer(&s.events[0])), 4, -1, uintptr(unsafe.Pointer(&inside)), 8)
+			n, err := epollPwaitAt(epfd, uintptr(unsafe.Pointer(&s.events[0])), 4, timeout, uintptr(unsafe.Pointer(&inside)), 8)
 			var errMask error
 			after, errMask = sys.Mask(outside)
 			return n, errors.Join(err, errMask)
 		})
+		if timeout >= 0 {
+			return s
+		}
 		s.AwaitBlocked(unix.SYS_EPOLL_PWAIT)
 		if err := unix.Tgkill(unix.Getpid(), s.Tid, sig); err != nil {
 			t.Fatal(err)
 		}
 		return s
 	}
-	check := func(outside sys.Sigset) {
+	check := func(outside sys.Sigset, times uint64) {
 		t.Helper()
-		if got := atomic.LoadUint64(runs); got != 1 {
-			t.Errorf("the handler ran %d times, want once", got)
+		if got := atomic.LoadUint64(runs); got != times {
+			t.Errorf("the handler ran %d times, want %d", got, times)
 		}
 		if want := outside &^ sys.Sigs(unix.SIGKILL, unix.SIGSTOP); after != want { // which cannot be blocked
 			t.Errorf("the mask is %#x after the wait, want %#x", after, want)
 		}
 	}
 
-	s := wait(open, shut)
+	s := wait(open, shut, -1)
 	stillAsleep(t, s)
 	if got := atomic.LoadUint64(runs); got != 0 {
 		t.Errorf("the handler ran %d times while the signal was blocked", got)
 	}
 	fdtest.Post(t, source)
 	s.want(ready(source, unix.EPOLLIN))
-	check(open)
+	check(open, 1)
 	mustTake(t, source, 1)
 
-	s = wait(shut, open)
+	s = wait(shut, open, -1)
 	s.Join()
 	if !errors.Is(s.err, unix.EINTR) {
 		t.Errorf("epoll_pwait = %d, %v; want EINTR", s.n, s.err)
 	}
-	check(shut)
+	check(shut, 1)
+
+	// However the wait ends: with nothing, at once or when its time is over,
+	// too.
+	for _, timeout := range []int{0, 2} {
+		s = wait(shut, open, timeout)
+		s.want()
+		check(shut, 0)
+		s = wait(open, shut, timeout)
+		s.want()
+		check(open, 0)
+	}
 }
 
 // epollPwaitArguments (EPL-092): the size of the mask must be that of the
@@ -498,54 +514,40 @@ func epollPwait2KeepsTimeout(t *testing.T) {
 }
 
 // epollStopped (EPL-109): a process that is stopped and continued finds its
-// wait ended with EINTR, though no handler ran, signal(7); ppoll(2) and read(2)
-// go on.
+// wait ended with EINTR, though no handler ran, signal(7); ppoll(2), poll(2)
+// and read(2) go on.
 func epollStopped(t *testing.T) {
-	for _, c := range []struct {
-		call string
-		nr   uintptr
-		want string
-	}{{"epoll_pwait", unix.SYS_EPOLL_PWAIT, "0 interrupted system call"}, {"ppoll", unix.SYS_PPOLL, "1 <nil>"}, {"read", unix.SYS_READ, "8 <nil>"}} {
-		source := fdtest.Eventfd(t, 0)
-		p := child.Start(t, epollStoppedRole, child.Options{Files: []int{source}, Args: []string{c.call}})
-		p.Expect("waiting")
-		p.AwaitBlocked(c.nr)
-		p.Signal(unix.SIGSTOP)
-		p.AwaitState("T")
-		p.Signal(unix.SIGCONT)
-		if c.call != "epoll_pwait" {
-			p.AwaitBlocked(c.nr)
-			fdtest.Post(t, source)
+	blockAll(t) // no handler's EINTR
+	a := fdtest.Arena(t)
+	source := fdtest.Eventfd(t, 0)
+	waits := append(timedWaits(t, a, time.Hour), timedWait{name: "read", nr: unix.SYS_READ,
+		args: [6]uintptr{uintptr(source), ptrTo(a.Word(0)), 8}, told: 8, event: func() { fdtest.Post(t, source) }})
+	for _, w := range waits {
+		isEpoll := strings.HasPrefix(w.name, "epoll")
+		if !isEpoll && !strings.HasSuffix(w.name, "poll") && w.name != "read" {
+			continue // SIG-104
 		}
-		p.Expect(c.want)
-		p.Wait()
+		want := w.told
+		if isEpoll {
+			want = -int(unix.EINTR)
+		}
+		b := startBare(t, a, w.call(want))
+		if !asleep(t, b, w.nr) {
+			t.Errorf("%s does not sleep: %v", w.name, b.loop.Err())
+			continue
+		}
+		stopAndGo(t, b)
+		goesOn := asleep(t, b, w.nr)
+		if isEpoll && goesOn {
+			t.Errorf("%s goes on after a stop, want EINTR", w.name)
+			continue
+		}
+		if !isEpoll {
+			w.event()
+		}
+		b.want(t)
 	}
 }
-
-var epollStoppedRole = child.Register("epoll-stopped", func(p *child.Proc) error {
-	if _, err := sys.Mask(^sys.Sigset(0)); err != nil { // no handler's EINTR
-		return err
-	}
-	epfd, err := unix.EpollCreate1(0)
-	if err != nil {
-		return err
-	}
-	if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, child.FirstFile, unix.EPOLLIN, 7); err != nil {
-		return err
-	}
-	p.Say("waiting")
-	var n int
-	switch p.Args[0] {
-	case "epoll_pwait":
-		n, err = epollPwait(epfd, make([]unix.EpollEvent, 1), -1)
-	case "ppoll":
-		n, err = unix.Ppoll([]unix.PollFd{{Fd: child.FirstFile, Events: unix.POLLIN}}, nil, nil)
-	case "read":
-		n, err = unix.Read(child.FirstFile, make([]byte, 8))
-	}
-	p.Say("%d %v", n, err)
-	return nil
-})
 
 // epollEventBeforeSignal (EPL-112): what is ready when epoll_pwait(2) begins is
 // returned though a signal is pending that its mask lets through; the signal

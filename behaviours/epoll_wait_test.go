@@ -188,9 +188,17 @@ func epollNegativeTimeouts(t *testing.T) {
 }
 
 // epollNeverEarly (EPL-062): a wait ends by its timeout no earlier than that,
-// by CLOCK_MONOTONIC, epoll_wait(2).
+// by CLOCK_MONOTONIC, epoll_wait(2): a short one, and a long one, of which a
+// small part is more than what wakes any wait late.
 func epollNeverEarly(t *testing.T) {
 	epfd := fdtest.Epoll(t, fdtest.Eventfd(t, 0))
+	var long []*sleeper
+	lengths := []time.Duration{50 * time.Millisecond, 150 * time.Millisecond, 400 * time.Millisecond}
+	for _, length := range lengths {
+		long = append(long, startSleep(t, "thread in a long epoll_pwait", func(s *sleeper) (int, error) {
+			return epollPwait(epfd, s.events[:], int(length/time.Millisecond))
+		}))
+	}
 	for range 3 {
 		for _, ms := range []int{1, 2, 3, 5, 8} {
 			s := startSleep(t, "thread in epoll_pwait", func(s *sleeper) (int, error) {
@@ -200,6 +208,12 @@ func epollNeverEarly(t *testing.T) {
 			if want := time.Duration(ms) * time.Millisecond; s.took < want {
 				t.Errorf("epoll_pwait with a timeout of %v took %v", want, s.took)
 			}
+		}
+	}
+	for i, s := range long {
+		s.want()
+		if s.took < lengths[i] {
+			t.Errorf("epoll_pwait with a timeout of %v took %v", lengths[i], s.took)
 		}
 	}
 }

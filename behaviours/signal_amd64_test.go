@@ -17,6 +17,9 @@ const (
 	minSigFrame     = 900  // what the frame had before vector registers
 )
 
+// plain are the calls that newer architectures leave out.
+var plain = plainWaits{poll: unix.SYS_POLL, selects: unix.SYS_SELECT, epollWait: unix.SYS_EPOLL_WAIT}
+
 // minsigstkszSince is the first kernel with AT_MINSIGSTKSZ on this
 // architecture.
 var minsigstkszSince = [2]int{5, 14}

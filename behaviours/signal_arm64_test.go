@@ -13,6 +13,9 @@ const (
 	minSigFrame     = 4384 // the smallest frame, with its reserved space
 )
 
+// plain are the calls that this architecture leaves out.
+var plain plainWaits
+
 // minsigstkszSince is the first kernel with AT_MINSIGSTKSZ on this
 // architecture.
 var minsigstkszSince = [2]int{4, 18}

@@ -225,47 +225,31 @@ func orphanedGroup(t testing.TB) {
 func stopInterruptsWaits(t testing.TB) {
 	blockAll(t)
 	a := fdtest.Arena(t)
-	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
+	r, _ := fdtest.Pipe(t)
+	if err := unix.SetNonblock(r, false); err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(epfd)
-	var p [2]int
-	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(p[0])
-	defer unix.Close(p[1])
-	set := sys.Place(a, sys.Sigs(40))
-	buf := a.Bytes(16)
-	for _, c := range []struct {
-		call sys.Call
-		ends bool
-	}{
-		{sys.Call{Name: "rt_sigtimedwait()", Nr: unix.SYS_RT_SIGTIMEDWAIT, Args: [6]uintptr{ptrTo(set), 0, 0, 8}}, true},
-		{sys.Call{Name: "epoll_pwait()", Nr: unix.SYS_EPOLL_PWAIT, Args: [6]uintptr{uintptr(epfd), ptrTo(&buf[0]), 1, minusOne, 0, 8}}, true},
-		{sys.Call{Name: "read() of a pipe", Nr: unix.SYS_READ, Args: [6]uintptr{uintptr(p[0]), ptrTo(&buf[0]), 1}}, false},
-		{sys.Call{Name: "ppoll()", Nr: unix.SYS_PPOLL, Args: [6]uintptr{0, 0, 0, 0, 8}}, false},
-		{sys.Call{Name: "rt_sigsuspend()", Nr: unix.SYS_RT_SIGSUSPEND, Args: [6]uintptr{ptrTo(set), 8}}, false},
-	} {
-		if c.ends {
-			c.call.Want = -int(unix.EINTR)
-		}
-		b := startBare(t, a, c.call)
-		child.AwaitBlocked(t, b.TID, b.TID, c.call.Nr)
-		wantErr(t, rawsig.Kill(b.TID, unix.SIGSTOP), nil, "kill(child, SIGSTOP)")
-		wantWaited(t, b.TID, unix.WSTOPPED, rawsig.CldStopped, unix.SIGSTOP)
-		wantErr(t, rawsig.Kill(b.TID, unix.SIGCONT), nil, "kill(child, SIGCONT)")
-		if c.ends {
-			b.want(t)
+	set := sys.Place(a, rawsig.Blockable)
+	waits := append(timedWaits(t, a, time.Hour),
+		timedWait{name: "read of a pipe", nr: unix.SYS_READ, args: [6]uintptr{uintptr(r), ptrTo(a.Word(0)), 8}},
+		timedWait{name: "rt_sigsuspend", nr: unix.SYS_RT_SIGSUSPEND, args: [6]uintptr{ptrTo(set), 8}},
+		timedWait{name: "futex without a timeout", nr: unix.SYS_FUTEX, args: [6]uintptr{ptrTo(a.Word32(0)), sys.FutexOpWait}})
+	for _, w := range waits {
+		b := startBare(t, a, w.call(-int(unix.EINTR)))
+		if !asleep(t, b, w.nr) {
+			t.Errorf("%s does not sleep: %v", w.name, b.loop.Err())
 			continue
 		}
-		for range 2 {
-			child.AwaitBlocked(t, b.TID, b.TID, c.call.Nr)
-			time.Sleep(time.Millisecond)
-		}
-		if b.Gone() {
-			t.Errorf("%s ended over a stop: %v", c.call.Name, b.loop.Err())
+		stopAndGo(t, b)
+		ends := !asleep(t, b, w.nr)
+		time.Sleep(time.Millisecond)
+		switch {
+		case w.endsOverStop && !ends:
+			t.Errorf("%s goes on after a stop, want EINTR", w.name)
+		case !w.endsOverStop && b.Gone():
+			t.Errorf("%s ended over a stop with %v, want it to go on", w.name, b.loop.Result)
+		case w.endsOverStop:
+			b.want(t)
 		}
 	}
 }

@@ -280,6 +280,10 @@ func restartRead(tb testing.TB, s *sleeper, n int) {
 	for range n {
 		ran := rawsig.Ran(restarting)
 		err := unix.Tgkill(unix.Getpid(), s.Tid, restarting)
+		if err == unix.ESRCH {
+			s.Join()
+			tb.Fatalf("the thread's call ended with %d, %v; want it to go on after a handler with SA_RESTART", s.n, s.err)
+		}
 		if err == unix.EAGAIN {
 			behaviour.Limited(tb, "tgkill: %v: raise RLIMIT_SIGPENDING", err)
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -334,12 +335,18 @@ func timerfdInterrupted(t *testing.T) {
 // timerfdPartialFault (TFD-45): of eight bytes that straddle into memory that
 // cannot be written, those that can be stored are, and the read returns their
 // number, since 6.10; before it was EFAULT. What was taken is gone either way.
+// A CPU of arm64 that copies by instructions of its own (FEAT_MOPS) may tell of
+// fewer than were stored.
 func timerfdPartialFault(t *testing.T) {
+	least := 4
+	if runtime.GOARCH == "arm64" {
+		least = 1
+	}
 	at := badPointers(t, 8)[halfPointer]
 	fd := expiredTimerfd(t, unix.TFD_NONBLOCK)
 	n, err := rawCall(unix.SYS_READ, uintptr(fd), at, 8)
 	if behaviour.Since(6, 10) {
-		if n != 4 || err != nil {
+		if n < least || n > 4 || err != nil {
 			t.Errorf("read to %s = %d, %v; want 4", halfPointer, n, err)
 		}
 	} else {
