@@ -32,12 +32,14 @@ func TestSignal(t *testing.T) {
 		signalStackRows,
 		signalWaitRows,
 		signalRestartRows,
+		signalResumeRows,
 		signalStopRows,
 		signalFaultRows,
 		signalProcessRows,
 		signalPidfdRows,
 		signalTimerRows,
-		signalTerminalRows)
+		signalTerminalRows,
+		signalOwnerRows)
 }
 
 // quiet are the signals that a process of a row's own starts with blocked in

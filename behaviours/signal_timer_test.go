@@ -507,7 +507,75 @@ func timerOfEndedThread(t testing.TB) {
 	wantErr(t, timer.Delete(), unix.EINVAL, "timer_delete of a deleted timer")
 }
 
+// itimerOfZero (SIG-122): a value of 0 disarms each of the interval timers,
+// setitimer(2), also those of the process's CPU time, whose expiries come with
+// the ticks. An interval alone does not arm one.
+func itimerOfZero(t testing.TB) {
+	const period = 10 * time.Millisecond
+	blockAll(t)
+	burn := func(d time.Duration, until func() bool) {
+		for spent := 0 * d; spent < d && !until(); {
+			before := clockTime(t, unix.CLOCK_PROCESS_CPUTIME_ID)
+			for range 20_000 {
+				atomic.AddUint64(&burnt, 1)
+			}
+			spent += clockTime(t, unix.CLOCK_PROCESS_CPUTIME_ID) - before
+		}
+	}
+	for _, c := range []struct {
+		which unix.ItimerWhich
+		sig   unix.Signal
+	}{{unix.ItimerReal, unix.SIGALRM}, {unix.ItimerVirtual, unix.SIGVTALRM}, {unix.ItimerProf, unix.SIGPROF}} {
+		set := func(value, interval time.Duration) {
+			t.Helper()
+			if _, err := unix.Setitimer(c.which, unix.Itimerval{Value: unix.NsecToTimeval(int64(value)), Interval: unix.NsecToTimeval(int64(interval))}); err != nil {
+				t.Fatalf("setitimer(%d): %v", c.which, err)
+			}
+		}
+		// Handlers count, because the Go runtime insists on SIGPROF in
+		// threads of its own.
+		handle(t, c.sig, rawsig.Handler{Flags: rawsig.SAOnstack | rawsig.SARestart})
+		setMask(t, rawsig.Blockable&^sys.Sigs(c.sig))
+		sent := func() bool { return rawsig.Ran(c.sig) > 0 }
+		off := func(what string) {
+			t.Helper()
+			rawsig.Forget()
+			if it, err := unix.Getitimer(c.which); err != nil || it.Value != (unix.Timeval{}) {
+				t.Errorf("getitimer(%d) after %s: %+v, %v; want no time left", c.which, what, it, err)
+			}
+			burn(10*period, func() bool { return false })
+			if sent() {
+				t.Errorf("interval timer %d after %s: it has sent signal %d within %v of CPU time", c.which, what, c.sig, 10*period)
+			}
+		}
+		set(0, period)
+		off("a value of 0 with an interval")
+		set(period, period)
+		start := time.Now()
+		burn(child.Patience, func() bool { return sent() || time.Since(start) > child.Patience/2 })
+		if !sent() {
+			t.Errorf("interval timer %d of %v has sent no signal %d within %v", c.which, period, c.sig, time.Since(start))
+		}
+		if it, err := unix.Getitimer(c.which); err != nil || it.Value == (unix.Timeval{}) {
+			t.Errorf("getitimer(%d) of a periodic timer: %+v, %v; want some time left", c.which, it, err)
+		}
+		set(0, 0)
+		off("a value of 0")
+		set(period, 0)
+		start = time.Now()
+		burn(child.Patience, func() bool { return sent() || time.Since(start) > child.Patience/2 })
+		if !sent() {
+			t.Errorf("interval timer %d of %v has sent no signal %d within %v", c.which, period, c.sig, time.Since(start))
+		}
+		off("its only expiry")
+	}
+}
+
+// burnt is what time is spent on.
+var burnt uint64
+
 var signalTimerRows = map[string]func(*testing.T){
+	"SIG-122": behaviour.Alone(itimerOfZero, quiet...),
 	"SIG-78":  behaviour.Alone(timerSignals, quiet...),
 	"SIG-79":  behaviour.Alone(timerPrefersRunning, quiet...),
 	"SIG-80":  behaviour.Alone(timerOfIgnored, quiet...),
