@@ -3,7 +3,9 @@
 package behaviours
 
 import (
+	"fmt"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -216,7 +218,57 @@ func signalfdAIOPoll(t *testing.T) {
 	wantSigs(t, "after a request that waits for it", fd, unix.SIGUSR1)
 }
 
+// signalfdEachSignal (SFD-75): every signal but the two that cannot be blocked
+// can be polled and read, the first and the last as well: sent to the thread
+// while nobody reads, and to a process that sleeps in a read.
+func signalfdEachSignal(t testing.TB) {
+	blockAll(t)
+	needQueue(t, 2)
+	fd := newSignalfd(t, rawsig.All, 0)
+	epfd := fdtest.Epoll(t, fd)
+	drain(rawsig.Blockable)
+	var sigs []unix.Signal
+	for sig := unix.Signal(1); sig <= 64; sig++ {
+		if sig != unix.SIGKILL && sig != unix.SIGSTOP {
+			sigs = append(sigs, sig)
+		}
+	}
+	for _, sig := range sigs {
+		wantErr(t, rawsig.Raise(sig), nil, "tgkill(self, %d)", sig)
+		wantPolledOnly(t, fd, unix.POLLIN)
+		wantReady(t, epfd, ready(fd, unix.EPOLLIN))
+		if !readable(t, fd) {
+			t.Fatalf("signal %d is pending and there is nothing to read", sig)
+		}
+		got, err := readRecords(fd, 1)
+		sameRecords(t, fmt.Sprintf("signal %d", sig), got, err, []record{byTgkill(sig)})
+		wantPending(t, 0)
+	}
+	// The reader is another process, which has no threads of Go's.
+	a := fdtest.Arena(t)
+	records := make([]*record, len(sigs))
+	var calls []sys.Call
+	for i := range sigs {
+		records[i] = sys.Place(a, record{})
+		calls = append(calls, sys.SignalfdRead(fd, records[i]))
+	}
+	c := mustForkIn(t, a, calls...)
+	for i, sig := range sigs {
+		c.awaitBlocked(t, unix.SYS_READ)
+		wantErr(t, rawsig.Kill(c.TID, sig), nil, "kill(child, %d)", sig)
+		eventually(t, fmt.Sprintf("the child has read signal %d", sig), func() bool {
+			return atomic.LoadUint32(&records[i].Signo) != 0 || c.Gone()
+		})
+		if c.Gone() && i < len(sigs)-1 {
+			t.Fatalf("signal %d: %v: %v", sig, c, c.loop.Err())
+		}
+		sameRecords(t, fmt.Sprintf("signal %d by kill", sig), []record{*records[i]}, nil, []record{byKill(sig)})
+	}
+	c.want(t)
+}
+
 var signalfdPollRows = map[string]func(*testing.T){
+	"SFD-75": behaviour.Alone(signalfdEachSignal, quiet...),
 	"SFD-21": behaviour.Alone(signalfdReadableIff, quiet...),
 	"SFD-24": behaviour.Alone(signalfdPolledPerThread, quiet...),
 	"SFD-39": signalfdWakes,

@@ -211,7 +211,58 @@ func pollCall(a *sys.Arena, fd int, timeout time.Duration, want int) sys.Call {
 		Args: [6]uintptr{ptrTo(sys.Place(a, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})), 1, limit}}
 }
 
+// signalfdSharedRegistration (SFD-76): a child that uses an inherited signalfd
+// for its own signals in every way, and its end, take nothing from the parent's
+// registration of it, edge-triggered or not.
+func signalfdSharedRegistration(t testing.TB) {
+	blockAll(t)
+	needQueue(t, 4)
+	for _, mode := range []uint32{0, unix.EPOLLET} {
+		fd := newSignalfd(t, sys.Sigs(unix.SIGUSR1), unix.SFD_NONBLOCK)
+		epfd := fdtest.Epoll(t)
+		fdtest.Add(t, epfd, fd, unix.EPOLLIN|mode)
+		turn := newEventfd(t, 0, 0)
+		a := fdtest.Arena(t)
+		own := sys.Place(a, int32(-1))
+		info, events := sys.Place(a, record{}), sys.EpollEvents(a, 4)
+		event := sys.Place(a, unix.EpollEvent{Events: unix.EPOLLIN | mode, Fd: int32(fd)})
+		ctl := func(op uintptr) sys.Call {
+			return sys.Call{Name: "epoll_ctl()", Nr: unix.SYS_EPOLL_CTL, Load: own, Args: [6]uintptr{0, op, uintptr(fd), ptrTo(event)}}
+		}
+		c := mustForkIn(t, a, sys.EventfdRead(turn, a.Word(0)),
+			sys.EpollCreate(unix.EPOLL_CLOEXEC, own), ctl(unix.EPOLL_CTL_ADD),
+			pollCall(a, fd, -1, 1),
+			sys.Call{Name: "epoll_pwait()", Nr: unix.SYS_EPOLL_PWAIT, Load: own, Args: [6]uintptr{0, ptrTo(&events[0]), 4, 0, 0, 8}, Want: 1},
+			sys.SignalfdRead(fd, info), pollCall(a, fd, 0, 0), ctl(unix.EPOLL_CTL_DEL))
+		raise := func(when string) {
+			t.Helper()
+			wantReady(t, epfd)
+			wantErr(t, rawsig.Raise(unix.SIGUSR1), nil, "tgkill(self)")
+			if err := checkReady(epfd, ready(fd, unix.EPOLLIN)); err != nil {
+				t.Errorf("mode %#x, %s: %v", mode, when, err)
+			}
+			wantSigs(t, when, fd, unix.SIGUSR1)
+		}
+		raise("with a child that has done nothing")
+		wantErr(t, rawsig.Kill(c.TID, unix.SIGUSR1), nil, "kill(child)")
+		mustAddCount(t, turn, 1)
+		c.want(t)
+		raise("after the child's end")
+		// And a wait that sleeps.
+		tid := unix.Gettid()
+		timer := time.AfterFunc(grace, func() { rawsig.Tgkill(os.Getpid(), tid, unix.SIGUSR1) })
+		var got [4]unix.EpollEvent
+		n, err := epollPwait(epfd, got[:], int(child.Patience/2/time.Millisecond))
+		if n != 1 || err != nil {
+			t.Errorf("mode %#x: epoll_pwait that sleeps, after the child's end = %d, %v; want 1", mode, n, err)
+		}
+		timer.Stop()
+		wantSigs(t, "after a wait", fd, unix.SIGUSR1)
+	}
+}
+
 var signalfdShareRows = map[string]func(*testing.T){
+	"SFD-76": behaviour.Alone(signalfdSharedRegistration, quiet...),
 	"SFD-26": behaviour.Alone(signalfdForked, quiet...),
 	"SFD-27": behaviour.Alone(signalfdForkedEpoll, quiet...),
 	"SFD-28": signalfdPassed,
