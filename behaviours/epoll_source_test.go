@@ -5,6 +5,7 @@ package behaviours
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -141,9 +142,16 @@ func epollUnconnected(t *testing.T) {
 
 // epollMounts (EPL-099): /proc/self/mounts reports EPOLLERR and EPOLLPRI once
 // for each change of the mounts that this thread sees, proc_pid_mounts(5).
-func epollMounts(t *testing.T) {
+func epollMounts(t *testing.T) { watchMounts(t, "/proc/self/mounts") }
+
+// epollMountinfo (EPL-138): so does /proc/self/mountinfo,
+// proc_pid_mountinfo(5).
+func epollMountinfo(t *testing.T) { watchMounts(t, "/proc/self/mountinfo") }
+
+func watchMounts(t *testing.T, name string) {
+	t.Helper()
 	dir := t.TempDir()
-	p := child.Start(t, epollMountsRole, child.Options{Attr: behaviour.Namespaces(t, unix.CLONE_NEWNS), Args: []string{dir}})
+	p := child.Start(t, epollMountsRole, child.Options{Attr: behaviour.Namespaces(t, unix.CLONE_NEWNS), Args: []string{dir, name}})
 	if class, why, refused := strings.Cut(p.Line(), ": "); refused {
 		behaviour.Skip(t, class, "%s", why)
 	}
@@ -175,7 +183,7 @@ var epollMountsRole = child.Register("epoll-mounts", func(p *child.Proc) error {
 		}
 		return nil
 	}
-	mounts, err := unix.Open("/proc/self/mounts", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	mounts, err := unix.Open(p.Args[1], unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
@@ -202,6 +210,73 @@ var epollMountsRole = child.Register("epoll-mounts", func(p *child.Proc) error {
 		}
 		if err := errors.Join(checkReady(epfd, changed), checkReady(epfd)); err != nil {
 			return fmt.Errorf("after a %s: %w", change.what, err)
+		}
+	}
+	p.Say("done")
+	return nil
+})
+
+// epollHostname (EPL-139): /proc/sys/kernel/hostname and domainname report
+// EPOLLERR and EPOLLPRI when the name is changed, by its system call or by a
+// write to the file, until they are read again.
+func epollHostname(t *testing.T) {
+	p := child.Start(t, epollHostnameRole, child.Options{Attr: behaviour.Namespaces(t, unix.CLONE_NEWUTS)})
+	if class, why, refused := strings.Cut(p.Line(), ": "); refused {
+		behaviour.Skip(t, class, "%s", why)
+	}
+	p.Wait()
+}
+
+var epollHostnameRole = child.Register("epoll-hostname", func(p *child.Proc) error {
+	for _, c := range []struct {
+		file string
+		set  func([]byte) error
+	}{
+		{"/proc/sys/kernel/hostname", unix.Sethostname},
+		{"/proc/sys/kernel/domainname", unix.Setdomainname},
+	} {
+		name, err := unix.Open(c.file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == unix.ENOENT {
+			p.Say("absent: %s: %v: no CONFIG_PROC_SYSCTL", c.file, err)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+		if err != nil {
+			return err
+		}
+		if err := epollCtl(epfd, unix.EPOLL_CTL_ADD, name, unix.EPOLLPRI|unix.EPOLLET, 7); err != nil {
+			return fmt.Errorf("epoll_ctl(ADD) of %s: %w", c.file, err)
+		}
+		changed := readiness{unix.EPOLLPRI | unix.EPOLLERR, 7}
+		for i, change := range []func(text string) error{
+			func(text string) error { return c.set([]byte(text)) },
+			func(text string) error { return os.WriteFile(c.file, []byte(text+"\n"), 0) },
+		} {
+			// The names of all namespaces have one count of changes:
+			// what is not wanted now may be another's.
+			checkReady(epfd)
+			text := fmt.Sprintf("row%d", i)
+			err := change(text)
+			if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS) {
+				if i == 0 {
+					p.Say("privilege: a new name: %v", err)
+					return nil
+				}
+				continue // /proc/sys may be read-only
+			}
+			if err != nil {
+				return fmt.Errorf("a new name: %w", err)
+			}
+			if err := checkReady(epfd, changed); err != nil {
+				return fmt.Errorf("after change %d of %s: %w", i+1, c.file, err)
+			}
+			buf := make([]byte, 64)
+			if n, err := unix.Pread(name, buf, 0); err != nil || string(buf[:max(n, 0)]) != text+"\n" {
+				return fmt.Errorf("%s is %q, %v; want %q", c.file, buf[:max(n, 0)], err, text)
+			}
 		}
 	}
 	p.Say("done")
@@ -399,6 +474,8 @@ var epollSourceRows = map[string]func(*testing.T){
 	"EPL-097": epollPipeEnds,
 	"EPL-098": epollUnconnected,
 	"EPL-099": epollMounts,
+	"EPL-138": epollMountinfo,
+	"EPL-139": epollHostname,
 	"EPL-131": epollUrgent,
 	"EPL-132": epollConnecting,
 	"EPL-133": epollListener,

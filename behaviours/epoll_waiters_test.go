@@ -3,10 +3,13 @@
 package behaviours
 
 import (
+	"cmp"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"eventbench/helpers/child"
 	"eventbench/helpers/fdtest"
 	"eventbench/helpers/sys"
 
@@ -251,7 +254,80 @@ func epollSpuriousWakeups(t *testing.T) {
 	}
 }
 
+// epollChangeInTheEntry (EPL-135): what makes a target ready just as a thread
+// goes to sleep for it wakes the thread, be it MOD, which looks at the target
+// anew, DEL with ADD, or an event. Two threads race: each round of one is over
+// when the other has counted it.
+func epollChangeInTheEntry(t *testing.T) {
+	for _, c := range []struct {
+		what   string
+		change func(epfd, fd int) error
+	}{
+		{"MOD", func(epfd, fd int) error {
+			return epollCtl(epfd, unix.EPOLL_CTL_MOD, fd, unix.EPOLLIN|unix.EPOLLET, uint64(fd))
+		}},
+		{"DEL and ADD", func(epfd, fd int) error {
+			return cmp.Or(epollCtl(epfd, unix.EPOLL_CTL_DEL, fd, 0, 0), epollCtl(epfd, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLET, uint64(fd)))
+		}},
+		{"write", func(epfd, fd int) error {
+			_, err := unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+			return err
+		}},
+	} {
+		const rounds, least, long = 20_000, 500, 700 * time.Millisecond
+		epfd, source := fdtest.Epoll(t), fdtest.Eventfd(t, 0)
+		fdtest.Post(t, source)
+		var counted atomic.Int64
+		fdtest.Add(t, epfd, source, unix.EPOLLIN|unix.EPOLLET)
+		s := startSleep(t, "thread in epoll_pwait", func(s *sleeper) (int, error) {
+			for {
+				n, err := epollPwait(epfd, s.events[:], -1)
+				if err == unix.EINTR {
+					return int(counted.Load()), nil // roused
+				}
+				if n != 1 || err != nil {
+					return n, err
+				}
+				// With one processor it is between its waits
+				// that the other thread gets its turn.
+				if counted.Add(1)%2 == 0 {
+					rawCall(unix.SYS_SCHED_YIELD)
+				}
+			}
+		})
+		await := func(n int64) bool {
+			for tries, start := 0, time.Now(); counted.Load() < n; tries++ {
+				if tries > 100 {
+					rawCall(unix.SYS_SCHED_YIELD)
+				}
+				if tries%1000 == 999 && time.Since(start) > child.Patience/4 {
+					return false
+				}
+			}
+			return true
+		}
+		ok := await(1) // it was ready when it was added
+		n := int64(1)
+		for start := time.Now(); ok && n < rounds && (n < least || time.Since(start) < long); {
+			if err := c.change(epfd, source); err != nil {
+				t.Fatalf("%s: %v", c.what, err)
+			}
+			n++
+			ok = await(n)
+		}
+		if !ok {
+			t.Errorf("%s %d of a ready target ended no wait of the thread that was about to sleep", c.what, n)
+		}
+		s.rouse()
+		s.Join()
+		if ok && (int64(s.n) != n || s.err != nil) {
+			t.Errorf("%s: %d waits ended, %v; want %d", c.what, s.n, s.err, n)
+		}
+	}
+}
+
 var epollWaitersRows = map[string]func(*testing.T){
+	"EPL-135": epollChangeInTheEntry,
 	"EPL-052": epollAllInstances,
 	"EPL-080": epollEdgeWakesOne,
 	"EPL-081": epollLevelWakesAll,
