@@ -27,7 +27,8 @@ func TestLoop(t *testing.T) {
 	behaviour.Run(t, "loop",
 		loopSignalRows,
 		loopSourceRows,
-		loopProcessRows)
+		loopProcessRows,
+		loopWaitRows)
 }
 
 // one is what a handler writes to an eventfd.
