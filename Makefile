@@ -146,6 +146,10 @@ fidelity: ## the same loops in Go and in C, alternated: what Go adds; KERNEL=6.1
 	@test -z "$$KERNEL" || set -- -pairs="$$BOOTS" -n=150 -kernel="$$KERNEL"; \
 	exec "$$(go tool -n eventbench)" fidelity "$$@"
 
+.PHONY: docs
+docs: ## write the generated tables of docs again, from recorded samples
+	@go test ./docs -run='^TestExamples$$' -count=1 -update
+
 .PHONY: test
 test: ## the tests, as go test ./... runs them, and what this machine lacks to try all
 	@exec "$$(go tool -n eventbench)" test ./...

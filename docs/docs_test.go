@@ -36,8 +36,9 @@ func pages(t *testing.T) []string {
 }
 
 // A console block shows commands, each after "$ ", and what they print. A
-// block that has [...] in place of lines shows an excerpt.
-var consoleBlock = regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
+// block that has [...] in place of lines shows an excerpt. The paragraph below
+// the block says when and where the samples that it names were recorded.
+var consoleBlock = regexp.MustCompile("(?ms)^```console\n(.*?)^```$(?:\n\nRecorded on [^\n]+(?:\n[^\n]+)*)?")
 
 // The commands of a page print what the page shows. go test ./docs -update
 // writes what they print now.
@@ -50,7 +51,7 @@ func TestExamples(t *testing.T) {
 			}
 			now := consoleBlock.ReplaceAllFunc(text, func(block []byte) []byte {
 				body := string(consoleBlock.FindSubmatch(block)[1])
-				return []byte("```console\n" + run(t, body) + "```")
+				return []byte("```console\n" + run(t, body) + "```" + source(t, body))
 			})
 			if bytes.Equal(now, text) {
 				return

@@ -131,7 +131,7 @@ func find(ctx context.Context, o options, only *regexp.Regexp, stdout io.Writer,
 // each mutant.
 func (r *run) tabulate() []byte {
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "Mutants of linux %s, Debian's source, on one emulated processor.\n\n", r.tree.Version)
+	fmt.Fprintf(&out, "Mutants of linux %s, Debian's source, on one emulated processor, tested on %s.\n\n", r.tree.Version, time.Now().Format("2 January 2006"))
 	w := tabwriter.NewWriter(&out, 0, 8, 2, ' ', 0)
 	type count struct{ made, killed, alone int }
 	counts := make(map[string]*count)

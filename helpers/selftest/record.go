@@ -127,6 +127,7 @@ func (r *recording) processes(ctx context.Context, g *group) error {
 
 func (r *recording) write(g *group, a arm, list []string) error {
 	var text strings.Builder
+	fmt.Fprintf(&text, "# Recorded on %s by go tool eventbench selftest -record.\n", time.Now().Format("2 January 2006"))
 	if err := compact(&text, list); err != nil {
 		return err
 	}
