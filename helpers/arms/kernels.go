@@ -121,7 +121,7 @@ func (k *kernels) checkRecorded(ctx context.Context, allow []string) error {
 		config := f.Config()
 		for _, h := range here {
 			if there := strings.Join(config[h.key], ", "); h.value != "" && there != h.value && !slices.Contains(allow, h.key) {
-				return fmt.Errorf("results differ in %s: %q in %s, %q here: record it anew (make baselines), or name the kernel as OLD; if that is intended: -allow %[1]s", h.key, there, path, h.value)
+				return fmt.Errorf("results differ in %s: %q in %s, %q here: record it again (make baselines), or name the kernel as OLD; if that is intended: -allow %[1]s", h.key, there, path, h.value)
 			}
 		}
 	}

@@ -283,25 +283,25 @@ func crossed(out io.Writer, inputs []*input, all []map[curve][]point) {
 	for _, pair := range crossings {
 		for i, curves := range all {
 			for aspect := range aspects[:2] {
-				dearer := curves[curve{pair[0], "registered", "", aspect}]
+				costlier := curves[curve{pair[0], "registered", "", aspect}]
 				flat := curves[curve{pair[1], "registered", "ready=1", aspect}]
-				if len(dearer) == 0 || len(flat) == 0 {
+				if len(costlier) == 0 || len(flat) == 0 {
 					continue
 				}
-				fmt.Fprintf(out, "\n%s: %s costs %s", names[i], strings.ToLower(pair[0]), crossing(dearer, flat))
+				fmt.Fprintf(out, "\n%s: %s costs %s", names[i], strings.ToLower(pair[0]), crossing(costlier, flat))
 			}
 		}
 	}
 	fmt.Fprintln(out)
 }
 
-func crossing(dear, flat []point) string {
+func crossing(costly, flat []point) string {
 	at := make(map[float64]float64)
 	for _, p := range flat {
 		at[p.n] = p.y
 	}
 	var before point // y is the ratio of the two
-	for _, p := range dear {
+	for _, p := range costly {
 		other, ok := at[p.n]
 		if !ok {
 			continue
