@@ -158,9 +158,6 @@ func judge(ctx context.Context, o options, say func(string, ...any), first int, 
 			if report.Outcome == gate.Undecided && !report.Open() && o.gate.AllowCannotTell {
 				report.Outcome = gate.Pass // as at the last look
 			}
-			if report.Outcome == gate.Undecided && report.Open() {
-				report.Notes = append(report.Notes, goOn(report, first, alpha))
-			}
 			if e, ok := a.(explainer); ok {
 				note, err := e.explain(ctx, report)
 				if err != nil {
@@ -185,28 +182,6 @@ func note(looks []gate.Look, i int, alpha float64) string {
 	}
 	return fmt.Sprintf("look %d of at most %d, at %s samples a side. Alpha spending corrects for repeated looks: a false alarm has probability %.2g over all looks, "+
 		"%.2g at this one", i+1, len(looks), strings.Join(ns, ", "), alpha, looks[i].Alpha)
-}
-
-// goOn names the -max that would lead to a verdict: the first look with as many
-// samples as the comparisons need.
-func goOn(r *gate.Report, first int, alpha float64) string {
-	have, need := len(r.NewSamples), 0
-	for _, c := range r.Comparisons {
-		if c.Gates && !c.Safe {
-			need = max(need, c.Need)
-		}
-	}
-	const most = 1000 // samples a side that the gate can read
-	looks, err := gate.Looks(first, most, alpha)
-	if err != nil {
-		return err.Error()
-	}
-	for _, l := range looks {
-		if l.N > have && l.N >= need {
-			return fmt.Sprintf("the same command with -max %d continues from here; with make, MAX=%[1]d", l.N)
-		}
-	}
-	return "more samples would not help: measure fewer benchmarks with -bench, or raise a threshold"
 }
 
 const (

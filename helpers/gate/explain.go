@@ -100,6 +100,10 @@ func (r *Report) explain(b *strings.Builder, c *Comparison) {
 	}
 
 	say("")
+	if c.counted {
+		r.explainWays(say, c)
+		return
+	}
 	if c.Method == "exact" {
 		say("Comparison: declared exact (assume=exact), and all samples of a side agree: compared as numbers")
 		say("  %s against %s: %s", c.value(c.New.Median), c.value(c.Old.Median), c.Change())
@@ -162,6 +166,75 @@ func (r *Report) explainTest(say func(string, ...any), c *Comparison) {
 	r.explainFamily(say, c)
 }
 
+// explainWays shows how a comparison by value came to its verdict.
+func (r *Report) explainWays(say func(string, ...any), c *Comparison) {
+	say("Comparison: by value; values within %s of each other are one way of the operation", percent(c.Threshold))
+	for _, w := range c.Ways() {
+		value := c.value(w.Low)
+		if w.High > w.Low {
+			value += " to " + c.value(w.High)
+		}
+		say("  %s: in %d of %d old and %d of %d new samples", value, w.Old, c.Old.N, w.New, c.New.N)
+	}
+	if c.Method == "exact" {
+		say("  every way has moved by %s %s", exactNumber(c.moved), clean(c.Unit))
+	} else {
+		say("  on average %s", c.Change())
+	}
+	c.explainFloor(say)
+
+	of := ""
+	if c.parts > 1 {
+		of = fmt.Sprintf("; they are one of %d parts, which have other samples, and p is %[1]d times as large", c.parts)
+	}
+	say("")
+	say("Family: %d comparisons%s", c.Family, of)
+	if c.chance.asUnlikely == c.chance.relabelings {
+		say("  all samples are of one way, whichever of them are called new: p = 1")
+	} else {
+		say("  tested as a whole (Westfall-Young min-P): of %d ways to say which samples are old and which new, all comparisons alike,", c.chance.relabelings)
+		say("  there are %d in which the ways of any comparison are as unlikely: adjusted p = %s (by its ways %s, by rank %s)",
+			c.chance.asUnlikely, probability(c.Adjusted), probability(c.chance.ways), probability(c.chance.rank))
+	}
+	r.explainSignificance(say, c)
+
+	say("")
+	if c.doubt != "" && c.Verdict == CannotTell {
+		say("Decision: %s", clean(string(c.doubt)))
+	} else {
+		say("Decision: %s", c.Reason)
+	}
+	say("  %s", c.label())
+}
+
+// explainFloor says how sure the lowest value of each side is. A side that has
+// it in a share of its samples would miss it in all of as many as the other has
+// with the probability that is shown.
+func (c *Comparison) explainFloor(say func(string, ...any)) {
+	at := func(values []float64, v float64) (n int) {
+		for _, x := range values {
+			if x == v {
+				n++
+			}
+		}
+		return n
+	}
+	old, new := at(c.oldValues, c.Old.Min), at(c.newValues, c.New.Min)
+	missed := func(n, of, by int) string {
+		return probability(math.Pow(1-float64(n)/float64(of), float64(by)))
+	}
+	switch {
+	case c.Old.Min == c.New.Min:
+		say("  the lowest is %s on both sides, in %d of %d old and %d of %d new samples", c.value(c.Old.Min), old, c.Old.N, new, c.New.N)
+	case c.Old.Min < c.New.Min:
+		say("  the lowest is %s, in %d of %d old samples, and %s; if new had it as often, its %d samples would all miss it with probability %s",
+			c.value(c.Old.Min), old, c.Old.N, c.value(c.New.Min), c.New.N, missed(old, c.Old.N, c.New.N))
+	default:
+		say("  the lowest is %s, in %d of %d new samples, and %s; if old had it as often, its %d samples would all miss it with probability %s",
+			c.value(c.New.Min), new, c.New.N, c.value(c.Old.Min), c.Old.N, missed(new, c.New.N, c.Old.N))
+	}
+}
+
 // explainFamily shows how the family of comparisons was corrected for.
 func (r *Report) explainFamily(say func(string, ...any), c *Comparison) {
 	kind := "can fail the gate"
@@ -191,6 +264,10 @@ func (r *Report) explainFamily(say func(string, ...any), c *Comparison) {
 	if c.parts > 1 {
 		say("  and %d times that for the parts: %s", c.parts, probability(c.Adjusted))
 	}
+	r.explainSignificance(say, c)
+}
+
+func (r *Report) explainSignificance(say func(string, ...any), c *Comparison) {
 	if c.Adjusted <= r.Alpha {
 		say("  significant: at most %s", number(r.Alpha))
 	} else {

@@ -40,6 +40,7 @@ func (o *Options) Flags(fs *flag.FlagSet, prefix string) {
 	}
 	fs.Func(prefix+"allow-missing", "`regexp` for 'Name unit' of results that may be missing from new or from some samples", pattern(&o.AllowMissing))
 	fs.Func(prefix+"allow-equal", "`regexp` for 'Name unit' of times that may be equal in all samples", pattern(&o.AllowEqual))
+	fs.BoolVar(&o.Strict, prefix+"strict", false, "fail on one instruction more: the threshold of whatever is exact is 0")
 	fs.BoolVar(&o.DistrustCollapse, prefix+"distrust-collapse", false, "treat a cost that fell to a tenth or less as broken, not improved: cannot tell")
 	fs.BoolVar(&o.AllowCannotTell, prefix+"allow-cannot-tell", false, "exit 0 if the gate cannot tell")
 }
@@ -64,6 +65,7 @@ func (o *Options) args() string {
 	add("allow", strings.Join(o.Allow, ","), "")
 	pattern("allow-missing", o.AllowMissing)
 	pattern("allow-equal", o.AllowEqual)
+	add("strict", fmt.Sprint(o.Strict), "false")
 	add("distrust-collapse", fmt.Sprint(o.DistrustCollapse), "false")
 	add("allow-cannot-tell", fmt.Sprint(o.AllowCannotTell), "false")
 	return b.String()

@@ -15,9 +15,29 @@
 //
 // # The verdict
 //
-// If a metric declares itself exact (Unit X assume=exact), and all samples of
-// each side agree, at least five of them, the two numbers are compared. One more
-// instruction is reported as exactly that, and fails if it is beyond the
+// Counted instructions (clock: instrs) are judged by value. A boot repeats to the
+// last digit, so what a count varies between is ways of the operation: a hash
+// bucket, an alignment, a task that was still queued. Values within the
+// threshold of each other are one way. How often each way is taken differs by
+// chance. A kernel has changed if ways are new or gone, or are taken more often
+// than chance explains:
+//
+//   - If all ways moved by one number of instructions, that is the change,
+//     exactly. Otherwise it is the difference of the averages.
+//   - It is a regression if the change is beyond the threshold, and the samples
+//     that have no counterpart on the other side are too many for chance. All
+//     comparisons are one family, which is tested as a whole, by relabeling
+//     (Westfall and Young's min-P). Every other way to call five of ten boots
+//     old is tried on all comparisons at once, or 20000 of these ways.
+//   - It passes if fewer than half of new's samples take a way that old did not
+//     show, no shift of all ways explains the samples as well, and the shares of
+//     the ways are not suspicious (p at most .05 in the family).
+//
+// What that may miss is in docs/statistics.md.
+//
+// Elsewhere, if a metric declares itself exact (Unit X assume=exact), and all
+// samples of each side agree, at least five of them, the two numbers are
+// compared. One more is reported as exactly that, and fails if it is beyond the
 // threshold. Any other metric is a distribution, of which no shape is assumed.
 // The ratio new/old gets the exact 95 % interval that belongs to a rank test.
 // All comparisons of distributions that can fail the gate form one family, and
@@ -40,10 +60,11 @@
 //
 // The verdicts are:
 //
-//   - Regression: significant in its family, larger than the threshold, with its
-//     whole interval beyond the threshold.
+//   - Regression: significant in its family, and larger than the threshold; of a
+//     distribution, with its whole interval beyond it.
 //   - Improvement: the same in the good direction.
-//   - No change: the whole interval is within the threshold on both sides.
+//   - No change: the ways are the same, or the whole interval is within the
+//     threshold on both sides.
 //   - Cannot tell: anything else, with the number of samples that would tell.
 //
 // The unit's metadata gives the good direction (Unit X better=lower). A unit
@@ -92,6 +113,7 @@ type Options struct {
 	AllowMissing    *regexp.Regexp // "Name unit" of what may be missing from new or from some samples
 	AllowEqual      *regexp.Regexp // "Name unit" of times that may be equal in all samples
 	AllowCannotTell bool           // the gate passes what it cannot tell
+	Strict          bool           // the threshold of what declares itself exact is 0
 	// DistrustCollapse makes the verdict "cannot tell" for a cost that fell
 	// to a tenth or less. It would otherwise be an improvement.
 	DistrustCollapse bool
@@ -133,6 +155,7 @@ type Report struct {
 	Notes       []string      // what a reader of the verdicts should know
 
 	args     string    // the options, for a reproduction
+	filter   string    // one of them
 	packages bool      // the benchmarks are of several packages
 	settings []setting // where old and new were measured, for a reproduction
 }
@@ -240,7 +263,7 @@ func (g *gate) judge(old, new *side) (*Report, error) {
 	if err := g.Err(); err != nil {
 		return nil, err
 	}
-	r := &Report{Old: old.arg, New: new.arg, OldSamples: old.samples, NewSamples: new.samples, Alpha: g.Alpha, args: g.args()}
+	r := &Report{Old: old.arg, New: new.arg, OldSamples: old.samples, NewSamples: new.samples, Alpha: g.Alpha, args: g.args(), filter: g.Filter}
 	r.Failures = g.failing(old, new)
 	g.match(r, old, new)
 	if err := g.Err(); err != nil {
@@ -278,7 +301,8 @@ func (g *gate) judge(old, new *side) (*Report, error) {
 func (g *gate) match(r *Report, old, new *side) {
 	// Counted instructions do not drift from round to round.
 	var pairs map[*Sample]*Sample
-	if !slices.Contains(new.configKey("clock").values, "instrs") {
+	counted := slices.Contains(new.configKey("clock").values, "instrs")
+	if !counted {
 		pairs = rounds(old, new)
 	}
 	for _, ob := range old.sorted() {
@@ -306,6 +330,7 @@ func (g *gate) match(r *Report, old, new *side) {
 			c.oldSamples, c.oldValues = g.values(old, ob, os, c)
 			c.newSamples, c.newValues = g.values(new, nb, ns, c)
 			c.pair(pairs)
+			c.counted = counted
 			switch units.GetBetter(os.unit.Unit) {
 			case -1:
 				c.Better = "lower"
@@ -451,6 +476,9 @@ func (g *gate) rule(c *Comparison, ob, nb *bench) {
 			r.used = true
 			c.Threshold, c.Rule, c.RulePos = r.threshold, r.text, r.pos
 			c.Gates = r.gates(ob, nb) && c.Better != ""
+			if g.Strict && c.exact {
+				c.Threshold = 0
+			}
 			return
 		}
 	}

@@ -3,12 +3,16 @@ package gate
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // reason says in one sentence why the verdict is what it is.
-func (c *Comparison) reason(worse, better bool) string {
+func (c *Comparison) reason(beyond bool) string {
+	if c.counted {
+		return c.reasonByValue()
+	}
 	limit := percent(c.Threshold)
 	n := fmt.Sprintf("%d+%d", c.Old.N, c.New.N)
 	var b strings.Builder
@@ -23,9 +27,7 @@ func (c *Comparison) reason(worse, better bool) string {
 		} else {
 			fmt.Fprintf(&b, "; %s, %s samples", c.significance(), n)
 		}
-		if c.Collapsed {
-			b.WriteString("; a tenth of before or less: has it stopped doing its work?")
-		}
+		b.WriteString(c.collapsed())
 	case NoChange:
 		switch {
 		case c.Method == "exact" && c.Ratio == 1:
@@ -37,35 +39,112 @@ func (c *Comparison) reason(worse, better bool) string {
 		}
 	case CannotTell:
 		if c.Collapsed {
-			fmt.Fprintf(&b, "%s, %s samples: a tenth of before or less; it has more likely stopped doing its work than become so much faster, and no number of samples would tell", c.Change(), n)
-			break
+			return c.distrusted()
 		}
 		switch {
 		case c.Method == "exact":
 			fmt.Fprintf(&b, "%s in %s samples that agree, too few to take an exact metric at its word", c.Change(), n)
 		case c.interval.rank == 0:
 			fmt.Fprintf(&b, "%s: %s samples are too few for an interval", c.Change(), n)
-		case worse || better:
+		case beyond:
 			fmt.Fprintf(&b, "%s, beyond the threshold of %s, but not significant: %s, %s samples", c.Change(), limit, c.significance(), n)
 		case c.Safe:
 			fmt.Fprintf(&b, "%s: no regression beyond %s, but an improvement or no change; %s samples", c.Change(), limit, n)
 		default:
 			fmt.Fprintf(&b, "%s may be within the threshold of %s or beyond; %s samples", c.Change(), limit, n)
 		}
-		unit := "samples a side"
-		if c.paired {
-			unit = "rounds"
-		}
-		switch {
-		case c.AtLeast:
-			fmt.Fprintf(&b, "; at least %d %s are needed", c.Need, unit)
-		case c.Need > 0:
-			fmt.Fprintf(&b, "; %d %s would tell", c.Need, unit)
-		default:
-			fmt.Fprintf(&b, "; more than %d %s would be needed, so wide is the spread and so near the change to the threshold", maxNeed, unit)
-		}
+		b.WriteString(c.needed())
 	}
 	return b.String()
+}
+
+// collapsed ends the reason of an improvement that is not believed.
+func (c *Comparison) collapsed() string {
+	if !c.Collapsed {
+		return ""
+	}
+	return "; a tenth of before or less: has it stopped doing its work?"
+}
+
+// distrusted is the reason where such an improvement is no verdict.
+func (c *Comparison) distrusted() string {
+	return fmt.Sprintf("%s, %d+%d samples: a tenth of before or less; it has more likely stopped doing its work than become so much faster, and no number of samples would tell", c.Change(), c.Old.N, c.New.N)
+}
+
+// needed says how many samples would tell.
+func (c *Comparison) needed() string {
+	unit := "samples a side"
+	if c.paired {
+		unit = "rounds"
+	}
+	switch {
+	case c.AtLeast:
+		return fmt.Sprintf("; at least %d %s are needed", c.Need, unit)
+	case c.Need > 0:
+		return fmt.Sprintf("; %d %s would tell", c.Need, unit)
+	case c.counted:
+		return fmt.Sprintf("; more than %d %s would be needed", mostDrawn, unit)
+	}
+	return fmt.Sprintf("; more than %d %s would be needed, so wide is the spread and so near the change to the threshold", maxNeed, unit)
+}
+
+// reasonByValue is reason for a comparison by value.
+func (c *Comparison) reasonByValue() string {
+	limit := percent(c.Threshold)
+	n := fmt.Sprintf("%d+%d samples", c.Old.N, c.New.N)
+	single := c.Old.Min == c.Old.Max && c.New.Min == c.New.Max
+	switch c.Verdict {
+	case Regression, Improvement, Changed:
+		return fmt.Sprintf("%s, beyond the threshold of %s; %s; %s, %s", c.Change(), limit, c.how(), c.significance(), n) + c.collapsed()
+	case NoChange:
+		switch {
+		case c.Method == "exact" && c.Ratio == 1:
+			return fmt.Sprintf("identical in all %s", n)
+		case c.Method == "exact" && single:
+			return fmt.Sprintf("%s; exact, in %s, and within the threshold of %s", c.Change(), n, limit)
+		case c.Method == "exact":
+			return fmt.Sprintf("%s; exact, way by way, and within the threshold of %s: %s", c.Change(), limit, c.ways())
+		case c.sameWays():
+			if slices.ContainsFunc(c.Ways(), func(w Way) bool { return w.Old == 0 || w.New == 0 }) {
+				return fmt.Sprintf("the same ways but for rare ones: %s", c.ways())
+			}
+			return fmt.Sprintf("the same ways: %s", c.ways())
+		}
+		return fmt.Sprintf("%s, within the threshold of %s; %s", c.Change(), limit, n)
+	}
+	switch {
+	case c.Collapsed:
+		return c.distrusted()
+	case min(c.Old.N, c.New.N) < exactSamples:
+		return fmt.Sprintf("%s in %s, too few to know the ways of a count", c.Change(), n) + c.needed()
+	case single:
+		return fmt.Sprintf("%s; %s", c.Change(), c.doubt) + c.needed()
+	}
+	return fmt.Sprintf("%s: its ways are %s", c.doubt, c.ways()) + c.needed()
+}
+
+// sameWays reports whether the sides have the same ways, and not only one.
+func (c *Comparison) sameWays() bool {
+	return c.counted && c.Verdict == NoChange && c.Method != "exact" && len(c.Ways()) > 1
+}
+
+// how says what became of the ways.
+func (c *Comparison) how() string {
+	if c.Method == "exact" {
+		if c.Old.Min == c.Old.Max && c.New.Min == c.New.Max {
+			return "exact"
+		}
+		return "exact, way by way: " + c.ways()
+	}
+	what := "some ways are taken more often, others less"
+	old, new := slices.Sorted(slices.Values(c.oldValues)), slices.Sorted(slices.Values(c.newValues))
+	switch share := alone(new, old, 0, 1+c.Threshold); {
+	case share == 1:
+		what = "no way is one of before"
+	case share > 0:
+		what = "some ways are new"
+	}
+	return what + ": " + c.ways()
 }
 
 // spreadOfExact says which side of an exact metric varies.
@@ -88,6 +167,10 @@ func (c *Comparison) significance() string {
 // "+14.20% [+12.10%, +16.03%]".
 func (c *Comparison) Change() string {
 	switch {
+	case c.counted && c.moved != 0:
+		return fmt.Sprintf("%s %s (%s)", sign(exactNumber(c.moved)), clean(c.Unit), change(c.Ratio))
+	case c.counted:
+		return change(c.Ratio)
 	case c.Method == "exact" && c.Ratio != 1:
 		return fmt.Sprintf("%s %s (%s)", sign(exactNumber(c.New.Median-c.Old.Median)), clean(c.Unit), change(c.Ratio))
 	case c.shift && !(c.Old.Median > 0):

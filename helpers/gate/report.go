@@ -8,6 +8,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
@@ -138,6 +139,9 @@ func (r *Report) WriteText(w io.Writer) error {
 	for _, n := range r.Notes {
 		fmt.Fprintf(&b, "\nnote: %s\n", n)
 	}
+	if advice := r.Advice(); advice != "" {
+		fmt.Fprintf(&b, "\n%s\n", advice)
+	}
 	if steps := r.Reproduce(); steps != "" {
 		fmt.Fprintf(&b, "\n%s:\n%s", r.closer(), indent(steps))
 	}
@@ -204,7 +208,11 @@ func (r *Report) row(c *Comparison) []string {
 	if c.Method == "Wilcoxon signed-rank" {
 		n = fmt.Sprintf("%d rounds", c.Old.N)
 	}
-	return []string{c.label(), r.name(c.Pkg, c.Name), clean(c.Unit), c.value(c.Old.Median), c.value(c.New.Median), c.Change(), p, n, percent(c.Threshold)}
+	change := c.Change()
+	if c.sameWays() {
+		change = "same ways"
+	}
+	return []string{c.label(), r.name(c.Pkg, c.Name), clean(c.Unit), c.value(c.Old.Median), c.value(c.New.Median), change, p, n, percent(c.Threshold)}
 }
 
 // name returns the benchmark's name, with its package if there are several.
@@ -217,7 +225,8 @@ func (r *Report) name(pkg, benchmark string) string {
 
 // Reproduce returns what to do about the worst finding, as shell lines: show
 // how the verdict was reached, and measure that benchmark again. It is empty if
-// nothing failed and nothing was left open.
+// nothing failed and nothing was left open. What to do about the latter is in
+// Advice.
 func (r *Report) Reproduce() string {
 	if len(r.Failures) > 0 && r.Failures[0].New > 0 {
 		f := r.Failures[0]
@@ -232,7 +241,77 @@ func (r *Report) Reproduce() string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "go tool eventbench gate -explain %s%s %s %s\n", printable.ShellWord(c.Name), r.args, printable.ShellWord(r.Old), printable.ShellWord(r.New))
-	return b.String() + r.again(c.Pkg, c.Name)
+	if c.fails() {
+		b.WriteString(r.again(c.Pkg, c.Name))
+	}
+	return b.String()
+}
+
+// Advice returns what to do if the gate cannot tell, or "". It is one answer:
+// measure so many samples, or leave out the benchmarks that would need too many.
+func (r *Report) Advice() string {
+	if r.Outcome != Undecided {
+		return ""
+	}
+	var names, hopeless []string
+	need, counted, paired := 0, false, false
+	for _, c := range r.Comparisons {
+		if !c.blocks() {
+			continue
+		}
+		counted, paired = c.counted, c.paired
+		list := &names
+		if c.Need == 0 || c.Need > mostWanted(c) {
+			list = &hopeless
+		} else {
+			need = max(need, c.Need)
+		}
+		if !slices.Contains(*list, c.Name) {
+			*list = append(*list, c.Name)
+		}
+	}
+	switch {
+	case hopeless != nil:
+		return fmt.Sprintf("Leave out %s, which would take more samples than it is worth: -filter %s", clean(abbreviate(hopeless)), printable.ShellWord(without(r.filter, hopeless)))
+	case names == nil:
+		return ""
+	}
+	for _, schedule := range []struct {
+		its         bool
+		first       int
+		what, where string
+	}{{counted, FirstBoots, "boots", "gate-kernels"}, {paired, FirstRounds, "rounds", "gate-arms"}} {
+		if !schedule.its {
+			continue
+		}
+		looks, err := Looks(schedule.first, maxNeed, r.Alpha)
+		if at := slices.IndexFunc(looks, func(l Look) bool { return l.N >= need }); err == nil && at >= 0 {
+			return fmt.Sprintf("%d %s a side would tell of %s (%s: -max %[1]d)", looks[at].N, schedule.what, clean(abbreviate(names)), schedule.where)
+		}
+	}
+	return fmt.Sprintf("%d samples a side would tell of %s", need, clean(abbreviate(names)))
+}
+
+// mostWanted is the largest number of samples a side that it makes sense to ask
+// for: at least that of the default's next look.
+func mostWanted(c *Comparison) int {
+	if c.counted {
+		return 3 * MostBoots / 2
+	}
+	return 3 * MostRounds / 2
+}
+
+// without returns the filter with these benchmarks left out.
+func without(filter string, names []string) string {
+	var quoted []string
+	for _, name := range names {
+		quoted = append(quoted, strconv.Quote(name))
+	}
+	left := fmt.Sprintf("-.fullname:(%s)", strings.Join(quoted, " OR "))
+	if filter == "*" {
+		return left
+	}
+	return fmt.Sprintf("(%s) %s", filter, left)
 }
 
 // again returns the command that measures a benchmark again.
@@ -271,6 +350,9 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	fmt.Fprintf(&head, "### Benchmarks: %s\n\n%s\n\n", r.Outcome, r.Summary())
 	if v := r.versus("- %s: `%s` → `%s`\n"); v != "" {
 		head.WriteString(v + "\n")
+	}
+	if advice := r.Advice(); advice != "" {
+		fmt.Fprintf(&tail, "\n%s\n", markdown(advice))
 	}
 	if steps := r.Reproduce(); steps != "" {
 		fmt.Fprintf(&tail, "\n%s:\n\n```sh\n%s```\n", r.closer(), steps)
@@ -385,6 +467,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Need      int      `json:"samples_needed,omitempty"`
 		AtLeast   bool     `json:"samples_needed_at_least,omitempty"`
 		Reason    string   `json:"reason"`
+		Ways      []Way    `json:"ways,omitempty"`
 		Where     *Where   `json:"where,omitempty"`
 	}
 	finite := func(v float64) *float64 {
@@ -426,11 +509,12 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Failures    []failure         `json:"failures,omitempty"`
 		Comparisons []comparison      `json:"comparisons"`
 		Notes       []string          `json:"notes"`
+		Advice      string            `json:"advice,omitempty"`
 		Reproduce   string            `json:"reproduce,omitempty"`
 	}{
 		Outcome: r.Outcome, Exit: r.Outcome.ExitCode(), Summary: r.Summary(), Alpha: r.Alpha,
 		Old: names(r.OldSamples), New: names(r.NewSamples), Config: make(map[string]config),
-		Comparisons: []comparison{}, Notes: append([]string{}, r.Notes...), Reproduce: r.Reproduce(),
+		Comparisons: []comparison{}, Notes: append([]string{}, r.Notes...), Advice: r.Advice(), Reproduce: r.Reproduce(),
 	}
 	for _, s := range r.settings {
 		doc.Config[s.key] = config{s.old, s.new}
@@ -444,7 +528,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 			Old: side(c.Old, c.oldValues), New: side(c.New, c.newValues),
 			Ratio: finite(c.Ratio), Low: finite(c.Lo), High: finite(c.Hi), Level: c.Level,
 			Method: c.Method, P: c.P, Adjusted: c.Adjusted, Family: c.Family,
-			Threshold: c.Threshold, Rule: c.Rule, RulePos: c.RulePos, Need: c.Need, AtLeast: c.AtLeast, Reason: c.Reason, Where: c.Where,
+			Threshold: c.Threshold, Rule: c.Rule, RulePos: c.RulePos, Need: c.Need, AtLeast: c.AtLeast, Reason: c.Reason, Ways: c.Ways(), Where: c.Where,
 		})
 	}
 	return json.Marshal(doc)

@@ -57,7 +57,7 @@ type Comparison struct {
 	Better string // lower, higher or ""
 	Old    Summary
 	New    Summary
-	Method string // exact, or the name of the test
+	Method string // exact, by value, or the name of the test
 
 	Ratio  float64 // the estimate
 	Lo, Hi float64 // its interval; 0 and +Inf where there are too few samples for one
@@ -90,8 +90,13 @@ type Comparison struct {
 	oldValues  []float64 // by sample, in Unit
 	newValues  []float64
 	paired     bool
-	exact      bool // declared
-	lowest     bool // of the lines of a sample
+	exact      bool    // declared
+	counted    bool    // in a guest's instructions, and so judged by value
+	chance     chance  // what the family says of one that is
+	allMoved   bool    // Ratio is that of a shift of all ways
+	moved      float64 // that shift, in exact units
+	doubt      doubt   // why it cannot be told, of one that is
+	lowest     bool    // of the lines of a sample
 	test       rankTest
 	interval   interval
 	shift      bool       // the interval is of differences, not of ratios
@@ -158,8 +163,8 @@ func (g *gate) decideAll(r *Report) {
 	})
 }
 
-// A part of a family is tested together: as a whole, or one by one if joint is
-// nil.
+// A part of a family is tested together: by value, as a whole, or one by one if
+// joint is nil.
 type part struct {
 	joint *joint
 	of    []*Comparison
@@ -184,7 +189,9 @@ func partition(family []*Comparison, alpha float64) []*part {
 	var parts []*part
 	rest := &part{}
 	for _, set := range sets {
-		if j := newJoint(set, alpha/float64(len(sets))); j != nil {
+		if set[0].counted {
+			parts = append(parts, &part{nil, set})
+		} else if j := newJoint(set, alpha/float64(len(sets))); j != nil {
 			parts = append(parts, &part{j, set})
 		} else {
 			rest.of = append(rest.of, set...)
@@ -201,11 +208,18 @@ func partition(family []*Comparison, alpha float64) []*part {
 func (p *part) test(alpha float64, parts int) {
 	tests := make([]*rankTest, len(p.of))
 	for i, c := range p.of {
+		c.Family, c.parts = len(p.of), parts
+		if c.counted {
+			c.compareWays()
+			continue
+		}
 		c.measure(p.joint, len(p.of), alpha)
-		c.P, c.Family, c.parts = c.test.p, len(p.of), parts
+		c.P = c.test.p
 		tests[i] = &c.test
 	}
-	if p.joint != nil {
+	if p.of[0].counted {
+		together(p.of)
+	} else if p.joint != nil {
 		p.joint.adjust(p.of)
 	} else {
 		for i, a := range adjust(tests) {
@@ -213,14 +227,16 @@ func (p *part) test(alpha float64, parts int) {
 		}
 	}
 	for _, c := range p.of {
-		c.Adjusted = math.Min(1, c.Adjusted*float64(parts))
+		for _, p := range []*float64{&c.Adjusted, &c.chance.ways, &c.chance.rank} {
+			*p = math.Min(1, *p*float64(parts))
+		}
 	}
 }
 
 // comparedExactly reports whether two numbers are compared: a metric declared
-// exact with one value a side.
+// exact with one value a side. Counted ones are compared by their ways.
 func (c *Comparison) comparedExactly() bool {
-	return c.exact && c.Old.Min == c.Old.Max && c.New.Min == c.New.Max
+	return c.exact && !c.counted && c.Old.Min == c.Old.Max && c.New.Min == c.New.Max
 }
 
 // reduced says how the lines of a sample were reduced to one value.
@@ -288,40 +304,67 @@ func ratio(shift, base float64) float64 {
 	return 1
 }
 
+// A judgement is what a comparison's figures say, whichever way they were
+// compared.
+type judgement struct {
+	enough      bool // samples for any verdict
+	significant bool
+	worse       bool // beyond the threshold
+	better      bool
+	notWorse    bool // a regression is excluded
+	notBetter   bool
+}
+
 // decide reaches the verdict from the measurements.
 func (c *Comparison) decide(alpha float64, distrust bool) {
-	enough := true
-	if c.Method == "exact" {
-		enough = min(c.Old.N, c.New.N) >= exactSamples
+	j := c.byRank(alpha)
+	if c.counted {
+		j = c.byValue(alpha)
 	}
-	significant := enough && (c.Method == "exact" || c.Adjusted <= alpha)
-	cost := interval{est: c.Ratio, lo: c.Lo, hi: c.Hi}
-	if c.Better == "higher" {
-		cost = interval{est: 1 / c.Ratio, lo: 1 / c.Hi, hi: 1 / c.Lo}
-	}
-	// A change that only just reaches the threshold in binary does not
-	// exceed it.
-	limit := (1 + c.Threshold) * (1 + 1e-12)
-	worse, better := cost.lo > limit, cost.hi < 1/limit
-	within := cost.lo >= 1/limit && cost.hi <= limit
 	switch {
-	case significant && worse && c.Better != "":
+	case j.significant && j.worse && c.Better != "":
 		c.Verdict = Regression
-	case significant && better && c.Better != "":
+	case j.significant && j.better && c.Better != "":
 		c.Verdict = Improvement
-	case significant && (worse || better):
+	case j.significant && (j.worse || j.better):
 		c.Verdict = Changed
-	case enough && within:
+	case j.enough && j.notWorse && j.notBetter:
 		c.Verdict = NoChange
 	default:
 		c.Verdict = CannotTell
-		c.Safe = enough && cost.hi <= limit
-		c.need(cost, alpha)
+		c.Safe = j.enough && j.notWorse
+		if c.counted {
+			c.needByValue(alpha)
+		} else {
+			c.need(c.cost(), alpha)
+		}
 	}
-	if c.Collapsed = c.Verdict == Improvement && cost.est <= collapse && c.costs(); c.Collapsed && distrust {
+	if c.Collapsed = c.Verdict == Improvement && c.cost().est <= collapse && c.costs(); c.Collapsed && distrust {
 		c.Verdict = CannotTell
 	}
-	c.Reason = c.reason(worse, better)
+	c.Reason = c.reason(j.worse || j.better)
+}
+
+// cost returns the interval of the ratio new/old if lower is better, of old/new
+// if higher is.
+func (c *Comparison) cost() interval {
+	if c.Better == "higher" {
+		return interval{est: 1 / c.Ratio, lo: 1 / c.Hi, hi: 1 / c.Lo}
+	}
+	return interval{est: c.Ratio, lo: c.Lo, hi: c.Hi}
+}
+
+// byRank judges numbers, and distributions by their interval.
+func (c *Comparison) byRank(alpha float64) judgement {
+	enough := c.Method != "exact" || min(c.Old.N, c.New.N) >= exactSamples
+	cost := c.cost()
+	// A change that only just reaches the threshold in binary does not
+	// exceed it.
+	limit := (1 + c.Threshold) * (1 + 1e-12)
+	return judgement{
+		enough: enough, significant: enough && (c.Method == "exact" || c.Adjusted <= alpha),
+		worse: cost.lo > limit, better: cost.hi < 1/limit, notWorse: cost.hi <= limit, notBetter: cost.lo >= 1/limit,
+	}
 }
 
 // costs reports whether the unit is a cost of the operation itself, or a rate.
