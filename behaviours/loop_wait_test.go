@@ -239,8 +239,8 @@ func loopExactBits(t *testing.T) {
 // loopPollArguments (INT-26): poll(2) passes over negative descriptors, marks
 // with POLLNVAL those that are not open or have no file to ask (O_PATH), counts
 // each entry of its own, and refuses more than RLIMIT_NOFILE of them; select(2)
-// fails with EBADF for a bit that is no descriptor, and leaves what lies beyond
-// its number.
+// fails with EBADF for a bit that is no descriptor, leaves what lies beyond its
+// number, and empties its sets when the time is over.
 func loopPollArguments(t testing.TB) {
 	r, w := fdtest.Pipe(t)
 	mustWrite(t, w, "x")
@@ -314,6 +314,15 @@ func loopPollArguments(t testing.TB) {
 	set.Set(beyond)
 	if n, err := selects(r+1, set); n != 1 || err != nil || !set.IsSet(r) || !set.IsSet(beyond) {
 		t.Errorf("pselect6 of the first %d = %d, %v; found: %t, bit %d is left: %t; want 1", r+1, n, err, set.IsSet(r), beyond, set.IsSet(beyond))
+	}
+	set = &unix.FdSet{}
+	idle := fdtest.Eventfd(t, 0)
+	if idle >= unix.FD_SETSIZE {
+		t.Fatalf("descriptor %d is beyond what select(2) can ask for", idle)
+	}
+	set.Set(idle)
+	if n, err := selects(idle+1, set); n != 0 || err != nil || *set != (unix.FdSet{}) {
+		t.Errorf("pselect6 with nothing ready = %d, %v, the set is empty: %t; want 0, true", n, err, *set == (unix.FdSet{}))
 	}
 	if n, err := selects(-1, set); err != unix.EINVAL {
 		t.Errorf("pselect6 of -1 descriptors = %d, %v; want EINVAL", n, err)

@@ -297,7 +297,8 @@ func goOnOverStop(t *testing.T, length time.Duration) map[string]time.Duration {
 		*bare
 		timedWait
 		before, after *unix.Timespec
-		stopped       time.Duration
+
+		stopped, continued time.Duration // the latest when it was, the earliest
 	}
 	var all []stopped
 	for _, w := range timedWaits(t, a, length) {
@@ -317,11 +318,13 @@ func goOnOverStop(t *testing.T, length time.Duration) map[string]time.Duration {
 	}
 	time.Sleep(length + 20*time.Millisecond)
 	on := map[string]time.Duration{}
-	for _, s := range all {
-		continued := clockTime(t, unix.CLOCK_MONOTONIC)
+	for i, s := range all {
+		all[i].continued = clockTime(t, unix.CLOCK_MONOTONIC)
 		wantErr(t, rawsig.Kill(s.TID, unix.SIGCONT), nil, "kill(child in %s, SIGCONT)", s.name)
+	}
+	for _, s := range all {
 		s.want(t)
-		start, end := time.Duration(s.before.Nano()), time.Duration(s.after.Nano())
+		start, end, continued := time.Duration(s.before.Nano()), time.Duration(s.after.Nano()), s.continued
 		if s.loop.Ended() && s.until == 0 && end-start < length {
 			t.Errorf("%s took %v over a stop, want at least %v", s.name, end-start, length)
 		}
