@@ -135,7 +135,7 @@ func TestLoops(t *testing.T) {
 	benchmarks := []string{"NullGetppid", "EventfdSelf", "PipeSelf"}
 	var counts [2][]int
 	for i, how := range []mode{unlogged, logged} {
-		loops, err := m.boot(t.Context(), kernels[0], benchmarks, how)
+		loops, err := m.boot(t.Context(), kernels[0], m.Seed, benchmarks, how)
 		if err != nil {
 			t.Fatal(err)
 		}
