@@ -57,8 +57,9 @@ func TestRecordedNulls(t *testing.T) {
 
 // TestRecordedShifts adds instructions to one benchmark of the new side: to
 // each operation, or to every 64th, which only the mean shows. What is beyond
-// the threshold is found by the second look, except where it equals the
-// distance of two ways, and even then does not pass. What is within it is shown.
+// the threshold is found by the second look, except that what equals the
+// distance of two ways may take more looks, and seldom passes. What is within
+// the threshold is shown.
 func TestRecordedShifts(t *testing.T) {
 	t.Parallel()
 	looks := mustLooks(t)
@@ -110,7 +111,11 @@ func TestRecordedShifts(t *testing.T) {
 			}
 			t.Logf("+%s in %d trials: to the instruction in %d; beyond the threshold in %d, of which found at %d and %d boots: %s; passed: %d; missed: %v",
 				what, trials, shown, beyond, looks[0].N, looks[1].N, counted(found), passed, missed)
-			if what != "distance" && len(missed) > max(1, beyond/20) || passed > beyond/20 {
+			mostMissed, mostPassed := max(1, beyond/20), beyond/20
+			if what == "distance" {
+				mostMissed, mostPassed = beyond, max(1, beyond/5)
+			}
+			if len(missed) > mostMissed || passed > mostPassed {
 				t.Errorf("+%s: %d of %d are missed and %d pass", what, len(missed), beyond, passed)
 			}
 		}
