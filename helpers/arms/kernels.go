@@ -98,20 +98,26 @@ func (k *kernels) open(ctx context.Context, operands []string, o options, say fu
 // booting: those of another QEMU, if its version is known, of another harness,
 // or with other settings.
 func (k *kernels) checkRecorded(ctx context.Context, allow []string) error {
+	program, err := guest.LoadProgram(k.Binary, nil, ".")
+	if err != nil {
+		return err
+	}
 	qemu := ""
 	if !strings.Contains(k.Guest, "-qemu") {
-		q, err := guest.FindQEMU(ctx, "")
+		q, err := guest.FindQEMU(ctx, program.Arch(), "")
 		if err != nil {
 			return err
 		}
 		qemu = q.Version
 	}
-	harness, err := k.harness(ctx)
-	if err != nil {
-		return err
+	harness := ""
+	if program.Arch().Native() {
+		if harness, err = k.harness(ctx); err != nil {
+			return err
+		}
 	}
 	here := []struct{ key, value string }{
-		{"qemu", qemu}, {"harness", harness}, {"benchtime", k.Benchtime}, {"count", strconv.Itoa(k.Count)},
+		{"goarch", program.Arch().Name}, {"qemu", qemu}, {"harness", harness}, {"benchtime", k.Benchtime}, {"count", strconv.Itoa(k.Count)},
 	}
 	for _, path := range k.recorded.files {
 		f, err := results.Read(path)
@@ -128,8 +134,8 @@ func (k *kernels) checkRecorded(ctx context.Context, allow []string) error {
 	return nil
 }
 
-// harness asks the test binary, which runs on this machine too, for the harness
-// that its results will name. Other programs' results name none.
+// harness asks a test binary, which must run on this machine too, for the
+// harness that its results will name. Other programs' results name none.
 func (k *kernels) harness(ctx context.Context) (string, error) {
 	path, err := filepath.Abs(k.Binary)
 	if err != nil {

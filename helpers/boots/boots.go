@@ -127,11 +127,12 @@ func Open(ctx context.Context, s Settings, kernels []string, say func(format str
 	if s.Binary, err = filepath.Abs(s.Binary); err != nil {
 		return nil, nil, err
 	}
-	if err := checkProgram(ctx, s.Binary, s.Bench); err != nil {
+	arch, err := checkProgram(ctx, s.Binary, s.Bench)
+	if err != nil {
 		return nil, nil, err
 	}
 	if !strings.Contains(s.Guest, "-qemu") {
-		if _, err := guest.FindQEMU(ctx, ""); err != nil {
+		if _, err := guest.FindQEMU(ctx, arch, ""); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -148,7 +149,7 @@ func Open(ctx context.Context, s Settings, kernels []string, say func(format str
 		return nil, nil, err
 	}
 	for _, arg := range kernels {
-		image, err := guest.FindKernel(ctx, cache, arg, "", false, say)
+		image, err := guest.FindKernel(ctx, cache, arch, arg, "", false, say)
 		if _, missing := os.Stat(arg); err != nil && missing == nil {
 			return nil, nil, &KernelError{arg, err}
 		} else if err != nil {

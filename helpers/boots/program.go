@@ -5,39 +5,34 @@ package boots
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"regexp"
-	"runtime"
 	"strings"
 
 	"eventbench/helpers/cli"
 	"eventbench/helpers/guest"
-	"eventbench/helpers/process"
 	"eventbench/helpers/samples"
 )
 
 // checkProgram reports before the first boot what would fail in every boot: a
-// file that guests cannot run, or a pattern that matches no benchmark.
-func checkProgram(ctx context.Context, path, bench string) error {
-	if _, err := guest.LoadProgram(path, nil, "."); err != nil {
-		return err
-	}
-	if runtime.GOARCH != "amd64" {
-		return nil
-	}
-	out, stderr, err := process.Prompt.Output(ctx, exec.Command(path, "-test.list=^Benchmark"))
+// file that guests cannot run, or a pattern that matches no benchmark. It
+// returns the architecture of the guests.
+func checkProgram(ctx context.Context, path, bench string) (*guest.Arch, error) {
+	p, err := guest.LoadProgram(path, nil, ".")
 	if err != nil {
-		return fmt.Errorf("%s -test.list=^Benchmark: %w: want a test binary (make eventbench.static)\n%s", path, err, stderr)
+		return nil, err
 	}
-	names := strings.Fields(out)
+	names, err := guest.Tests(ctx, path, "Benchmark")
+	if err != nil {
+		return nil, fmt.Errorf("%w (make eventbench.static makes a test binary)", err)
+	}
 	some, err := anyMatches(bench, names)
 	if err != nil {
-		return fmt.Errorf("-bench=%s: %w", bench, err)
+		return nil, fmt.Errorf("-bench=%s: %w", bench, err)
 	}
 	if !some {
-		return cli.Usage("-bench=%s: no benchmark matches (names begin with Benchmark); there are:\n\t%s", bench, strings.Join(names, "\n\t"))
+		return nil, cli.Usage("-bench=%s: no benchmark matches (names begin with Benchmark); there are:\n\t%s", bench, strings.Join(names, "\n\t"))
 	}
-	return nil
+	return p.Arch(), nil
 }
 
 // anyMatches reports whether a pattern of -test.bench matches any name of a

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"eventbench/helpers/boots"
+	"eventbench/helpers/cli"
 	"eventbench/helpers/files"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/gvisor"
@@ -72,7 +73,7 @@ func runColumns(ctx context.Context, o options, inv inventory, wanted []string, 
 	defer unlock()
 	var columns []*column
 	for _, arg := range o.columns {
-		c, err := findColumn(ctx, arg, dir, o.timeout, say)
+		c, err := findColumn(ctx, arg, binary, dir, o.timeout, say)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", arg, err)
 		}
@@ -124,8 +125,15 @@ func runColumns(ctx context.Context, o options, inv inventory, wanted []string, 
 
 // findColumn returns the column for an argument, with the command that runs its
 // rows and the path of its results.
-func findColumn(ctx context.Context, arg, dir string, timeout time.Duration, say func(string, ...any)) (*column, error) {
+func findColumn(ctx context.Context, arg, binary, dir string, timeout time.Duration, say func(string, ...any)) (*column, error) {
 	c := &column{arg: arg, name: columnName(arg)}
+	arch, err := guest.ProgramArch(binary)
+	if err != nil {
+		return nil, err
+	}
+	if (arg == "host" || arg == "gvisor") && !arch.Native() {
+		return nil, cli.Usage("a program for %s runs in guests alone: name kernels, such as 6.12", arch)
+	}
 	var known string
 	switch arg {
 	case "host":
@@ -150,7 +158,7 @@ func findColumn(ctx context.Context, arg, dir string, timeout time.Duration, say
 		if err != nil {
 			return nil, err
 		}
-		kernel, err := guest.FindKernel(ctx, cache, arg, "", false, say)
+		kernel, err := guest.FindKernel(ctx, cache, arch, arg, "", false, say)
 		if err != nil {
 			return nil, err
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,7 +14,7 @@ import (
 
 	"eventbench/helpers/behaviour"
 	"eventbench/helpers/cli"
-	"eventbench/helpers/process"
+	"eventbench/helpers/guest"
 )
 
 // A mechanism has an inventory and a test with its rows as subtests.
@@ -117,11 +116,10 @@ func checkTests(ctx context.Context, binary string, inv inventory) error {
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("%w: to build it: CGO_ENABLED=0 go test -c -o %s ./behaviours", err, binary)
 	}
-	out, stderr, err := process.Prompt.Output(ctx, exec.Command(path, "-test.list=."))
+	have, err := guest.Tests(ctx, path, "Test")
 	if err != nil {
-		return fmt.Errorf("%s -test.list: %w: %.200s", binary, err, out+stderr)
+		return err
 	}
-	have := strings.Fields(out)
 	var errs []error
 	for _, m := range inv {
 		if !slices.Contains(have, m.test()) {

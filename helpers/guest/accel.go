@@ -59,7 +59,9 @@ func ChooseAccel(ctx context.Context, q *QEMU, c *cache.Dir, accel, clock string
 		return "", "", err
 	}
 	a, cl := Accel(accel), Clock(clock)
-	if a != TCG && cl != InstrClock {
+	if hasKVM := q.Arch == here() && q.Arch.probe != nil; a == KVM && !hasKVM {
+		return "", "", fmt.Errorf("-accel kvm: not for %s guests on this machine: leave -accel out", q.Arch)
+	} else if a != TCG && cl != InstrClock && hasKVM {
 		err := kvmUsable(ctx, q, c, a == KVM, say)
 		switch {
 		case err == nil:
@@ -98,7 +100,7 @@ func kvmUsable(ctx context.Context, q *QEMU, c *cache.Dir, asked bool, say progr
 			return nil
 		}
 		found.Opened = true
-		err = probe(ctx, q, KVM, hostProcessor{}.model())
+		err = probe(ctx, q, KVM, hostModel)
 		if ctx.Err() != nil {
 			return err // which says nothing about KVM
 		}
@@ -132,7 +134,8 @@ func openKVM() error {
 
 // probe runs a guest of a few instructions.
 func probe(ctx context.Context, q *QEMU, accel Accel, cpu string) error {
-	image, err := memfd("kvm-probe", bytes.NewReader(probeKernel()))
+	code, options := q.Arch.probe()
+	image, err := memfd("kvm-probe", bytes.NewReader(code))
 	if err != nil {
 		return err
 	}
@@ -142,19 +145,16 @@ func probe(ctx context.Context, q *QEMU, accel Accel, cpu string) error {
 
 	cmd := &qemuCommand{}
 	kernel := cmd.inherit(image)
-	args := []string{
+	args := append([]string{
 		"-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
-		"-accel", string(accel), "-cpu", cpu, "-machine", "pc", "-m", "16M",
-		"-device", fmt.Sprintf("isa-debug-exit,iobase=%#x,iosize=1", probePort),
-		"-kernel", kernel.path(),
-	}
+		"-accel", string(accel), "-cpu", cpu, "-m", "16M", "-kernel", kernel.path(),
+	}, options...)
 	out := &process.Tail{}
 	err = process.Limits{}.Run(ctx, q.command(args, cmd.files, out))
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	// isa-debug-exit turns a byte into the exit status byte<<1|1.
-	if process.ExitCode(err) == probeByte<<1|1 {
+	if process.ExitCode(err) == probeStatus {
 		return nil
 	}
 	why := "QEMU ended early"
@@ -167,36 +167,35 @@ func probe(ctx context.Context, q *QEMU, accel Accel, cpu string) error {
 	return errors.New(why)
 }
 
-const (
-	probePort = 0x501
-	probeByte = 0x2a
-)
+// probeStatus is QEMU's exit status after a probe.
+const probeStatus = 0x55
 
-// probeKernel is a kernel in the form of the Multiboot Specification, version
-// 0.6.96, which QEMU can boot: it writes probeByte to probePort.
-func probeKernel() []byte {
+// multibootProbe is a probe in the form of the Multiboot Specification, version
+// 0.6.96, which QEMU can boot: it writes a byte to a port. The device there,
+// isa-debug-exit, turns it into the exit status byte<<1|1.
+func multibootProbe() (image []byte, options []string) {
 	const (
+		port   = 0x501
 		magic  = 0x1badb002
 		flags  = 1 << 16 // the addresses below are valid
 		base   = 1 << 20
 		header = 48
 	)
 	code := []byte{
-		0xb0, probeByte, // mov $probeByte, %al
-		0x66, 0xba, probePort & 0xff, probePort >> 8, // mov $probePort, %dx
+		0xb0, probeStatus >> 1, // mov $(probeStatus>>1), %al
+		0x66, 0xba, port & 0xff, port >> 8, // mov $port, %dx
 		0xee,       // out %al, (%dx)
 		0xf4,       // hlt
 		0xeb, 0xfd, // jmp to the hlt
 	}
 	end := uint32(base + header + len(code))
-	var image []byte
 	for _, field := range [header / 4]uint32{
 		magic, flags, -(magic + flags) & 0xffffffff,
 		base, base, end, end, base + header, // header, load, load end, bss end, entry
 	} {
 		image = binary.LittleEndian.AppendUint32(image, field)
 	}
-	return append(image, code...)
+	return append(image, code...), []string{"-machine", "pc", "-device", fmt.Sprintf("isa-debug-exit,iobase=%#x,iosize=1", port)}
 }
 
 // kvmFinding is what the cache keeps about KVM.

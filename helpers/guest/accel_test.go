@@ -11,7 +11,7 @@ import (
 )
 
 func TestChooseAccel(t *testing.T) {
-	q := &QEMU{Path: "/does/not/exist"}
+	q := &QEMU{Arch: AMD64, Path: "/does/not/exist"}
 	c := cache.At(t.TempDir())
 	check := func(accel, clock string, wantAccel Accel, wantClock Clock, wantErr string) {
 		t.Helper()
@@ -31,16 +31,27 @@ func TestChooseAccel(t *testing.T) {
 	check("kvm", "auto", "", "", "-accel kvm: ")
 	check("auto", "auto", TCG, InstrClock, "")
 	check("auto", "wall", TCG, WallClock, "")
+	// The host's processor is of another architecture.
+	q.Arch = ARM64
+	if here() == ARM64 {
+		q.Arch = AMD64
+	}
+	check("auto", "auto", TCG, InstrClock, "")
+	check("auto", "wall", TCG, WallClock, "")
+	check("kvm", "auto", "", "", "-accel kvm: not for "+q.Arch.String()+" guests")
 }
 
 func TestKVMIsRemembered(t *testing.T) {
+	if here().probe == nil {
+		t.Skipf("KVM is not used for %s guests", here())
+	}
 	dir := t.TempDir()
 	real := kvmDevice
 	kvmDevice = filepath.Join(dir, "kvm")
 	t.Cleanup(func() { kvmDevice = real })
 	tooltest.MustWrite(t, kvmDevice, "")
 	started := filepath.Join(dir, "started")
-	q := &QEMU{Path: filepath.Join(dir, "qemu")}
+	q := &QEMU{Arch: here(), Path: filepath.Join(dir, "qemu")}
 	tooltest.MustWrite(t, q.Path, "#!/bin/sh\necho once >>"+started+"\necho assertion failed >&2\nexit 1\n")
 	if err := os.Chmod(q.Path, 0o755); err != nil {
 		t.Fatal(err)

@@ -67,10 +67,10 @@ type aptIndex struct {
 	Troubles []string     // suites that could not be read
 }
 
-const (
-	indexFile = "packages.json"
-	indexLife = 24 * time.Hour
-)
+const indexLife = 24 * time.Hour
+
+// indexFile is the cache's file with the index of an architecture.
+func indexFile(arch *Arch) string { return "packages-" + arch.Name + ".json" }
 
 // The permitted forms of a package's fields. Its name and version become parts
 // of a file name in the cache, and its URI a word on apt's command line.
@@ -98,12 +98,9 @@ func (p aptPackage) checkName() error {
 	if m := kernelVersion.FindStringSubmatch(p.Version); m != nil {
 		series = m[1]
 	}
-	name := imagePackage
-	if p.Source {
-		name = sourcePackage
-	}
+	known := p.Source && sourcePackage.MatchString(p.Name) || !p.Source && imageArch(p.Name) != nil
 	switch {
-	case len(p.Name) > 200 || !name.MatchString(p.Name) || strings.Contains(p.Name, "/"):
+	case len(p.Name) > 200 || !known || strings.Contains(p.Name, "/"):
 		return fmt.Errorf("package %.100q is no kernel's", p.Name)
 	case len(p.Version) > 200 || !debianVersion.MatchString(p.Version):
 		return fmt.Errorf("package %s has version %.100q", p.Name, p.Version)
@@ -115,14 +112,9 @@ func (p aptPackage) checkName() error {
 	return nil
 }
 
-// newest returns the newest image of a series, or its newest source.
-func (x *aptIndex) newest(series string, source bool) (aptPackage, bool) {
-	for _, p := range x.Packages {
-		if p.Series == series && p.Source == source {
-			return p, true
-		}
-	}
-	return aptPackage{}, false
+// of returns the images of a series, or its sources, newest first.
+func (x *aptIndex) of(series string, source bool) []aptPackage {
+	return slices.DeleteFunc(slices.Clone(x.Packages), func(p aptPackage) bool { return p.Series != series || p.Source != source })
 }
 
 // series returns the series with images, or sources, newest first.
@@ -146,29 +138,31 @@ func (x *aptIndex) fresh(life time.Duration) bool {
 }
 
 // readIndex returns the cached index, however old.
-func readIndex(c *cache.Dir) (*aptIndex, error) {
-	data, err := bounded.ReadFile(c.Path(indexFile), bounded.Text)
+func readIndex(c *cache.Dir, arch *Arch) (*aptIndex, error) {
+	data, err := bounded.ReadFile(c.Path(indexFile(arch)), bounded.Text)
 	if err != nil {
 		return nil, err
 	}
 	x := &aptIndex{}
 	err = json.Unmarshal(data, x)
 	for _, p := range x.Packages {
-		err = errors.Join(err, p.check())
+		if err = errors.Join(err, p.check()); err == nil && !p.Source && p.arch() != arch {
+			err = fmt.Errorf("package %s is not for %s", p.Name, arch)
+		}
 	}
 	if err == nil && time.Until(x.Made) > time.Minute {
 		err = fmt.Errorf("made in the future, %v", x.Made)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.Path(indexFile), err)
+		return nil, fmt.Errorf("%s: %w", c.Path(indexFile(arch)), err)
 	}
 	return x, nil
 }
 
 // freshIndex returns an index no older than life, from the cache if possible.
 // The caller holds the cache's lock.
-func freshIndex(ctx context.Context, c *cache.Dir, mirror string, life time.Duration, say progress) (*aptIndex, error) {
-	switch x, err := readIndex(c); {
+func freshIndex(ctx context.Context, c *cache.Dir, arch *Arch, mirror string, life time.Duration, say progress) (*aptIndex, error) {
+	switch x, err := readIndex(c, arch); {
 	case err == nil && x.fresh(life):
 		return x, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -179,11 +173,11 @@ func freshIndex(ctx context.Context, c *cache.Dir, mirror string, life time.Dura
 		return nil, err
 	}
 	defer remove()
-	a, err := newApt(work, mirror)
+	a, err := newApt(work, arch, mirror)
 	if err != nil {
 		return nil, err
 	}
-	say("reading Debian's package lists")
+	say("reading Debian's package lists for %s", arch)
 	dates, err := readReleaseDates(c)
 	if err != nil {
 		return nil, err
@@ -199,14 +193,14 @@ func freshIndex(ctx context.Context, c *cache.Dir, mirror string, life time.Dura
 	if err != nil {
 		return nil, err
 	}
-	return x, c.WriteFile(indexFile, append(data, '\n'))
+	return x, c.WriteFile(indexFile(arch), append(data, '\n'))
 }
 
 // download fetches a package into dir, in the cache's work directory, and
 // returns the file. Apt refuses a file whose hash is not the one in the signed
 // lists.
 func download(ctx context.Context, dir string, p aptPackage, mirror string, say progress) (string, error) {
-	a, err := newApt(dir, mirror)
+	a, err := newApt(dir, p.arch(), mirror)
 	if err != nil {
 		return "", err
 	}
@@ -220,11 +214,12 @@ func download(ctx context.Context, dir string, p aptPackage, mirror string, say 
 
 // apt runs Debian's package manager on private state.
 type apt struct {
+	arch   *Arch
 	config string
 }
 
 // newApt sets up apt's state in dir. An empty mirror means the system's.
-func newApt(dir, mirror string) (*apt, error) {
+func newApt(dir string, arch *Arch, mirror string) (*apt, error) {
 	for _, need := range []struct{ path, pkg string }{
 		{aptHelper, "apt"}, {debianKeyring, "debian-archive-keyring"},
 	} {
@@ -252,14 +247,14 @@ func newApt(dir, mirror string) (*apt, error) {
 	if err := os.WriteFile(sources, m.sources(), 0o644); err != nil {
 		return nil, err
 	}
-	a := &apt{config: filepath.Join(dir, "apt.conf")}
-	return a, os.WriteFile(a.config, aptConfig(dir), 0o644)
+	a := &apt{arch: arch, config: filepath.Join(dir, "apt.conf")}
+	return a, os.WriteFile(a.config, aptConfig(dir, arch), 0o644)
 }
 
 // aptConfig is read after the system's configuration, so a proxy set there is
 // used. The system's hooks are disabled: they are for packages that get
 // installed.
-func aptConfig(dir string) []byte {
+func aptConfig(dir string, arch *Arch) []byte {
 	// As root, apt downloads as an unprivileged user, who cannot read a
 	// private directory. Root's home is one, and holds the cache unless
 	// XDG_CACHE_HOME is set.
@@ -273,8 +268,8 @@ func aptConfig(dir string) []byte {
 #clear APT::Update::Post-Invoke-Success;
 #clear APT::Architectures;
 #clear Acquire::IndexTargets;
-APT::Architecture "amd64";
-APT::Architectures { "amd64"; };
+APT::Architecture "%s";
+APT::Architectures { "%[1]s"; };
 Acquire::IndexTargets::deb::Packages {
   MetaKey "$(COMPONENT)/binary-$(ARCHITECTURE)/Packages";
   ShortDescription "Packages";
@@ -293,7 +288,7 @@ Dir::State::status "/dev/null";
 Dir::Cache %s;
 Dir::Cache::pkgcache "";
 Dir::Cache::srcpkgcache "";
-%s`, quoted("sources.list"), quoted("lists"), quoted("cache"), sandbox)
+%s`, arch.Name, quoted("sources.list"), quoted("lists"), quoted("cache"), sandbox)
 }
 
 // open reports whether every user can reach the directory.
@@ -407,7 +402,7 @@ func (a *apt) index(ctx context.Context, dates *releaseDates) (*aptIndex, error)
 		if err != nil {
 			return nil, err
 		}
-		found, err := parsePackages(bytes.NewReader(list), suite, repo)
+		found, err := parsePackages(bytes.NewReader(list), a.arch, suite, repo)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
@@ -429,16 +424,34 @@ func (a *apt) index(ctx context.Context, dates *releaseDates) (*aptIndex, error)
 // architectures.
 var (
 	sourcePackage = regexp.MustCompile(`^linux-source-([0-9]+\.[0-9]+)$`)
-	imagePackage  = regexp.MustCompile(`^linux-(image|binary)-[0-9][^-]*(-[^-]+)?-cloud-amd64$`)
+	imagePackage  = regexp.MustCompile(`^linux-(image|binary)-[0-9][^-]*(-[^-]+)?-cloud-([a-z0-9]+)$`)
 	kernelVersion = regexp.MustCompile(`^([0-9]+\.[0-9]+)[.~-]`)
 )
 
 // minImageSize tells an image from a package that only depends on one.
 const minImageSize = 4 << 20
 
-// parsePackages reads a Packages file, see deb822(5), for kernel images and
-// sources.
-func parsePackages(r io.Reader, suite, repo string) ([]aptPackage, error) {
+// imageArch returns the architecture of an image by its package's name, or nil.
+func imageArch(name string) *Arch {
+	m := imagePackage.FindStringSubmatch(name)
+	if m == nil {
+		return nil
+	}
+	return ArchNamed(m[len(m)-1])
+}
+
+// arch returns the package's architecture. A source has none of its own: it
+// comes with any list.
+func (p aptPackage) arch() *Arch {
+	if p.Source {
+		return AMD64
+	}
+	return imageArch(p.Name)
+}
+
+// parsePackages reads a Packages file, see deb822(5), for an architecture's
+// kernel images, and for sources.
+func parsePackages(r io.Reader, of *Arch, suite, repo string) ([]aptPackage, error) {
 	var found []aptPackage
 	var p aptPackage
 	var arch string
@@ -449,7 +462,7 @@ func parsePackages(r io.Reader, suite, repo string) ([]aptPackage, error) {
 	}
 	flush := func() {
 		series := kernelVersion.FindStringSubmatch(p.Version)
-		if arch == "amd64" && series != nil && p.Size >= minImageSize && p.SHA256 != "" && imagePackage.MatchString(p.Name) {
+		if arch == of.Name && series != nil && p.Size >= minImageSize && p.SHA256 != "" && imageArch(p.Name) == of {
 			p.Series, p.Suite = series[1], suite
 			add(p)
 		}

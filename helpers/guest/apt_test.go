@@ -19,14 +19,14 @@ import (
 
 // The lists under testdata/apt are excerpts of the suites of November 2026.
 func TestParsePackages(t *testing.T) {
-	check := func(suite string, want ...string) {
+	check := func(arch *Arch, suite string, want ...string) {
 		t.Helper()
 		f, err := os.Open(filepath.Join("testdata", "apt", "Packages."+suite))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		found, err := parsePackages(f, suite, "http://mirror.example/debian/")
+		found, err := parsePackages(f, arch, suite, "http://mirror.example/debian/")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,19 +43,19 @@ func TestParsePackages(t *testing.T) {
 	}
 	// Neither the unsigned image, nor what is not for clouds, nor a package
 	// that only depends on an image.
-	check("bookworm",
+	check(AMD64, "bookworm",
 		"6.1 linux-image-6.1.0-50-cloud-amd64 6.1.176-1 bookworm")
-	check("bookworm-backports",
+	check(AMD64, "bookworm-backports",
 		"6.12 linux-image-6.12.95+deb12-cloud-amd64 6.12.95-1~bpo12+1 bookworm-backports")
 	// Here linux-image-7.3.4 is such a package itself.
-	check("trixie-backports",
+	check(AMD64, "trixie-backports",
 		"7.2 linux-binary-7.2.9+deb13-cloud-amd64 7.2.9-1~bpo13+1 trixie-backports",
 		"7.3 linux-binary-7.3.4+deb13-cloud-amd64 7.3.4-1~bpo13+1 trixie-backports",
 		"6.18 linux-image-6.18.15+deb13-cloud-amd64 6.18.15-1~bpo13+1 trixie-backports")
 }
 
 func TestParsePackagesBroken(t *testing.T) {
-	_, err := parsePackages(strings.NewReader("Package: linux-image-6.1.0-50-cloud-amd64\nSize: many\n"), "sid", "")
+	_, err := parsePackages(strings.NewReader("Package: linux-image-6.1.0-50-cloud-amd64\nSize: many\n"), AMD64, "sid", "")
 	if err == nil || !strings.Contains(err.Error(), "linux-image-6.1.0-50-cloud-amd64") {
 		t.Errorf("got error %v, want one that names the package", err)
 	}

@@ -56,14 +56,15 @@ func doJob() (report *os.File, err error) {
 	if err := mount("devtmpfs", "/dev", "devtmpfs", unix.MS_NOSUID, "mode=0755"); err != nil {
 		return nil, err
 	}
-	if report, err = openPort(reportPort); err != nil {
+	arch := here()
+	if report, err = openPort(arch.report); err != nil {
 		return nil, err
 	}
-	stdout, err := openPort(stdoutPort)
+	stdout, err := openPort(arch.stdout)
 	if err != nil {
 		return report, err
 	}
-	stderr, err := openPort(stderrPort)
+	stderr, err := openPort(arch.stderr)
 	if err != nil {
 		return report, err
 	}
@@ -265,7 +266,7 @@ func sendFile(report io.Writer, i int, file string) error {
 func openPort(name string) (*os.File, error) {
 	fd, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the kernel must have CONFIG_SERIAL_8250 with %d ports (CONFIG_SERIAL_8250_NR_UARTS)",
+		return nil, fmt.Errorf("%w: the kernel must have CONFIG_SERIAL_8250 with %d ports (CONFIG_SERIAL_8250_NR_UARTS; on a PCI bus CONFIG_SERIAL_8250_PCI)",
 			&fs.PathError{Op: "open", Path: name, Err: err}, serialPorts)
 	}
 	tio, err := unix.IoctlGetTermios(fd, unix.TCGETS)

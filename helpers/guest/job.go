@@ -15,16 +15,8 @@ const (
 	homeDir  = "/src" // where the program runs, with testdata beside it
 )
 
-// The guest's serial ports. The kernel's console is separate from the ports for
-// the program's output, so a kernel message can never land in the middle of a
-// result.
-const (
-	consolePort = "ttyS0"
-	stdoutPort  = "/dev/ttyS1"
-	stderrPort  = "/dev/ttyS2"
-	reportPort  = "/dev/ttyS3"
-	serialPorts = 4
-)
+// serialPorts is the number of serial ports: the console, and those of an Arch.
+const serialPorts = 4
 
 // A job tells the guest's init what to do. It is part of the initramfs.
 type job struct {

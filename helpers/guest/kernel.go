@@ -31,6 +31,7 @@ type Kernel struct {
 	Name string
 	// Release is what uname -r will say.
 	Release string
+	arch    *Arch
 	image   []byte
 }
 
@@ -59,19 +60,19 @@ func CheckKernel(arg string) error {
 	return nil
 }
 
-// FindKernel finds the kernel that arg means: a file (a vmlinuz or bzImage, or
-// a Debian package that contains one), or a release series such as "6.12",
-// which means Debian's newest cloud kernel of that series. For a file whose
-// name looks like a series, write ./6.12.
+// FindKernel finds the kernel for an architecture that arg means: a file (a
+// vmlinuz, bzImage or Image, or a Debian package that contains one), or a
+// release series such as "6.12", which means Debian's newest cloud kernel of
+// that series. For a file whose name looks like a series, write ./6.12.
 //
 // A cached kernel of the series is used as it is, unless update asks for the
 // newest available. An empty mirror means the one in the system's apt sources.
-func FindKernel(ctx context.Context, c *cache.Dir, arg, mirror string, update bool, say progress) (*Kernel, error) {
+func FindKernel(ctx context.Context, c *cache.Dir, arch *Arch, arg, mirror string, update bool, say progress) (*Kernel, error) {
 	if err := CheckKernel(arg); err != nil {
 		return nil, err
 	}
 	if seriesPattern.MatchString(arg) {
-		return findSeries(ctx, c, arg, mirror, update, say)
+		return findSeries(ctx, c, arch, arg, mirror, update, say)
 	}
 	sum, isPackage, err := lookAt(arg)
 	if err != nil {
@@ -88,6 +89,9 @@ func FindKernel(ctx context.Context, c *cache.Dir, arg, mirror string, update bo
 	k, err := parseKernel(image)
 	if err != nil {
 		return nil, fmt.Errorf("kernel: %s: %w", arg, err)
+	}
+	if k.arch != arch {
+		return nil, fmt.Errorf("kernel: %s is for %s, but the program for %s: build the program with GOARCH=%s, or name another kernel", arg, k.arch, arch, k.arch.Name)
 	}
 	k.Name = fmt.Sprintf("%s sha256:%x", filepath.Base(arg), sum[:6])
 	return k, nil
@@ -200,27 +204,44 @@ const (
 	headerEnd     = 0x268
 	loads64Bit    = 1 << 0 // of xloadflags
 	firstWith64   = 0x020c // the protocol's version that has them
-	armMagicAt    = 56
 	maxReleaseLen = 256
+
+	// From Documentation/arch/arm64/booting.rst.
+	armMagicAt   = 56
+	armHeaderEnd = 64
 )
 
-// parseKernel checks an image that may be an x86-64 kernel.
+// parseKernel checks an image that may be a kernel.
 func parseKernel(data []byte) (*Kernel, error) {
-	le := binary.LittleEndian
-	switch {
-	case len(data) >= headerEnd && le.Uint16(data[bootFlagAt:]) == 0xaa55 && string(data[headerAt:headerAt+4]) == "HdrS":
-	case bytes.HasPrefix(data, []byte("\x7fELF")):
-		return nil, errors.New("an ELF file, perhaps a vmlinux; what boots is the bzImage made from it (arch/x86/boot/bzImage, or /boot/vmlinuz-*)")
-	case len(data) > armMagicAt+4 && string(data[armMagicAt:armMagicAt+4]) == "ARM\x64",
-		len(data) > 8 && string(data[4:8]) == "zimg": // an EFI zboot image, which x86 has none of
-		return nil, errors.New("a kernel for another architecture; guests are x86-64")
-	case bytes.HasPrefix(data, []byte("\x1f\x8b")):
-		return nil, errors.New("gzipped, as kernels for arm64 are; a guest wants an x86-64 vmlinuz or bzImage as it is in /boot")
-	default:
-		return nil, errors.New("not a Linux kernel for x86: a vmlinuz or bzImage has HdrS at 0x202")
+	for _, a := range Archs {
+		if a.isKernel(data) {
+			release, err := a.parseKernel(data)
+			if err != nil {
+				return nil, err
+			}
+			return &Kernel{Release: release, arch: a, image: data}, nil
+		}
 	}
+	switch {
+	case bytes.HasPrefix(data, []byte("\x7fELF")):
+		return nil, errors.New("an ELF file, perhaps a vmlinux; what boots is the image made from it (arch/x86/boot/bzImage, arch/arm64/boot/Image, or /boot/vmlinuz-*)")
+	case len(data) > 8 && string(data[4:8]) == "zimg":
+		return nil, errors.New("an EFI zboot image, which is compressed: a guest wants the Image in it (arch/arm64/boot/Image)")
+	case bytes.HasPrefix(data, []byte("\x1f\x8b")):
+		return nil, errors.New("gzipped, as kernels for arm64 can be: gunzip it")
+	}
+	return nil, fmt.Errorf("not a Linux kernel: %s", archNames(func(a *Arch) string { return a.kernelFile }))
+}
+
+func isBzImage(data []byte) bool {
+	return len(data) >= headerEnd && binary.LittleEndian.Uint16(data[bootFlagAt:]) == 0xaa55 && string(data[headerAt:headerAt+4]) == "HdrS"
+}
+
+// parseBzImage checks a kernel for x86, and returns its release.
+func parseBzImage(data []byte) (release string, err error) {
+	le := binary.LittleEndian
 	if le.Uint16(data[versionAt:]) < firstWith64 || le.Uint16(data[xloadflagsAt:])&loads64Bit == 0 {
-		return nil, errors.New("a 32-bit kernel; guests are x86-64")
+		return "", errors.New("a 32-bit kernel; guests are 64-bit")
 	}
 	// The setup code is followed by the kernel itself. A truncated kernel
 	// hangs in its decompressor or resets the machine, without an
@@ -230,13 +251,37 @@ func parseKernel(data []byte) (*Kernel, error) {
 		setup = 4
 	}
 	if want := (setup+1)*512 + int64(le.Uint32(data[0x1f4:]))*16; int64(len(data)) < want {
-		return nil, fmt.Errorf("truncated: %d bytes of a kernel of %d", len(data), want)
+		return "", fmt.Errorf("truncated: %d bytes of a kernel of %d", len(data), want)
 	}
-	k := &Kernel{image: data}
 	if at := int(le.Uint16(data[textOffsetAt:])); at != 0 && at+0x200 < len(data) {
 		text := data[at+0x200 : min(len(data), at+0x200+maxReleaseLen)]
 		text, _, _ = bytes.Cut(text, []byte{0})
-		k.Release, _, _ = strings.Cut(string(text), " ")
+		release, _, _ = strings.Cut(string(text), " ")
 	}
-	return k, nil
+	return release, nil
 }
+
+func isArmImage(data []byte) bool {
+	return len(data) >= armHeaderEnd && string(data[armMagicAt:armMagicAt+4]) == "ARM\x64"
+}
+
+// parseArmImage checks a kernel for arm64, and returns its release: that of the
+// text in /proc/version, which the image has uncompressed.
+func parseArmImage(data []byte) (release string, err error) {
+	// The header does not tell the file's size, only that of the memory that
+	// the kernel takes.
+	for rest := data; ; {
+		_, after, ok := bytes.Cut(rest, []byte("Linux version "))
+		if !ok {
+			return "", errors.New("truncated: an Image for arm64, but without the text that names its version")
+		}
+		if m := bannerRelease.FindSubmatch(after[:min(len(after), maxReleaseLen)]); m != nil {
+			return string(m[1]), nil
+		}
+		rest = after
+	}
+}
+
+// bannerRelease is what follows "Linux version ", see linux_banner in
+// init/version-timestamp.c.
+var bannerRelease = regexp.MustCompile(`^([0-9][^ \x00\n]*) \(`)

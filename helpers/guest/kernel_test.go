@@ -20,7 +20,11 @@ import (
 
 func TestParseKernel(t *testing.T) {
 	k, err := parseKernel(fakeKernel("6.12.9-test"))
-	if err != nil || k.Release != "6.12.9-test" {
+	if err != nil || k.Release != "6.12.9-test" || k.arch != AMD64 {
+		t.Errorf("got %+v, %v", k, err)
+	}
+	k, err = parseKernel(fakeArmKernel("6.12.9-arm"))
+	if err != nil || k.Release != "6.12.9-arm" || k.arch != ARM64 {
 		t.Errorf("got %+v, %v", k, err)
 	}
 
@@ -29,8 +33,6 @@ func TestParseKernel(t *testing.T) {
 		f(image)
 		return image
 	}
-	arm := make([]byte, 1024)
-	copy(arm[armMagicAt:], "ARM\x64")
 	check := func(image []byte, want string) {
 		t.Helper()
 		_, err := parseKernel(image)
@@ -40,8 +42,8 @@ func TestParseKernel(t *testing.T) {
 	}
 	check(nil, "not a Linux kernel")
 	check([]byte("#!/bin/sh\n"), "not a Linux kernel")
-	check(arm, "another architecture")
-	check([]byte("MZ\x00\x00zimg\x00\x00\x00\x00gzip"), "another architecture")
+	check(fakeArmKernel("")[:512], "truncated: an Image for arm64")
+	check([]byte("MZ\x00\x00zimg\x00\x00\x00\x00gzip"), "zboot")
 	check([]byte("\x1f\x8b\x08\x00"), "gzipped")
 	check([]byte("\x7fELF\x02\x01\x01"), "bzImage")
 	check(change(func(b []byte) { b[xloadflagsAt] = 0 }), "32-bit")
@@ -53,7 +55,7 @@ func TestFindKernelFile(t *testing.T) {
 	dir := t.TempDir()
 	c := cache.At(filepath.Join(dir, "cache"))
 	find := func(arg string) (*Kernel, error) {
-		return FindKernel(context.Background(), c, arg, "", false, t.Logf)
+		return FindKernel(context.Background(), c, AMD64, arg, "", false, t.Logf)
 	}
 	tooltest.MustWrite(t, filepath.Join(dir, "bzImage"), string(fakeKernel("6.12.9-test")))
 	k, err := find(filepath.Join(dir, "bzImage"))
@@ -76,6 +78,8 @@ func TestFindKernelFile(t *testing.T) {
 	}
 	check("", "-kernel wants")
 	check(dir, "not a file")
+	tooltest.MustWrite(t, filepath.Join(dir, "Image"), string(fakeArmKernel("6.12.9-arm")))
+	check(filepath.Join(dir, "Image"), "Image is for arm64, but the program for x86-64: build the program with GOARCH=arm64")
 	check(filepath.Join(dir, "missing"), "no such file")
 	for name, size := range map[string]int64{"image": bounded.Image + 1, "file": bounded.Package + 1, "terabyte": 1 << 40} {
 		sparse := filepath.Join(dir, name)
@@ -95,7 +99,7 @@ func TestImageInPackage(t *testing.T) {
 	image := fakeKernel("6.12.9-test")
 	check := func(name string, wantErr string) {
 		t.Helper()
-		k, err := FindKernel(context.Background(), cache.At(dir), name, "", false, t.Logf)
+		k, err := FindKernel(context.Background(), cache.At(dir), AMD64, name, "", false, t.Logf)
 		switch {
 		case wantErr == "" && (err != nil || !bytes.Equal(k.image, image)):
 			t.Errorf("%s: %v", name, err)
@@ -179,6 +183,15 @@ func fakeKernel(release string) []byte {
 	le.PutUint16(image[xloadflagsAt:], loads64Bit)
 	le.PutUint16(image[textOffsetAt:], 0x400)
 	copy(image[0x600:], release+" (builder@host) #1 SMP\x00")
+	return image
+}
+
+// fakeArmKernel is the same for arm64.
+func fakeArmKernel(release string) []byte {
+	image := make([]byte, 4096)
+	copy(image[armMagicAt:], "ARM\x64")
+	copy(image[1024:], "\x00Linux version %s\x00")
+	copy(image[2048:], "\x00Linux version "+release+" (builder@host) (gcc) #1 SMP PREEMPT\n\x00")
 	return image
 }
 

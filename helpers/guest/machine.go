@@ -26,9 +26,13 @@ type Machine struct {
 	Accel  Accel
 	Clock  Clock // InstrClock goes with TCG only
 	CPUs   int
-	Memory int // MiB
+	Model  string // of the CPU, as QEMU's -cpu takes it; "" for the usual one
+	Memory int    // MiB
 	Seed   uint64
 	Append string // for the end of the kernel's command line
+	// Init is what FindInit returned. It is not needed where the guest has
+	// this tool's architecture.
+	Init []byte
 	// Console, if not nil, gets the kernel's messages as they are printed.
 	Console io.Writer
 	// Debugger, if not nil, is one end of a socket pair on which QEMU
@@ -101,36 +105,46 @@ func (m *Machine) ChooseCPUs(say progress) error {
 	return nil
 }
 
-func (m *Machine) processor() interface {
-	option
-	model() string
-} {
+// model returns the CPU's model.
+func (m *Machine) model() string {
+	switch {
+	case m.Model != "":
+		return m.Model
+	case m.Accel == KVM:
+		return hostModel
+	default:
+		return emulatedModel
+	}
+}
+
+func (m *Machine) processor() option {
+	p := processor{m.QEMU.Arch, m.model(), m.CPUs, m.Seed}
 	switch {
 	case m.Accel == KVM:
-		return hostProcessor{m.CPUs, m.Seed}
+		return hostProcessor{p}
 	case m.Clock == InstrClock:
-		return countedProcessor{m.CPUs, m.Seed}
+		return countedProcessor{p}
 	default:
-		return emulatedProcessor{m.CPUs, m.Seed}
+		return emulatedProcessor{p}
 	}
 }
 
 // options returns the machine's options, apart from the files it inherits.
 func (m *Machine) options() []option {
-	return []option{bareMachine{}, m.processor(), memory(m.Memory)}
+	return []option{bareMachine{m.QEMU.Arch}, m.processor(), memory(m.Memory)}
 }
 
 // Config describes the machine in lines of the Go benchmark format, for results
 // measured on it.
 func (m *Machine) Config() ([]string, error) {
-	cmdline, err := kernelCmdline(append(m.options(), serialPort{id: consolePort}, userArgs(m.Append)))
+	cmdline, err := kernelCmdline(append(m.options(), serialPort{arch: m.QEMU.Arch, id: consoleID}, userArgs(m.Append)))
 	if err != nil {
 		return nil, err
 	}
 	return []string{
 		"accelerator: " + string(m.Accel),
 		"qemu: " + m.QEMU.Version,
-		"cpu-model: " + m.processor().model(),
+		"cpu-model: " + m.model(),
 		"memory: " + strconv.Itoa(m.Memory) + "M",
 		"seed: " + strconv.FormatUint(m.Seed, 10),
 		"kernel-image: " + m.Kernel.Name,
@@ -181,14 +195,14 @@ func (m *Machine) Run(ctx context.Context, p *Program, stdout, stderr io.Writer)
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	out, err := newPorts(cmd, stop, []sink{
-		{consolePort, consoleOut}, {"stdout", stdout}, {"stderr", stderr},
+	out, err := newPorts(m.QEMU.Arch, cmd, stop, []sink{
+		{consoleID, consoleOut}, {"stdout", stdout}, {"stderr", stderr},
 	})
 	if err != nil {
 		return 0, err
 	}
 	defer out.close(ctx)
-	report, err := newPort(cmd, "report")
+	report, err := newPort(m.QEMU.Arch, cmd, "report")
 	if err != nil {
 		return 0, err
 	}
@@ -283,14 +297,13 @@ func (m *Machine) initramfs(p *Program) (*initramfs, error) {
 		return nil, err
 	}
 	fsys.file(jobPath, 0o600, data)
-	self, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		return nil, err
+	init := m.Init
+	if init == nil {
+		if init, err = ownInit(); err != nil {
+			return nil, err
+		}
 	}
-	if err := checkProgram(self); err != nil {
-		return nil, fmt.Errorf("this tool, which is also the guest's init, is %w", err)
-	}
-	fsys.file(initPath, 0o755, self)
+	fsys.file(initPath, 0o755, init)
 	fsys.device("/dev/console", 0o600, 5, 1) // for init's descriptors 0 to 2
 	return fsys, nil
 }
@@ -309,10 +322,10 @@ type ports struct {
 
 // newPorts adds a serial port to the machine for each sink. It calls stop if
 // more output piles up than there is room for.
-func newPorts(cmd *qemuCommand, stop context.CancelCauseFunc, sinks []sink) (*ports, error) {
+func newPorts(arch *Arch, cmd *qemuCommand, stop context.CancelCauseFunc, sinks []sink) (*ports, error) {
 	p := &ports{}
 	for _, s := range sinks {
-		r, err := newPort(cmd, s.id)
+		r, err := newPort(arch, cmd, s.id)
 		if err != nil {
 			p.close(context.Background()) // of which nothing has come yet
 			return nil, err
@@ -350,12 +363,12 @@ func (p *ports) close(ctx context.Context) error {
 }
 
 // newPort adds a serial port to the machine and returns the end to read from.
-func newPort(cmd *qemuCommand, id string) (*os.File, error) {
+func newPort(arch *Arch, cmd *qemuCommand, id string) (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	cmd.add(serialPort{id: id, file: cmd.inherit(w)})
+	cmd.add(serialPort{arch: arch, id: id, file: cmd.inherit(w)})
 	return r, nil
 }
 

@@ -13,10 +13,11 @@ import (
 	"eventbench/helpers/testflag"
 )
 
-// A Program is what a guest runs: a statically linked executable for x86-64.
+// A Program is what a guest runs: a statically linked executable.
 type Program struct {
 	Env []string // in the guest; see Machine.Env
 
+	arch    *Arch
 	image   []byte
 	name    string // of its file
 	args    []string
@@ -42,36 +43,41 @@ func LoadProgram(file string, args []string, dir string) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkProgram(image); err != nil {
+	arch, err := checkProgram(image)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	p := &Program{image: image, name: filepath.Base(file), args: args, dir: dir}
+	p := &Program{arch: arch, image: image, name: filepath.Base(file), args: args, dir: dir}
 	p.findOutputs()
 	return p, nil
 }
 
-// checkProgram returns why a guest cannot run the program.
-func checkProgram(image []byte) error {
+// Arch is the architecture of the guest that can run the program.
+func (p *Program) Arch() *Arch { return p.arch }
+
+// checkProgram returns the program's architecture, or why no guest can run it.
+func checkProgram(image []byte) (*Arch, error) {
 	f, err := elf.NewFile(bytes.NewReader(image))
 	if err != nil {
 		var format *elf.FormatError
 		if errors.As(err, &format) || len(image) < 64 {
-			return errors.New("not an ELF executable; a guest has no shell or other interpreter")
+			return nil, errors.New("not an ELF executable; a guest has no shell or other interpreter")
 		}
-		return err
+		return nil, err
 	}
-	if f.Machine != elf.EM_X86_64 || f.Class != elf.ELFCLASS64 {
-		return fmt.Errorf("a program for %v, but the guest is x86-64: build it with GOARCH=amd64", f.Machine)
+	arch, err := archOf(f)
+	if err != nil {
+		return nil, err
 	}
 	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
-		return fmt.Errorf("an ELF file of type %v, not an executable", f.Type)
+		return nil, fmt.Errorf("an ELF file of type %v, not an executable", f.Type)
 	}
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
-			return errors.New("dynamically linked, but the guest has no libraries: build it with CGO_ENABLED=0 and without -race (C programs: -static)")
+			return nil, errors.New("dynamically linked, but the guest has no libraries: build it with CGO_ENABLED=0 and without -race (C programs: -static)")
 		}
 	}
-	return nil
+	return arch, nil
 }
 
 // addTo adds the program and its files to the guest's file system, and returns

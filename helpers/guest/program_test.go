@@ -22,14 +22,20 @@ func TestCheckProgram(t *testing.T) {
 	}
 	check := func(what string, image []byte, want string) {
 		t.Helper()
-		err := checkProgram(image)
+		_, err := checkProgram(image)
 		if got := fmt.Sprint(err); (want == "") != (err == nil) || !strings.Contains(got, want) {
 			t.Errorf("%s: got %q, want %q in it", what, got, want)
 		}
 	}
 	// The offsets are those of e_machine and e_type, see elf(5).
 	check("static", static, "")
-	check("other architecture", patch(18, byte(elf.EM_AARCH64)), "GOARCH=amd64")
+	for of, arch := range map[elf.Machine]*Arch{elf.EM_X86_64: AMD64, elf.EM_AARCH64: ARM64} {
+		if got, err := checkProgram(patch(18, byte(of))); got != arch || err != nil {
+			t.Errorf("%v: %v, %v, want %v", of, got, err, arch)
+		}
+	}
+	check("other architecture", patch(18, byte(elf.EM_RISCV)), "guests are x86-64 or arm64: build it with GOARCH=amd64 or arm64")
+	check("32 bits of it", patch(18, byte(elf.EM_386)), "GOARCH=amd64")
 	check("object", patch(16, byte(elf.ET_REL)), "ET_REL")
 	check("script", []byte("#!/bin/sh\necho this is long enough to have had room for an ELF header\n"), "no shell")
 	check("empty", nil, "not an ELF")
@@ -70,7 +76,7 @@ func TestOutputs(t *testing.T) {
 
 func TestEnv(t *testing.T) {
 	m := &Machine{
-		QEMU: &QEMU{Version: "10.0.2"}, Kernel: &Kernel{Name: "bzImage sha256:0123"},
+		QEMU: &QEMU{Arch: AMD64, Version: "10.0.2"}, Kernel: &Kernel{Name: "bzImage sha256:0123"},
 		Accel: TCG, Clock: InstrClock, CPUs: 2, Memory: 512, Seed: 7, Append: "nokaslr",
 	}
 	got, err := m.Env([]string{
@@ -96,6 +102,10 @@ func TestEnv(t *testing.T) {
 	got, err = m.Env([]string{"EVENTBENCH_CLOCK=instrs"})
 	if err != nil || slices.ContainsFunc(got, func(kv string) bool { return strings.HasPrefix(kv, "EVENTBENCH_CLOCK") }) {
 		t.Errorf("on the wall clock: %q, %v", got, err)
+	}
+	m.Model = "EPYC-Rome,sse4a=off"
+	if got, err = m.Env(nil); err != nil || !strings.Contains(strings.Join(got, "\n"), "\ncpu-model: EPYC-Rome,sse4a=off\n") {
+		t.Errorf("with a CPU of its own: %q, %v", got, err)
 	}
 	m.Append = strings.Repeat("x", maxCmdline)
 	if _, err := m.Env(nil); err == nil || !strings.Contains(err.Error(), "-append") {

@@ -11,27 +11,26 @@ import (
 	"strings"
 )
 
-// QEMU is an emulator of x86-64 machines.
+// QEMU is an emulator of machines of one architecture.
 type QEMU struct {
+	Arch    *Arch
 	Path    string
 	Version string // such as "10.0.2"
 	major   int
 }
 
-const qemuProgram = "qemu-system-x86_64"
-
 var qemuVersion = regexp.MustCompile(`version (([0-9]+)\.[0-9]+[0-9.]*)`)
 
-// FindQEMU looks up QEMU, under its usual name if path is empty, and asks for
-// its version.
-func FindQEMU(ctx context.Context, path string) (*QEMU, error) {
+// FindQEMU looks up the QEMU for an architecture, under its usual name if path
+// is empty, and asks for its version.
+func FindQEMU(ctx context.Context, arch *Arch, path string) (*QEMU, error) {
 	name := path
 	if name == "" {
-		name = qemuProgram
+		name = arch.qemu
 	}
 	found, err := exec.LookPath(name)
 	if err != nil {
-		hint := ": install it (Debian and Ubuntu: qemu-system-x86; Fedora: qemu-system-x86-core), or name it with -qemu"
+		hint := fmt.Sprintf(": install it (%s), or name it with -qemu", arch.qemuPackage)
 		if path != "" {
 			hint = ""
 		}
@@ -49,7 +48,7 @@ func FindQEMU(ctx context.Context, path string) (*QEMU, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s --version: %w", found, err)
 	}
-	return &QEMU{Path: found, Version: m[1], major: major}, nil
+	return &QEMU{Arch: arch, Path: found, Version: m[1], major: major}, nil
 }
 
 // fairCounting reports whether a machine that counts can have more than one
@@ -66,28 +65,44 @@ type option interface {
 	KernelArgs() []string
 }
 
-// bareMachine is a PC without the devices that QEMU adds by default.
-type bareMachine struct{}
+// bareMachine is a machine without the devices that QEMU adds by default.
+type bareMachine struct{ arch *Arch }
 
-func (bareMachine) Cmdline() []string {
-	return []string{
-		"-no-user-config", "-nodefaults", "-display", "none",
-		"-machine", "pc,hpet=off,usb=off,vmport=off,graphics=off",
-		// A guest that restarts has failed.
-		"-no-reboot",
-	}
+func (m bareMachine) Cmdline() []string {
+	args := []string{"-no-user-config", "-nodefaults", "-display", "none"}
+	args = append(args, m.arch.board...)
+	return append(args, "-no-reboot") // a guest that restarts has failed
 }
 
-func (bareMachine) KernelArgs() []string {
-	return []string{
-		"panic=-1", // restart at once, which is the end of QEMU
-		// None of these changes the code that a benchmark runs. They
-		// shorten the boot on an emulated processor.
-		"edd=off",           // BIOS calls for disks
-		"no_timer_check",    // loops over ten ticks to see that they come
-		"cpu_init_udelay=0", // 10 ms of looping that old processors need
-		"cryptomgr.notests", // self-tests of ciphers nothing here uses
+func (m bareMachine) KernelArgs() []string {
+	args := []string{"panic=-1"} // restart at once, which is the end of QEMU
+	args = append(args, m.arch.kernelArgs...)
+	return append(args, "cryptomgr.notests") // self-tests of ciphers nothing here uses
+}
+
+// A processor is what the kinds of processors have in common.
+type processor struct {
+	arch  *Arch
+	model string // of -cpu
+	cpus  int
+	seed  uint64
+}
+
+// The models that are used unless another is asked for. The first has all that
+// QEMU knows to emulate: a kernel then runs what it runs on new machines.
+const (
+	emulatedModel = "max"
+	hostModel     = "host"
+)
+
+var cpuModel = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._,=+-]*$`)
+
+// CheckCPUModel checks the value of the -cpu-model flag.
+func CheckCPUModel(model string) error {
+	if model != "" && !cpuModel.MatchString(model) {
+		return fmt.Errorf("-cpu-model %q: want a model and its properties as QEMU's -cpu takes them, such as neoverse-n1 or max,sve=off", model)
 	}
+	return nil
 }
 
 // countedProcessor executes guest instructions one by one, each taking a
@@ -95,7 +110,7 @@ func (bareMachine) KernelArgs() []string {
 // in the machine depends on the host's time. Its randomness (RDRAND, the
 // kernel's seed) comes from seed.
 //
-// Two fifths of a boot are spent calibrating the local APIC's timer: the kernel
+// Two fifths of a boot of x86-64 are spent calibrating the local APIC's timer: the kernel
 // loops over RDTSC and PAUSE for 100 ms of guest time, and at each PAUSE QEMU
 // leaves the translated code. The kernel skips this (calibrate_APIC_clock in
 // arch/x86/kernel/apic/apic.c) if there is a TSC-deadline timer, or if it
@@ -105,10 +120,7 @@ func (bareMachine) KernelArgs() []string {
 // Without the timer (nolapic_timer), timers would take other paths. A larger
 // shift would shorten the loop, but would make ticks that much denser in what
 // is measured.
-type countedProcessor struct {
-	cpus int
-	seed uint64
-}
+type countedProcessor struct{ processor }
 
 func (p countedProcessor) Cmdline() []string {
 	return []string{
@@ -116,48 +128,35 @@ func (p countedProcessor) Cmdline() []string {
 		"-icount", "shift=0,sleep=off",
 		"-rtc", "base=2020-01-01,clock=vm",
 		"-seed", strconv.FormatUint(p.seed, 10),
-		"-cpu", p.model(), "-smp", strconv.Itoa(p.cpus),
+		"-cpu", strings.TrimSuffix(p.model+","+p.arch.counter, ","), "-smp", strconv.Itoa(p.cpus),
 	}
 }
 
-func (countedProcessor) KernelArgs() []string {
-	// The counter cannot be wrong, so no timer has to watch it.
-	return []string{"tsc=reliable"}
-}
-
-func (countedProcessor) model() string { return "max" }
+func (p countedProcessor) KernelArgs() []string { return p.arch.countedArgs }
 
 // emulatedProcessor runs as fast as the host allows, on the host's clock.
-type emulatedProcessor struct {
-	cpus int
-	seed uint64
-}
+type emulatedProcessor struct{ processor }
 
 func (p emulatedProcessor) Cmdline() []string {
 	return []string{
 		"-accel", "tcg,thread=multi", "-seed", strconv.FormatUint(p.seed, 10),
-		"-cpu", p.model(), "-smp", strconv.Itoa(p.cpus),
+		"-cpu", p.model, "-smp", strconv.Itoa(p.cpus),
 	}
 }
 
 func (emulatedProcessor) KernelArgs() []string { return nil }
-func (emulatedProcessor) model() string        { return "max" }
 
 // hostProcessor is the host's own processor, through KVM.
-type hostProcessor struct {
-	cpus int
-	seed uint64
-}
+type hostProcessor struct{ processor }
 
 func (p hostProcessor) Cmdline() []string {
 	return []string{
 		"-accel", "kvm", "-seed", strconv.FormatUint(p.seed, 10),
-		"-cpu", p.model(), "-smp", strconv.Itoa(p.cpus),
+		"-cpu", p.model, "-smp", strconv.Itoa(p.cpus),
 	}
 }
 
 func (hostProcessor) KernelArgs() []string { return nil }
-func (hostProcessor) model() string        { return "host" }
 
 // memory is the machine's memory in MiB.
 type memory int
@@ -167,20 +166,28 @@ func (memory) KernelArgs() []string { return nil }
 
 // serialPort sends the guest's output on it to a file of this process.
 type serialPort struct {
+	arch *Arch
 	id   string
 	file inheritedFile
 }
 
+// consoleID is the id of the port that the kernel's messages come from.
+const consoleID = "console"
+
 func (p serialPort) Cmdline() []string {
-	return []string{"-chardev", fmt.Sprintf("file,id=%s,path=%s", p.id, p.file.path()), "-serial", "chardev:" + p.id}
+	args := []string{"-chardev", fmt.Sprintf("file,id=%s,path=%s", p.id, p.file.path())}
+	if p.id == consoleID || p.arch.port == "" {
+		return append(args, "-serial", "chardev:"+p.id)
+	}
+	return append(args, "-device", p.arch.port+",chardev="+p.id)
 }
 
 func (p serialPort) KernelArgs() []string {
-	if p.id != consolePort {
+	if p.id != consoleID {
 		return nil
 	}
 	return []string{
-		"console=" + consolePort, "quiet",
+		"console=" + p.arch.console, "quiet",
 		fmt.Sprintf("8250.nr_uarts=%d", serialPorts), // some kernels look for fewer
 	}
 }
@@ -213,7 +220,8 @@ type userArgs string
 func (userArgs) Cmdline() []string      { return nil }
 func (a userArgs) KernelArgs() []string { return strings.Fields(string(a)) }
 
-// maxCmdline is COMMAND_LINE_SIZE of arch/x86, the final NUL included.
+// maxCmdline is COMMAND_LINE_SIZE of arch/x86 and arch/arm64, the final NUL
+// included.
 const maxCmdline = 2048
 
 // kernelCmdline is the kernel's command line for a machine with these options.

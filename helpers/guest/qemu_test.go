@@ -12,19 +12,21 @@ import (
 )
 
 func TestOptions(t *testing.T) {
-	check := func(m Machine, wantArgs, wantCmdline string) {
+	check := func(arch *Arch, m Machine, wantArgs, wantCmdline string) {
 		t.Helper()
+		m.QEMU = &QEMU{Arch: arch}
 		cmd := &qemuCommand{}
-		cmd.add(m.processor(), memory(m.Memory))
-		cmd.add(serialPort{consolePort, cmd.inherit(os.Stdout)}, serialPort{"stdout", cmd.inherit(os.Stdout)})
+		cmd.add(m.options()...)
+		cmd.add(serialPort{arch, consoleID, cmd.inherit(os.Stdout)}, serialPort{arch, "stdout", cmd.inherit(os.Stdout)})
 		cmd.add(boot{kernel: cmd.inherit(os.Stdin), initramfs: cmd.inherit(os.Stdin)}, userArgs(m.Append))
 		args, err := cmd.args()
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantArgs += " -m 512M" +
-			" -chardev file,id=ttyS0,path=/proc/self/fd/3 -serial chardev:ttyS0" +
-			" -chardev file,id=stdout,path=/proc/self/fd/4 -serial chardev:stdout" +
+		port := map[*Arch]string{AMD64: "-serial chardev:stdout", ARM64: "-device pci-serial,chardev=stdout"}[arch]
+		wantArgs = "-no-user-config -nodefaults -display none -machine " + wantArgs + " -m 512M" +
+			" -chardev file,id=console,path=/proc/self/fd/3 -serial chardev:console" +
+			" -chardev file,id=stdout,path=/proc/self/fd/4 " + port +
 			" -kernel /proc/self/fd/5 -initrd /proc/self/fd/6"
 		i := slices.Index(args, "-append")
 		if got := strings.Join(args[:i], " "); got != wantArgs {
@@ -34,15 +36,31 @@ func TestOptions(t *testing.T) {
 			t.Errorf("the kernel's command line:\ngot  %s\nwant %s", got, wantCmdline)
 		}
 	}
-	check(Machine{Accel: TCG, Clock: InstrClock, CPUs: 2, Memory: 512, Seed: 7, Append: " a=b  quiet "},
-		"-accel tcg -icount shift=0,sleep=off -rtc base=2020-01-01,clock=vm -seed 7 -cpu max -smp 2",
-		"tsc=reliable console=ttyS0 quiet 8250.nr_uarts=4 a=b quiet")
-	check(Machine{Accel: KVM, Clock: WallClock, CPUs: 1, Memory: 512},
-		"-accel kvm -seed 0 -cpu host -smp 1",
-		"console=ttyS0 quiet 8250.nr_uarts=4")
-	check(Machine{Accel: TCG, Clock: WallClock, CPUs: 4, Memory: 512},
-		"-accel tcg,thread=multi -seed 0 -cpu max -smp 4",
-		"console=ttyS0 quiet 8250.nr_uarts=4")
+	const (
+		pc      = "pc,hpet=off,usb=off,vmport=off,graphics=off -no-reboot "
+		virt    = "virt,gic-version=3,its=off -no-reboot "
+		counted = "-accel tcg -icount shift=0,sleep=off -rtc base=2020-01-01,clock=vm "
+		quick   = "panic=-1 edd=off no_timer_check cpu_init_udelay=0 cryptomgr.notests "
+		quickly = "panic=-1 cryptomgr.notests "
+	)
+	check(AMD64, Machine{Accel: TCG, Clock: InstrClock, CPUs: 2, Memory: 512, Seed: 7, Append: " a=b  quiet "},
+		pc+counted+"-seed 7 -cpu max -smp 2",
+		quick+"tsc=reliable console=ttyS0 quiet 8250.nr_uarts=4 a=b quiet")
+	check(AMD64, Machine{Accel: KVM, Clock: WallClock, CPUs: 1, Memory: 512},
+		pc+"-accel kvm -seed 0 -cpu host -smp 1",
+		quick+"console=ttyS0 quiet 8250.nr_uarts=4")
+	check(AMD64, Machine{Accel: TCG, Clock: WallClock, CPUs: 4, Memory: 512, Model: "EPYC"},
+		pc+"-accel tcg,thread=multi -seed 0 -cpu EPYC -smp 4",
+		quick+"console=ttyS0 quiet 8250.nr_uarts=4")
+	check(ARM64, Machine{Accel: TCG, Clock: InstrClock, CPUs: 2, Memory: 512, Seed: 7},
+		virt+counted+"-seed 7 -cpu max,cntfrq=1000000000 -smp 2",
+		quickly+"console=ttyAMA0 quiet 8250.nr_uarts=4")
+	check(ARM64, Machine{Accel: TCG, Clock: InstrClock, CPUs: 1, Memory: 512, Model: "neoverse-n1"},
+		virt+counted+"-seed 0 -cpu neoverse-n1,cntfrq=1000000000 -smp 1",
+		quickly+"console=ttyAMA0 quiet 8250.nr_uarts=4")
+	check(ARM64, Machine{Accel: TCG, Clock: WallClock, CPUs: 2, Memory: 512},
+		virt+"-accel tcg,thread=multi -seed 0 -cpu max -smp 2",
+		quickly+"console=ttyAMA0 quiet 8250.nr_uarts=4")
 }
 
 func TestFindQEMU(t *testing.T) {
@@ -58,7 +76,7 @@ func TestFindQEMU(t *testing.T) {
 	}
 	check := func(path, version string, fair bool, wantErr string) {
 		t.Helper()
-		q, err := FindQEMU(t.Context(), path)
+		q, err := FindQEMU(t.Context(), AMD64, path)
 		if wantErr != "" {
 			if err == nil || !strings.Contains(err.Error(), wantErr) {
 				t.Errorf("%s: got error %v, want %q in it", path, err, wantErr)
@@ -77,6 +95,9 @@ func TestFindQEMU(t *testing.T) {
 	check(filepath.Join(dir, "missing"), "", false, "no QEMU")
 	t.Setenv("PATH", dir)
 	check("", "", false, "qemu-system-x86")
+	if _, err := FindQEMU(t.Context(), ARM64, ""); err == nil || !strings.Contains(err.Error(), "qemu-system-aarch64") || !strings.Contains(err.Error(), "qemu-system-arm;") {
+		t.Errorf("for arm64: got error %v", err)
+	}
 }
 
 func TestChooseCPUs(t *testing.T) {
@@ -103,7 +124,7 @@ func TestChooseCPUs(t *testing.T) {
 // on the translator, which works everywhere.
 func TestProbe(t *testing.T) {
 	need.Need(t, need.HasQEMU)
-	q, err := FindQEMU(t.Context(), "")
+	q, err := FindQEMU(t.Context(), AMD64, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,15 +102,15 @@ func (k cachedKernel) load() (*Kernel, error) {
 	return kernel, nil
 }
 
-// loadCached loads the newest cached kernel of a series, or of one version of
-// it if want is set. It returns nil if none is intact.
-func loadCached(c *cache.Dir, series, want string, say progress) (*Kernel, error) {
+// loadCached loads an architecture's newest cached kernel of a series, or of
+// one version of it if want is set. It returns nil if none is intact.
+func loadCached(c *cache.Dir, arch *Arch, series, want string, say progress) (*Kernel, error) {
 	all, err := cachedKernels(c)
 	if err != nil {
 		return nil, err
 	}
 	for _, k := range all {
-		if k.Series != series || want != "" && k.Version != want {
+		if imageArch(k.Package) != arch || k.Series != series || want != "" && k.Version != want {
 			continue
 		}
 		kernel, err := k.load()
@@ -124,10 +124,10 @@ func loadCached(c *cache.Dir, series, want string, say progress) (*Kernel, error
 
 // findSeries returns a kernel of the series from the cache, fetching it first
 // if needed.
-func findSeries(ctx context.Context, c *cache.Dir, series, mirror string, update bool, say progress) (*Kernel, error) {
+func findSeries(ctx context.Context, c *cache.Dir, arch *Arch, series, mirror string, update bool, say progress) (*Kernel, error) {
 	say = say.once() // the cache is looked through more than once
 	if !update {
-		if k, err := loadCached(c, series, "", say); k != nil || err != nil {
+		if k, err := loadCached(c, arch, series, "", say); k != nil || err != nil {
 			return k, err
 		}
 	}
@@ -137,7 +137,7 @@ func findSeries(ctx context.Context, c *cache.Dir, series, mirror string, update
 	}
 	defer lock.Close()
 	if !update { // that process may have got it
-		if k, err := loadCached(c, series, "", say); k != nil || err != nil {
+		if k, err := loadCached(c, arch, series, "", say); k != nil || err != nil {
 			return k, err
 		}
 	}
@@ -146,48 +146,69 @@ func findSeries(ctx context.Context, c *cache.Dir, series, mirror string, update
 	if update {
 		life = 0
 	}
-	x, err := freshIndex(ctx, c, mirror, life, say)
+	x, err := freshIndex(ctx, c, arch, mirror, life, say)
 	if err != nil {
 		return nil, fmt.Errorf("kernel %s: %w", series, err)
 	}
-	p, ok := x.newest(series, false)
-	if !ok && time.Since(x.Made) > time.Minute {
+	found := x.of(series, false)
+	if len(found) == 0 && time.Since(x.Made) > time.Minute {
 		// It may be newer than the index.
-		if x, err = freshIndex(ctx, c, mirror, 0, say); err != nil {
+		if x, err = freshIndex(ctx, c, arch, mirror, 0, say); err != nil {
 			return nil, fmt.Errorf("kernel %s: %w", series, err)
 		}
-		p, ok = x.newest(series, false)
+		found = x.of(series, false)
 	}
-	if !ok {
-		err := fmt.Errorf("no cloud kernel of series %s in Debian, which has %s", series, strings.Join(x.series(false), ", "))
+	if len(found) == 0 {
+		err := fmt.Errorf("no cloud kernel of series %s for %s in Debian, which has %s", series, arch, strings.Join(x.series(false), ", "))
 		if len(x.Troubles) > 0 {
 			err = fmt.Errorf("%w (not all lists could be read: %s)", err, strings.Join(x.Troubles, "; "))
 		}
 		return nil, err
 	}
-	if k, err := loadCached(c, series, p.Version, say); k != nil || err != nil {
-		return k, err
-	}
-	err = fetch(ctx, c, p, mirror, say)
+	k, err := fetched(ctx, c, found[0], mirror, say)
 	if noSpace(err) {
 		return nil, fmt.Errorf("kernel %s: %w: free space for %s, or set XDG_CACHE_HOME to a directory that has some", series, err, c.Path())
 	}
 	if err != nil && ctx.Err() == nil && time.Since(x.Made) > time.Minute {
 		// The archive may have changed since the index was made.
-		if x, e := freshIndex(ctx, c, mirror, 0, say); e == nil {
-			if p, ok = x.newest(series, false); ok {
-				err = fetch(ctx, c, p, mirror, say)
+		if x, e := freshIndex(ctx, c, arch, mirror, 0, say); e == nil {
+			if again := x.of(series, false); len(again) > 0 {
+				found = again
+				k, err = fetched(ctx, c, found[0], mirror, say)
 			}
 		}
+	}
+	// A mirror may list a version whose file it lacks.
+	for i := 1; i < len(found) && notThere(err); i++ {
+		say("%s %s is listed, but the mirror lacks it: trying %s", found[i-1].Name, found[i-1].Version, found[i].Version)
+		k, err = fetched(ctx, c, found[i], mirror, say)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("kernel %s: %w", series, err)
 	}
-	k, err := loadCached(c, series, p.Version, say)
+	return k, nil
+}
+
+// fetched returns the package's kernel from the cache, fetching it first if
+// needed. The caller holds the lock.
+func fetched(ctx context.Context, c *cache.Dir, p aptPackage, mirror string, say progress) (*Kernel, error) {
+	if k, err := loadCached(c, p.arch(), p.Series, p.Version, say); k != nil || err != nil {
+		return k, err
+	}
+	if err := fetch(ctx, c, p, mirror, say); err != nil {
+		return nil, err
+	}
+	k, err := loadCached(c, p.arch(), p.Series, p.Version, say)
 	if k == nil && err == nil {
-		err = fmt.Errorf("kernel %s: it was put into the cache, %s, but is missing", series, c.Path())
+		err = fmt.Errorf("it was put into the cache, %s, but is missing", c.Path())
 	}
 	return k, err
+}
+
+// notThere reports whether err means a file that the mirror lacks, in the words
+// of apt's methods for http and for files.
+func notThere(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "404  Not Found") || strings.Contains(err.Error(), "File not found"))
 }
 
 // noSpace reports whether err means a full disk, found here or reported by apt.
@@ -210,8 +231,10 @@ func fetch(ctx context.Context, c *cache.Dir, p aptPackage, mirror string, say p
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.URI, err)
 	}
-	if _, err := parseKernel(image); err != nil {
+	if k, err := parseKernel(image); err != nil {
 		return fmt.Errorf("%s: %w", p.URI, err)
+	} else if k.arch != p.arch() {
+		return fmt.Errorf("%s: a kernel for %s, not for %s", p.URI, k.arch, p.arch())
 	}
 	sum := sha256.Sum256(image)
 	facts, err := json.MarshalIndent(cachedKernel{
@@ -264,19 +287,19 @@ type Series struct {
 	Package string // of the newest, or else of the cached
 }
 
-// ListSeries lists the available and the cached kernels, newest first. If it
-// cannot find out what is available, it lists the cached ones and also returns
-// the error.
-func ListSeries(ctx context.Context, c *cache.Dir, mirror string, update bool, say progress) ([]Series, error) {
+// ListSeries lists an architecture's available and cached kernels, newest
+// first. If it cannot find out what is available, it lists the cached ones and
+// also returns the error.
+func ListSeries(ctx context.Context, c *cache.Dir, arch *Arch, mirror string, update bool, say progress) ([]Series, error) {
 	life := indexLife
 	if update {
 		life = 0
 	}
-	x, err := readIndex(c)
+	x, err := readIndex(c, arch)
 	if err != nil || !x.fresh(life) {
 		var lock *os.File
 		if lock, err = c.Lock(ctx, func() { say("waiting for another process that fills the cache") }); err == nil {
-			x, err = freshIndex(ctx, c, mirror, life, say)
+			x, err = freshIndex(ctx, c, arch, mirror, life, say)
 			lock.Close()
 		}
 	}
@@ -288,10 +311,11 @@ func ListSeries(ctx context.Context, c *cache.Dir, mirror string, update bool, s
 	}
 	kernels, e := cachedKernels(c)
 	err = errors.Join(err, e)
+	kernels = slices.DeleteFunc(kernels, func(k cachedKernel) bool { return imageArch(k.Package) != arch })
 
 	var all []Series
 	for _, name := range x.series(false) {
-		p, _ := x.newest(name, false)
+		p := x.of(name, false)[0]
 		all = append(all, Series{Name: name, Newest: p.Version, Suite: p.Suite, Package: p.Name})
 	}
 	for _, k := range kernels {

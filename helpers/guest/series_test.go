@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,7 +46,7 @@ func TestSeries(t *testing.T) {
 	}
 	for range 4 {
 		wg.Go(func() {
-			k, err := FindKernel(t.Context(), c, "6.12", testMirror, false, say)
+			k, err := FindKernel(t.Context(), c, AMD64, "6.12", testMirror, false, say)
 			if err != nil {
 				t.Error(err)
 			} else if k.Release != "6.12.9-test" || k.Name != "linux-image-6.12.9-cloud-amd64 6.12.9-1" {
@@ -58,12 +60,12 @@ func TestSeries(t *testing.T) {
 	}
 
 	// From the cache it comes without an index, a package or a lock.
-	for _, gone := range []string{deb, c.Path(indexFile), c.Path("lock")} {
+	for _, gone := range []string{deb, c.Path(indexFile(AMD64)), c.Path("lock")} {
 		if err := os.Remove(gone); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := FindKernel(t.Context(), c, "6.12", testMirror, false, t.Logf); err != nil {
+	if _, err := FindKernel(t.Context(), c, AMD64, "6.12", testMirror, false, t.Logf); err != nil {
 		t.Errorf("cached: %v", err)
 	}
 	left, err := filepath.Glob(c.Path("*"))
@@ -75,7 +77,7 @@ func TestSeries(t *testing.T) {
 	tooltest.MustWrite(t, c.Path(kernelsDir, "linux-image-6.12.9-cloud-amd64_6.12.9-1", imageName), string(fakeKernel("6.12.7-bad")))
 	mustIndex(t, c, time.Now(), mustDescribe(t, older, "6.12.8-1"))
 	unused := 0
-	k, err := FindKernel(t.Context(), c, "6.12", testMirror, false, func(format string, args ...any) {
+	k, err := FindKernel(t.Context(), c, AMD64, "6.12", testMirror, false, func(format string, args ...any) {
 		if strings.HasPrefix(format, "cached kernel not used") {
 			unused++
 		}
@@ -104,7 +106,7 @@ func TestSeriesFullDisk(t *testing.T) {
 	deb := mustPackage(t, dir, "linux", map[string]string{"boot/vmlinuz-6.12.9": string(image)})
 	c := cache.At(full)
 	mustIndex(t, c, time.Now().Add(-time.Hour), mustDescribe(t, deb, "6.12.9-1"))
-	_, err := FindKernel(t.Context(), c, "6.12", testMirror, false, t.Logf)
+	_, err := FindKernel(t.Context(), c, AMD64, "6.12", testMirror, false, t.Logf)
 	if err == nil || !noSpace(err) || !strings.Contains(err.Error(), "free space for "+full) {
 		t.Errorf("on a full disk: %v", err)
 	}
@@ -125,7 +127,7 @@ func TestSeriesErrors(t *testing.T) {
 	}
 	check := func(c *cache.Dir, series string, want ...string) {
 		t.Helper()
-		_, err := FindKernel(t.Context(), c, series, testMirror, false, t.Logf)
+		_, err := FindKernel(t.Context(), c, AMD64, series, testMirror, false, t.Logf)
 		for _, w := range want {
 			if err == nil || !strings.Contains(err.Error(), w) {
 				t.Errorf("got error %v, want %q in it", err, w)
@@ -147,9 +149,53 @@ func TestSeriesErrors(t *testing.T) {
 	gone := described
 	gone.URI += ".gone"
 	check(fresh(gone), "6.12", "kernel 6.12", "linux.deb.gone")
+	older := gone
+	older.Version = "6.12.8-1"
+	check(fresh(gone, older), "6.12", "kernel 6.12", "linux.deb.gone")
+	check(fresh(gone, wrong, described), "6.12", "kernel 6.12", "Hash Sum mismatch") // which is no reason for another
 
 	empty := mustPackage(t, dir, "empty", map[string]string{"usr/share/doc/x": "x"})
 	check(fresh(mustDescribe(t, empty, "6.12.9-1")), "6.12", "no vmlinuz")
+}
+
+// Where the mirror lists a version whose file it lacks, the next serves, which
+// is said once: the second time it is cached.
+func TestSeriesListedButMissing(t *testing.T) {
+	needApt(t)
+	dir := t.TempDir()
+	deb := mustPackage(t, dir, "linux", map[string]string{"boot/vmlinuz-6.12.8": string(fakeKernel("6.12.8-test"))})
+	older := mustDescribe(t, deb, "6.12.8-1")
+	gone := older
+	gone.URI, gone.Version = gone.URI+".gone", "6.12.9-1"
+	web := gone
+	web.URI, web.Version = mustServeNothing(t)+"/linux.deb", "6.12.10-1"
+	c := cache.At(filepath.Join(dir, "cache"))
+	mustIndex(t, c, time.Now(), web, gone, older)
+	var said []string
+	for range 2 {
+		k, err := FindKernel(t.Context(), c, AMD64, "6.12", testMirror, false, func(format string, args ...any) {
+			said = append(said, fmt.Sprintf(format, args...))
+		})
+		if err != nil || k.Release != "6.12.8-test" {
+			t.Fatalf("got %+v, %v; said %q", k, err, said)
+		}
+	}
+	said = slices.DeleteFunc(said, func(s string) bool { return strings.HasPrefix(s, "downloading ") })
+	if want := []string{
+		"linux-image-6.12.9-cloud-amd64 6.12.10-1 is listed, but the mirror lacks it: trying 6.12.9-1",
+		"linux-image-6.12.9-cloud-amd64 6.12.9-1 is listed, but the mirror lacks it: trying 6.12.8-1",
+	}; !slices.Equal(said, want) {
+		t.Errorf("said %q, want %q", said, want)
+	}
+}
+
+// mustServeNothing returns the URL of a server that answers 404.
+func mustServeNothing(t *testing.T) string {
+	t.Helper()
+	t.Setenv("no_proxy", "127.0.0.1")
+	s := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(s.Close)
+	return s.URL
 }
 
 // A mirror that is not there, with the real lists wanted from it.
@@ -157,11 +203,11 @@ func TestIndexUnreachable(t *testing.T) {
 	need.Need(t, need.HasApt)
 	c := cache.At(t.TempDir())
 	mirror := "file://" + t.TempDir() + "/debian"
-	_, err := FindKernel(t.Context(), c, "6.12", mirror, false, t.Logf)
+	_, err := FindKernel(t.Context(), c, AMD64, "6.12", mirror, false, t.Logf)
 	if err == nil || !strings.Contains(err.Error(), "kernel 6.12: apt") {
 		t.Errorf("got error %v", err)
 	}
-	if _, err := FindKernel(t.Context(), c, "6.12", "no url", false, t.Logf); err == nil || !strings.Contains(err.Error(), "-mirror") {
+	if _, err := FindKernel(t.Context(), c, AMD64, "6.12", "no url", false, t.Logf); err == nil || !strings.Contains(err.Error(), "-mirror") {
 		t.Errorf("got error %v, want one about -mirror", err)
 	}
 }
@@ -184,10 +230,11 @@ func TestListSeries(t *testing.T) {
 		"e": facts("6.12", "linux-image-6.12.99-cloud-amd64", "7.3.99-1", sum),
 		"f": facts("6.12", "../../linux-image-6.12.99-cloud-amd64", "6.12.99-1", sum),
 		"g": facts("6.12", "linux-image-6.12.99-cloud-amd64", "6.12.99-1\x1b[31m", sum),
+		"h": facts("6.12", "linux-image-6.12.99-cloud-arm64", "6.12.99-1", sum),
 	} {
 		tooltest.MustWrite(t, c.Path(kernelsDir, dir, factsName), text)
 	}
-	got, err := ListSeries(t.Context(), c, "", false, t.Logf)
+	got, err := ListSeries(t.Context(), c, AMD64, "", false, t.Logf)
 	want := []Series{
 		{Name: "7.3", Newest: "7.3.4-1", Suite: "sid", Package: "linux-binary-7.3.4-cloud-amd64"},
 		{Name: "6.12", Newest: "6.12.9-1", Suite: "trixie", Package: "linux-image-6.12.9-cloud-amd64", Cached: "6.12.8-1"},
@@ -210,7 +257,7 @@ func TestIndexChecked(t *testing.T) {
 	read := func(p aptPackage) error {
 		c := cache.At(t.TempDir())
 		mustIndex(t, c, time.Now(), p)
-		_, err := readIndex(c)
+		_, err := readIndex(c, AMD64)
 		return err
 	}
 	if err := read(good); err != nil {
@@ -233,6 +280,8 @@ func TestIndexChecked(t *testing.T) {
 		func(p *aptPackage) { p.URI = "-o=APT::Update::Pre-Invoke::=touch /tmp/x" },
 		func(p *aptPackage) { p.URI = "http://mirror.invalid/a b" },
 		func(p *aptPackage) { p.Source = true },
+		func(p *aptPackage) { p.Name = "linux-image-6.12.9-cloud-arm64" },
+		func(p *aptPackage) { p.Name = "linux-image-6.12.9-cloud-riscv64" },
 	} {
 		bad := good
 		change(&bad)
@@ -242,7 +291,7 @@ func TestIndexChecked(t *testing.T) {
 	}
 	c := cache.At(t.TempDir())
 	mustIndex(t, c, time.Now().Add(time.Hour), good)
-	if _, err := readIndex(c); err == nil {
+	if _, err := readIndex(c, AMD64); err == nil {
 		t.Error("believed: an index of the future, which is fresh for ever")
 	}
 }
@@ -294,7 +343,7 @@ func TestCacheUnwritable(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	tooltest.MustWrite(t, file, "")
 	c := cache.At(filepath.Join(file, "cache")) // also root cannot
-	_, err := FindKernel(t.Context(), c, "6.12", testMirror, false, t.Logf)
+	_, err := FindKernel(t.Context(), c, AMD64, "6.12", testMirror, false, t.Logf)
 	if err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "XDG_CACHE_HOME") {
 		t.Errorf("got error %v", err)
 	}
@@ -316,7 +365,7 @@ func mustIndex(tb testing.TB, c *cache.Dir, made time.Time, packages ...aptPacka
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tooltest.MustWrite(tb, c.Path(indexFile), string(data))
+	tooltest.MustWrite(tb, c.Path(indexFile(AMD64)), string(data))
 }
 
 func mustDescribe(tb testing.TB, deb, version string) aptPackage {

@@ -17,15 +17,15 @@ func FetchSource(ctx context.Context, c *cache.Dir, series, mirror, dir string, 
 	if err != nil {
 		return "", "", err
 	}
-	x, err := freshIndex(ctx, c, mirror, indexLife, say)
+	x, err := freshIndex(ctx, c, AMD64, mirror, indexLife, say)
 	lock.Close()
 	if err != nil {
 		return "", "", fmt.Errorf("source of %s: %w", series, err)
 	}
-	p, ok := x.newest(series, true)
-	if !ok {
+	found := x.of(series, true)
+	if len(found) == 0 {
 		return "", "", fmt.Errorf("no linux-source package of series %s in Debian, which has %s", series, strings.Join(x.series(true), ", "))
 	}
-	file, err = download(ctx, dir, p, mirror, say)
-	return file, p.Version, err
+	file, err = download(ctx, dir, found[0], mirror, say)
+	return file, found[0].Version, err
 }

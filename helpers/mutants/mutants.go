@@ -97,10 +97,14 @@ func find(ctx context.Context, o options, only *regexp.Regexp, stdout io.Writer,
 		return false, err
 	}
 	// Report a bad program before building anything.
-	if _, err = guest.LoadProgram(o.program, nil, "."); err != nil {
+	program, err := guest.LoadProgram(o.program, nil, ".")
+	if err != nil {
 		return false, err
 	}
-	if r.qemu, err = guest.FindQEMU(ctx, ""); err != nil {
+	if program.Arch() != guest.AMD64 {
+		return false, fmt.Errorf("%s: a program for %s, but mutants are kernels for %s", o.program, program.Arch(), guest.AMD64)
+	}
+	if r.qemu, err = guest.FindQEMU(ctx, guest.AMD64, ""); err != nil {
 		return false, err
 	}
 	if r.tree, err = kbuild.Open(ctx, kbuild.Source{Series: kbuild.DefaultSeries}, p); err != nil {

@@ -313,7 +313,7 @@ func parseRows(text string) rows {
 // boot runs tests on a kernel. The error is the machine's: the kernel's faults
 // are in rows.
 func (r *run) boot(ctx context.Context, image, pattern string) (rows, float64, error) {
-	kernel, err := guest.FindKernel(ctx, nil, image, "", false, nil)
+	kernel, err := guest.FindKernel(ctx, nil, guest.AMD64, image, "", false, nil)
 	if err != nil {
 		return rows{}, 0, err
 	}

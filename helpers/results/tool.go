@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -46,10 +47,12 @@ func Benchstat(ctx context.Context, w io.Writer, stdin io.Reader, args ...string
 // Tool returns the path of one of this module's tools, after building it.
 // Running "go tool NAME" instead would mix the go command's download messages
 // with the tool's own standard error, and put a process between the tool and
-// signals.
+// signals. It would also build the tool for GOARCH, which under go test -exec is
+// the architecture of the programs that the tool runs.
 func Tool(ctx context.Context, name string) (string, error) {
 	var path, stderr process.Buffer
 	cmd := exec.Command("go", "tool", "-n", name)
+	cmd.Env = append(os.Environ(), "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 	cmd.Stdout, cmd.Stderr = &path, io.MultiWriter(os.Stderr, &stderr)
 	if err := (process.Limits{}).Run(ctx, cmd); err != nil {
 		return "", fmt.Errorf("go tool -n %s: %w\n%s", name, err, stderr.Bytes())

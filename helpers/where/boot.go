@@ -55,8 +55,12 @@ func LoadProgram(path string) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := guest.LoadProgram(path, nil, "."); err != nil { // that a guest could not run
+	g, err := guest.LoadProgram(path, nil, ".")
+	if err != nil { // no guest could run it
 		return nil, err
+	}
+	if g.Arch() != guest.AMD64 {
+		return nil, fmt.Errorf("%s: a program for %s, whose instructions where does not read: it reads those of %s", path, g.Arch(), guest.AMD64)
 	}
 	image, err := os.ReadFile(path)
 	if err != nil {

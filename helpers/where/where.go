@@ -95,7 +95,7 @@ type Kernel struct {
 // eventbench guest: series, images, packages.
 func (s *Settings) Open(ctx context.Context, args []string, say func(string, ...any)) ([]*Kernel, error) {
 	var err error
-	if s.qemu, err = guest.FindQEMU(ctx, s.QEMU); err != nil {
+	if s.qemu, err = guest.FindQEMU(ctx, guest.AMD64, s.QEMU); err != nil {
 		return nil, err
 	}
 	m := guest.Machine{QEMU: s.qemu, Clock: guest.InstrClock}
@@ -109,7 +109,7 @@ func (s *Settings) Open(ctx context.Context, args []string, say func(string, ...
 	}
 	var kernels []*Kernel
 	for _, arg := range args {
-		image, err := guest.FindKernel(ctx, cache, arg, "", false, say)
+		image, err := guest.FindKernel(ctx, cache, guest.AMD64, arg, "", false, say)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", arg, err)
 		}

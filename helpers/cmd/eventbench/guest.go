@@ -25,7 +25,8 @@ import (
 type guestFlags struct {
 	kernel, mirror string
 	list, update   bool
-	qemu           string
+	arch           string // of the kernels to list
+	qemu, model    string
 	accel, clock   string
 	cpus           int
 	memory         string
@@ -41,11 +42,12 @@ func guestVerb() *cli.Verb {
 		Program: true,
 		Failure: process.NoStatus,
 		Signals: []os.Signal{syscall.SIGQUIT}, // of go test at its -timeout
-		Values:  map[string][]string{"kernel": series, "accel": {"auto", "kvm", "tcg"}, "clock": {"auto", "wall", "instrs"}},
+		Values:  map[string][]string{"kernel": series, "accel": {"auto", "kvm", "tcg"}, "clock": {"auto", "wall", "instrs"}, "arch": {"amd64", "arm64"}},
 		New: func(flags *flag.FlagSet) cli.Action {
 			var s guestFlags
 			flags.StringVar(&s.kernel, "kernel", "", "the kernel: a `vmlinuz`, a .deb, or a series such as 6.12")
 			flags.BoolVar(&s.list, "list", false, "list the series that -kernel knows, and which are cached")
+			flags.StringVar(&s.arch, "arch", runtime.GOARCH, "with -list, the `architecture`: amd64 or arm64; a guest has its program's")
 			flags.BoolVar(&s.update, "update", false, "take the newest kernel of the series even if one is cached")
 			flags.StringVar(&s.mirror, "mirror", "", "Debian mirror, a `URL` (default that of the system's apt sources)")
 			flags.StringVar(&s.accel, "accel", "auto", "`accelerator`: kvm, tcg, or auto")
@@ -56,11 +58,12 @@ func guestVerb() *cli.Verb {
 				}
 				return nil
 			})
+			flags.StringVar(&s.model, "cpu-model", "", "`model` of the CPU, as QEMU's -cpu takes it, such as neoverse-n1 (default max, under KVM host)")
 			flags.StringVar(&s.memory, "memory", "512M", "`size` of the memory, such as 512M or 2G")
 			flags.Uint64Var(&s.seed, "seed", 1, "`number` that decides all of the machine's randomness")
 			flags.StringVar(&s.append, "append", "", "`text` for the end of the kernel's command line")
 			flags.DurationVar(&s.timeout, "timeout", 10*time.Minute, "`time` after which the guest is stopped; 0 for never")
-			flags.StringVar(&s.qemu, "qemu", "", "QEMU's `program` (default qemu-system-x86_64)")
+			flags.StringVar(&s.qemu, "qemu", "", "QEMU's `program` (default qemu-system-x86_64 or qemu-system-aarch64)")
 			flags.BoolVar(&s.console, "console", false, "show the kernel's console on standard error")
 			return func(ctx context.Context, c *cli.Call) error {
 				if s.list {
@@ -77,12 +80,9 @@ func guestVerb() *cli.Verb {
 }
 
 func (s *guestFlags) boot(ctx context.Context, c *cli.Call, environ []string) (int, error) {
-	m := &guest.Machine{Seed: s.seed, Append: s.append, CPUs: s.cpus}
+	m := &guest.Machine{Seed: s.seed, Append: s.append, CPUs: s.cpus, Model: s.model}
 	if s.console {
 		m.Console = printable.NewWriter(c.Stderr)
-	}
-	if runtime.GOARCH != "amd64" {
-		return 0, fmt.Errorf("guests are x86-64, but this tool, which is their init, is built for %s: use an x86-64 host", runtime.GOARCH)
 	}
 	if len(c.Operands) == 0 {
 		return 0, cli.Usage("want a program to run")
@@ -98,6 +98,9 @@ func (s *guestFlags) boot(ctx context.Context, c *cli.Call, environ []string) (i
 		return 0, cli.Usage("-timeout %v: want a time, or 0 for none", s.timeout)
 	}
 	if err := guest.CheckAccel(s.accel, s.clock); err != nil {
+		return 0, cli.Usage("%w", err)
+	}
+	if err := guest.CheckCPUModel(s.model); err != nil {
 		return 0, cli.Usage("%w", err)
 	}
 	if strings.ContainsAny(s.append, "\n\x00") {
@@ -116,13 +119,16 @@ func (s *guestFlags) boot(ctx context.Context, c *cli.Call, environ []string) (i
 	if err := guest.CheckKernel(s.kernel); err != nil {
 		return 0, err
 	}
-	if m.QEMU, err = guest.FindQEMU(ctx, s.qemu); err != nil {
+	if m.QEMU, err = guest.FindQEMU(ctx, program.Arch(), s.qemu); err != nil {
 		return 0, err
 	}
-	if m.Kernel, err = guest.FindKernel(ctx, dir, s.kernel, s.mirror, s.update, c.Say); err != nil {
+	if m.Kernel, err = guest.FindKernel(ctx, dir, program.Arch(), s.kernel, s.mirror, s.update, c.Say); err != nil {
 		return 0, err
 	}
 	if m.Accel, m.Clock, err = guest.ChooseAccel(ctx, m.QEMU, dir, s.accel, s.clock, c.Say); err != nil {
+		return 0, err
+	}
+	if m.Init, err = guest.FindInit(ctx, dir, program.Arch(), c.Say); err != nil {
 		return 0, err
 	}
 	if err := m.ChooseCPUs(c.Say); err != nil {
@@ -139,7 +145,7 @@ func (s *guestFlags) boot(ctx context.Context, c *cli.Call, environ []string) (i
 	return m.Run(ctx, program, c.Stdout, c.Stderr)
 }
 
-// maxCPUs is what QEMU's pc machine takes.
+// maxCPUs is what QEMU's pc machine takes; its virt machine takes more.
 const maxCPUs = 255
 
 var memorySize = regexp.MustCompile(`^([0-9]{1,6})([MG]?)$`)
@@ -167,11 +173,15 @@ func (s *guestFlags) listSeries(ctx context.Context, c *cli.Call) error {
 	if len(c.Operands) > 0 {
 		return cli.Usage("-list: takes no operands, have %q", c.Operands)
 	}
+	arch := guest.ArchNamed(s.arch)
+	if arch == nil {
+		return cli.Usage("-arch %q: want amd64 or arm64", s.arch)
+	}
 	dir, err := guest.UserCache()
 	if err != nil {
 		return err
 	}
-	all, err := guest.ListSeries(ctx, dir, s.mirror, s.update, c.Say)
+	all, err := guest.ListSeries(ctx, dir, arch, s.mirror, s.update, c.Say)
 	if err != nil && len(all) > 0 && ctx.Err() == nil {
 		c.Say("showing only cached kernels: %v", err)
 		err = nil
