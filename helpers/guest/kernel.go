@@ -33,6 +33,7 @@ type Kernel struct {
 	Release string
 	arch    *Arch
 	image   []byte
+	config  []byte // what it was built with, or nil if that is not known
 }
 
 // Sum is the SHA-256 of the image itself: the same inside a package and
@@ -78,9 +79,9 @@ func FindKernel(ctx context.Context, c *cache.Dir, arch *Arch, arg, mirror strin
 	if err != nil {
 		return nil, fmt.Errorf("kernel: %w", err)
 	}
-	var image []byte
+	var image, config []byte
 	if isPackage {
-		if image, err = imageInPackage(ctx, arg); err != nil {
+		if image, config, err = imageInPackage(ctx, arg); err != nil {
 			return nil, fmt.Errorf("kernel: %s: %w", arg, err)
 		}
 	} else if image, err = bounded.ReadFile(arg, bounded.Image); err != nil {
@@ -94,6 +95,7 @@ func FindKernel(ctx context.Context, c *cache.Dir, arch *Arch, arg, mirror strin
 		return nil, fmt.Errorf("kernel: %s is for %s, but the program for %s: build the program with GOARCH=%s, or name another kernel", arg, k.arch, arch, k.arch.Name)
 	}
 	k.Name = fmt.Sprintf("%s sha256:%x", filepath.Base(arg), sum[:6])
+	k.config = config
 	return k, nil
 }
 
@@ -123,17 +125,21 @@ func lookAt(name string) (sum []byte, isPackage bool, err error) {
 	return h.Sum(nil), isPackage, err
 }
 
-// imageFile is the image's path in Debian's packages.
-var imageFile = regexp.MustCompile(`^(\./)?(boot|(usr/)?lib/modules/[^/]+)/vmlinuz[^/]*$`)
+// imageFile and configFile are the paths in Debian's packages of the image and
+// of the configuration that it was built with.
+var (
+	imageFile  = regexp.MustCompile(`^(\./)?(boot|(usr/)?lib/modules/[^/]+)/vmlinuz[^/]*$`)
+	configFile = regexp.MustCompile(`^(\./)?(boot|(usr/)?lib/modules/[^/]+)/config[^/]*$`)
+)
 
-// imageInPackage reads the kernel from a Debian package. It runs dpkg-deb,
-// which comes with apt, is a small package on other systems, and knows every
-// compression that packages use. A Go library would add half a dozen modules
-// for that.
-func imageInPackage(ctx context.Context, file string) ([]byte, error) {
+// imageInPackage reads the kernel from a Debian package, and its configuration
+// if that comes before it. It runs dpkg-deb, which comes with apt, is a small
+// package on other systems, and knows every compression that packages use. A Go
+// library would add half a dozen modules for that.
+func imageInPackage(ctx context.Context, file string) (image, config []byte, err error) {
 	const dpkg = "dpkg-deb"
 	if _, err := exec.LookPath(dpkg); err != nil {
-		return nil, fmt.Errorf("%w: install dpkg to unpack it", err)
+		return nil, nil, fmt.Errorf("%w: install dpkg to unpack it", err)
 	}
 	// The kernel comes early, so dpkg-deb is stopped once it has been read.
 	ctx, stop := context.WithCancel(ctx)
@@ -146,28 +152,28 @@ func imageInPackage(ctx context.Context, file string) ([]byte, error) {
 		w.CloseWithError(err) // or EOF
 		ended <- err
 	}()
-	image, err := imageInTar(r)
+	image, config, err = imageInTar(r)
 	stop()
 	r.CloseWithError(context.Canceled)
 	if e := <-ended; err != nil && len(says.Lines(1)) > 0 {
-		return nil, fmt.Errorf("%w: %s", e, strings.Join(says.Lines(2), "; "))
+		return nil, nil, fmt.Errorf("%w: %s", e, strings.Join(says.Lines(2), "; "))
 	}
-	return image, err
+	return image, config, err
 }
 
 // imageInTar finds the kernel in an archive. It reads the headers itself,
 // because archive/tar imports os/user. In a cgo build that makes the command
 // dynamically linked, and then it cannot be a guest's init.
-func imageInTar(r io.Reader) ([]byte, error) {
+func imageInTar(r io.Reader) (image, config []byte, err error) {
 	const block = 512
 	var header [block]byte
 	for {
 		_, err := io.ReadFull(r, header[:])
 		if errors.Is(err, io.EOF) || err == nil && header == [block]byte{} { // the end
-			return nil, errors.New("no vmlinuz in the package (Debian's newer kernels have it in linux-binary-*, not in linux-image-*)")
+			return nil, nil, errors.New("no vmlinuz in the package (Debian's newer kernels have it in linux-binary-*, not in linux-image-*)")
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		// The fields of struct posix_header in tar(5). The names that
 		// matter all fit.
@@ -178,18 +184,27 @@ func imageInTar(r io.Reader) ([]byte, error) {
 		name, kind := field(0, 100), header[156]
 		size, err := strconv.ParseInt(strings.TrimSpace(field(124, 12)), 8, 64)
 		if err != nil || size < 0 || string(header[257:262]) != "ustar" {
-			return nil, fmt.Errorf("the package's archive has a broken header at %q", name)
+			return nil, nil, fmt.Errorf("the package's archive has a broken header at %q", name)
 		}
-		if (kind == '0' || kind == 0) && imageFile.MatchString(name) {
+		isFile := kind == '0' || kind == 0
+		if isFile && imageFile.MatchString(name) {
 			if size > bounded.Image {
-				return nil, fmt.Errorf("%s: %d bytes are too many for a kernel", name, size)
+				return nil, nil, fmt.Errorf("%s: %d bytes are too many for a kernel", name, size)
 			}
 			image := make([]byte, size)
 			_, err := io.ReadFull(r, image)
-			return image, err
+			return image, config, err
 		}
-		if _, err := io.CopyN(io.Discard, r, (size+block-1)/block*block); err != nil {
-			return nil, err
+		padded := (size + block - 1) / block * block
+		if isFile && configFile.MatchString(name) && size <= bounded.Text {
+			config = make([]byte, padded)
+			_, err = io.ReadFull(r, config)
+			config = config[:size]
+		} else {
+			_, err = io.CopyN(io.Discard, r, padded)
+		}
+		if err != nil {
+			return nil, nil, err
 		}
 	}
 }

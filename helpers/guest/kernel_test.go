@@ -97,12 +97,12 @@ func TestImageInPackage(t *testing.T) {
 	need.Need(t, need.HasDpkg)
 	dir := t.TempDir()
 	image := fakeKernel("6.12.9-test")
-	check := func(name string, wantErr string) {
+	check := func(name string, wantConfig, wantErr string) {
 		t.Helper()
 		k, err := FindKernel(context.Background(), cache.At(dir), AMD64, name, "", false, t.Logf)
 		switch {
-		case wantErr == "" && (err != nil || !bytes.Equal(k.image, image)):
-			t.Errorf("%s: %v", name, err)
+		case wantErr == "" && (err != nil || !bytes.Equal(k.image, image) || string(k.config) != wantConfig):
+			t.Errorf("%s: %v, configured %q", name, err, k.config)
 		case wantErr != "" && (err == nil || !strings.Contains(err.Error(), wantErr)):
 			t.Errorf("%s: got error %v, want %q in it", name, err, wantErr)
 		}
@@ -110,10 +110,10 @@ func TestImageInPackage(t *testing.T) {
 	good := mustPackage(t, dir, "good", map[string]string{
 		"boot/config-6.12.9": "CONFIG_EVENTFD=y\n", "boot/vmlinuz-6.12.9": string(image), "usr/lib/modules/6.12.9/kernel/m.ko": "x",
 	})
-	check(good, "")
-	check(mustPackage(t, dir, "newer", map[string]string{"usr/lib/modules/7.3/vmlinuz": string(image)}), "")
-	check(mustPackage(t, dir, "depends", map[string]string{"usr/share/doc/x": "x"}), "no vmlinuz")
-	check(mustPackage(t, dir, "junk", map[string]string{"boot/vmlinuz": "junk"}), "not a Linux kernel")
+	check(good, "CONFIG_EVENTFD=y\n", "")
+	check(mustPackage(t, dir, "newer", map[string]string{"usr/lib/modules/7.3/vmlinuz": string(image)}), "", "")
+	check(mustPackage(t, dir, "depends", map[string]string{"usr/share/doc/x": "x"}), "", "no vmlinuz")
+	check(mustPackage(t, dir, "junk", map[string]string{"boot/vmlinuz": "junk"}), "", "not a Linux kernel")
 
 	data, err := os.ReadFile(good)
 	if err != nil {
@@ -121,9 +121,9 @@ func TestImageInPackage(t *testing.T) {
 	}
 	cut := filepath.Join(dir, "cut.deb")
 	tooltest.MustWrite(t, cut, string(data[:len(data)/2]))
-	check(cut, "dpkg-deb")
+	check(cut, "", "dpkg-deb")
 	tooltest.MustWrite(t, filepath.Join(dir, "text.deb"), "no package\n")
-	check(filepath.Join(dir, "text.deb"), "dpkg-deb")
+	check(filepath.Join(dir, "text.deb"), "", "dpkg-deb")
 }
 
 func TestImageInTar(t *testing.T) {
@@ -144,23 +144,24 @@ func TestImageInTar(t *testing.T) {
 	add(tar.Header{Name: "./boot/vmlinuz-old", Typeflag: tar.TypeSymlink, Linkname: "vmlinuz"}, nil)
 	add(tar.Header{Name: "./" + strings.Repeat("long/", 40) + "x", Typeflag: tar.TypeReg}, []byte("long"))
 	add(tar.Header{Name: "./usr/share/vmlinuz", Typeflag: tar.TypeReg}, []byte("no"))
+	add(tar.Header{Name: "./boot/config-6.12.9", Typeflag: tar.TypeReg}, []byte("CONFIG_EVENTFD=y\n"))
 	before := archive.Len()
 	add(tar.Header{Name: "./boot/vmlinuz-6.12.9", Typeflag: tar.TypeReg}, image)
 	w.Close()
 
-	got, err := imageInTar(bytes.NewReader(archive.Bytes()))
-	if err != nil || !bytes.Equal(got, image) {
-		t.Errorf("got %d bytes, %v, want %d", len(got), err, len(image))
+	got, config, err := imageInTar(bytes.NewReader(archive.Bytes()))
+	if err != nil || !bytes.Equal(got, image) || string(config) != "CONFIG_EVENTFD=y\n" {
+		t.Errorf("got %d bytes, configured %q, %v, want %d", len(got), config, err, len(image))
 	}
 	for _, cut := range []int{10, before + 10, before + 512 + 10} {
-		if _, err := imageInTar(bytes.NewReader(archive.Bytes()[:cut])); err == nil {
+		if _, _, err := imageInTar(bytes.NewReader(archive.Bytes()[:cut])); err == nil {
 			t.Errorf("no error from %d bytes of an archive", cut)
 		}
 	}
-	if _, err := imageInTar(io.LimitReader(zeros{}, 1<<20)); err == nil {
+	if _, _, err := imageInTar(io.LimitReader(zeros{}, 1<<20)); err == nil {
 		t.Error("no error from an empty archive")
 	}
-	if _, err := imageInTar(strings.NewReader(strings.Repeat("junk", 1024))); err == nil {
+	if _, _, err := imageInTar(strings.NewReader(strings.Repeat("junk", 1024))); err == nil {
 		t.Error("no error from what is no archive")
 	}
 }

@@ -304,6 +304,10 @@ func (m *Machine) initramfs(p *Program) (*initramfs, error) {
 		}
 	}
 	fsys.file(initPath, 0o755, init)
+	// Where distributions have it: it alone tells some preemption models.
+	if m.Kernel.config != nil {
+		fsys.file("/boot/config-"+m.Kernel.Release, 0o644, m.Kernel.config)
+	}
 	fsys.device("/dev/console", 0o600, 5, 1) // for init's descriptors 0 to 2
 	return fsys, nil
 }

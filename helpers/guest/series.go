@@ -47,6 +47,7 @@ type cachedKernel struct {
 const (
 	kernelsDir = "kernels"
 	imageName  = "vmlinuz"
+	configName = "config"
 	factsName  = "kernel.json"
 )
 
@@ -99,6 +100,10 @@ func (k cachedKernel) load() (*Kernel, error) {
 		return nil, err
 	}
 	kernel.Name = k.Package + " " + k.Version
+	kernel.config, err = bounded.ReadFile(filepath.Join(k.dir, configName), bounded.Text)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
 	return kernel, nil
 }
 
@@ -178,10 +183,11 @@ func findSeries(ctx context.Context, c *cache.Dir, arch *Arch, series, mirror st
 			}
 		}
 	}
-	// A mirror may list a version whose file it lacks.
+	if notThere(err) {
+		say("%s %s is listed, but the mirror lacks it: looking for the next version that is there", found[0].Name, found[0].Version)
+	}
 	for i := 1; i < len(found) && notThere(err); i++ {
-		say("%s %s is listed, but the mirror lacks it: trying %s", found[i-1].Name, found[i-1].Version, found[i].Version)
-		k, err = fetched(ctx, c, found[i], mirror, say)
+		k, err = fetched(ctx, c, found[i], mirror, func(string, ...any) {})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("kernel %s: %w", series, err)
@@ -227,7 +233,7 @@ func fetch(ctx context.Context, c *cache.Dir, p aptPackage, mirror string, say p
 	if err != nil {
 		return err
 	}
-	image, err := imageInPackage(ctx, file)
+	image, config, err := imageInPackage(ctx, file)
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.URI, err)
 	}
@@ -249,6 +255,11 @@ func fetch(ctx context.Context, c *cache.Dir, p aptPackage, mirror string, say p
 	}
 	if err := writeSynced(filepath.Join(dir, imageName), image); err != nil {
 		return err
+	}
+	if config != nil {
+		if err := writeSynced(filepath.Join(dir, configName), config); err != nil {
+			return err
+		}
 	}
 	if err := writeSynced(filepath.Join(dir, factsName), append(facts, '\n')); err != nil {
 		return err

@@ -182,8 +182,7 @@ func TestSeriesListedButMissing(t *testing.T) {
 	}
 	said = slices.DeleteFunc(said, func(s string) bool { return strings.HasPrefix(s, "downloading ") })
 	if want := []string{
-		"linux-image-6.12.9-cloud-amd64 6.12.10-1 is listed, but the mirror lacks it: trying 6.12.9-1",
-		"linux-image-6.12.9-cloud-amd64 6.12.9-1 is listed, but the mirror lacks it: trying 6.12.8-1",
+		"linux-image-6.12.9-cloud-amd64 6.12.10-1 is listed, but the mirror lacks it: looking for the next version that is there",
 	}; !slices.Equal(said, want) {
 		t.Errorf("said %q, want %q", said, want)
 	}
