@@ -15,6 +15,7 @@ NEW       ?=
 ACROSS    ?=
 KERNELS   ?= 5.10 6.1 6.12 6.18 7.3
 KERNEL    ?=
+ARCH      ?=
 BOOTS     ?= 6
 FILTER    ?=
 BINARY    ?=
@@ -27,7 +28,7 @@ MAX       ?=
 # just as the user wrote them: the $, quotes and blanks of a pattern are neither
 # make's nor the shell's business. What the command line sets make would expand
 # for the environment, whatever it is called.
-override GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS KERNEL BOOTS BINARY HISTOGRAMS FRESH MAX SOAK
+override GIVEN := BENCH ROUNDS BENCHTIME COUNT SEED RESULTS OF OLD NEW ACROSS FILTER KERNELS KERNEL ARCH BOOTS BINARY HISTOGRAMS FRESH MAX SOAK
 override v :=
 $(foreach v,$(.VARIABLES),$(if $(filter command override,$(origin $v)),$(eval override $v := $$(value $v))))
 $(foreach v,$(GIVEN),$(eval override $v := $$(value $v)))
@@ -52,6 +53,8 @@ help: ## list the targets
 	@echo "    keep the latencies beside each round, for HdrHistogram's tools"
 	@echo "  SOAK=30m"
 	@echo "    soak for another time"
+	@echo "  ARCH=arm64"
+	@echo "    guests of another architecture, for kernels, gate-kernels, baselines and behaviours"
 	@echo "  MAX=n"
 	@echo "    let gate-kernels and gate-arms measure at most n samples a side (18 boots, 89 rounds)"
 
@@ -87,12 +90,15 @@ compare: ## what changed from OLD to NEW, files or directories; ACROSS=sandbox l
 
 # Guests have no libraries, and counting needs no race detector. The program is
 # linked to where the guest's init has nothing: where stops at addresses of it,
-# and each stop in another program moves the guest's clock a little.
+# and each stop in another program moves the guest's clock a little. A guest has
+# the architecture of its program. Who builds kernels may have ARCH set for those,
+# to a name of their makefiles.
+override goarch = case $$ARCH in x86 | x86_64) echo amd64 ;; aarch64) echo arm64 ;; *) printf %s "$$ARCH" ;; esac
 .PHONY: eventbench.static behaviours.static
 eventbench.static:
-	@CGO_ENABLED=0 go test -c -buildvcs=false -ldflags=-T=0x10000000 -o eventbench.static .
+	@CGO_ENABLED=0 GOARCH="$$($(goarch))" go test -c -buildvcs=false -ldflags=-T=0x10000000 -o eventbench.static .
 behaviours.static:
-	@CGO_ENABLED=0 go test -c -buildvcs=false -o behaviours.static ./behaviours
+	@CGO_ENABLED=0 GOARCH="$$($(goarch))" go test -c -buildvcs=false -o behaviours.static ./behaviours
 
 .PHONY: kernels
 kernels: eventbench.static ## what it costs on other KERNELS: counted instructions, BOOTS guests of each
@@ -131,8 +137,9 @@ gate-arms: $(filter eventbench.test eventbench.static,$(BINARY)) ## the same on 
 	exec "$$(go tool -n eventbench)" gate-arms "$$@" $${MAX:+-max="$$MAX"} -results="$$RESULTS" -- $${BINARY:+"$$BINARY"} "$$OLD" "$$NEW"
 
 .PHONY: behaviours
-behaviours: behaviours.static ## which promises hold on other KERNELS, under gVisor and here, row by row
-	@set -f; exec "$$(go tool -n eventbench)" behaviours -results="$$RESULTS" -- behaviours.static $$KERNELS gvisor host
+behaviours: behaviours.static ## which promises hold on other KERNELS, under gVisor and here, row by row; with ARCH on KERNELS alone
+	@test -n "$$ARCH" || set -- gvisor host; \
+	set -f; exec "$$(go tool -n eventbench)" behaviours -results="$$RESULTS" -- behaviours.static $$KERNELS "$$@"
 
 .PHONY: mutants
 mutants: behaviours.static ## check the tests on kernels with one mutation each: an hour

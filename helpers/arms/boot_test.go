@@ -54,10 +54,14 @@ func TestBoot(t *testing.T) {
 	if status != 3 || !strings.Contains(stdout, "look 1 of at most 1, at 5 samples a side") || !strings.Contains(stderr, "4 boots to go") {
 		t.Errorf("against one recorded boot: exit status %d, want 3 after 4 more boots\n%s%s", status, stdout, stderr)
 	}
-	other := mustWrite(t, strings.ReplaceAll(text, "\nharness: ", "\nharness: f"))
-	status, _, stderr = run(append(gate, "-seed", "50", other, "6.12")...)
-	if status != 2 || !strings.Contains(stderr, "results differ in harness") || strings.Contains(stderr, "boots to go") {
-		t.Errorf("against what another program recorded: exit status %d, want 2 without a boot\n%s", status, stderr)
+	for key, other := range map[string]string{
+		"harness": strings.ReplaceAll(text, "\nharness: ", "\nharness: f"),
+		"goarch":  strings.ReplaceAll(text, "\ngoarch: amd64\n", "\ngoarch: arm64\n"),
+	} {
+		status, _, stderr = run(append(gate, "-seed", "50", mustWrite(t, other), "6.12")...)
+		if status != 2 || !strings.Contains(stderr, "results differ in "+key) || strings.Contains(stderr, "boots to go") {
+			t.Errorf("against what has another %s: exit status %d, want 2 without a boot\n%s", key, status, stderr)
+		}
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"eventbench/helpers/cli"
 	"eventbench/helpers/files"
 	"eventbench/helpers/gate"
+	"eventbench/helpers/guest"
 	"eventbench/helpers/mechanisms"
 	"eventbench/helpers/results"
 )
@@ -31,7 +32,7 @@ func (r *recording) flags(fs *flag.FlagSet) {
 	r.Bench, r.Benchtime, r.Count = mechanisms.Gate, boots.GateBenchtime, boots.GateCount
 	r.Flags(fs)
 	fs.IntVar(&r.boots, "boots", gate.MostBoots, "boot each kernel `n` times")
-	fs.StringVar(&r.out, "out", "testdata/baselines", "write a file for each kernel into `dir`")
+	fs.StringVar(&r.out, "out", "", "write a file for each kernel into `dir` (default testdata/baselines, for arm64 its subdirectory arm64)")
 }
 
 // record boots the kernels and writes the samples of each to one file.
@@ -58,6 +59,12 @@ func (r *recording) record(ctx context.Context, operands []string, say func(stri
 	say("%d of %d boots to go, %d at a time, into %s", len(todo), r.boots*len(set.Kernels), r.Jobs, set.Dir)
 	if err := set.Make(ctx, todo, false, say); err != nil {
 		return err
+	}
+	if r.out == "" {
+		r.out = "testdata/baselines"
+		if set.Arch != guest.AMD64 {
+			r.out = filepath.Join(r.out, set.Arch.Name)
+		}
 	}
 	if err := os.MkdirAll(r.out, 0o777); err != nil {
 		return err

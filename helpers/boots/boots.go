@@ -110,6 +110,7 @@ func (k *Kernel) Same(other *Kernel) bool { return k.sum == other.sum }
 type Set struct {
 	Settings
 	Dir     string
+	Arch    *guest.Arch // of the guests: the binary's
 	Kernels []*Kernel
 
 	build string // the binary's SHA-256
@@ -140,7 +141,7 @@ func Open(ctx context.Context, s Settings, kernels []string, say func(format str
 	if err != nil {
 		return nil, nil, err
 	}
-	set = &Set{Settings: s, Dir: filepath.Join(s.Results, "kernels", build[:10], s.name()), build: build}
+	set = &Set{Settings: s, Arch: arch, Dir: filepath.Join(s.Results, "kernels", build[:10], s.name()), build: build}
 	if err := files.MakeDir(set.Dir); err != nil {
 		return nil, nil, err
 	}

@@ -56,11 +56,13 @@ type Thing struct {
 
 // The things. Each is looked for once.
 var (
-	HasQEMU = thing(Thing{"qemu", "guests", "no QEMU 10", "apt install qemu-system-x86", "GUEST", program("qemu-system-x86_64")})
+	HasQEMU    = thing(Thing{"qemu", "guests", "no QEMU 10", "apt install qemu-system-x86", "GUEST", program("qemu-system-x86_64")})
+	HasQEMUArm = thing(Thing{"qemu-arm", "arm64 guests", "no QEMU 10 for arm64", "apt install qemu-system-arm", "GUEST", program("qemu-system-aarch64")})
 	// If kernels are required, the test that needs one fetches it.
-	HasKernel = thing(Thing{"kernel", "guests", "no kernel is cached", "make kernels, or go tool eventbench guest -kernel 6.1 PROGRAM", "GUEST", cachedKernel})
-	HasDpkg   = thing(Thing{"dpkg", "kernel packages", "no dpkg", "install dpkg", "GUEST", program("dpkg-deb")})
-	HasApt    = thing(Thing{"apt", "kernel packages", "no apt", "Debian's and Ubuntu's: install apt and debian-archive-keyring", "GUEST",
+	HasKernel    = thing(Thing{"kernel", "guests", "no kernel is cached", "make kernels, or go tool eventbench guest -kernel 6.1 PROGRAM", "GUEST", cachedKernel("amd64")})
+	HasKernelArm = thing(Thing{"kernel-arm", "arm64 guests", "no arm64 kernel is cached", "make kernels ARCH=arm64", "GUEST", cachedKernel("arm64")})
+	HasDpkg      = thing(Thing{"dpkg", "kernel packages", "no dpkg", "install dpkg", "GUEST", program("dpkg-deb")})
+	HasApt       = thing(Thing{"apt", "kernel packages", "no apt", "Debian's and Ubuntu's: install apt and debian-archive-keyring", "GUEST",
 		all(program("apt-get"), file("/usr/lib/apt/apt-helper"), file("/usr/share/keyrings/debian-archive-keyring.gpg"))})
 	HasRunsc      = thing(Thing{"runsc", "sandboxes", "runsc is not built", "go tool eventbench gvisor -build", "GVISOR", builtRunsc})
 	HasSandbox    = thing(Thing{"sandbox", "sandboxes", "no right to start one", "run as root, or sysctl user.max_user_namespaces; not in a chroot", "GVISOR", sandbox})
@@ -202,21 +204,33 @@ func IsUnasked(line string) bool { return strings.Contains(line, ": "+unasked) }
 // the kernel.
 func Kernel(tb testing.TB) string {
 	tb.Helper()
-	Need(tb, HasQEMU)
+	return kernel(tb, HasQEMU, HasKernel, "amd64")
+}
+
+// KernelArm is Kernel for arm64 guests.
+func KernelArm(tb testing.TB) string {
+	tb.Helper()
+	return kernel(tb, HasQEMUArm, HasKernelArm, "arm64")
+}
+
+func kernel(tb testing.TB, qemu, cachedOne *Thing, arch string) string {
+	tb.Helper()
+	Need(tb, qemu)
 	const quickest = "6.1"
-	if HasKernel.required() {
+	if cachedOne.required() {
 		return quickest
 	}
-	Need(tb, HasKernel)
-	cached := cachedSeries()
+	Need(tb, cachedOne)
+	cached := cachedSeries(arch)
 	if slices.Contains(cached, quickest) {
 		return quickest
 	}
 	return cached[0]
 }
 
-// cachedSeries returns the series of the cached kernels, which need no network.
-func cachedSeries() (series []string) {
+// cachedSeries returns the series of an architecture's cached kernels, which
+// need no network.
+func cachedSeries(arch string) (series []string) {
 	dir, err := cache.User("guest")
 	if err != nil {
 		return nil
@@ -224,20 +238,22 @@ func cachedSeries() (series []string) {
 	images, _ := filepath.Glob(dir.Path("kernels", "*", "vmlinuz"))
 	for _, image := range images {
 		// linux-image-6.12.9-cloud-amd64_6.12.9-1, linux-binary-7.3...
-		if m := packageSeries.FindStringSubmatch(filepath.Base(filepath.Dir(image))); m != nil {
+		if m := packageSeries.FindStringSubmatch(filepath.Base(filepath.Dir(image))); m != nil && m[2] == arch {
 			series = append(series, m[1])
 		}
 	}
 	return series
 }
 
-var packageSeries = regexp.MustCompile(`^linux-[a-z]+-([0-9]+\.[0-9]+)[.+~-]`)
+var packageSeries = regexp.MustCompile(`^linux-[a-z]+-([0-9]+\.[0-9]+)[.+~-][^_]*-([a-z0-9]+)_`)
 
-func cachedKernel() error {
-	if len(cachedSeries()) == 0 {
-		return errors.New("the cache is empty")
+func cachedKernel(arch string) func() error {
+	return func() error {
+		if len(cachedSeries(arch)) == 0 {
+			return fmt.Errorf("the cache has none for %s", arch)
+		}
+		return nil
 	}
-	return nil
 }
 
 func builtRunsc() error {

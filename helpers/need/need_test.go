@@ -99,12 +99,13 @@ func TestCachedSeries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := cachedSeries(); len(got) != 0 {
+	if got := cachedSeries("amd64"); len(got) != 0 {
 		t.Errorf("of an empty cache: %q", got)
 	}
 	for _, name := range []string{
 		"linux-image-6.12.118+deb13-cloud-amd64_6.12.118-1", "linux-binary-7.3.4+deb14-cloud-amd64_7.3.4-1",
 		"linux-image-5.10.0-36-cloud-amd64_5.10.244-1", "linux-image-6.1.0-41-cloud-amd64_6.1.158-1", "other",
+		"linux-image-6.18.15+deb13-cloud-arm64_6.18.15-1~bpo13+1",
 	} {
 		image := dir.Path("kernels", name, "vmlinuz")
 		if err := os.MkdirAll(filepath.Dir(image), 0o755); err != nil {
@@ -114,7 +115,9 @@ func TestCachedSeries(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := strings.Join(cachedSeries(), " "); got != "7.3 5.10 6.1 6.12" {
-		t.Errorf("%s", got)
+	for arch, want := range map[string]string{"amd64": "7.3 5.10 6.1 6.12", "arm64": "6.18", "riscv64": ""} {
+		if got := strings.Join(cachedSeries(arch), " "); got != want {
+			t.Errorf("for %s: %q, want %q", arch, got, want)
+		}
 	}
 }

@@ -271,6 +271,96 @@ func BenchmarkGetppid(b *testing.B) {
 	}
 }
 
+// The same for arm64, whose programs this machine does not run: the kernel, QEMU
+// and the init are those of the test binary's architecture. The counter counts
+// instructions on the usual CPU and on a named one, and one seed repeats.
+func TestGoTestExecArm(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots kernels")
+	}
+	kernel := need.KernelArm(t)
+	t.Parallel()
+	dir := t.TempDir()
+	tooltest.MustWrite(t, filepath.Join(dir, "go.mod"), "module example\n\ngo 1.26\n")
+	tooltest.MustWrite(t, filepath.Join(dir, "ticks_arm64.s"), `#include "textflag.h"
+
+// func ticks() uint64: the counter's ticks from before 8 instructions until after
+TEXT ·ticks(SB), NOSPLIT, $0-8
+	ISB  $15
+	MRS  CNTVCT_EL0, R0
+	NOOP
+	NOOP
+	NOOP
+	NOOP
+	NOOP
+	NOOP
+	NOOP
+	MRS  CNTVCT_EL0, R1
+	SUB  R0, R1
+	MOVD R1, ret+0(FP)
+	RET
+`)
+	tooltest.MustWrite(t, filepath.Join(dir, "x_test.go"), `package example
+
+import (
+	"os"
+	"runtime"
+	"testing"
+)
+
+func ticks() uint64
+
+func TestTicks(t *testing.T) {
+	exact := 0
+	for range 1000 {
+		if ticks() == 8 {
+			exact++
+		}
+	}
+	if exact < 990 {
+		t.Errorf("8 instructions are 8 ticks %d times of 1000", exact)
+	}
+	t.Log(runtime.GOARCH, runtime.NumCPU(), "CPUs", os.Getenv("EVENTBENCH_CONFIG"))
+}
+
+func BenchmarkGetppid(b *testing.B) {
+	for b.Loop() {
+		os.Getppid()
+	}
+}
+`)
+	tooltest.MustWrite(t, filepath.Join(dir, "x.go"), "package example\n")
+	run := func(flags string) string {
+		cmd := exec.CommandContext(t.Context(), "go", "test", "-v", "-bench", ".", "-benchtime", "100x",
+			"-exec", bin.Path("eventbench")+" guest -kernel "+kernel+" -clock instrs "+flags, ".")
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GOARCH=arm64", "GOMAXPROCS=1", "CGO_ENABLED=0", "GOFLAGS=")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("go test -exec, guest %s: %v\n%s", flags, err, out)
+		}
+		return string(out)
+	}
+	// Only the time that go test measures is the host's.
+	result := func(out string) string {
+		_, out, _ = strings.Cut(out, "=== RUN")
+		out, _, _ = strings.Cut(out, "\nok ")
+		return out
+	}
+	usual := run("")
+	for _, want := range []string{"arm64 2 CPUs", "\ngoarch: arm64\n", "\nBenchmarkGetppid", "cpu-model: max\n", "kernel-image: linux-", "console=ttyAMA0 "} {
+		if !strings.Contains(usual, want) {
+			t.Errorf("no %q in\n%s", want, usual)
+		}
+	}
+	if again := run(""); result(again) != result(usual) || result(again) == "" {
+		t.Errorf("one seed, two results:\n%s\nand\n%s", usual, again)
+	}
+	if named := run("-cpu-model neoverse-n1"); !strings.Contains(named, "cpu-model: neoverse-n1\n") {
+		t.Errorf("no cpu-model: neoverse-n1 in\n%s", named)
+	}
+}
+
 // needGuests is needGuest for what is left out unless it is asked for: a boot
 // takes seconds. What most will do is tried wherever it can be.
 func needGuests(t *testing.T) string {
