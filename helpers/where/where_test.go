@@ -3,6 +3,7 @@
 package where
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
@@ -33,9 +34,22 @@ func staticBinary(t *testing.T) string {
 // The benchmarks' binary has the functions and the code that a debugger and the
 // log's reader look for.
 func TestProgram(t *testing.T) {
-	p, err := LoadProgram(staticBinary(t))
+	static := staticBinary(t)
+	p, err := LoadProgram(static)
 	if err != nil {
 		t.Fatal(err)
+	}
+	image, err := os.ReadFile(static)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image[18] = byte(elf.EM_AARCH64) // e_machine, see elf(5)
+	foreign := filepath.Join(t.TempDir(), "arm.static")
+	if err := os.WriteFile(foreign, image, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadProgram(foreign); err == nil || !strings.Contains(err.Error(), "a program for arm64, whose instructions where does not read") {
+		t.Errorf("of a program for arm64: %v", err)
 	}
 	// One reading before the first iteration, and one after each.
 	if p.begins.addr == 0 || p.ends.addr == 0 || len(p.stamps) != 2 {
