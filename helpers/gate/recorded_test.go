@@ -175,6 +175,9 @@ func eachKernel(t *testing.T, o Options, test func(t *testing.T, a *Archive, arm
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no recorded boots: %v", err)
 	}
+	if fewer > 1 {
+		paths = paths[:1] // see race_test.go
+	}
 	o.Thresholds = mustThresholds(t, shippedThresholds)
 	for _, path := range paths {
 		t.Run(strings.TrimSuffix(filepath.Base(path), results.Ext), func(t *testing.T) {
