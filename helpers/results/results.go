@@ -195,15 +195,46 @@ const Ext = ".txt"
 // stands for the only directory below it that has some. If there are several of
 // those, it is an error.
 func Find(path string) ([]string, error) {
+	dirs, err := find(path)
+	if err != nil {
+		return nil, err
+	}
+	if own := dirs[filepath.Clean(path)]; own != nil {
+		return own, nil
+	}
+	if len(dirs) > 1 {
+		return nil, fmt.Errorf("%s: holds several sets of results, name one of them:\n\t%s",
+			path, strings.Join(slices.Sorted(maps.Keys(dirs)), "\n\t"))
+	}
+	return slices.Concat(slices.Collect(maps.Values(dirs))...), nil
+}
+
+// FindAll returns the file itself, or all results files in the directory and
+// below, sorted by directory and name.
+func FindAll(path string) ([]string, error) {
+	dirs, err := find(path)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
+		all = append(all, dirs[dir]...)
+	}
+	return all, nil
+}
+
+// find returns the results files at path and below, by directory. A file is its
+// own directory.
+func find(path string) (dirs map[string][]string, err error) {
 	fi, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if !fi.IsDir() {
-		return []string{path}, nil
+		return map[string][]string{filepath.Clean(path): {path}}, nil
 	}
+	dirs = make(map[string][]string)
 	// The trailing slash makes WalkDir follow a symlink.
-	dirs := make(map[string][]string)
 	err = filepath.WalkDir(strings.TrimRight(path, "/")+"/", func(p string, d fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(p) != Ext || strings.HasPrefix(d.Name(), ".") {
 			return err
@@ -218,15 +249,8 @@ func Find(path string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if own := dirs[filepath.Clean(path)]; own != nil {
-		return own, nil
-	}
-	switch len(dirs) {
-	case 0:
+	if len(dirs) == 0 {
 		return nil, fmt.Errorf("%s: no results files (*%s) in it", path, Ext)
-	case 1:
-		return slices.Concat(slices.Collect(maps.Values(dirs))...), nil
 	}
-	return nil, fmt.Errorf("%s: holds several sets of results, name one of them:\n\t%s",
-		path, strings.Join(slices.Sorted(maps.Keys(dirs)), "\n\t"))
+	return dirs, nil
 }

@@ -230,6 +230,10 @@ func TestFind(t *testing.T) {
 	}
 	refuse(".", "holds several sets of results, name one of them:\n\ta/x\n\tb\n\tb/y")
 	refuse("none", "none: no results files (*.txt) in it")
+
+	if got, err := results.FindAll("."); err != nil || strings.Join(got, " ") != "a/x/round-01.txt a/x/round-02.txt b/1.txt b/y/2.txt" {
+		t.Errorf("FindAll(.) = %q, %v", got, err)
+	}
 	refuse("nowhere", "nowhere: no such file")
 }
 
