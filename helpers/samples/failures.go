@@ -54,10 +54,8 @@ func PrintFailures(w io.Writer, files []*results.File) int {
 		for line := range strings.Lines(cmp.Or(f.Message, "it gave no reason")) {
 			fmt.Fprintf(w, "    %s\n", strings.TrimSuffix(line, "\n"))
 		}
-		for _, c := range first.Comments {
-			if alone, ok := strings.CutPrefix(c, alonePrefix); ok {
-				fmt.Fprintf(w, "  alone: %s -test.bench=%s\n", alone, printable.ShellWord(results.Pattern(f.Name)))
-			}
+		for _, command := range Commands(first) {
+			fmt.Fprintf(w, "  alone: %s %s\n", command, Only(f.Name))
 		}
 	}
 	return len(all)
@@ -79,4 +77,20 @@ func Alone(argv []string) string {
 		words = append(words, printable.ShellWord(word))
 	}
 	return alonePrefix + strings.Join(words, " ") + "\n"
+}
+
+// Commands returns the commands that [Alone] recorded in a file: one for each
+// sample. They lack what [Only] returns.
+func Commands(f *results.File) (commands []string) {
+	for _, c := range f.Comments {
+		if command, ok := strings.CutPrefix(c, alonePrefix); ok {
+			commands = append(commands, command)
+		}
+	}
+	return commands
+}
+
+// Only returns the flag that restricts a test binary to one benchmark.
+func Only(benchmark string) string {
+	return "-test.bench=" + printable.ShellWord(results.Pattern(benchmark))
 }
