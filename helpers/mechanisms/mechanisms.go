@@ -304,6 +304,20 @@ func Order(name string) int {
 	return len(All)
 }
 
+// Split returns a benchmark's mechanism and the operation's name. An unlisted
+// benchmark has no mechanism and is all operation. name is without "Benchmark"
+// and what is below.
+func Split(name string) (mechanism, operation string) {
+	for _, m := range All {
+		for _, o := range m.Operations {
+			if m.Name+o.Name == name {
+				return m.Name, o.Name
+			}
+		}
+	}
+	return "", name
+}
+
 // Asides returns the mechanisms that have the headline's operations but are in
 // it only on request.
 func Asides() (names []string) {

@@ -67,6 +67,15 @@ func TestGateIsUsual(t *testing.T) {
 	}
 }
 
+// Signalfd is not Signal and an operation fd….
+func TestSplit(t *testing.T) {
+	for name, want := range map[string]string{"SignalfdEmpty": "Signalfd Empty", "SignalSelf": "Signal Self", "Harness": "Harness ", "Mine": " Mine"} {
+		if m, o := Split(name); m+" "+o != want {
+			t.Errorf("%s is %q and %q", name, m, o)
+		}
+	}
+}
+
 func TestLeftOut(t *testing.T) {
 	names := strings.Fields(`BenchmarkEventfdSelf BenchmarkEventfdOneWay BenchmarkEventfdThroughputGrowth BenchmarkEventfdWake
 		BenchmarkPipeSelf BenchmarkPipeOneWay BenchmarkTimerfdLateness BenchmarkLoopMixed BenchmarkPinTechnique`)
