@@ -71,6 +71,7 @@ var (
 	HasBash       = thing(Thing{"bash", "completion", "no bash", "apt install bash", "SHELLS", program("bash")})
 	HasFish       = thing(Thing{"fish", "completion", "no fish", "apt install fish", "SHELLS", program("fish")})
 	HasZsh        = thing(Thing{"zsh", "completion", "no zsh", "apt install zsh", "SHELLS", program("zsh")})
+	HasChromium   = thing(Thing{"chromium", "the page in a browser", "no chromium", "apt install chromium", "BROWSER", program("chromium")})
 	HasRoot       = thing(Thing{"root", "what root may", "not root", "run as root", "ROOT", root})
 	HasMounts     = thing(Thing{"mounts", "full disks", "no right to mount", "run as root of a machine, or of a container with CAP_SYS_ADMIN", "MOUNTS", mounts})
 	HasNamespaces = thing(Thing{"namespaces", "user namespaces", "no user namespaces",
