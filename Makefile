@@ -88,6 +88,10 @@ growth: ## what grows, and how: of the last bench-full or OF=directory
 compare: ## what changed from OLD to NEW, files or directories; ACROSS=sandbox lets that differ
 	@exec "$$(go tool -n eventbench)" compare -across="$$ACROSS" -- $${OLD:+"$$OLD"} $${NEW:+"$$NEW"}
 
+.PHONY: page
+page: ## one HTML page to look at and to share, page.html: of the recorded baselines or OF="files and directories"
+	@set -f; exec "$$(go tool -n eventbench)" page -- $${OF:-testdata/baselines}
+
 # Guests have no libraries, and counting needs no race detector. The program is
 # linked to where the guest's init has nothing: where stops at addresses of it,
 # and each stop in another program moves the guest's clock a little. (The ELF

@@ -11,6 +11,7 @@ import (
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/kernels"
 	"eventbench/helpers/mutants"
+	"eventbench/helpers/page"
 	"eventbench/helpers/report"
 	"eventbench/helpers/rounds"
 	"eventbench/helpers/selftest"
@@ -42,6 +43,7 @@ func verbs() []*cli.Verb {
 		{Manual: manual("headline"), New: report.NewHeadline},
 		{Manual: manual("growth"), New: report.NewGrowth},
 		{Manual: manual("compare"), New: report.NewCompare},
+		{Manual: manual("page"), New: page.New},
 		{Manual: manual("kernels"), Resumes: true, New: kernels.New},
 		whereVerb(),
 		gateVerb(),
