@@ -297,25 +297,27 @@ func edgeWriters(t *testing.T) (all []edgeSource) {
 			t.Fatal(err)
 		}
 	}
-	full := func() {
-		// The peer's buffer fills as well, in its own time.
-		for quiet := 0; quiet < 20; quiet++ {
-			if n, _ := unix.Write(x, page); n > 0 {
-				quiet = 0
-			} else {
-				time.Sleep(100 * time.Microsecond)
+	for _, size := range []struct{ fd, option int }{{x, unix.SO_SNDBUF}, {y, unix.SO_RCVBUF}} {
+		if err := unix.SetsockoptInt(size.fd, unix.SOL_SOCKET, size.option, 32<<10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Both buffers fill and empty, in their own time.
+	until := func(move func() int) func() {
+		return func() {
+			for quiet := 0; quiet < 4; quiet++ {
+				if move() > 0 {
+					quiet = 0
+				} else {
+					time.Sleep(time.Millisecond)
+				}
 			}
 		}
 	}
-	add(edgeSource{name: "TCP socket", fd: x, soon: true, take: full, give: func() {
-		for quiet := 0; quiet < 20; quiet++ {
-			if n, _ := unix.Read(y, make([]byte, 1<<20)); n > 0 {
-				quiet = 0
-			} else {
-				time.Sleep(100 * time.Microsecond)
-			}
-		}
-	}})
+	buf := make([]byte, 1<<20)
+	add(edgeSource{name: "TCP socket", fd: x, soon: true,
+		take: until(func() int { n, _ := unix.Write(x, page); return n }),
+		give: until(func() int { n, _ := unix.Read(y, buf); return n })})
 	fd := newEventfd(t, 0, unix.EFD_NONBLOCK)
 	add(edgeSource{name: "eventfd", fd: fd, take: func() { mustAddCount(t, fd, math.MaxUint64-1) }, give: func() { mustTake(t, fd, math.MaxUint64-1) }})
 	if q, ok := mustQueueFile(t); ok {
