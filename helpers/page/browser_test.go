@@ -54,11 +54,19 @@ func TestMain(m *testing.M) {
 var common struct {
 	once sync.Once
 	dir  string
+	load sync.Once
+	page *Page
+}
+
+// judged is what is in it. Under the race detector the verdicts take a while.
+func judged(t *testing.T) *Page {
+	t.Helper()
+	common.load.Do(func() { common.page = mustLoad(t, baselines) })
+	return common.page
 }
 
 func five(t *testing.T) string {
 	t.Helper()
-	need.Need(t, need.HasChromium)
 	common.once.Do(func() {
 		dir, err := os.MkdirTemp("", "page-")
 		if err != nil {
@@ -272,7 +280,7 @@ func TestChoices(t *testing.T) {
 // Significant changes are listed in the gate's order, the others are folded.
 func TestOrder(t *testing.T) {
 	b := show(t, five(t), "#old=6.12&new=6.18")
-	s := mustLoad(t, baselines).Settings[0]
+	s := judged(t).Settings[0]
 	var want []string
 	for _, p := range s.Pairs {
 		if s.Kernels[p.Old].Label == "6.12" && s.Kernels[p.New].Label == "6.18" {
@@ -378,6 +386,11 @@ func TestSurroundings(t *testing.T) {
 	if *screenshots != "" {
 		tooltest.MustWrite(t, filepath.Join(*screenshots, "print.pdf"), string(pdf))
 	}
+	b.run(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"}), chromedp.EmulateViewport(720, 1000))
+	if n := eval[int](b, `[...document.querySelectorAll("form, button.small, .tools")].filter(e => e.offsetHeight > 0).length`); n > 0 {
+		t.Errorf("on paper there are %d things to click", n)
+	}
+	b.picture("print")
 	if eval[bool](b, `"print" in document.documentElement.dataset`) {
 		t.Error("after printing it still looks as on paper")
 	}

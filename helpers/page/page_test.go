@@ -115,7 +115,7 @@ func TestUsage(t *testing.T) {
 
 // The page of five kernels is small, and the same results make the same bytes.
 func TestSize(t *testing.T) {
-	first, second := mustRead(t, build(t, baselines)), mustRead(t, build(t, baselines))
+	first, second := mustRead(t, five(t)), mustRead(t, build(t, baselines))
 	if first != second {
 		t.Error("two pages of the same results differ")
 	}
@@ -129,7 +129,7 @@ func TestSize(t *testing.T) {
 
 // Medians, intervals and verdicts are the gate's, for each pair of kernels.
 func TestAgreesWithTheGate(t *testing.T) {
-	s := mustLoad(t, baselines).Settings[0]
+	s := judged(t).Settings[0]
 	if len(s.Pairs) != 10 || len(s.Rows) != 150 {
 		t.Fatalf("%d pairs and %d rows, want 10 and 150", len(s.Pairs), len(s.Rows))
 	}
