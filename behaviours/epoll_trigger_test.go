@@ -232,14 +232,6 @@ func edgeReaders(t *testing.T) (all []edgeSource) {
 		mustTake(t, source, 1)
 		wantReady(t, inner)
 	}})
-	if master, slave, err := openTerminal(); err == nil {
-		closable(t, master, nil)
-		closable(t, slave, nil)
-		line := "x\n"
-		add(edgeSource{name: "terminal", fd: slave, soon: true, give: func() { mustWrite(t, master, line) }, take: func() { mustRead(t, slave, line) }})
-	} else {
-		behaviour.Partly(t, "absent", "a terminal: %v", err)
-	}
 	watch, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 	closable(t, watch, err)
 	dir := t.TempDir()

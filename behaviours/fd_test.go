@@ -26,7 +26,7 @@ const untouched = 0x5a5a_5a5a_5a5a_5a5a
 func readable(tb testing.TB, fd int) bool {
 	tb.Helper()
 	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	if _, err := unix.Ppoll(p, &unix.Timespec{}, nil); err != nil {
+	if _, err := answered(func() (int, error) { return unix.Ppoll(p, &unix.Timespec{}, nil) }); err != nil {
 		tb.Fatalf("ppoll: %v", err)
 	}
 	return p[0].Revents&unix.POLLIN != 0
@@ -275,19 +275,27 @@ func wantFlags(tb testing.TB, fd, status, descriptor int) {
 	}
 }
 
+// answered asks, without waiting, until there is an answer: a signal of the Go
+// runtime's that is on its way ends even a poll with a timeout of 0 (EINTR,
+// fs/select.c do_poll).
+func answered(ask func() (int, error)) (n int, err error) {
+	for n, err = ask(); err == unix.EINTR; n, err = ask() {
+	}
+	return n, err
+}
+
 // wantPolledOnly asks poll(2), epoll(7) and select(2) for everything there is;
-// exactly
-// want must be reported. POLLERR makes select say readable and writable.
+// exactly want must be reported. POLLERR makes select say readable and writable.
 func wantPolledOnly(tb testing.TB, fd int, want uint32) {
 	tb.Helper()
 	const all = 0x7fff &^ unix.POLLNVAL
 	p := []unix.PollFd{{Fd: int32(fd), Events: all}}
-	if n, err := unix.Ppoll(p, &unix.Timespec{}, nil); err != nil || uint32(p[0].Revents) != want || n == 0 != (want == 0) {
+	if n, err := answered(func() (int, error) { return unix.Ppoll(p, &unix.Timespec{}, nil) }); err != nil || uint32(p[0].Revents) != want || n == 0 != (want == 0) {
 		tb.Errorf("ppoll = %d, %v with revents %#x; want %#x", n, err, p[0].Revents, want)
 	}
 	// Nobody needs to ask for errors.
 	p[0].Events = 0
-	if _, err := unix.Ppoll(p, &unix.Timespec{}, nil); err != nil || uint32(p[0].Revents) != want&(unix.POLLERR|unix.POLLHUP) {
+	if _, err := answered(func() (int, error) { return unix.Ppoll(p, &unix.Timespec{}, nil) }); err != nil || uint32(p[0].Revents) != want&(unix.POLLERR|unix.POLLHUP) {
 		tb.Errorf("ppoll for nothing: %v with revents %#x; want %#x", err, p[0].Revents, want&(unix.POLLERR|unix.POLLHUP))
 	}
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -314,7 +322,7 @@ func wantPolledOnly(tb testing.TB, fd int, want uint32) {
 		set.Set(fd)
 	}
 	const readable, writable = unix.POLLIN | unix.POLLHUP | unix.POLLERR, unix.POLLOUT | unix.POLLERR
-	n, err := unix.Select(fd+1, &r, &w, &e, &unix.Timeval{})
+	n, err := answered(func() (int, error) { return unix.Select(fd+1, &r, &w, &e, &unix.Timeval{}) })
 	if err != nil || r.IsSet(fd) != (want&readable != 0) || w.IsSet(fd) != (want&writable != 0) || e.IsSet(fd) != (want&unix.POLLPRI != 0) {
 		tb.Errorf("select = %d, %v: readable %t, writable %t, exceptional %t; want poll's %#x",
 			n, err, r.IsSet(fd), w.IsSet(fd), e.IsSet(fd), want)
