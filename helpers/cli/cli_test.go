@@ -181,3 +181,15 @@ func TestComplete(t *testing.T) {
 	check("-limit", "run", "-lim")
 	check("", "run", "prog", "-lim")
 }
+
+// A manual's list keeps an item to itself, with its further lines below its
+// text, however long they are.
+func TestList(t *testing.T) {
+	long := strings.Repeat("word ", 15) + "word"
+	var b strings.Builder
+	section(&b, "Refused", "What is refused:\n\n- one,\n  and more of it\n- "+long+"\n- the last\n\nText.\n\n  as it is\n", false)
+	want := "REFUSED\n    What is refused:\n\n    - one, and more of it\n    - " + strings.Repeat("word ", 14) + "word\n      word\n    - the last\n\n    Text.\n\n      as it is\n\n"
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", &b, want)
+	}
+}

@@ -94,25 +94,35 @@ func (v *Verb) page(t *Tool) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// section writes a section of the page. It fills paragraphs unless the text is
-// verbatim, and leaves indented lines alone.
+// section writes a section of the page. It fills paragraphs and the items of
+// lists unless the text is verbatim, and leaves other indented lines alone.
 func section(b *strings.Builder, heading, text string, verbatim bool) {
 	if text == "" {
 		return
 	}
 	b.WriteString(strings.ToUpper(heading) + "\n")
 	var paragraph []string
+	item := false
 	end := func() {
-		if paragraph != nil {
-			b.WriteString(fill(strings.Join(paragraph, " "), indent) + "\n")
+		text := strings.Join(paragraph, " ")
+		switch {
+		case item:
+			b.WriteString(indent + "- " + strings.TrimPrefix(fill(text, indent+"  "), indent+"  ") + "\n")
+		case paragraph != nil:
+			b.WriteString(fill(text, indent) + "\n")
 		}
-		paragraph = nil
+		paragraph, item = nil, false
 	}
 	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
 		switch {
 		case line == "":
 			end()
 			b.WriteString("\n")
+		case !verbatim && strings.HasPrefix(line, "- "):
+			end()
+			paragraph, item = []string{line[2:]}, true
+		case item && strings.HasPrefix(line, "  "):
+			paragraph = append(paragraph, line[2:])
 		case verbatim || strings.HasPrefix(line, " "):
 			end()
 			b.WriteString(indent + line + "\n")

@@ -140,7 +140,7 @@ func (c *Comparison) how() string {
 	old, new := slices.Sorted(slices.Values(c.oldValues)), slices.Sorted(slices.Values(c.newValues))
 	switch share := alone(new, old, 0, 1+c.Threshold); {
 	case share == 1:
-		what = "no way is one of before"
+		what = "all ways are new"
 	case share > 0:
 		what = "some ways are new"
 	}

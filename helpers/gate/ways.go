@@ -477,7 +477,8 @@ func (c *Comparison) Ways() []Way {
 // mostWays is how many ways a sentence lists: the most frequent.
 const mostWays = 4
 
-// ways lists the ways with their shares, such as "10477 (in 1 of 8, 2 of 8)".
+// ways lists the ways and how many samples of each side take them, such as
+// "10477 in 1 of 8 old samples and 2 of 8 new, 12008 in 7 and 6".
 func (c *Comparison) ways() string {
 	all := c.Ways()
 	left := 0
@@ -488,16 +489,23 @@ func (c *Comparison) ways() string {
 		slices.SortFunc(all, func(a, b Way) int { return cmp.Compare(a.Low, b.Low) })
 	}
 	var parts []string
-	for _, w := range all {
+	for i, w := range all {
 		value := c.value(w.Low)
 		if w.High > w.Low {
 			value += " to " + c.value(w.High)
 		}
-		parts = append(parts, fmt.Sprintf("%s in %d and %d", value, w.Old, w.New))
+		in := "%s in %d and %d"
+		if i == 0 {
+			in = fmt.Sprintf("%%s in %%d of %d old samples and %%d of %d new", c.Old.N, c.New.N)
+		}
+		parts = append(parts, fmt.Sprintf(in, value, w.Old, w.New))
 	}
 	s := strings.Join(parts, ", ")
-	if left > 0 {
-		s += fmt.Sprintf(" and %d more", left)
+	switch {
+	case left == 1:
+		s += ", and 1 more way"
+	case left > 1:
+		s += fmt.Sprintf(", and %d more ways", left)
 	}
-	return fmt.Sprintf("%s of %d and %d samples", s, c.Old.N, c.New.N)
+	return s
 }

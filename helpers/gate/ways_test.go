@@ -229,14 +229,14 @@ func TestByValue(t *testing.T) {
 	check("few", of(1000, 4), of(1016, 5), CannotTell, `^\+16 instrs/op \(\+1.60%\) in 4\+5 samples, too few to know the ways of a count; 5 samples a side would tell$`)
 
 	// Several ways, in whatever shares.
-	check("same", of(1000, 6, 1100, 2), of(1000, 3, 1100, 5), NoChange, `^the same ways: 1000 in 6 and 3, 1100 in 2 and 5 of 8 and 8 samples$`)
-	check("a rare one is new", of(1000, 8), of(1000, 6, 1100, 2), NoChange, `^the same ways but for rare ones: 1000 in 8 and 6, 1100 in 0 and 2 of 8 and 8 samples$`)
+	check("same", of(1000, 6, 1100, 2), of(1000, 3, 1100, 5), NoChange, `^the same ways: 1000 in 6 of 8 old samples and 3 of 8 new, 1100 in 2 and 5$`)
+	check("a rare one is new", of(1000, 8), of(1000, 6, 1100, 2), NoChange, `^the same ways but for rare ones: 1000 in 8 of 8 old samples and 6 of 8 new, 1100 in 0 and 2$`)
 	check("constant on one side", of(1000, 8), of(1000, 5, 1100, 3), NoChange, `the same ways`)
 	check("a side with fewer boots lacks ways", of(1000, 10, 1100, 4, 1250, 2, 1300, 2), of(1000, 4, 1100, 1), NoChange, `the same ways`)
-	check("all moved", of(1000, 6, 1100, 2), of(1016, 3, 1116, 5), Regression, `^\+16 instrs/op \(\+1.60%\), beyond the threshold of 1%; exact, way by way: 1000 in 6 and 0, 1016 in 0 and 3, 1100 in 2 and 0, 1116 in 0 and 5 of 8 and 8 samples; p 0.00016, .* 8\+8 samples$`)
+	check("all moved", of(1000, 6, 1100, 2), of(1016, 3, 1116, 5), Regression, `^\+16 instrs/op \(\+1.60%\), beyond the threshold of 1%; exact, way by way: 1000 in 6 of 8 old samples and 0 of 8 new, 1016 in 0 and 3, 1100 in 2 and 0, 1116 in 0 and 5; p 0.00016, .* 8\+8 samples$`)
 	check("all moved a little", of(1000, 6, 1100, 2), of(1004, 3, 1104, 5), NoChange, `^\+4 instrs/op \(\+0.40%\); exact, way by way, and within the threshold of 1%: `)
-	check("all are new", of(1000, 10, 1100, 8), of(1020, 9, 1130, 9), Regression, `beyond the threshold of 1%; no way is one of before: `)
-	check("the slow one always", of(1000, 7, 1100, 1), of(1100, 8), Regression, `^\+8.64%, beyond the threshold of 1%; some ways are taken more often, others less: 1000 in 7 and 0, 1100 in 1 and 8 of`)
+	check("all are new", of(1000, 10, 1100, 8), of(1020, 9, 1130, 9), Regression, `beyond the threshold of 1%; all ways are new: 1000 in 10 of 18 old samples and 0 of 18 new, 1020 in 0 and 9, 1100 in 8 and 0, 1130 in 0 and 9; p `)
+	check("the slow one always", of(1000, 7, 1100, 1), of(1100, 8), Regression, `^\+8.64%, beyond the threshold of 1%; some ways are taken more often, others less: 1000 in 7 of 8 old samples and 0 of 8 new, 1100 in 1 and 8; p`)
 	check("the fast one always", of(1100, 8), of(1000, 7, 1100, 1), Improvement, `^-7.95%, .* some ways are new`)
 	check("perhaps more often", of(1000, 5, 1100, 3), of(1100, 8), CannotTell, `; 1[2-9] samples a side would tell$`)
 	// A shift by the distance of two ways leaves most of the one side's with
@@ -245,7 +245,7 @@ func TestByValue(t *testing.T) {
 	check("moved to the next, more samples", of(1000, 10, 1100, 8), of(1100, 10, 1200, 8), Regression, `^\+9.57%`)
 	check("moved to the next, few samples", of(1000, 3, 1100, 2), of(1100, 3, 1200, 2), CannotTell, `^the ways may be the same, in other shares, or all have moved by \+100 instrs/op: its ways are`)
 	check("all moved, the average fell", of(1000, 2, 1100, 6), of(1016, 6, 1116, 2), Regression, `^\+16 instrs/op`)
-	check("half are new", of(1000, 8), of(1000, 4, 1100, 4), CannotTell, `^4 of new's 8 samples take ways that old did not show: its ways are 1000 in 8 and 4, 1100 in 0 and 4 of 8 and 8 samples; 12 samples a side would tell$`)
+	check("half are new", of(1000, 8), of(1000, 4, 1100, 4), CannotTell, `^4 of new's 8 samples take ways that old did not show: its ways are 1000 in 8 of 8 old samples and 4 of 8 new, 1100 in 0 and 4; 12 samples a side would tell$`)
 	check("half are new, below", of(1000, 8), of(1000, 4, 900, 4), CannotTell, `^4 of new's 8 samples`)
 
 	// A smear is judged by where it is.

@@ -5,6 +5,7 @@ package page
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -109,6 +110,10 @@ func load(args []string) (*Page, error) {
 			return nil, err
 		}
 		for _, path := range paths {
+			// The gate reads it again.
+			if of, err := os.Stat(path); err == nil && !of.Mode().IsRegular() && !of.IsDir() {
+				return nil, fmt.Errorf("%s: is a device or a pipe, which cannot be read twice: name a file", path)
+			}
 			sum, err := results.Hash(path)
 			if err != nil {
 				return nil, err

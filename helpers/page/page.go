@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 
 	"eventbench/helpers/cli"
 	"eventbench/helpers/files"
@@ -28,12 +29,24 @@ func New(fs *flag.FlagSet) cli.Action {
 		if *out == "" {
 			return cli.Usage("-o: the file's name is empty")
 		}
+		// The page takes the place of what is there. That may be an older
+		// page, but neither /dev/full nor a file of results.
+		before, err := os.Stat(*out)
+		switch {
+		case err == nil && before.IsDir():
+			return cli.Usage("-o: %s is a directory: name a file in it", *out)
+		case err == nil && !before.Mode().IsRegular():
+			return cli.Usage("-o: %s is a device or a pipe: name a file", *out)
+		}
 		if err := files.Writable(*out); err != nil {
 			return cli.Usage("-o: %w", err)
 		}
 		p, err := load(c.Operands)
 		if err != nil {
 			return cli.WithStatus(err, cli.WrongUsage)
+		}
+		if before != nil && p.rests(before) {
+			return cli.Usage("-o: %s is one of the results: the page would replace it", *out)
 		}
 		for _, s := range p.Settings {
 			s.judge()
@@ -49,6 +62,20 @@ func New(fs *flag.FlagSet) cli.Action {
 	}
 }
 
+// rests reports whether the file is one of those that the page is made of.
+func (p *Page) rests(file os.FileInfo) bool {
+	for _, s := range p.Settings {
+		for _, k := range s.Kernels {
+			for _, path := range k.paths {
+				if of, err := os.Stat(path); err == nil && os.SameFile(of, file) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // tell says what is in the page.
 func (p *Page) tell(w io.Writer, path string, size int) error {
 	kernels, rows := 0, 0
@@ -56,17 +83,25 @@ func (p *Page) tell(w io.Writer, path string, size int) error {
 		kernels += len(s.Kernels)
 		rows += len(s.Rows)
 	}
-	if _, err := fmt.Fprintf(w, "%s: %d kernels, %d rows of figures, %d KB\n", path, kernels, rows, (size+1023)/1024); err != nil {
+	if _, err := fmt.Fprintf(w, "%s: %s, %d rows of figures, %d KB\n", path, count(kernels), rows, (size+1023)/1024); err != nil {
 		return err
 	}
 	if len(p.Settings) > 1 {
 		_, err := fmt.Fprintf(w, "%d settings, which cannot be compared, are shown apart. They differ in:\n", len(p.Settings))
 		for _, s := range p.Settings {
 			if err == nil {
-				_, err = fmt.Fprintf(w, "\t%s: %d kernels\n", s.Name, len(s.Kernels))
+				_, err = fmt.Fprintf(w, "\t%s: %s\n", s.Name, count(len(s.Kernels)))
 			}
 		}
 		return err
 	}
 	return nil
+}
+
+// count says how many kernels there are.
+func count(kernels int) string {
+	if kernels == 1 {
+		return "1 kernel"
+	}
+	return fmt.Sprintf("%d kernels", kernels)
 }

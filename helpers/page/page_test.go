@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"eventbench/helpers/cli"
@@ -104,12 +105,35 @@ func TestUsage(t *testing.T) {
 	check("want files or directories of results")
 	check("the file's name is empty", "-o", "", whole)
 	check("no such file", "-o", filepath.Join(dir, "none", "page.html"), whole)
+	fifo := filepath.Join(dir, "fifo.txt")
+	if err := syscall.Mkfifo(fifo, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	check("fifo.txt: is a device or a pipe, which cannot be read twice", "-o", out, whole, fifo)
+	check("is a directory: name a file in it", "-o", dir, whole)
+	check("is a device or a pipe: name a file", "-o", fifo, whole)
+	check("copy.txt is one of the results: the page would replace it", "-o", again, dir+"/copy.txt")
 	check("no such file", "-o", out, "none.txt")
 	check("no results files (*.txt) in it", "-o", out, empty)
 	check("cut.txt:", "-o", out, whole, cut)
 	check("are the same file or copies of it", "-o", out, whole, again)
 	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); left != nil {
 		t.Errorf("left behind: %q", left)
+	}
+	if mustRead(t, again) != text {
+		t.Error("the page has replaced a file of results")
+	}
+}
+
+// What is in the page is said in plain words, for one kernel as well.
+func TestTell(t *testing.T) {
+	p := mustLoad(t, filepath.Join(baselines, "6.12.txt"))
+	var b bytes.Buffer
+	if err := p.tell(&b, "page.html", 2048); err != nil {
+		t.Fatal(err)
+	}
+	if want := "page.html: 1 kernel, 150 rows of figures, 2 KB\n"; b.String() != want {
+		t.Errorf("got %q, want %q", &b, want)
 	}
 }
 

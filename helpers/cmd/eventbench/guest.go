@@ -69,6 +69,12 @@ func guestVerb() *cli.Verb {
 				if s.list {
 					return s.listSeries(ctx, c)
 				}
+				// It would say nothing: a guest has its program's.
+				given := false
+				flags.Visit(func(f *flag.Flag) { given = given || f.Name == "arch" })
+				if given {
+					return cli.Usage("-arch: goes with -list; a guest has the architecture of its program")
+				}
 				status, err := s.boot(ctx, c, os.Environ())
 				if err != nil {
 					return err
