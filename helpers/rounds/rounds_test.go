@@ -151,6 +151,10 @@ func TestTerminal(t *testing.T) {
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	r.startHung()
 	tty.Close()
+	// The line is drawn a few times a second, and so not at once.
+	for end := time.Now().Add(tooltest.Patience); !strings.Contains(screen.String(), "left: Pi") && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
 	if _, err := terminal.Write([]byte{3}); err != nil { // Ctrl-C
 		t.Fatal(err)
 	}
