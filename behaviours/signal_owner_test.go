@@ -3,11 +3,8 @@
 package behaviours
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -81,33 +78,13 @@ func urgentSignal(t testing.TB) {
 // foreground as it is; who blocks it, among whatever else, or ignores it
 // succeeds, and has none pending.
 func terminalFromBackground(t *testing.T) {
-	p := child.Start(t, backgroundLeader, child.Options{Block: quiet, Attr: &syscall.SysProcAttr{Setsid: true}})
-	for {
-		line, err := p.Stdout.ReadString('\n')
-		if err != nil {
-			break
-		}
-		line = strings.TrimSuffix(line, "\n")
-		if why, ok := strings.CutPrefix(line, "absent: "); ok {
-			p.Wait()
-			behaviour.Absent(t, "%s", why)
-		}
-		t.Error(line)
-	}
-	p.Wait()
+	wantSession(t, backgroundLeader)
 }
 
 var backgroundLeader = child.Register("background-leader", func(p *child.Proc) error {
-	_, slave, err := openTerminal()
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.EACCES) {
-		p.Say("absent: no terminals: %v", err)
-		return nil
-	}
-	if err != nil {
+	_, slave, err := ownTerminal(p)
+	if slave < 0 || err != nil {
 		return err
-	}
-	if err := ioctlAt(slave, unix.TIOCSCTTY, 0); err != nil {
-		return fmt.Errorf("TIOCSCTTY: %w", err)
 	}
 	all := rawsig.Blockable
 	if _, err := rawsig.Mask(unix.SIG_SETMASK, &all); err != nil {

@@ -28,7 +28,14 @@ import (
 // from the background is SIGTTIN, which stops, and EIO for who blocks or
 // ignores that, and in an orphaned group.
 func terminalSignals(t *testing.T) {
-	p := child.Start(t, terminalLeader, child.Options{Block: quiet, Attr: &syscall.SysProcAttr{Setsid: true}})
+	wantSession(t, terminalLeader)
+}
+
+// wantSession runs a process that leads a session, and fails for each line that
+// it says but that there are no terminals.
+func wantSession(t *testing.T, leader *child.Role) {
+	t.Helper()
+	p := child.Start(t, leader, child.Options{Block: quiet, Attr: &syscall.SysProcAttr{Setsid: true}})
 	for {
 		line, err := p.Stdout.ReadString('\n')
 		if err != nil {
@@ -44,20 +51,30 @@ func terminalSignals(t *testing.T) {
 	p.Wait()
 }
 
+// ownTerminal opens a terminal and makes it that of the session that p leads. If
+// there are no terminals, it says so for wantSession, and slave is -1.
+func ownTerminal(p *child.Proc) (master, slave int, err error) {
+	master, slave, err = openTerminal()
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.EACCES) {
+		p.Say("absent: no terminals: %v", err)
+		return -1, -1, nil
+	}
+	if err != nil {
+		return -1, -1, err
+	}
+	if err := ioctlAt(slave, unix.TIOCSCTTY, 0); err != nil {
+		return -1, -1, fmt.Errorf("TIOCSCTTY: %w", err)
+	}
+	return master, slave, nil
+}
+
 // terminalLeader leads a session with a terminal of its own, from the
 // background.
 var terminalLeader = child.Register("terminal-leader", func(p *child.Proc) (err error) {
 	fail := func(format string, args ...any) { p.Say(format, args...) }
-	master, slave, err := openTerminal()
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.EACCES) {
-		p.Say("absent: no terminals: %v", err)
-		return nil
-	}
-	if err != nil {
+	master, slave, err := ownTerminal(p)
+	if slave < 0 || err != nil {
 		return err
-	}
-	if err := ioctlAt(slave, unix.TIOCSCTTY, 0); err != nil {
-		return fmt.Errorf("TIOCSCTTY: %w", err)
 	}
 	// This process handles and blocks as it likes; its children act by
 	// default.

@@ -5,6 +5,7 @@ package behaviours
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -136,7 +137,7 @@ func asleep(t testing.TB, b *bare, calls ...uintptr) bool {
 			seen = 0
 		case err != nil: // gVisor: that it sleeps is all that shows
 			seen++
-		case errNr == nil && (n == unix.SYS_RESTART_SYSCALL || contains(calls, uintptr(n))):
+		case errNr == nil && (n == unix.SYS_RESTART_SYSCALL || slices.Contains(calls, uintptr(n))):
 			return true
 		}
 		if seen > 20 {
@@ -146,15 +147,6 @@ func asleep(t testing.TB, b *bare, calls ...uintptr) bool {
 			t.Fatalf("%v neither sleeps in system call %v nor has ended: %s in state %.1s", b, calls, text, state)
 		}
 	}
-}
-
-func contains(calls []uintptr, nr uintptr) bool {
-	for _, c := range calls {
-		if c == nr {
-			return true
-		}
-	}
-	return false
 }
 
 // stopAndGo stops a bare process that sleeps and continues it.
