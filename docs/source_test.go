@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"eventbench/helpers/cli"
 )
 
 // source returns the paragraph below a console block: when and where the samples
@@ -46,7 +48,7 @@ func source(t *testing.T, body string) string {
 	if parts == nil {
 		return ""
 	}
-	return "\n\n" + fill("Recorded on "+strings.Join(parts, "; on ")+".")
+	return "\n\n" + cli.Fill("Recorded on "+strings.Join(parts, "; on ")+".", "")
 }
 
 var (
@@ -178,25 +180,4 @@ func unsourced(text string) (problems []string) {
 		table = false
 	}
 	return problems
-}
-
-// fill wraps a paragraph at 80 columns.
-func fill(text string) string {
-	var b strings.Builder
-	column := 0
-	for _, word := range strings.Fields(text) {
-		n := len([]rune(word))
-		switch {
-		case column == 0:
-		case column+1+n > 80:
-			b.WriteByte('\n')
-			column = 0
-		default:
-			b.WriteByte(' ')
-			column++
-		}
-		b.WriteString(word)
-		column += n
-	}
-	return b.String()
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	cli "github.com/urfave/cli/v3"
 )
@@ -147,7 +148,7 @@ func describe(fs *flag.FlagSet) string {
 				usage += fmt.Sprintf(" (default %s)", f.DefValue)
 			}
 		}
-		b.WriteString("\n" + fill(strings.ReplaceAll(usage, "\n", " "), "    ") + "\n")
+		b.WriteString("\n" + Fill(strings.ReplaceAll(usage, "\n", " "), "    ") + "\n")
 	})
 	return b.String()
 }
@@ -175,16 +176,17 @@ func isZero(g flag.Getter, value string) bool {
 // width is the width of help pages.
 const width = 80
 
-// fill wraps a text and indents each line.
-func fill(text, indent string) string {
+// Fill wraps a text at 80 columns and indents each line.
+func Fill(text, indent string) string {
 	var b strings.Builder
 	column := 0
 	for _, word := range strings.Fields(text) {
+		n := utf8.RuneCountInString(word)
 		switch {
 		case column == 0:
 			b.WriteString(indent)
 			column = len(indent)
-		case column+1+len(word) > width:
+		case column+1+n > width:
 			b.WriteString("\n" + indent)
 			column = len(indent)
 		default:
@@ -192,7 +194,7 @@ func fill(text, indent string) string {
 			column++
 		}
 		b.WriteString(word)
-		column += len(word)
+		column += n
 	}
 	return b.String()
 }

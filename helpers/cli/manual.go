@@ -107,9 +107,9 @@ func section(b *strings.Builder, heading, text string, verbatim bool) {
 		text := strings.Join(paragraph, " ")
 		switch {
 		case item:
-			b.WriteString(indent + "- " + strings.TrimPrefix(fill(text, indent+"  "), indent+"  ") + "\n")
+			b.WriteString(indent + "- " + strings.TrimPrefix(Fill(text, indent+"  "), indent+"  ") + "\n")
 		case paragraph != nil:
-			b.WriteString(fill(text, indent) + "\n")
+			b.WriteString(Fill(text, indent) + "\n")
 		}
 		paragraph, item = nil, false
 	}
@@ -140,7 +140,7 @@ func (v *Verb) usage(t *Tool, fs *flag.FlagSet) string {
 	for i, line := range v.Synopsis {
 		b.WriteString([]string{"usage: ", "       "}[min(i, 1)] + line + "\n")
 	}
-	b.WriteString("\n" + fill(upper(v.Brief)+".", "") + "\n")
+	b.WriteString("\n" + Fill(upper(v.Brief)+".", "") + "\n")
 	if flags := describe(fs); flags != "" {
 		b.WriteString("\n" + flags)
 	}
@@ -156,7 +156,7 @@ func (t *Tool) help() string {
 	for i, line := range t.Manual.Synopsis {
 		b.WriteString([]string{"usage: ", "       "}[min(i, 1)] + line + "\n")
 	}
-	b.WriteString("\n" + fill(upper(t.Manual.Brief)+".", "") + "\n\nVerbs:\n")
+	b.WriteString("\n" + Fill(upper(t.Manual.Brief)+".", "") + "\n\nVerbs:\n")
 	for _, v := range append(t.Verbs, t.builtin(nil)...) {
 		if !v.hidden() {
 			fmt.Fprintf(&b, "    %-13s %s\n", v.Name, v.Brief)
