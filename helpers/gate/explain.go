@@ -170,11 +170,7 @@ func (r *Report) explainTest(say func(string, ...any), c *Comparison) {
 func (r *Report) explainWays(say func(string, ...any), c *Comparison) {
 	say("Comparison: by value; values within %s of each other are one way of the operation", percent(c.Threshold))
 	for _, w := range c.Ways() {
-		value := c.value(w.Low)
-		if w.High > w.Low {
-			value += " to " + c.value(w.High)
-		}
-		say("  %s: in %d of %d old and %d of %d new samples", value, w.Old, c.Old.N, w.New, c.New.N)
+		say("  %s: in %d of %d old and %d of %d new samples", c.valueOf(w), w.Old, c.Old.N, w.New, c.New.N)
 	}
 	if c.Method == "exact" {
 		say("  every way has moved by %s %s", exactNumber(c.moved), clean(c.Unit))

@@ -412,10 +412,6 @@ func (g *gate) mayMiss(name, unit string) bool {
 // a prefix.
 func (g *gate) values(s *side, b *bench, sr *series, c *Comparison) (samples []*Sample, values []float64) {
 	factor, _ := benchunit.Tidy(1, c.Unit)
-	reduce := median
-	if c.lowest {
-		reduce = slices.Min
-	}
 	var missing *Sample
 	for i, sample := range s.samples {
 		if i >= len(sr.lines) || len(sr.lines[i]) == 0 {
@@ -425,7 +421,7 @@ func (g *gate) values(s *side, b *bench, sr *series, c *Comparison) (samples []*
 			continue
 		}
 		samples = append(samples, sample)
-		values = append(values, reduce(sr.lines[i])/factor)
+		values = append(values, Reduce(sr.lines[i], c.lowest)/factor)
 	}
 	// What only informs may depend on how much was measured, as a far
 	// percentile does.
@@ -451,6 +447,15 @@ func (s *side) expects(sample *Sample, pkg string) bool {
 		}
 		return false
 	})
+}
+
+// Reduce returns what a sample's lines say: the median, or the lowest where
+// nothing can disturb a line but upwards ([results.Lowest]).
+func Reduce(lines []float64, lowest bool) float64 {
+	if lowest {
+		return slices.Min(lines)
+	}
+	return median(lines)
 }
 
 func median(values []float64) float64 {

@@ -92,7 +92,6 @@ func (c *Comparison) needed() string {
 func (c *Comparison) reasonByValue() string {
 	limit := percent(c.Threshold)
 	n := fmt.Sprintf("%d+%d samples", c.Old.N, c.New.N)
-	single := c.Old.Min == c.Old.Max && c.New.Min == c.New.Max
 	switch c.Verdict {
 	case Regression, Improvement, Changed:
 		return fmt.Sprintf("%s, beyond the threshold of %s; %s; %s, %s", c.Change(), limit, c.how(), c.significance(), n) + c.collapsed()
@@ -100,7 +99,7 @@ func (c *Comparison) reasonByValue() string {
 		switch {
 		case c.Method == "exact" && c.Ratio == 1:
 			return fmt.Sprintf("identical in all %s", n)
-		case c.Method == "exact" && single:
+		case c.Method == "exact" && c.agree():
 			return fmt.Sprintf("%s; exact, in %s, and within the threshold of %s", c.Change(), n, limit)
 		case c.Method == "exact":
 			return fmt.Sprintf("%s; exact, way by way, and within the threshold of %s: %s", c.Change(), limit, c.ways())
@@ -117,7 +116,7 @@ func (c *Comparison) reasonByValue() string {
 		return c.distrusted()
 	case min(c.Old.N, c.New.N) < exactSamples:
 		return fmt.Sprintf("%s in %s, too few to know the ways of a count", c.Change(), n) + c.needed()
-	case single:
+	case c.agree():
 		return fmt.Sprintf("%s; %s", c.Change(), c.doubt) + c.needed()
 	}
 	return fmt.Sprintf("%s: its ways are %s", c.doubt, c.ways()) + c.needed()
@@ -131,13 +130,13 @@ func (c *Comparison) sameWays() bool {
 // how says what became of the ways.
 func (c *Comparison) how() string {
 	if c.Method == "exact" {
-		if c.Old.Min == c.Old.Max && c.New.Min == c.New.Max {
+		if c.agree() {
 			return "exact"
 		}
 		return "exact, way by way: " + c.ways()
 	}
 	what := "some ways are taken more often, others less"
-	old, new := slices.Sorted(slices.Values(c.oldValues)), slices.Sorted(slices.Values(c.newValues))
+	old, new := c.sorted()
 	switch share := alone(new, old, 0, 1+c.Threshold); {
 	case share == 1:
 		what = "all ways are new"

@@ -236,8 +236,11 @@ func (p *part) test(alpha float64, parts int) {
 // comparedExactly reports whether two numbers are compared: a metric declared
 // exact with one value a side. Counted ones are compared by their ways.
 func (c *Comparison) comparedExactly() bool {
-	return c.exact && !c.counted && c.Old.Min == c.Old.Max && c.New.Min == c.New.Max
+	return c.exact && !c.counted && c.agree()
 }
+
+// agree reports whether all samples of each side have one value.
+func (c *Comparison) agree() bool { return c.Old.Min == c.Old.Max && c.New.Min == c.New.Max }
 
 // reduced says how the lines of a sample were reduced to one value.
 func (c *Comparison) reduced() string {
@@ -317,10 +320,11 @@ type judgement struct {
 
 // decide reaches the verdict from the measurements.
 func (c *Comparison) decide(alpha float64, distrust bool) {
-	j := c.byRank(alpha)
+	judge := c.byRank
 	if c.counted {
-		j = c.byValue(alpha)
+		judge = c.byValue
 	}
+	j := judge(alpha)
 	switch {
 	case j.significant && j.worse && c.Better != "":
 		c.Verdict = Regression

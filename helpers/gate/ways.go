@@ -236,6 +236,11 @@ const mostAlone = 0.5
 // not changed loses at most one pass in 20 by it, at each look.
 const suspicious = 0.05
 
+// sorted returns the values of each side in order.
+func (c *Comparison) sorted() (old, new []float64) {
+	return slices.Sorted(slices.Values(c.oldValues)), slices.Sorted(slices.Values(c.newValues))
+}
+
 // compareWays finds by how much the samples differ.
 func (c *Comparison) compareWays() {
 	c.Method, c.Lo, c.Hi, c.Level = "by value", 0, math.Inf(1), 1
@@ -245,7 +250,7 @@ func (c *Comparison) compareWays() {
 	if !c.positive() {
 		c.interval = interval{est: c.Ratio, lo: 0, hi: math.Inf(1)}
 	}
-	old, new := slices.Sorted(slices.Values(c.oldValues)), slices.Sorted(slices.Values(c.newValues))
+	old, new := c.sorted()
 	limit := 1 + c.Threshold
 	if !c.exact {
 		// An average would see the shares of the ways, too.
@@ -281,7 +286,7 @@ func (c *Comparison) byValue(alpha float64) judgement {
 		worse:  c.chance.ways <= alpha && beyond || c.chance.rank <= alpha && c.interval.lo > limit,
 		better: c.chance.ways <= alpha && below || c.chance.rank <= alpha && c.interval.hi < 1/limit,
 	}
-	old, new := slices.Sorted(slices.Values(c.oldValues)), slices.Sorted(slices.Values(c.newValues))
+	old, new := c.sorted()
 	up, down := c.doubtful(old, new, false), c.doubtful(old, new, true)
 	if c.Adjusted <= suspicious {
 		unlikely := doubt(fmt.Sprintf("it is unlikely that chance alone shares the ways out like this: p %s among %d comparisons", probability(c.Adjusted), c.Family))
@@ -471,7 +476,16 @@ func (c *Comparison) Ways() []Way {
 	if c.moved != 0 {
 		limit = 1
 	}
-	return waysOf(slices.Sorted(slices.Values(c.oldValues)), slices.Sorted(slices.Values(c.newValues)), limit)
+	old, new := c.sorted()
+	return waysOf(old, new, limit)
+}
+
+// valueOf shows the value of a way, or its lowest and highest.
+func (c *Comparison) valueOf(w Way) string {
+	if w.High > w.Low {
+		return c.value(w.Low) + " to " + c.value(w.High)
+	}
+	return c.value(w.Low)
 }
 
 // mostWays is how many ways a sentence lists: the most frequent.
@@ -490,15 +504,11 @@ func (c *Comparison) ways() string {
 	}
 	var parts []string
 	for i, w := range all {
-		value := c.value(w.Low)
-		if w.High > w.Low {
-			value += " to " + c.value(w.High)
-		}
 		in := "%s in %d and %d"
 		if i == 0 {
 			in = fmt.Sprintf("%%s in %%d of %d old samples and %%d of %d new", c.Old.N, c.New.N)
 		}
-		parts = append(parts, fmt.Sprintf(in, value, w.Old, w.New))
+		parts = append(parts, fmt.Sprintf(in, c.valueOf(w), w.Old, w.New))
 	}
 	s := strings.Join(parts, ", ")
 	switch {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"eventbench/helpers/gate"
 	"eventbench/helpers/mechanisms"
 	"eventbench/helpers/printable"
 	"eventbench/helpers/results"
@@ -403,16 +404,10 @@ func (m *measured) figure(samples int, units benchfmt.UnitMetadataMap) *Figure {
 	f := &Figure{N: len(m.lines), Values: make([]*float64, samples)}
 	var values []float64
 	for i := range samples {
-		lines := slices.Sorted(slices.Values(m.lines[i]))
-		if len(lines) == 0 {
+		if len(m.lines[i]) == 0 {
 			continue
 		}
-		v := lines[0]
-		if !results.Lowest(units, m.tidy) {
-			low, high := lines[(len(lines)-1)/2], lines[len(lines)/2]
-			v = low + (high-low)/2
-		}
-		v /= factor
+		v := gate.Reduce(m.lines[i], results.Lowest(units, m.tidy)) / factor
 		f.Values[i] = &v
 		values = append(values, v)
 	}
@@ -449,9 +444,10 @@ func (p *Page) name() {
 	if len(p.Settings) < 2 {
 		return
 	}
+	apart := p.Apart()
 	for _, s := range p.Settings {
 		var words []string
-		for _, key := range p.Apart() {
+		for _, key := range apart {
 			words = append(words, key+" "+cmp.Or(s.value(key), "none"))
 		}
 		s.Name = strings.Join(words, ", ")

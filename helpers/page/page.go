@@ -17,6 +17,7 @@ import (
 
 	"eventbench/helpers/cli"
 	"eventbench/helpers/files"
+	"eventbench/helpers/samples"
 )
 
 // New defines the flags of the verb page.
@@ -83,25 +84,17 @@ func (p *Page) tell(w io.Writer, path string, size int) error {
 		kernels += len(s.Kernels)
 		rows += len(s.Rows)
 	}
-	if _, err := fmt.Fprintf(w, "%s: %s, %d rows of figures, %d KB\n", path, count(kernels), rows, (size+1023)/1024); err != nil {
+	if _, err := fmt.Fprintf(w, "%s: %s, %d rows of figures, %d KB\n", path, samples.Counted(kernels, "kernel"), rows, (size+1023)/1024); err != nil {
 		return err
 	}
 	if len(p.Settings) > 1 {
 		_, err := fmt.Fprintf(w, "%d settings, which cannot be compared, are shown apart. They differ in:\n", len(p.Settings))
 		for _, s := range p.Settings {
 			if err == nil {
-				_, err = fmt.Fprintf(w, "\t%s: %s\n", s.Name, count(len(s.Kernels)))
+				_, err = fmt.Fprintf(w, "\t%s: %s\n", s.Name, samples.Counted(len(s.Kernels), "kernel"))
 			}
 		}
 		return err
 	}
 	return nil
-}
-
-// count says how many kernels there are.
-func count(kernels int) string {
-	if kernels == 1 {
-		return "1 kernel"
-	}
-	return fmt.Sprintf("%d kernels", kernels)
 }
