@@ -98,6 +98,9 @@ func (r *Report) explain(b *strings.Builder, c *Comparison) {
 	default:
 		say("  %s is better; it only informs", c.Better)
 	}
+	if c.rare {
+		say("  the counts of both sides are the same, so this is what the mean has beyond them, with all counts at %s", c.value(c.base))
+	}
 
 	say("")
 	if c.counted {

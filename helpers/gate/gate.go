@@ -314,6 +314,7 @@ func (g *gate) match(r *Report, old, new *side) {
 			}
 			continue
 		}
+		first := len(r.Comparisons)
 		for _, os := range ob.series {
 			ns := nb.find(os.unit.Unit)
 			unit := written(os)
@@ -344,6 +345,7 @@ func (g *gate) match(r *Report, old, new *side) {
 			g.checkEqual(c)
 			r.Comparisons = append(r.Comparisons, c)
 		}
+		g.rareCosts(r.Comparisons[first:], ob, nb)
 	}
 	if g.Len() > 0 {
 		return
@@ -476,17 +478,20 @@ func (g *gate) informs(b *bench, unit benchfmt.Value) bool {
 
 // rule finds the threshold: the first rule that fits what either side says.
 func (g *gate) rule(c *Comparison, ob, nb *bench) {
-	for _, r := range g.rules {
-		if r.matches(ob.rep, c.old.unit) || r.matches(nb.rep, c.new.unit) {
-			r.used = true
-			c.Threshold, c.Rule, c.RulePos = r.threshold, r.text, r.pos
-			c.Gates = r.gates(ob, nb) && c.Better != ""
-			if g.Strict && c.exact {
-				c.Threshold = 0
-			}
-			return
-		}
+	r := g.first(ob, nb, c.old.unit, c.new.unit)
+	c.Threshold, c.Rule, c.RulePos = r.threshold, r.text, r.pos
+	c.Gates = r.gates(ob, nb) && c.Better != ""
+	if g.Strict && c.exact {
+		c.Threshold = 0
 	}
+}
+
+// first returns the first rule that fits the unit of either side. The last of
+// the built-in rules fits all.
+func (g *gate) first(ob, nb *bench, old, new benchfmt.Value) *rule {
+	i := slices.IndexFunc(g.rules, func(r *rule) bool { return r.matches(ob.rep, old) || r.matches(nb.rep, new) })
+	g.rules[i].used = true
+	return g.rules[i]
 }
 
 // checkEqual refuses a wall-clock mean that is the same in every sample of a

@@ -94,7 +94,12 @@ func (c *Comparison) reasonByValue() string {
 	n := fmt.Sprintf("%d+%d samples", c.Old.N, c.New.N)
 	switch c.Verdict {
 	case Regression, Improvement, Changed:
-		return fmt.Sprintf("%s, beyond the threshold of %s; %s; %s, %s", c.Change(), limit, c.how(), c.significance(), n) + c.collapsed()
+		how := c.how()
+		if c.rare {
+			how = fmt.Sprintf("%s %s on average, and the count is as before: one operation in many costs more or less; %s",
+				sign(number(c.New.Median-c.Old.Median)), clean(c.Unit), how)
+		}
+		return fmt.Sprintf("%s, beyond the threshold of %s; %s; %s, %s", c.Change(), limit, how, c.significance(), n) + c.collapsed()
 	case NoChange:
 		switch {
 		case c.Method == "exact" && c.Ratio == 1:

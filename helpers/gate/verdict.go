@@ -90,8 +90,10 @@ type Comparison struct {
 	oldValues  []float64 // by sample, in Unit
 	newValues  []float64
 	paired     bool
-	exact      bool    // declared
-	counted    bool    // in a guest's instructions, and so judged by value
+	exact      bool // declared
+	counted    bool // in a guest's instructions, and so judged by value
+	rare       bool // what the mean has beyond the count is judged, all counts being base
+	base       float64
 	chance     chance  // what the family says of one that is
 	allMoved   bool    // Ratio is that of a shift of all ways
 	moved      float64 // that shift, in exact units
