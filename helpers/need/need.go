@@ -72,6 +72,10 @@ var (
 	HasFish       = thing(Thing{"fish", "completion", "no fish", "apt install fish", "SHELLS", program("fish")})
 	HasZsh        = thing(Thing{"zsh", "completion", "no zsh", "apt install zsh", "SHELLS", program("zsh")})
 	HasChromium   = thing(Thing{"chromium", "the page in a browser", "no chromium", "apt install chromium", "BROWSER", program("chromium")})
+	HasXMLLint    = thing(Thing{"xmllint", "JUnit's schema", "no xmllint", "apt install libxml2-utils", "READERS", program("xmllint")})
+	HasJUnit      = thing(Thing{"junitparser", "a reader of JUnit's XML", "no junitparser", "apt install python3-junitparser", "READERS", module("junitparser")})
+	HasJSONSchema = thing(Thing{"jsonschema", "JSON schemas", "no jsonschema", "apt install python3-jsonschema", "READERS", module("jsonschema")})
+	HasKUnit      = thing(Thing{"kunit", "the kernel's reader of KTAP", "no kunit_parser.py", "unpack a linux-source package in /usr/src", "KUNIT", kunitParser})
 	HasRoot       = thing(Thing{"root", "what root may", "not root", "run as root", "ROOT", root})
 	HasMounts     = thing(Thing{"mounts", "full disks", "no right to mount", "run as root of a machine, or of a container with CAP_SYS_ADMIN", "MOUNTS", mounts})
 	HasNamespaces = thing(Thing{"namespaces", "user namespaces", "no user namespaces",
@@ -291,6 +295,36 @@ func file(name string) func() error {
 		_, err := os.Stat(name)
 		return err
 	}
+}
+
+// Python is Debian's, which has Debian's modules.
+const Python = "/usr/bin/python3"
+
+func module(name string) func() error {
+	return func() error {
+		_, stderr, err := process.Prompt.Output(context.Background(), exec.Command(Python, "-c", "import "+name))
+		if err != nil && len(stderr) > 0 {
+			err = fmt.Errorf("%w: %.200s", err, stderr)
+		}
+		return err
+	}
+}
+
+// KUnit returns the directory of the kernel's kunit_parser.py, or "".
+func KUnit() string {
+	for _, source := range []string{"/usr/src/linux-source-*", "/usr/src/linux"} {
+		if found, _ := filepath.Glob(source + "/tools/testing/kunit/kunit_parser.py"); found != nil {
+			return filepath.Dir(found[len(found)-1])
+		}
+	}
+	return ""
+}
+
+func kunitParser() error {
+	if KUnit() == "" {
+		return errors.New("no kernel source in /usr/src")
+	}
+	return program(Python)()
 }
 
 // compiles also checks for the headers: a compiler may be installed without
