@@ -5,18 +5,16 @@
 package arms
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"strings"
 
 	"eventbench/helpers/boots"
+	"eventbench/helpers/ci"
 	"eventbench/helpers/cli"
-	"eventbench/helpers/files"
 	"eventbench/helpers/gate"
 )
 
@@ -36,12 +34,11 @@ type side struct {
 
 // options are common to both kinds of arms.
 type options struct {
-	gate     gate.Options
-	max      int
-	seed     int
-	bisect   bool
-	format   string
-	markdown string
+	gate   gate.Options
+	max    int
+	seed   int
+	bisect bool
+	out    ci.Outputs
 }
 
 func (o *options) flags(fs *flag.FlagSet) {
@@ -49,15 +46,14 @@ func (o *options) flags(fs *flag.FlagSet) {
 	fs.IntVar(&o.max, "max", o.max, "measure at most `n` samples a side")
 	fs.IntVar(&o.seed, "seed", 1, "derive all orders from seeds that start at `n`")
 	fs.BoolVar(&o.bisect, "bisect", false, "exit as git bisect run expects: 125 if the gate cannot tell, 128 for bad input")
-	fs.StringVar(&o.format, "format", "text", "write the report as `text`, markdown or json")
-	fs.StringVar(&o.markdown, "markdown", "", "also write the report to `file` as markdown")
+	o.out.Flags(fs, true, gate.Formats...)
 }
 
 func (o *options) check() error {
 	if o.seed < 1 {
 		return fmt.Errorf("-seed %d: want at least 1", o.seed)
 	}
-	return gate.CheckFormat(o.format)
+	return nil
 }
 
 // NewKernels defines the flags of the verb gate-kernels.
@@ -100,20 +96,19 @@ func (o *options) run(ctx context.Context, c *cli.Call, first int, open func() (
 	if err := o.check(); err != nil {
 		return cli.Usage("%w", err)
 	}
-	if o.markdown != "" {
-		// Find out now, and not after hours of measuring, that the file
-		// cannot be written; and leave no verdict of an earlier run if
-		// this one is stopped.
-		if err := files.Write(o.markdown, []byte("### Benchmarks: no verdict\n\nThe run has not finished.\n")); err != nil {
-			return cli.Usage("-markdown: %w", err)
-		}
+	if err := o.out.Begin(gate.Unfinished, c.Operands...); err != nil {
+		return cli.Usage("%w", err)
 	}
 	report, err := judge(ctx, *o, c.Say, first, open)
 	status, outcome := o.status(report, err)
 	if ctx.Err() != nil && status > stopBisect {
 		return err
 	}
-	if werr := write(*o, report, outcome, status, err, c.Stdout); werr != nil {
+	var doc ci.Document = report
+	if report == nil {
+		doc = gate.WhyNot(outcome, status, err)
+	}
+	if werr := o.out.Write(c.Stdout, doc); werr != nil {
 		return cli.WithStatus(errors.Join(err, werr), gate.Unreadable.ExitCode())
 	}
 	if tool := (toolError{}); errors.As(err, &tool) {
@@ -216,24 +211,4 @@ func (o *options) status(r *gate.Report, err error) (int, gate.Outcome) {
 		status = skipCommit
 	}
 	return status, outcome
-}
-
-// write writes the report, or the reason why there is none, to stdout and to
-// the -markdown file.
-func write(o options, r *gate.Report, outcome gate.Outcome, status int, problem error, stdout io.Writer) error {
-	to := func(w io.Writer, format string) error {
-		if r == nil {
-			return gate.WriteProblems(w, format, outcome, status, problem)
-		}
-		return r.Write(w, format)
-	}
-	err := to(stdout, o.format)
-	if o.markdown != "" {
-		var b bytes.Buffer
-		if err := to(&b, "markdown"); err != nil {
-			return err
-		}
-		err = errors.Join(err, files.Write(o.markdown, b.Bytes()))
-	}
-	return err
 }

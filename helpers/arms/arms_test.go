@@ -93,7 +93,7 @@ func TestInterrupted(t *testing.T) {
 	report := filepath.Join(dir, "report.md")
 	run := func(stopAfter string) (status int, stderr string) {
 		cmd := exec.CommandContext(t.Context(), "eventbench", "gate-arms", "-results", dir, "-bench", "PipeSelf", "-benchtime", "2000x",
-			"-thresholds", mustRules(t, dir), "-markdown", report, tiny, other)
+			"-thresholds", mustRules(t, dir), "-format", "markdown="+report, tiny, other)
 		cmd.Dir = module
 		cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 		var out strings.Builder

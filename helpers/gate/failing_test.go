@@ -7,8 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"eventbench/helpers/ci"
 )
 
 // with returns n results files of X, and lines about Y.
@@ -152,9 +155,13 @@ func TestFailing(t *testing.T) {
 // checkFormats writes a report in all its formats.
 func checkFormats(t *testing.T, r *Report) {
 	t.Helper()
-	for _, format := range Formats {
+	for _, format := range ci.Names(Formats, true) {
+		write := r.Write
+		if !slices.ContainsFunc(Formats, func(f ci.Format) bool { return f.Name == format }) {
+			write = r.Run().Write
+		}
 		var b bytes.Buffer
-		if err := r.Write(&b, format); err != nil || b.Len() == 0 {
+		if err := write(&b, format); err != nil || b.Len() == 0 && format != "github" {
 			t.Errorf("%s: error %v, %d bytes", format, err, b.Len())
 		}
 		if format != "json" {

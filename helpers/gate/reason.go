@@ -224,11 +224,14 @@ func number(v float64) string {
 	return s
 }
 
-// exactNumber formats a value that is known to the last digit. Fifteen digits
-// leave out what a conversion between ns and s does to the last ones.
-func exactNumber(v float64) string {
-	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 15, 64), 64)
-	return strconv.FormatFloat(rounded, 'f', -1, 64)
+// exactNumber formats a value that is known to the last digit.
+func exactNumber(v float64) string { return strconv.FormatFloat(rounded(v), 'f', -1, 64) }
+
+// rounded rounds to fifteen digits, which leaves out what a conversion between
+// ns and s does to the last ones.
+func rounded(v float64) float64 {
+	r, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 15, 64), 64)
+	return r
 }
 
 // value formats a value of the comparison.

@@ -239,12 +239,17 @@ func (r *Report) Reproduce() string {
 	if !c.fails() && !c.blocks() {
 		return ""
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "go tool eventbench gate -explain %s%s %s %s\n", printable.ShellWord(c.Name), r.args, printable.ShellWord(r.Old), printable.ShellWord(r.New))
+	return r.steps(c)
+}
+
+// steps returns the commands that show how a verdict was reached and, if it is
+// a regression, measure the benchmark again.
+func (r *Report) steps(c *Comparison) string {
+	steps := fmt.Sprintf("go tool eventbench gate -explain %s%s %s %s\n", printable.ShellWord(c.Name), r.args, printable.ShellWord(r.Old), printable.ShellWord(r.New))
 	if c.fails() {
-		b.WriteString(r.again(c.Pkg, c.Name))
+		steps += r.again(c.Pkg, c.Name)
 	}
-	return b.String()
+	return steps
 }
 
 // Advice returns what to do if the gate cannot tell, or "". It is one answer:

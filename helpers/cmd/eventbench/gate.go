@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
-	"fmt"
 	"io"
 
+	"eventbench/helpers/ci"
 	"eventbench/helpers/cli"
 	"eventbench/helpers/gate"
 )
@@ -18,7 +19,8 @@ func gateVerb() *cli.Verb {
 		New: func(fs *flag.FlagSet) cli.Action {
 			var o gate.Options
 			o.Flags(fs, "")
-			format := fs.String("format", "text", "write the report as `text`, markdown or json")
+			var out ci.Outputs
+			out.Flags(fs, true, gate.Formats...)
 			explain := fs.String("explain", "", "instead of the report, show every step of the verdicts on the benchmark called `name`")
 			printThresholds := fs.Bool("print-thresholds", false, "print the built-in rules and exit")
 			return func(_ context.Context, c *cli.Call) error {
@@ -29,20 +31,17 @@ func gateVerb() *cli.Verb {
 				if len(c.Operands) != 2 {
 					return cli.Usage("want two operands, OLD and NEW, have %d", len(c.Operands))
 				}
-				if err := gate.CheckFormat(*format); err != nil {
+				if err := out.Begin(gate.Unfinished, c.Operands...); err != nil {
 					return cli.Usage("%w", err)
 				}
 				report, err := gate.Compare(c.Operands[0], c.Operands[1], o)
 				if err != nil {
-					if werr := gate.WriteProblems(c.Stdout, *format, gate.Unreadable, gate.Unreadable.ExitCode(), err); werr != nil {
-						return fmt.Errorf("%w\n%w", err, werr)
-					}
-					return err
+					return errors.Join(err, out.Write(c.Stdout, gate.WhyNot(gate.Unreadable, gate.Unreadable.ExitCode(), err)))
 				}
 				if *explain != "" {
-					err = report.Explain(c.Stdout, *explain)
+					err = errors.Join(report.Explain(c.Stdout, *explain), out.Files(report))
 				} else {
-					err = report.Write(c.Stdout, *format)
+					err = out.Write(c.Stdout, report)
 				}
 				if err != nil {
 					return err
@@ -53,5 +52,5 @@ func gateVerb() *cli.Verb {
 	}
 }
 
-// formats are those of a report.
-var formats = []string{"text", "markdown", "json"}
+// formats are those of a verdict on benchmarks.
+var formats = ci.Names(gate.Formats, true)
