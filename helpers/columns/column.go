@@ -260,7 +260,7 @@ func (c *column) runPart(ctx context.Context, p part, inv inventory, binary stri
 		late := !time.Now().Before(deadline)
 		if in != "" && c.ends[in].status == "" && !late {
 			why := lastLines(stderr, 3)
-			c.ends[in] = outcome{broke, append([]string{fmt.Sprintf("the run ended in it: %v", err)}, why...)}
+			c.ends[in] = outcome{status: broke, said: append([]string{fmt.Sprintf("the run ended in it: %v", err)}, why...)}
 			whole = false
 		}
 		before := len(left)

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"eventbench/helpers/ci"
 	"eventbench/helpers/cli"
 	"eventbench/helpers/files"
 )
@@ -27,7 +28,7 @@ type options struct {
 	columns     []string
 	rows        string
 	inventories string
-	format      string
+	out         ci.Outputs
 	output      string
 	deviations  bool
 	results     string
@@ -38,13 +39,16 @@ type options struct {
 // errRows means that some rows had the wrong outcome. They have been reported.
 var errRows = errors.New("some rows had the wrong outcome")
 
+// Formats are the verb's own formats. Package ci has more.
+var Formats = []ci.Format{ci.Own("text", true), ci.Own("markdown", false), ci.Own("counts", true)}
+
 // New defines the flags of the verb behaviours.
 func New(fs *flag.FlagSet) cli.Action {
 	var o options
 	fs.StringVar(&o.rows, "rows", "", "run the rows whose id matches `regexp`, such as '^TFD|EFD-19' (default all)")
 	fs.StringVar(&o.inventories, "inventories", "testdata/behaviours", "read the inventories in `directory`")
-	fs.StringVar(&o.format, "format", "text", "print the table as `text` or markdown, or only counts")
-	fs.StringVar(&o.output, "o", "", "write the output to `file`")
+	o.out.Flags(fs, false, Formats...)
+	fs.StringVar(&o.output, "o", "", "write to `file` what would go to standard output")
 	fs.BoolVar(&o.deviations, "deviations", false, "print the contents for gvisor.deviations instead of the table")
 	fs.StringVar(&o.results, "results", "results", "keep results in `dir`")
 	fs.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "run `n` columns at a time")
@@ -53,16 +57,28 @@ func New(fs *flag.FlagSet) cli.Action {
 		if err := o.check(c.Operands); err != nil {
 			return cli.Usage("%w", err)
 		}
-		return do(ctx, o, c.Stdout, c.Say)
+		return do(ctx, &o, c.Stdout, c.Say)
 	}
 }
 
-func do(ctx context.Context, o options, stdout io.Writer, say func(string, ...any)) error {
+func do(ctx context.Context, o *options, stdout io.Writer, say func(string, ...any)) error {
 	if o.output != "" {
 		if err := files.Writable(o.output); err != nil {
 			return cli.Usage("-o: %w", err)
 		}
 	}
+	if err := o.out.Begin(noRows{ci.NoVerdict("no verdict", "the run has not finished")}); err != nil {
+		return cli.Usage("%w", err)
+	}
+	err := o.table(ctx, stdout, say)
+	if err != nil && err != errRows && ctx.Err() == nil {
+		err = errors.Join(err, o.out.Files(noRows{ci.NoVerdict("no verdict", err.Error())}))
+	}
+	return err
+}
+
+// table runs the rows and writes what was asked for.
+func (o *options) table(ctx context.Context, stdout io.Writer, say func(string, ...any)) error {
 	inv, err := readInventories(o.inventories)
 	if err != nil {
 		return err
@@ -78,28 +94,25 @@ func do(ctx context.Context, o options, stdout io.Writer, say func(string, ...an
 	if err != nil {
 		return err
 	}
-	columns, err := runColumns(ctx, o, inv, wanted, say)
+	columns, err := runColumns(ctx, *o, inv, wanted, say)
 	if err != nil {
 		return err
 	}
 	bad := judge(columns, wanted, known, say)
+	t := &table{inv: inv, rows: wanted, columns: columns, binary: o.binary}
 	var text strings.Builder
-	switch {
-	case o.deviations:
+	if o.deviations {
 		if err := printDeviations(&text, columns, inv, wanted, known); err != nil {
 			return err
 		}
-	case o.format == "counts":
-		for _, c := range columns {
-			fmt.Fprintf(&text, "%s: %s\n", c.name, c.counts(wanted))
-		}
-	default:
-		(&table{inv: inv, rows: wanted, columns: columns, markdown: o.format == "markdown"}).print(&text)
+		err = o.out.Files(t)
+	} else {
+		err = o.out.Write(&text, t)
 	}
 	if o.output != "" {
-		err = files.Write(o.output, []byte(text.String()))
-	} else {
-		_, err = io.WriteString(stdout, text.String())
+		err = errors.Join(err, files.Write(o.output, []byte(text.String())))
+	} else if _, werr := io.WriteString(stdout, text.String()); werr != nil {
+		err = errors.Join(err, werr)
 	}
 	if err == nil && bad && !o.deviations {
 		err = errRows
@@ -110,8 +123,6 @@ func do(ctx context.Context, o options, stdout io.Writer, say func(string, ...an
 // check checks the flags and stores the operands.
 func (o *options) check(operands []string) error {
 	switch {
-	case o.format != "text" && o.format != "markdown" && o.format != "counts":
-		return fmt.Errorf("-format=%s: want text, markdown or counts", o.format)
 	case o.jobs < 1:
 		return fmt.Errorf("-jobs=%d: want at least 1", o.jobs)
 	case o.timeout <= 0:
@@ -130,6 +141,9 @@ func (o *options) check(operands []string) error {
 			return fmt.Errorf("columns %s and %s would both be called %s", other, c, name)
 		}
 		seen[name] = c
+	}
+	if o.out.NamesBuild() && len(o.columns) > 1 {
+		return fmt.Errorf("-kcidb-build: each of %s is another build: run one column at a time", strings.Join(o.columns, ", "))
 	}
 	if o.deviations && seen["gvisor"] == "" {
 		return errors.New("-deviations: want gvisor among the columns")

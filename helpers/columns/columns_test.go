@@ -30,7 +30,8 @@ func TestUsage(t *testing.T) {
 	}
 	check("at least one column")
 	check("at least one column", "x.test")
-	check("-format=csv", "-format=csv", "x.test", "host")
+	check("want one of text markdown counts github", "-format=bencher", "x.test", "host")
+	check("-kcidb-build: each of 6.1, 6.12 is another build", "-kcidb-build=a:b", "x.test", "6.1", "6.12")
 	check("-jobs=0", "-jobs=0", "x.test", "host")
 	check("-timeout=0s", "-timeout=0", "x.test", "host")
 	check("-rows", "-rows=(", "x.test", "host")
@@ -134,7 +135,7 @@ func TestStopped(t *testing.T) {
 func TestJudge(t *testing.T) {
 	c := func(name string) *column {
 		return &column{name: name, ends: map[string]outcome{
-			"A-1": {passes, nil}, "A-2": {deviates, []string{"no"}}, "A-3": {deviates, []string{"nor"}}, "A-4": {passes, nil}, "A-5": {absent, nil},
+			"A-1": {status: passes}, "A-2": {status: deviates, said: []string{"no"}}, "A-3": {status: deviates, said: []string{"nor"}}, "A-4": {status: passes}, "A-5": {status: absent},
 		}}
 	}
 	ids := []string{"A-1", "A-2", "A-3", "A-4", "A-5"}
@@ -161,7 +162,7 @@ func TestJudge(t *testing.T) {
 func TestPrintDeviations(t *testing.T) {
 	inv := inventory{{name: "a", rows: []behaviour.Row{{ID: "A-1"}, {ID: "A-2"}, {ID: "A-3"}, {ID: "A-4"}, {ID: "A-5"}}}}
 	c := &column{name: "gvisor", ends: map[string]outcome{
-		"A-1": {passes, nil}, "A-2": {deviates, []string{"no"}}, "A-3": {known, []string{"nor"}}, "A-4": {passes, nil},
+		"A-1": {status: passes}, "A-2": {status: deviates, said: []string{"no"}}, "A-3": {status: known, said: []string{"nor"}}, "A-4": {status: passes},
 	}}
 	recorded := deviations{"A-1": "gone", "A-3": "sometimes: x", "A-4": "sometimes: y", "A-5": "z"}
 	var b strings.Builder

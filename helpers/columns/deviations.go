@@ -79,12 +79,14 @@ func judge(columns []*column, wanted []string, recorded deviations, say func(str
 			what, expected := recorded[id]
 			switch {
 			case c.gvisor() && fails && expected:
-				c.ends[id] = outcome{known, o.said}
+				c.ends[id] = outcome{status: known, said: o.said}
 			case c.gvisor() && fails:
 				say("%s: %s deviates, and %s does not record it: %s", c.name, id, deviationsFile, o.reason())
 				bad = true
 			case c.gvisor() && expected && (o.status == passes || o.status == partly) && !strings.HasPrefix(what, sometimes):
 				say("%s: %s holds, but %s records: %s", c.name, id, deviationsFile, what)
+				o.stale = what
+				c.ends[id] = o
 				bad = true
 			case fails:
 				say("%s: %s %s: %s", c.name, id, o.status, o.reason())

@@ -22,6 +22,7 @@ const (
 type outcome struct {
 	status status
 	said   []string // the row's log, without file and line
+	stale  string   // it holds, and this deviation is recorded
 }
 
 // reason returns the first line that the row logged.

@@ -15,7 +15,24 @@ type table struct {
 	inv      inventory
 	rows     []string
 	columns  []*column
+	binary   string
 	markdown bool
+}
+
+// Write writes the table in one of the Formats.
+func (t *table) Write(w io.Writer, format string) error {
+	var b strings.Builder
+	switch format {
+	case "counts":
+		for _, c := range t.columns {
+			fmt.Fprintf(&b, "%s: %s\n", c.name, c.counts(t.rows))
+		}
+	default:
+		t.markdown = format == "markdown"
+		t.print(&b)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 func (t *table) print(w io.Writer) {

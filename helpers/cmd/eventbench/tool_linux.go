@@ -2,6 +2,7 @@ package main
 
 import (
 	"eventbench/helpers/arms"
+	"eventbench/helpers/ci"
 	"eventbench/helpers/cli"
 	"eventbench/helpers/columns"
 	"eventbench/helpers/fidelity"
@@ -51,7 +52,7 @@ func verbs() []*cli.Verb {
 		{Manual: manual("gate-arms"), Resumes: true, Failure: gate.Unreadable.ExitCode(), Values: gateValues, New: arms.NewHost},
 		{Manual: manual("baselines"), Resumes: true, Failure: gate.Unreadable.ExitCode(), New: arms.NewBaselines},
 		{Manual: manual("selftest"), Resumes: true, New: selftest.New},
-		{Manual: manual("behaviours"), Resumes: true, Values: map[string][]string{"format": {"text", "markdown", "counts"}}, New: columns.New},
+		{Manual: manual("behaviours"), Resumes: true, Values: map[string][]string{"format": ci.Names(columns.Formats, false)}, New: columns.New},
 		{Manual: manual("mutants"), Resumes: true, New: mutants.New},
 		{Manual: manual("fidelity"), Values: map[string][]string{"kernel": series}, New: fidelity.New},
 		{Manual: manual("test"), Raw: true, New: tests.New},
