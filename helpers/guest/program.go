@@ -21,7 +21,7 @@ type Program struct {
 	image   []byte
 	name    string // of its file
 	args    []string
-	dir     string // of the host, for testdata and relative file names
+	dir     string // of the host, for testdata and relative file names; "" for none
 	makeDir []string
 	collect []output
 }
@@ -43,13 +43,23 @@ func LoadProgram(file string, args []string, dir string) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	arch, err := checkProgram(image)
+	p, err := NewProgram(filepath.Base(file), image, args)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	p := &Program{arch: arch, image: image, name: filepath.Base(file), args: args, dir: dir}
+	p.dir = dir
 	p.findOutputs()
 	return p, nil
+}
+
+// NewProgram returns a program that is in memory. The guest runs it with args,
+// in an empty directory.
+func NewProgram(name string, image []byte, args []string) (*Program, error) {
+	arch, err := checkProgram(image)
+	if err != nil {
+		return nil, err
+	}
+	return &Program{arch: arch, image: image, name: name, args: args}, nil
 }
 
 // Arch is the architecture of the guest that can run the program.
@@ -86,12 +96,14 @@ func (p *Program) addTo(fsys *initramfs) (*job, error) {
 	name := path.Join(binDir, p.name)
 	fsys.file(name, 0o755, p.image)
 	fsys.dir(homeDir)
-	testdata, err := filepath.EvalSymlinks(filepath.Join(p.dir, "testdata"))
-	if err == nil {
-		err = fsys.tree(path.Join(homeDir, "testdata"), testdata)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+	if p.dir != "" {
+		testdata, err := filepath.EvalSymlinks(filepath.Join(p.dir, "testdata"))
+		if err == nil {
+			err = fsys.tree(path.Join(homeDir, "testdata"), testdata)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
 	}
 	j := &job{
 		Program: name,

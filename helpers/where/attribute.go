@@ -88,38 +88,17 @@ type event uint8
 const (
 	noEvent   event = iota
 	interrupt       // after an instruction
-	fault           // instead of an instruction, which is then executed again
+	fault           // instead of an instruction, which may then be executed again
 )
-
-// faults are the exceptions that undo the instruction that caused them. QEMU
-// logs it, but counts it only when it is executed again.
-var faults = map[string]bool{
-	"asm_exc_page_fault": true, "asm_exc_general_protection": true, "asm_exc_invalid_op": true,
-	"asm_exc_device_not_available": true, "asm_exc_divide_error": true, "asm_exc_bounds": true,
-	"asm_exc_segment_not_present": true, "asm_exc_stack_segment": true, "asm_exc_alignment_check": true,
-	"asm_exc_invalid_tss": true, "asm_exc_coprocessor_error": true, "asm_exc_simd_coprocessor_error": true,
-}
-
-// eventOf returns the event that leads to an entry of the interrupt table, by
-// the entry's name.
-func eventOf(name string) event {
-	switch {
-	case faults[name]:
-		return fault
-	case strings.HasPrefix(name, "asm_exc_"), strings.HasPrefix(name, "asm_sysvec_"),
-		name == "irq_entries_start", name == "spurious_entries_start":
-		return interrupt
-	}
-	return noEvent
-}
 
 // A walker follows a trace and keeps each processor's stack.
 type walker struct {
+	*arch
 	*trace
 	*tree
 	sites    []site // by place
 	cpus     [maxCPUs]processor
-	switchTo int // the function that ends a context switch
+	switchFn int // arch.switchTo, or -1
 	// Direct calls in the kernel, and those whose target is not the start
 	// of a function.
 	calls, astray int
@@ -144,11 +123,11 @@ type frame struct {
 
 // attribute cuts a trace into operations at the stamps. It finds the functions
 // that their instructions are in and the callers of those.
-func attribute(t *trace, code *memory, kernel, program *symbols.Table, stamps []uint64, isStamp func(place) bool) (*tree, []operation, error) {
-	w := &walker{trace: t, tree: newTree(), switchTo: -1}
+func attribute(a *arch, t *trace, code *memory, kernel, program *symbols.Table, stamps []uint64, isStamp func(place) bool) (*tree, []operation, error) {
+	w := &walker{arch: a, trace: t, tree: newTree(), switchFn: -1}
 	insns := make([]insn, len(t.at))
 	for i, p := range t.at {
-		insns[i] = decode(code.at(p.pc, maxInsn))
+		insns[i] = a.decode(code.at(p.pc, int(a.maxInsn)))
 	}
 	slide, err := w.slide(insns, kernel)
 	if err != nil {
@@ -170,13 +149,13 @@ func attribute(t *trace, code *memory, kernel, program *symbols.Table, stamps []
 		}
 		s.fn = w.function(function{f.Name, p.user})
 		s.entry = ok && f.Entry && f.Addr == pc
-		if !p.user && (s.entry || f.Name == "irq_entries_start") {
-			s.event = eventOf(f.Name)
+		if !p.user && ok {
+			s.event = a.event(f, pc)
 		}
 		w.sites[i] = s
 	}
-	if i, ok := w.index[function{"__switch_to", false}]; ok {
-		w.switchTo = i
+	if i, ok := w.index[function{a.switchTo, false}]; ok {
+		w.switchFn = i
 	}
 
 	var ops []operation
@@ -217,11 +196,11 @@ func attribute(t *trace, code *memory, kernel, program *symbols.Table, stamps []
 // slide returns how much higher the kernel's addresses are than its symbols'.
 // The target of a system call shows it.
 func (w *walker) slide(insns []insn, kernel *symbols.Table) (uint64, error) {
-	const name = "entry_SYSCALL_64"
-	entry, ok := kernel.Addr(name)
+	entry, ok := kernel.Addr(w.entry)
 	if !ok {
-		return 0, fmt.Errorf("the kernel's symbols have no %s: they are not those of a kernel for x86-64", name)
+		return 0, fmt.Errorf("the kernel's symbols have no %s: they are not those of a kernel for %s", w.entry, w.guest)
 	}
+	entry += w.entryOffset
 	var last [maxCPUs]int
 	for i := range last {
 		last[i] = -1
@@ -230,9 +209,8 @@ func (w *walker) slide(insns []insn, kernel *symbols.Table) (uint64, error) {
 		p, cpu := s.place(), s.cpu()
 		if l := last[cpu]; l >= 0 && insns[l].flow == enter && w.at[l].user && !w.at[p].user {
 			slide := w.at[p].pc - entry
-			// KASLR moves by multiples of 2 MiB.
-			if slide%(2<<20) != 0 {
-				return 0, fmt.Errorf("a system call leads to %#x, where the kernel's symbols have %s at %#x: they are another kernel's", w.at[p].pc, name, entry)
+			if slide%w.align != 0 {
+				return 0, fmt.Errorf("a system call leads to %#x, where the kernel's symbols have %s at %#x: they are another kernel's", w.at[p].pc, w.entry, entry)
 			}
 			return slide, nil
 		}
@@ -254,8 +232,11 @@ func (w *walker) step(i int, s step, op *operation) {
 	} else {
 		last := w.at[c.last]
 		switch {
+		case from.flow == enter && last.user && !w.at[p].user:
+			c.push(w.child(c.top(), to.fn), 0, noEvent)
+			w.called(op, to.fn)
 		case to.event != noEvent && to.fn != from.fn:
-			if to.event == fault && op != nil {
+			if to.event == fault && op != nil && w.undone(from.insn) {
 				w.count(op, c.last, c.lastN, -1)
 			}
 			c.push(w.child(c.top(), to.fn), 0, to.event)
@@ -263,14 +244,11 @@ func (w *walker) step(i int, s step, op *operation) {
 			if op != nil {
 				op.classes[interrupts]++
 			}
-		case to.fn == w.switchTo && to.entry:
+		case to.fn == w.switchFn && to.entry:
 			c.park(w.tree)
 			c.stack = w.stackAt(i, c.parked...)
 			w.called(op, to.fn)
 			switched = true
-		case from.flow == enter && last.user && !w.at[p].user:
-			c.push(w.child(c.top(), to.fn), 0, noEvent)
-			w.called(op, to.fn)
 		case from.flow == leave:
 			w.left(c, i, p)
 		case from.flow == call && (to.fn != from.fn || to.entry):
@@ -317,7 +295,7 @@ func (w *walker) called(op *operation, fn int) {
 // isThunk reports whether a return instruction of fn is a jump to another
 // function, as retpolines have them.
 func (w *walker) isThunk(fn int, to *site) bool {
-	return strings.HasPrefix(w.funcs[fn].Name, "__x86_indirect") && to.entry
+	return w.thunk != "" && strings.HasPrefix(w.funcs[fn].Name, w.thunk) && to.entry
 }
 
 func (c *processor) top() int {
@@ -418,7 +396,7 @@ func (w *walker) stackAt(i int, parked ...[]int) []frame {
 		switch {
 		case to.event != noEvent && to.fn != from.fn:
 			inner = append(inner, frame{by: to.event})
-		case to.fn == w.switchTo && to.entry:
+		case to.fn == w.switchFn && to.entry:
 			out = true
 		case from.flow == leave:
 			k := len(inner) - 1
@@ -482,8 +460,8 @@ func outerCallers(callers []caller, parked [][]int) []int {
 	if len(callers) < 2 {
 		return nil
 	}
-	// __switch_to comes first and is on no parked stack yet, but its caller
-	// is.
+	// The function that switches comes first and is on no parked stack yet,
+	// but its caller is.
 	last := callers[len(callers)-1].fn
 	for _, stack := range slices.Backward(parked) {
 		if k := slices.Index(stack, last); k > 0 {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"eventbench/helpers/guest"
 	"eventbench/helpers/where/symbols"
 )
 
@@ -16,10 +17,14 @@ import (
 // symbol.
 type testMachine struct {
 	t    *testing.T
-	code memory
-	log  trace
-	cpu  int
-	now  uint64 // instructions executed
+	arch *arch
+	// Symbols of the kernel, and instructions by what they are.
+	symbols string
+	insns   map[string][]byte
+	code    memory
+	log     trace
+	cpu     int
+	now     uint64 // instructions executed
 }
 
 const testSlide = 0x1e00000 // of KASLR
@@ -54,7 +59,7 @@ const (
 )
 
 func newTestMachine(t *testing.T) *testMachine {
-	return &testMachine{t: t, code: memory{pages: make(map[uint64][]byte)}, log: trace{}}
+	return &testMachine{t: t, arch: archOf(guest.AMD64), symbols: testSymbols, insns: testCode, code: memory{pages: make(map[uint64][]byte)}}
 }
 
 // do executes instructions, each as "KIND ADDRESS": addresses of the kernel are
@@ -78,7 +83,7 @@ func (m *testMachine) do(lines string) {
 		if m.code.pages[page] == nil {
 			m.code.pages[page] = slices.Repeat([]byte{0x90}, pageSize)
 		}
-		copy(m.code.pages[page][p.pc-page:], testCode[kind])
+		copy(m.code.pages[page][p.pc-page:], m.insns[kind])
 		i := slices.Index(m.log.at, p)
 		if i < 0 {
 			i = len(m.log.at)
@@ -92,7 +97,7 @@ func (m *testMachine) do(lines string) {
 // attribute returns the operations and their stacks, as WriteFolded has them.
 func (m *testMachine) attribute(stamps ...uint64) ([]operation, [][]string) {
 	m.t.Helper()
-	kernel, err := symbols.ReadKallsyms(strings.NewReader(testSymbols))
+	kernel, err := symbols.ReadKallsyms(strings.NewReader(m.symbols))
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -101,7 +106,7 @@ func (m *testMachine) attribute(stamps ...uint64) ([]operation, [][]string) {
 		m.t.Fatal(err)
 	}
 	isStamp := func(p place) bool { return p.pc == testLoop }
-	tree, ops, err := attribute(&m.log, &m.code, kernel, program, stamps, isStamp)
+	tree, ops, err := attribute(m.arch, &m.log, &m.code, kernel, program, stamps, isStamp)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -269,6 +274,95 @@ func TestInexact(t *testing.T) {
 	}
 }
 
+// Functions of an arm64 kernel, whose entries are at offsets of one vector table.
+const testSymbolsA64 = `ffff800080010000 T vectors
+ffff800080011000 t el0t_64_sync
+ffff800080012000 t el0t_64_sync_handler
+ffff800080013000 t __arm64_sys_write
+ffff800080014000 t el1h_64_sync
+ffff800080015000 t el1h_64_irq
+ffff800080016000 t schedule
+ffff800080017000 T __switch_to
+ffff800080018000 T cpu_switch_to
+`
+
+var testCodeA64 = map[string][]byte{
+	"nop": {0x1f, 0x20, 0x03, 0xd5}, "call": {0x04, 0, 0, 0x94}, "ret": {0xc0, 0x03, 0x5f, 0xd6}, "jmp": {0x04, 0, 0, 0x14},
+	"svc": {0x01, 0, 0, 0xd4}, "eret": {0xe0, 0x03, 0x9f, 0xd6}, "stamp": {0x4a, 0xe0, 0x3b, 0xd5}, "load": {0x20, 0x04, 0x40, 0xf9},
+	"brk": {0, 0, 0x21, 0xd4},
+}
+
+func newTestMachineA64(t *testing.T) *testMachine {
+	return &testMachine{t: t, arch: archOf(guest.ARM64), symbols: testSymbolsA64, insns: testCodeA64, code: memory{pages: make(map[uint64][]byte)}}
+}
+
+// On arm64 system calls, faults and interrupts all enter by the vector table. A
+// load that faults is executed again, a trap is not.
+func TestEntriesA64(t *testing.T) {
+	m := newTestMachineA64(t)
+	m.do("stamp 400000")
+	m.do(`svc 400004
+		jmp ffff800080010400
+		call ffff800080011000
+		jmp ffff800080012000
+		load ffff800080013000
+		jmp ffff800080010200
+		eret ffff800080014000
+		load ffff800080013000
+		brk ffff800080013004
+		jmp ffff800080010200
+		eret ffff800080014000
+		nop ffff800080013008
+		jmp ffff800080010280
+		eret ffff800080015000
+		ret ffff80008001300c
+		eret ffff800080011004
+		stamp 400000`)
+	ops, stacks := m.attribute(0, 16)
+	checkStacks(t, stacks[0], `
+user: [unknown] 2
+user: [unknown];vectors 1
+user: [unknown];el0t_64_sync 2
+user: [unknown];el0t_64_sync;el0t_64_sync_handler 1
+user: [unknown];el0t_64_sync;__arm64_sys_write 4
+user: [unknown];el0t_64_sync;__arm64_sys_write;vectors 3
+user: [unknown];el0t_64_sync;__arm64_sys_write;el1h_64_sync 2
+user: [unknown];el0t_64_sync;__arm64_sys_write;el1h_64_irq 1
+`)
+	if o := ops[0]; !o.exact() || o.classes[interrupts] != 3 || o.classes[entries] != 5 {
+		t.Errorf("%d instructions logged of %d counted, %d interrupts, %d entries and exits; want 16, 16, 3 and 5", o.logged, o.stamped, o.classes[interrupts], o.classes[entries])
+	}
+}
+
+// A task is switched to where cpu_switch_to begins: what that returns to is
+// another task's.
+func TestSwitchA64(t *testing.T) {
+	m := newTestMachineA64(t)
+	m.do("stamp 400000")
+	m.do(`svc 400004
+		jmp ffff800080010400
+		call ffff800080011000
+		call ffff800080016000
+		call ffff800080017000
+		ret ffff800080018000
+		ret ffff800080017004
+		ret ffff800080016004
+		eret ffff800080011004
+		stamp 400000`)
+	ops, stacks := m.attribute(0, 10)
+	checkStacks(t, stacks[0], `
+user: [unknown] 2
+user: [unknown];vectors 1
+user: [unknown];el0t_64_sync 2
+user: [unknown];el0t_64_sync;schedule 2
+user: [unknown];el0t_64_sync;schedule;__switch_to 2
+user: [unknown];el0t_64_sync;schedule;__switch_to;cpu_switch_to 1
+`)
+	if o := ops[0]; !o.exact() || o.classes[switches] != 1 {
+		t.Errorf("%d instructions logged of %d counted, %d switches; want 10, 10 and 1", o.logged, o.stamped, o.classes[switches])
+	}
+}
+
 // The rows of two kernels add up, with functions that one of them inlines and
 // without.
 func TestRows(t *testing.T) {
@@ -277,7 +371,7 @@ func TestRows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := &Profile{tree: newTree(), kernel: kernel}
+		p := &Profile{tree: newTree(), kernel: kernel, classNames: &archs[0].classNames}
 		o := &operation{self: make(map[int]int), calls: make(map[int]int)}
 		for _, stack := range slices.Sorted(maps.Keys(self)) {
 			at := 0

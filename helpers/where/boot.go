@@ -25,6 +25,7 @@ import (
 // A Program is a static test binary, with what a debugger must know about it.
 type Program struct {
 	Path   string
+	arch   *arch
 	table  *symbols.Table
 	begins marker // measure.loopBegins
 	ends   marker // measure.loopEnds
@@ -45,10 +46,6 @@ const (
 	loopEnds   = "eventbench/helpers/measure.loopEnds"
 )
 
-// stampCode is how the executor of helpers/sys reads the time-stamp counter
-// between operations: RDTSC; SHLQ $32, DX; ORQ DX, AX; MOVQ AX, (DI)(R15*8).
-var stampCode = []byte{0x0f, 0x31, 0x48, 0xc1, 0xe2, 0x20, 0x48, 0x09, 0xd0, 0x4a, 0x89, 0x04, 0xff}
-
 // LoadProgram reads a test binary.
 func LoadProgram(path string) (*Program, error) {
 	path, err := filepath.Abs(path)
@@ -59,14 +56,11 @@ func LoadProgram(path string) (*Program, error) {
 	if err != nil { // no guest could run it
 		return nil, err
 	}
-	if g.Arch() != guest.AMD64 {
-		return nil, fmt.Errorf("%s: a program for %s, whose instructions where does not read: it reads those of %s", path, g.Arch(), guest.AMD64)
-	}
 	image, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{Path: path, stamps: make(map[uint64]bool)}
+	p := &Program{Path: path, arch: archOf(g.Arch()), stamps: make(map[uint64]bool)}
 	r := bytes.NewReader(image)
 	if p.table, err = symbols.ReadELF(r); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -96,7 +90,7 @@ func LoadProgram(path string) (*Program, error) {
 		*wanted.m = marker{addr, from[:min(64, len(from))]}
 	}
 	for at := 0; ; at++ {
-		i := bytes.Index(code[at:], stampCode)
+		i := bytes.Index(code[at:], p.arch.stamp)
 		if i < 0 {
 			break
 		}
@@ -104,7 +98,7 @@ func LoadProgram(path string) (*Program, error) {
 		p.stamps[text.Addr+uint64(at)] = true
 	}
 	if len(p.stamps) == 0 {
-		return nil, fmt.Errorf("%s never stores the time-stamp counter the way this version of helpers/sys does: rebuild it (make eventbench.static)", path)
+		return nil, fmt.Errorf("%s never stores the %s the way this version of helpers/sys does: rebuild it (make eventbench.static)", path, p.arch.counter)
 	}
 	return p, nil
 }
@@ -234,7 +228,7 @@ func debug(ctx context.Context, m guest.Machine, p *guest.Program, f func(c *gdb
 	debugged := make(chan error, 1)
 	go func() {
 		err := func() error {
-			c, err := gdb.NewClient(conn)
+			c, err := gdb.NewClient(conn, archOf(m.QEMU.Arch).layout)
 			if err != nil {
 				return err
 			}
@@ -343,7 +337,7 @@ func (g *logging) loop(c *gdb.Client, abort func(error)) (*loop, error) {
 	if err := g.begin(c); err != nil {
 		return nil, err
 	}
-	log := newLogReader(g.of.isStamp)
+	log := newLogReader(g.of.arch.user, g.of.isStamp)
 	read := make(chan error, 1)
 	go func() {
 		err := log.read(g.pipe)
@@ -374,7 +368,11 @@ func (g *logging) loop(c *gdb.Client, abort func(error)) (*loop, error) {
 	if l.stamps, err = readStamps(c); err != nil {
 		return nil, err
 	}
-	if l.code, err = readCode(c, log.at); err != nil {
+	err = c.AsKernel(func() error {
+		l.code, err = readCode(c, log.at, g.of.arch.maxInsn)
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	return l, translate(c, false)
@@ -390,7 +388,7 @@ func until(c *gdb.Client, m marker) error {
 		}
 		// A breakpoint at the current address would stop it at once,
 		// for ever.
-		if regs.RIP == m.addr {
+		if regs.PC == m.addr {
 			if err := c.Step(); err != nil {
 				return err
 			}
@@ -414,7 +412,7 @@ func until(c *gdb.Client, m marker) error {
 		}
 		// Something else may be at that address: the firmware, the
 		// kernel while it unpacks itself, or another program.
-		if err == nil && regs.RIP == m.addr && regs.User() && bytes.Equal(code, m.code) {
+		if err == nil && regs.PC == m.addr && regs.User && bytes.Equal(code, m.code) {
 			return nil
 		}
 	}
@@ -453,21 +451,22 @@ func translate(c *gdb.Client, single bool) error {
 	return fmt.Errorf("this QEMU cannot log instructions one by one (one-insn-per-tb): %s: want QEMU 7 or newer", strings.Join(reasons, "; "))
 }
 
-// readStamps reads the argument of loopEnds, a slice in registers: see "amd64
-// architecture" in Go's ABIInternal.
+// readStamps reads the argument of loopEnds, a slice in registers: see Go's
+// ABIInternal.
 func readStamps(c *gdb.Client) ([]uint64, error) {
 	regs, err := c.Registers()
 	if err != nil {
 		return nil, err
 	}
-	if n := regs.RBX; n < 2 || n > 1<<16 {
+	addr, n := regs.Args[0], regs.Args[1]
+	if n < 2 || n > 1<<16 {
 		return nil, fmt.Errorf("%s was called with %d stamps: the test binary is from another version: rebuild it (make eventbench.static)", loopEnds, n)
 	}
-	data := make([]byte, 8*regs.RBX)
-	if err := c.Read(regs.RAX, data); err != nil {
+	data := make([]byte, 8*n)
+	if err := c.Read(addr, data); err != nil {
 		return nil, fmt.Errorf("stamps: %w", err)
 	}
-	stamps := make([]uint64, regs.RBX)
+	stamps := make([]uint64, n)
 	for i := range stamps {
 		stamps[i] = binary.LittleEndian.Uint64(data[8*i:])
 	}
@@ -476,10 +475,10 @@ func readStamps(c *gdb.Client) ([]uint64, error) {
 
 // readCode reads the pages with executed instructions as they are now,
 // including everything that the kernel has patched in its code.
-func readCode(c *gdb.Client, at []place) (*memory, error) {
+func readCode(c *gdb.Client, at []place, maxInsn uint64) (*memory, error) {
 	m := &memory{pages: make(map[uint64][]byte)}
 	for _, p := range at {
-		for _, addr := range []uint64{p.pc, p.pc + maxInsn} {
+		for _, addr := range []uint64{p.pc, p.pc + maxInsn - 1} {
 			page := addr &^ (pageSize - 1)
 			if _, ok := m.pages[page]; ok {
 				continue

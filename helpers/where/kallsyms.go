@@ -7,13 +7,13 @@ import (
 	"compress/gzip"
 	"context"
 	"debug/elf"
+	"debug/gosym"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 
 	"eventbench/helpers/guest"
@@ -59,6 +59,8 @@ const kallsyms = "/proc/kallsyms"
 //go:noinline
 func symbolsRead(text []byte) {}
 
+const symbolsReadName = "eventbench/helpers/where.symbolsRead"
+
 // kernelSymbols returns the symbols of a kernel: those in file if given, else
 // those that the kernel itself shows in a boot, which are cached, else those of
 // the System.map where a build or a distribution puts it.
@@ -80,11 +82,11 @@ func (s *Settings) kernelSymbols(ctx context.Context, k *Kernel, file string, sa
 }
 
 // mapsOf returns where the System.map of an image may be: in the kernel's tree
-// if the image is its arch/x86/boot/bzImage, in /boot, and beside the image.
-func mapsOf(image string) []string {
+// if the image is where that is built, in /boot, and beside the image.
+func (a *arch) mapsOf(image string) []string {
 	dir, base := filepath.Split(image)
 	maps := []string{strings.TrimSuffix(image, ".bzImage") + ".map"}
-	if rest, ok := strings.CutSuffix(image, "arch/x86/boot/bzImage"); ok {
+	if rest, ok := strings.CutSuffix(image, a.image); ok {
 		maps = append(maps, rest+"System.map", rest+"vmlinux")
 	}
 	if release, ok := strings.CutPrefix(base, "vmlinuz-"); ok {
@@ -110,16 +112,15 @@ func (s *Settings) bootedSymbols(ctx context.Context, k *guest.Kernel, say func(
 	}
 	say("%s: reading its symbols (once only)", k.Name)
 	m := s.machine(k)
-	m.Append = "nokaslr"                                                                  // so that addresses are those it was linked for
-	self, err := guest.LoadProgram("/proc/self/exe", []string{showSymbols}, "/proc/self") // where there is no testdata
+	m.Append = "nokaslr" // so that addresses are those it was linked for
+	self, err := guest.NewProgram("show", s.init, []string{showSymbols})
 	if err != nil {
 		return nil, err
 	}
 	if self.Env, err = m.Env(nil); err != nil {
 		return nil, err
 	}
-	// The program in the guest is this one, at the same addresses.
-	shown, err := markerHere(symbolsRead)
+	shown, err := markerOf(s.init, symbolsReadName)
 	if err != nil {
 		return nil, err
 	}
@@ -133,11 +134,12 @@ func (s *Settings) bootedSymbols(ctx context.Context, k *guest.Kernel, say func(
 			return err
 		}
 		const most = 256 << 20
-		if regs.RBX > most {
-			return fmt.Errorf("%s has %d bytes", kallsyms, regs.RBX)
+		addr, n := regs.Args[0], regs.Args[1]
+		if n > most {
+			return fmt.Errorf("%s has %d bytes", kallsyms, n)
 		}
-		text = make([]byte, regs.RBX)
-		return c.Read(regs.RAX, text)
+		text = make([]byte, n)
+		return c.Read(addr, text)
 	})
 	if ended := (*endedError)(nil); errors.As(err, &ended) && ended.status == noKallsyms {
 		return nil, errNoKallsyms
@@ -160,22 +162,35 @@ func (s *Settings) bootedSymbols(ctx context.Context, k *guest.Kernel, say func(
 	return t, cache.WriteFile(name, packed.Bytes())
 }
 
-// markerHere returns the marker of a function of this program.
-func markerHere(f any) (marker, error) {
-	addr := uint64(reflect.ValueOf(f).Pointer())
-	exe, err := elf.Open("/proc/self/exe")
+// markerOf returns the marker of a function of this tool, in a build of it.
+// Builds for guests have no symbols, but the Go runtime's table of functions.
+func markerOf(tool []byte, function string) (marker, error) {
+	exe, err := elf.NewFile(bytes.NewReader(tool))
 	if err != nil {
 		return marker{}, err
 	}
-	defer exe.Close()
-	for _, p := range exe.Progs {
-		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 && p.Vaddr <= addr && addr < p.Vaddr+p.Filesz {
-			code := make([]byte, min(64, p.Vaddr+p.Filesz-addr))
-			_, err := p.ReadAt(code, int64(addr-p.Vaddr))
-			return marker{addr, code}, err
-		}
+	text, lines := exe.Section(".text"), exe.Section(".gopclntab")
+	if text == nil || lines == nil || exe.Type != elf.ET_EXEC {
+		return marker{}, errors.New("this tool is not as go build makes it: it must not be position-independent (-buildmode=pie)")
 	}
-	return marker{}, errors.New("this tool is not where its file says: it must not be position-independent (-buildmode=pie)")
+	code, err := text.Data()
+	if err != nil {
+		return marker{}, err
+	}
+	data, err := lines.Data()
+	if err != nil {
+		return marker{}, err
+	}
+	table, err := gosym.NewTable(nil, gosym.NewLineTable(data, text.Addr))
+	if err != nil {
+		return marker{}, err
+	}
+	f := table.LookupFunc(function)
+	if f == nil || f.Entry < text.Addr || f.Entry >= text.Addr+uint64(len(code)) {
+		return marker{}, fmt.Errorf("this tool has no function %s", function)
+	}
+	from := code[f.Entry-text.Addr:]
+	return marker{f.Entry, from[:min(64, len(from))]}, nil
 }
 
 func unpackSymbols(packed []byte) (*symbols.Table, error) {

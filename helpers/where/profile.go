@@ -35,6 +35,8 @@ type Profile struct {
 	ops    []*operation // the exact ones
 	one    *operation   // one of Count instructions, the most frequent of them
 	kernel *symbols.Table
+	// classNames are the classes' names on the kernel's architecture.
+	classNames *[nclasses]string
 }
 
 // An InexactError says why there is no reliable profile.

@@ -79,7 +79,7 @@ func Compare(old, new *Profile, raw bool) *Report {
 			r.AlikeRows = rows(old, r.Alike[0].old, new, r.Alike[0].new, raw)
 		}
 	}
-	for c, name := range classNames {
+	for c, name := range old.classNames {
 		k := Class{Name: name, Old: old.one.classes[c]}
 		if new != nil {
 			k.New = new.one.classes[c]

@@ -14,9 +14,9 @@ import (
 //	Trace 0: 0x7f0b3c0001c0 [00000000/ffffffff81e00080/0040c0b0/ff000001]
 //
 // has the processor, the block's address in QEMU, and four values of the guest:
-// the base of the code segment, the program counter, flags whose two lowest
-// bits are the privilege level, and flags of the translation, which older
-// versions lack.
+// the base of the code segment (other flags on arm64), the program counter, flags, and flags of
+// the translation, which older versions lack. Which flags mean user mode depends
+// on the architecture.
 type trace struct {
 	steps []step
 	at    []place // that steps refer to
@@ -50,6 +50,9 @@ const maxSteps = 64 << 20
 type logReader struct {
 	trace
 	index map[place]uint32
+	// user reports whether a line is of user mode, by its program counter and
+	// flags.
+	user func(pc, flags uint64) bool
 	// first reports whether a place is that of a stamp. What comes before
 	// the first stamp belongs to no operation and is not kept.
 	first func(place) bool
@@ -59,8 +62,8 @@ type logReader struct {
 	bytes  int
 }
 
-func newLogReader(first func(place) bool) *logReader {
-	return &logReader{index: make(map[place]uint32), first: first}
+func newLogReader(user func(pc, flags uint64) bool, first func(place) bool) *logReader {
+	return &logReader{index: make(map[place]uint32), user: user, first: first}
 }
 
 // errTooLong is the reason for giving up on a log.
@@ -99,13 +102,14 @@ func (e *formatError) Error() string {
 func (l *logReader) line(line []byte) error {
 	l.bytes += len(line)
 	if rest, ok := bytes.CutPrefix(line, tracePrefix); ok {
-		cpu, p, ok := parseTrace(rest)
+		cpu, pc, flags, ok := parseTrace(rest)
 		if !ok {
 			return &formatError{string(line)}
 		}
 		if cpu >= maxCPUs {
 			return fmt.Errorf("QEMU's log has processor %d: want at most %d", cpu, maxCPUs)
 		}
+		p := place{pc, l.user(pc, flags)}
 		l.traces++
 		l.kept = l.kept || l.first(p)
 		if !l.kept {
@@ -141,29 +145,29 @@ func (l *logReader) line(line []byte) error {
 }
 
 // parseTrace parses what follows "Trace ".
-func parseTrace(s []byte) (cpu int, p place, ok bool) {
+func parseTrace(s []byte) (cpu int, pc, flags uint64, ok bool) {
 	i := 0
 	for ; i < len(s) && '0' <= s[i] && s[i] <= '9'; i++ {
 		cpu = cpu*10 + int(s[i]-'0')
 	}
 	if i == 0 || i > 4 || i == len(s) || s[i] != ':' {
-		return 0, p, false
+		return 0, 0, 0, false
 	}
 	open := bytes.IndexByte(s, '[')
 	if open < 0 {
-		return 0, p, false
+		return 0, 0, 0, false
 	}
 	s = s[open+1:]
 	var field [3]uint64 // code segment's base, program counter, flags
 	for f := range field {
 		v, n := parseHex(s)
 		if n == 0 || n == len(s) || s[n] != '/' && (s[n] != ']' || f < 2) {
-			return 0, p, false
+			return 0, 0, 0, false
 		}
 		field[f] = v
 		s = s[n+1:]
 	}
-	return cpu, place{field[1], field[2]&3 == 3}, true
+	return cpu, field[1], field[2], true
 }
 
 // parseHex parses a number and returns how many bytes it used.

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"eventbench/helpers/guest"
 )
 
 // Logs of the versions of QEMU that there are: of the firmware's first
@@ -17,7 +19,7 @@ func TestReadLog(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := newLogReader(func(place) bool { return true })
+		l := newLogReader(archOf(guest.AMD64).user, func(place) bool { return true })
 		if err := l.read(strings.NewReader(string(text) + endOfLog + "more")); err != nil {
 			t.Errorf("%s: %v", file, err)
 			continue
@@ -35,20 +37,34 @@ func TestReadLog(t *testing.T) {
 }
 
 func TestParseTrace(t *testing.T) {
-	check := func(line string, cpu int, want place, ok bool) {
+	check := func(line string, cpu int, pc, flags uint64, ok bool) {
 		t.Helper()
-		gotCPU, got, gotOK := parseTrace([]byte(line))
-		if gotOK != ok || ok && (gotCPU != cpu || got != want) {
-			t.Errorf("%q: processor %d, %+v, %v; want %d, %+v, %v", line, gotCPU, got, gotOK, cpu, want, ok)
+		gotCPU, gotPC, gotFlags, gotOK := parseTrace([]byte(line))
+		if gotOK != ok || ok && (gotCPU != cpu || gotPC != pc || gotFlags != flags) {
+			t.Errorf("%q: processor %d, %#x, flags %#x, %v; want %d, %#x, %#x, %v", line, gotCPU, gotPC, gotFlags, gotOK, cpu, pc, flags, ok)
 		}
 	}
-	check("1: 0x7f0b3c0001c0 [00000000/ffffffff81e00080/0040c0b0/ff000001] \n", 1, place{0xffffffff81e00080, false}, true)
-	check("0: 0x7f0b3c0001c0 [00000000/00000000004f3a20/0040c0b3/ff000001] \n", 0, place{0x4f3a20, true}, true)
-	check("12: 0x7f0b3c0001c0 [0000000000000000/00000000004f3a20/0x40c0b3] main\n", 12, place{0x4f3a20, true}, true)
-	check("0: 0x7f0b3c0001c0 [00000000/00000000004f3a20] \n", 0, place{}, false)
-	check("0: 0x7f0b3c0001c0\n", 0, place{}, false)
-	check("0x7f0b3c0001c0 [0/0/0/0]\n", 0, place{}, false)
-	check("0: [0/x/0/0]\n", 0, place{}, false)
+	check("1: 0x7f0b3c0001c0 [00000000/ffffffff81e00080/0040c0b0/ff000001] \n", 1, 0xffffffff81e00080, 0x40c0b0, true)
+	check("0: 0x7f0b3c0001c0 [00000000/00000000004f3a20/0040c0b3/ff000001] \n", 0, 0x4f3a20, 0x40c0b3, true)
+	check("12: 0x7f0b3c0001c0 [0000000000000000/00000000004f3a20/0x40c0b3] main\n", 12, 0x4f3a20, 0x40c0b3, true)
+	check("0: 0x7f0b3c0001c0 [00000000/00000000004f3a20] \n", 0, 0, 0, false)
+	check("0: 0x7f0b3c0001c0\n", 0, 0, 0, false)
+	check("0x7f0b3c0001c0 [0/0/0/0]\n", 0, 0, 0, false)
+	check("0: [0/x/0/0]\n", 0, 0, 0, false)
+}
+
+// What a line says of the mode is up to the architecture.
+func TestUser(t *testing.T) {
+	check := func(g *guest.Arch, pc, flags uint64, want bool) {
+		t.Helper()
+		if got := archOf(g).user(pc, flags); got != want {
+			t.Errorf("%s, %#x, flags %#x: user mode %v, want %v", g, pc, flags, got, want)
+		}
+	}
+	check(guest.AMD64, 0xffffffff81e00080, 0x40c0b0, false)
+	check(guest.AMD64, 0x4f3a20, 0x40c0b3, true)
+	check(guest.ARM64, 0xffff800080010400, 0x641, false)
+	check(guest.ARM64, 0x10083aa0, 0x601, true)
 }
 
 // What is before the first stamp is not kept; another format is an error and
@@ -56,7 +72,7 @@ func TestParseTrace(t *testing.T) {
 func TestReadLogRefuses(t *testing.T) {
 	line := func(pc, flags string) string { return "Trace 0: 0x7f [00000000/" + pc + "/" + flags + "/ff000001] \n" }
 	stamp := func(p place) bool { return p.pc == 0x10 && p.user }
-	l := newLogReader(stamp)
+	l := newLogReader(archOf(guest.AMD64).user, stamp)
 	if err := l.read(strings.NewReader(line("1", "0") + line("10", "0") + line("10", "3") + line("20", "3") + endOfLog)); err != nil {
 		t.Fatal(err)
 	}
@@ -64,10 +80,10 @@ func TestReadLogRefuses(t *testing.T) {
 		t.Errorf("%d lines, %d kept; want 4 and 2", l.traces, len(l.steps))
 	}
 	var format *formatError
-	if err := newLogReader(stamp).read(strings.NewReader("Trace 0: 0x7f [10]\n")); !errors.As(err, &format) {
+	if err := newLogReader(archOf(guest.AMD64).user, stamp).read(strings.NewReader("Trace 0: 0x7f [10]\n")); !errors.As(err, &format) {
 		t.Errorf("another format: error %v", err)
 	}
-	err := newLogReader(stamp).read(strings.NewReader(line("10", "3") + "Stopped execution of TB chain before 0x7f [0000000000000020] \n"))
+	err := newLogReader(archOf(guest.AMD64).user, stamp).read(strings.NewReader(line("10", "3") + "Stopped execution of TB chain before 0x7f [0000000000000020] \n"))
 	if err == nil || !strings.Contains(err.Error(), "0x20 was not executed, after one at 0x10") {
 		t.Errorf("what was not executed is not what came last: error %v", err)
 	}

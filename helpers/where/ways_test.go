@@ -15,7 +15,7 @@ import (
 // profileOf makes a profile of operations given as their count, the calls of
 // dequeue and those of noise.
 func profileOf(kernel string, ops ...[3]int) *Profile {
-	p := &Profile{Benchmark: "RoundTrip", Kernel: kernel, tree: newTree()}
+	p := &Profile{Benchmark: "RoundTrip", Kernel: kernel, tree: newTree(), classNames: &archs[0].classNames}
 	schedule := p.tree.child(0, p.tree.function(function{"schedule", false}))
 	dequeue, noise := p.tree.function(function{"dequeue", false}), p.tree.function(function{"noise", false})
 	inDequeue := p.tree.child(schedule, dequeue)

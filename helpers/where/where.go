@@ -20,7 +20,6 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,6 +45,8 @@ type Settings struct {
 	// their symbols: one for each kernel, or none.
 	Symbols []string
 
+	arch *arch
+	init []byte // of the guests
 	qemu *guest.QEMU
 	cpus int
 }
@@ -74,8 +75,6 @@ func (s *Settings) Check(kernels int) error {
 		return fmt.Errorf("-timeout %v: want more than 0", s.Timeout)
 	case len(s.Symbols) > kernels:
 		return fmt.Errorf("-symbols is given %d times, for %d kernels", len(s.Symbols), kernels)
-	case runtime.GOARCH != "amd64":
-		return fmt.Errorf("guests are x86-64, but this tool, which is their init, is built for %s", runtime.GOARCH)
 	}
 	return nil
 }
@@ -91,11 +90,12 @@ type Kernel struct {
 	err     error
 }
 
-// Open finds QEMU and the kernels. args are as for -kernel of go tool
-// eventbench guest: series, images, packages.
-func (s *Settings) Open(ctx context.Context, args []string, say func(string, ...any)) ([]*Kernel, error) {
+// Open finds QEMU and the kernels for a program. args are as for -kernel of go
+// tool eventbench guest: series, images, packages.
+func (s *Settings) Open(ctx context.Context, p *Program, args []string, say func(string, ...any)) ([]*Kernel, error) {
 	var err error
-	if s.qemu, err = guest.FindQEMU(ctx, guest.AMD64, s.QEMU); err != nil {
+	s.arch = p.arch
+	if s.qemu, err = guest.FindQEMU(ctx, s.arch.guest, s.QEMU); err != nil {
 		return nil, err
 	}
 	m := guest.Machine{QEMU: s.qemu, Clock: guest.InstrClock}
@@ -107,13 +107,16 @@ func (s *Settings) Open(ctx context.Context, args []string, say func(string, ...
 	if err != nil {
 		return nil, err
 	}
+	if s.init, err = guest.FindInit(ctx, cache, s.arch.guest, say); err != nil {
+		return nil, err
+	}
 	var kernels []*Kernel
 	for _, arg := range args {
-		image, err := guest.FindKernel(ctx, cache, guest.AMD64, arg, "", false, say)
+		image, err := guest.FindKernel(ctx, cache, s.arch.guest, arg, "", false, say)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", arg, err)
 		}
-		k := &Kernel{Label: boots.Label(arg), image: image, maps: mapsOf(arg)}
+		k := &Kernel{Label: boots.Label(arg), image: image, maps: s.arch.mapsOf(arg)}
 		for _, other := range kernels {
 			if other.image.Sum() == image.Sum() {
 				return nil, fmt.Errorf("%s and %s are the same kernel: there is nothing to compare", args[0], arg)
@@ -131,7 +134,7 @@ func (s *Settings) Open(ctx context.Context, args []string, say func(string, ...
 func (s *Settings) machine(k *guest.Kernel) guest.Machine {
 	return guest.Machine{
 		QEMU: s.qemu, Kernel: k, Accel: guest.TCG, Clock: guest.InstrClock,
-		CPUs: s.cpus, Memory: guestMemory, Seed: s.Seed,
+		CPUs: s.cpus, Memory: guestMemory, Seed: s.Seed, Init: s.init,
 	}
 }
 
@@ -320,7 +323,7 @@ func (m *measuring) profile(k *Kernel, seed uint64, benchmark string, unlogged, 
 	if unlogged == nil || logged == nil {
 		return nil, errNoLoop
 	}
-	tree, ops, err := attribute(logged.trace, logged.code, k.symbols, m.program.table, logged.stamps, m.program.isStamp)
+	tree, ops, err := attribute(m.program.arch, logged.trace, logged.code, k.symbols, m.program.table, logged.stamps, m.program.isStamp)
 	if err != nil {
 		return nil, err
 	}
@@ -329,26 +332,39 @@ func (m *measuring) profile(k *Kernel, seed uint64, benchmark string, unlogged, 
 		return nil, err
 	}
 	p.Kernel, p.Image, p.Release, p.Seed = k.Label, k.image.Name, k.image.Release, seed
-	p.kernel = k.symbols
+	p.kernel, p.classNames = k.symbols, &m.program.arch.classNames
 	return p, nil
 }
 
 // boot runs benchmarks once.
-func (s *measuring) boot(ctx context.Context, k *Kernel, seed uint64, benchmarks []string, how mode) (map[string]*loop, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.Timeout, fmt.Errorf("stopped at -timeout %v", s.Timeout))
+func (m *measuring) boot(ctx context.Context, k *Kernel, seed uint64, benchmarks []string, how mode) (map[string]*loop, error) {
+	ctx, cancel := m.limit(ctx)
 	defer cancel()
-	m := s.machine(k.image)
-	m.Seed = seed
-	g, err := guest.LoadProgram(s.program.Path, arguments(benchmarks, s.N, seed), ".")
+	machine, g, err := m.prepare(m.program, k, seed, arguments(benchmarks, m.N, seed))
 	if err != nil {
 		return nil, err
 	}
-	// One processor for the Go runtime, as in the boots of other tools.
-	if g.Env, err = m.Env(append(os.Environ(), "GOMAXPROCS=1")); err != nil {
-		return nil, err
-	}
-	return boot(ctx, m, g, s.program, how)
+	return boot(ctx, machine, g, m.program, how)
 }
+
+// limit limits the time of a boot.
+func (s *Settings) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, s.Timeout, fmt.Errorf("stopped at -timeout %v", s.Timeout))
+}
+
+// prepare returns a guest and what it runs: the program, with one processor for
+// the Go runtime, as in the boots of other tools.
+func (s *Settings) prepare(p *Program, k *Kernel, seed uint64, args []string) (guest.Machine, *guest.Program, error) {
+	m := s.machine(k.image)
+	m.Seed = seed
+	g, err := guest.LoadProgram(p.Path, args, ".")
+	if err == nil {
+		g.Env, err = m.Env(append(os.Environ(), oneProcessor))
+	}
+	return m, g, err
+}
+
+const oneProcessor = "GOMAXPROCS=1"
 
 // arguments returns the test binary's arguments for some benchmarks.
 func arguments(benchmarks []string, n int, seed uint64) []string {
@@ -372,20 +388,24 @@ func Pattern(benchmarks ...string) string {
 	return strings.Join(all, "|")
 }
 
-// Benchmarks lists the benchmarks that a pattern matches. It runs each once on
-// this machine, because the names of sub-benchmarks are known only when they
-// run.
-func (p *Program) Benchmarks(ctx context.Context, pattern string) ([]string, error) {
+// CheckPattern returns an error if -bench could not match anything.
+func CheckPattern(pattern string) error {
 	for _, alternative := range samples.Alternatives(pattern) {
 		for _, part := range samples.Levels(alternative) {
 			if _, err := regexp.Compile(part); err != nil {
-				return nil, cli.Usage("-bench %q: %w", pattern, err)
+				return cli.Usage("-bench %q: %w", pattern, err)
 			}
 		}
 	}
-	cmd := exec.Command(p.Path, "-test.run=^$", "-test.bench="+pattern, "-test.benchtime=1x")
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-	out, stderr, err := process.Limits{}.Output(ctx, cmd)
+	return nil
+}
+
+// Benchmarks lists the benchmarks that a pattern matches. It runs each once,
+// because the names of sub-benchmarks are known only when they run: on this
+// machine if it can run the program, else in a guest of one of the kernels.
+func (s *Settings) Benchmarks(ctx context.Context, p *Program, kernels []*Kernel, pattern string) ([]string, error) {
+	args := []string{"-test.run=^$", "-test.bench=" + pattern, "-test.benchtime=1x"}
+	out, stderr, err := s.run(ctx, p, kernels, args)
 	var names []string
 	for line := range strings.Lines(out) {
 		name, ok := strings.CutPrefix(line, "Benchmark")
@@ -400,4 +420,25 @@ func (p *Program) Benchmarks(ctx context.Context, pattern string) ([]string, err
 		return nil, cli.Usage("-bench %q: no benchmark of %s matches (%s -test.list=^Benchmark lists them; here their names begin with Benchmark)", pattern, p.Path, p.Path)
 	}
 	return names, nil
+}
+
+// run runs the program on this machine or in a guest.
+func (s *Settings) run(ctx context.Context, p *Program, kernels []*Kernel, args []string) (stdout, stderr string, err error) {
+	if p.arch.guest.Native() {
+		cmd := exec.Command(p.Path, args...)
+		cmd.Env = append(os.Environ(), oneProcessor)
+		return process.Limits{}.Output(ctx, cmd)
+	}
+	ctx, cancel := s.limit(ctx)
+	defer cancel()
+	m, g, err := s.prepare(p, kernels[0], s.Seed, args)
+	if err != nil {
+		return "", "", err
+	}
+	var out, errOut strings.Builder
+	status, err := m.Run(ctx, g, &out, &errOut)
+	if err == nil && status != 0 {
+		err = fmt.Errorf("the program ended with status %d", status)
+	}
+	return out.String(), errOut.String(), err
 }

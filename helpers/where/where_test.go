@@ -3,28 +3,27 @@
 package where
 
 import (
-	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"eventbench/helpers/cli"
+	"eventbench/helpers/guest"
 	"eventbench/helpers/need"
 )
 
 // staticBinary builds the benchmarks as make eventbench.static does.
-func staticBinary(t *testing.T) string {
+func staticBinary(t *testing.T, arch *guest.Arch) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "eventbench.static")
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-buildvcs=false", "-o", path, ".")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-buildvcs=false", "-ldflags=-T=0x10001000", "-o", path, ".")
 	cmd.Dir = filepath.Join("..", "..")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=amd64")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+arch.Name)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go test -c: %v\n%s", err, out)
 	}
@@ -32,59 +31,98 @@ func staticBinary(t *testing.T) string {
 }
 
 // The benchmarks' binary has the functions and the code that a debugger and the
-// log's reader look for.
+// log's reader look for, on each architecture.
 func TestProgram(t *testing.T) {
-	static := staticBinary(t)
-	p, err := LoadProgram(static)
-	if err != nil {
-		t.Fatal(err)
-	}
-	image, err := os.ReadFile(static)
-	if err != nil {
-		t.Fatal(err)
-	}
-	image[18] = byte(elf.EM_AARCH64) // e_machine, see elf(5)
-	foreign := filepath.Join(t.TempDir(), "arm.static")
-	if err := os.WriteFile(foreign, image, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := LoadProgram(foreign); err == nil || !strings.Contains(err.Error(), "a program for arm64, whose instructions where does not read") {
-		t.Errorf("of a program for arm64: %v", err)
-	}
-	// One reading before the first iteration, and one after each.
-	if p.begins.addr == 0 || p.ends.addr == 0 || len(p.stamps) != 2 {
-		t.Errorf("the loop is between %#x and %#x, and stamps are at %d places; want 2", p.begins.addr, p.ends.addr, len(p.stamps))
-	}
-	if runtime.GOARCH != "amd64" {
-		return
-	}
-	names, err := p.Benchmarks(t.Context(), "EventfdSelf|NullGetppid|EpollWait")
-	if got, want := strings.Join(names, " "), "NullGetppid EpollWait/ready=0 EpollWait/ready=1 EventfdSelf"; err != nil || got != want {
-		t.Errorf("benchmarks %q, %v; want %q", got, err, want)
-	}
-	for pattern, want := range map[string]string{"NoSuchBenchmark": "no benchmark of", "EventfdSelf|(": "missing closing )"} {
-		if _, err := p.Benchmarks(t.Context(), pattern); err == nil || !strings.Contains(err.Error(), want) || !cli.IsUsage(err) {
-			t.Errorf("-bench %s: error %v, want wrong usage: %s", pattern, err, want)
+	for _, arch := range guest.Archs {
+		static := staticBinary(t, arch)
+		p, err := LoadProgram(static)
+		if err != nil {
+			t.Errorf("%s: %v", arch, err)
+			continue
 		}
+		// One reading before the first iteration, and one after each.
+		if p.arch.guest != arch || p.begins.addr == 0 || p.ends.addr == 0 || len(p.stamps) != 2 {
+			t.Errorf("%s: the loop is between %#x and %#x, and stamps are at %d places; want 2", p.arch.guest, p.begins.addr, p.ends.addr, len(p.stamps))
+		}
+		if !arch.Native() {
+			continue
+		}
+		s := &Settings{}
+		names, err := s.Benchmarks(t.Context(), p, nil, "EventfdSelf|NullGetppid|EpollWait")
+		if got, want := strings.Join(names, " "), "NullGetppid EpollWait/ready=0 EpollWait/ready=1 EventfdSelf"; err != nil || got != want {
+			t.Errorf("benchmarks %q, %v; want %q", got, err, want)
+		}
+		_, err = s.Benchmarks(t.Context(), p, nil, "NoSuchBenchmark")
+		if err == nil || !strings.Contains(err.Error(), "no benchmark of") || !cli.IsUsage(err) {
+			t.Errorf("error %v, want wrong usage: no benchmark", err)
+		}
+	}
+}
+
+// The debugger finds a function of this tool in a build of it without symbols.
+func TestMarkerOf(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tool")
+	for _, arch := range guest.Archs {
+		cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", path, "eventbench/helpers/cmd/eventbench")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+arch.Name)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("go build: %v\n%s", err, out)
+		}
+		tool, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err := markerOf(tool, symbolsReadName); err != nil || m.addr == 0 || len(m.code) == 0 {
+			t.Errorf("%s: %+v, %v", arch, m, err)
+		}
+		if _, err := markerOf(tool, "eventbench/helpers/where.noSuchFunction"); err == nil || !strings.Contains(err.Error(), "no function") {
+			t.Errorf("%s: error %v", arch, err)
+		}
+	}
+}
+
+// Every architecture that guests can have is known here.
+func TestArchs(t *testing.T) {
+	for _, arch := range guest.Archs {
+		if a := archOf(arch); len(a.stamp) == 0 || a.layout == nil || a.classNames[loads] == "" {
+			t.Errorf("%s: %+v", arch, a)
+		}
+	}
+}
+
+// A pattern that is none is wrong usage, before anything is booted.
+func TestCheckPattern(t *testing.T) {
+	if err := CheckPattern("EventfdSelf|("); err == nil || !strings.Contains(err.Error(), "missing closing )") || !cli.IsUsage(err) {
+		t.Errorf("error %v, want wrong usage", err)
+	}
+	if err := CheckPattern("Eventfd(Self|RoundTrip)/peer=process"); err != nil {
+		t.Error(err)
 	}
 }
 
 // open opens a kernel that this machine has, to measure n operations of a loop in
 // so many guests at a time. It returns no settings if the test was tried in a
 // static binary.
-func open(t *testing.T, n, jobs int) (s *Settings, p *Program, kernels []*Kernel) {
+func open(t *testing.T, arch *guest.Arch, n, jobs int) (s *Settings, p *Program, kernels []*Kernel) {
 	t.Helper()
-	need.Asked(t, need.HasQEMU, "a minute of boots")
-	kernel := need.Kernel(t)
+	var kernel string
+	switch arch {
+	case guest.AMD64:
+		need.Asked(t, need.HasQEMU, "a minute of boots")
+		kernel = need.Kernel(t)
+	case guest.ARM64:
+		need.Asked(t, need.HasQEMUArm, "a minute of boots")
+		kernel = need.KernelArm(t)
+	}
 	if triedStatic(t) {
 		return nil, nil, nil
 	}
-	p, err := LoadProgram(staticBinary(t))
+	p, err := LoadProgram(staticBinary(t, arch))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s = &Settings{N: n, Seed: 1, Jobs: jobs, Timeout: DefaultTimeout}
-	kernels, err = s.Open(t.Context(), []string{kernel}, t.Logf)
+	kernels, err = s.Open(t.Context(), p, []string{kernel}, t.Logf)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,8 +131,11 @@ func open(t *testing.T, n, jobs int) (s *Settings, p *Program, kernels []*Kernel
 
 // On a real kernel every operation is logged as long as it was counted, and the
 // rows are the benchmark's own figure.
-func TestKernel(t *testing.T) {
-	s, p, kernels := open(t, 20, 2)
+func TestKernel(t *testing.T)    { testKernel(t, guest.AMD64) }
+func TestKernelArm(t *testing.T) { testKernel(t, guest.ARM64) }
+
+func testKernel(t *testing.T, arch *guest.Arch) {
+	s, p, kernels := open(t, arch, 20, 2)
 	if s == nil {
 		return
 	}
@@ -122,6 +163,12 @@ func TestKernel(t *testing.T) {
 				t.Errorf("%d instructions are in %v", n, stack)
 			}
 		})
+		// A system call enters the kernel and leaves it, which was seen.
+		for _, c := range r.Classes {
+			if strings.HasPrefix(c.Name, "entries and exits") && benchmark == "NullGetppid" && c.Old != 2 {
+				t.Errorf("%d %s, want 2", c.Old, c.Name)
+			}
+		}
 		if _, err := profiles[0].Pprof(); err != nil {
 			t.Error(err)
 		}
@@ -141,7 +188,7 @@ func TestKernel(t *testing.T) {
 // A boot with several benchmarks has a loop of each, with a log and without
 // one, and both say the same of what nothing disturbs.
 func TestLoops(t *testing.T) {
-	s, p, kernels := open(t, 5, 1)
+	s, p, kernels := open(t, guest.AMD64, 5, 1)
 	if s == nil {
 		return
 	}

@@ -43,7 +43,7 @@ func whereVerb() *cli.Verb {
 			fs.StringVar(&o.format, "format", "text", "write tables as `text`, markdown or json")
 			fs.IntVar(&o.Jobs, "jobs", runtime.NumCPU(), "run `n` guests at a time")
 			fs.DurationVar(&o.Timeout, "timeout", where.DefaultTimeout, "give up on a guest after this `time`")
-			fs.StringVar(&o.QEMU, "qemu", "", "QEMU's `program` (default qemu-system-x86_64)")
+			fs.StringVar(&o.QEMU, "qemu", "", "QEMU's `program` (default qemu-system-x86_64 or qemu-system-aarch64)")
 			fs.Func("symbols", "read a kernel's symbols from `file`, its System.map or vmlinux; give it twice for two kernels", func(file string) error {
 				o.Symbols = append(o.Symbols, file)
 				return nil
@@ -76,7 +76,7 @@ func (o *whereFlags) check(operands []string) error {
 	if err := o.Check(len(operands) - 1); err != nil {
 		return cli.Usage("%w", err)
 	}
-	return nil
+	return where.CheckPattern(o.bench)
 }
 
 // show measures, and shows each benchmark as soon as it is there.
@@ -88,11 +88,11 @@ func (o *whereFlags) show(ctx context.Context, c *cli.Call) error {
 	if err := files.MakeDir(o.dir); err != nil {
 		return cli.Usage("-o: %w", err)
 	}
-	benchmarks, err := program.Benchmarks(ctx, o.bench)
+	kernels, err := o.Open(ctx, program, c.Operands[1:], c.Say)
 	if err != nil {
 		return err
 	}
-	kernels, err := o.Open(ctx, c.Operands[1:], c.Say)
+	benchmarks, err := o.Benchmarks(ctx, program, kernels, o.bench)
 	if err != nil {
 		return err
 	}

@@ -25,17 +25,18 @@ const answerTimeout = 30 * time.Second
 
 // A Client is a connection to one QEMU.
 type Client struct {
-	conn *os.File
-	in   *bufio.Reader
+	conn   *os.File
+	in     *bufio.Reader
+	layout *Layout
 }
 
-// NewClient starts a conversation on a socket whose other end QEMU has. The
-// file must support deadlines.
+// NewClient starts a conversation on a socket whose other end QEMU has, with a
+// guest whose registers have that layout. The file must support deadlines.
 //
 // It is not a net.Conn. Package net would link a cgo build dynamically, and
 // this program is its own guests' init.
-func NewClient(conn *os.File) (*Client, error) {
-	c := &Client{conn: conn, in: bufio.NewReader(conn)}
+func NewClient(conn *os.File, layout *Layout) (*Client, error) {
+	c := &Client{conn: conn, in: bufio.NewReader(conn), layout: layout}
 	if _, err := c.ask("qSupported"); err != nil {
 		return nil, err
 	}
@@ -45,34 +46,89 @@ func NewClient(conn *os.File) (*Client, error) {
 	return c, err
 }
 
-// Registers are the x86-64 registers that are used here.
-type Registers struct {
-	RAX, RBX, RCX uint64
-	RIP           uint64
-	CS            uint32
+// A Layout says where the answer to the protocol's g packet has the registers
+// that are used here.
+type Layout struct {
+	arch string
+	pc   int    // the program counter
+	args [2]int // the first two arguments of Go's calling convention (ABIInternal)
+	mode int    // four bytes that tell the mode
+	user func(mode uint32) bool
+	// In user mode QEMU may not show the kernel's memory. It does if the
+	// register with the mode, which has a number, says that it is the
+	// kernel's. nil: it always does.
+	kernel     func(mode uint32) uint32
+	modeNumber int
 }
 
-// User reports whether the processor was in user mode.
-func (r *Registers) User() bool { return r.CS&3 == 3 }
+// Layouts of the architectures.
+var (
+	// rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8 to r15, rip: 8 bytes each.
+	// eflags, cs: 4. The privilege level is in the two lowest bits of cs.
+	AMD64 = &Layout{arch: "x86-64", args: [2]int{0, 8}, pc: 16 * 8, mode: 17*8 + 4,
+		user: func(cs uint32) bool { return cs&3 == 3 }}
+	// x0 to x30, sp, pc: 8 bytes each. cpsr: 4, with the exception level in
+	// bits 2 and 3, and the choice of the stack pointer in bit 0.
+	ARM64 = &Layout{arch: "arm64", args: [2]int{0, 8}, pc: 32 * 8, mode: 33 * 8, modeNumber: 33,
+		user:   func(cpsr uint32) bool { return cpsr&0xc == 0 },
+		kernel: func(cpsr uint32) uint32 { return cpsr&^0xf | 0x5 }}
+)
+
+// Registers are the registers that are used here.
+type Registers struct {
+	PC   uint64
+	Args [2]uint64 // a function's first two arguments, where it begins
+	User bool      // the processor was in user mode
+}
 
 // Registers returns the registers of the processor that stopped.
 func (c *Client) Registers() (r Registers, err error) {
-	answer, err := c.ask("g")
+	data, err := c.registers()
 	if err != nil {
 		return r, err
 	}
-	data, err := hex.DecodeString(answer)
-	// rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8 to r15, rip: 8 bytes each.
-	// eflags, cs: 4.
-	const rip, cs = 16 * 8, 17*8 + 4
-	if err != nil || len(data) < cs+4 {
-		return r, fmt.Errorf("QEMU's registers are not those of x86-64: %.80q", answer)
-	}
 	word := func(at int) uint64 { return binary.LittleEndian.Uint64(data[at:]) }
 	return Registers{
-		RAX: word(0), RBX: word(8), RCX: word(16), RIP: word(rip),
-		CS: binary.LittleEndian.Uint32(data[cs:]),
+		PC: word(c.layout.pc), Args: [2]uint64{word(c.layout.args[0]), word(c.layout.args[1])},
+		User: c.layout.user(c.mode(data)),
 	}, nil
+}
+
+func (c *Client) registers() ([]byte, error) {
+	answer, err := c.ask("g")
+	if err != nil {
+		return nil, err
+	}
+	data, err := hex.DecodeString(answer)
+	if err != nil || len(data) < c.layout.mode+4 {
+		return nil, fmt.Errorf("QEMU's registers are not those of %s: %.80q", c.layout.arch, answer)
+	}
+	return data, nil
+}
+
+func (c *Client) mode(registers []byte) uint32 {
+	return binary.LittleEndian.Uint32(registers[c.layout.mode:])
+}
+
+// AsKernel calls f, which reads memory as the kernel sees it. The machine must
+// not run meanwhile.
+func (c *Client) AsKernel(f func() error) error {
+	if c.layout.kernel == nil {
+		return f()
+	}
+	data, err := c.registers()
+	if err != nil {
+		return err
+	}
+	set := func(mode uint32) error {
+		digits := hex.EncodeToString(binary.LittleEndian.AppendUint32(nil, mode))
+		return c.askOK(fmt.Sprintf("P%x=%s", c.layout.modeNumber, digits))
+	}
+	mode := c.mode(data)
+	if err := set(c.layout.kernel(mode)); err != nil {
+		return err
+	}
+	return errors.Join(f(), set(mode))
 }
 
 // Read reads guest memory at a virtual address, as the processor that stopped

@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-func TestDecode(t *testing.T) {
+func TestDecodeX86(t *testing.T) {
 	type classes map[class]uint8
 	check := func(name string, code []byte, length int, f flow, want classes) {
 		t.Helper()
-		in := decode(append(code, 0xcc, 0xcc))
+		in := decodeX86(append(code, 0xcc, 0xcc))
 		got := classes{}
 		for c, n := range in.classes {
 			if n > 0 {
