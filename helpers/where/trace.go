@@ -14,9 +14,9 @@ import (
 //	Trace 0: 0x7f0b3c0001c0 [00000000/ffffffff81e00080/0040c0b0/ff000001]
 //
 // has the processor, the block's address in QEMU, and four values of the guest:
-// the base of the code segment (other flags on arm64), the program counter, flags, and flags of
-// the translation, which older versions lack. Which flags mean user mode depends
-// on the architecture.
+// the base of the code segment (on arm64 more flags), the program counter, flags,
+// and flags of the translation, which older versions lack. What means user mode
+// depends on the architecture.
 type trace struct {
 	steps []step
 	at    []place // that steps refer to
@@ -96,7 +96,7 @@ func (l *logReader) read(r io.Reader) error {
 type formatError struct{ line string }
 
 func (e *formatError) Error() string {
-	return fmt.Sprintf("QEMU's log has another format than that of QEMU 7 to 10: %.120q", e.line)
+	return fmt.Sprintf("QEMU's log has another format than that of QEMU 5 to 11: %.120q", e.line)
 }
 
 func (l *logReader) line(line []byte) error {

@@ -5,33 +5,60 @@ package where
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"eventbench/helpers/guest"
 )
 
-// Logs of the versions of QEMU that there are: of the firmware's first
-// instructions, and of some where a block was entered and not executed.
+// Logs of the versions of QEMU that there are: of the first instructions, of
+// some where a block was entered and not executed, and on arm64 of the kernel's
+// first ones at its own addresses.
 func TestReadLog(t *testing.T) {
-	for _, file := range []string{"testdata/qemu-7.log", "testdata/qemu-10.log"} {
-		text, err := os.ReadFile(file)
+	firmware := []uint64{0xfffffff0, 0xfe05b, 0xfe062}
+	loader := []uint64{0x40000000, 0x40000004, 0x40000008}
+	for _, log := range []struct {
+		file   string
+		arch   *guest.Arch
+		first  []uint64
+		kernel int // instructions of it
+	}{
+		{"qemu-5.log", guest.AMD64, firmware, 23},
+		{"qemu-7.log", guest.AMD64, firmware, 23},
+		{"qemu-10.log", guest.AMD64, firmware, 23},
+		{"qemu-11.log", guest.AMD64, firmware, 23},
+		// Before its MMU is on, an arm64 kernel is at low addresses.
+		{"qemu-5-arm64.log", guest.ARM64, loader, 4},
+		{"qemu-10-arm64.log", guest.ARM64, loader, 4},
+		{"qemu-11-arm64.log", guest.ARM64, loader, 4},
+	} {
+		text, err := os.ReadFile(filepath.Join("testdata", log.file))
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := newLogReader(archOf(guest.AMD64).user, func(place) bool { return true })
+		l := newLogReader(archOf(log.arch).user, func(place) bool { return true })
 		if err := l.read(strings.NewReader(string(text) + endOfLog + "more")); err != nil {
-			t.Errorf("%s: %v", file, err)
+			t.Errorf("%s: %v", log.file, err)
 			continue
 		}
 		stopped := strings.Count(string(text), "Stopped")
 		if want := strings.Count(string(text), "Trace"); l.traces != want || len(l.steps) != want-stopped || stopped != 1 {
-			t.Errorf("%s: %d lines and %d instructions, want %d and 1 fewer", file, l.traces, len(l.steps), want)
+			t.Errorf("%s: %d lines and %d instructions, want %d and 1 fewer", log.file, l.traces, len(l.steps), want)
 		}
-		for i, want := range []uint64{0xfffffff0, 0xfe05b, 0xfe062} {
-			if got := l.at[l.steps[i].place()]; got.pc != want || got.user {
-				t.Errorf("%s: instruction %d is %+v, want one of the kernel at %#x", file, i, got, want)
+		for i, want := range log.first {
+			if got := l.at[l.steps[i].place()]; got.pc != want {
+				t.Errorf("%s: instruction %d is at %#x, want %#x", log.file, i, got.pc, want)
 			}
+		}
+		kernel := 0
+		for _, s := range l.steps {
+			if !l.at[s.place()].user {
+				kernel++
+			}
+		}
+		if kernel != log.kernel {
+			t.Errorf("%s: %d instructions of the kernel, want %d", log.file, kernel, log.kernel)
 		}
 	}
 }
