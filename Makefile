@@ -54,7 +54,7 @@ help: ## list the targets
 	@echo "  SOAK=30m"
 	@echo "    soak for another time"
 	@echo "  ARCH=arm64"
-	@echo "    guests of another architecture, for kernels, gate-kernels, baselines and behaviours"
+	@echo "    guests of another architecture, for kernels, where, gate-kernels, baselines and behaviours"
 	@echo "  MAX=n"
 	@echo "    let gate-kernels and gate-arms measure at most n samples a side (18 boots, 89 rounds)"
 
