@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"eventbench/helpers/seccomp"
 )
 
 // IsInit reports whether this process is a guest's first process. A command
@@ -218,6 +220,12 @@ func runProgram(j *job, stdout, stderr, report *os.File) (syscall.WaitStatus, er
 		return 0, err
 	}
 	defer null.Close()
+	// This thread's filter is also that of what it starts.
+	if j.Seccomp > 0 {
+		if err := seccomp.Install(j.Seccomp); err != nil {
+			return 0, fmt.Errorf("-seccomp: %w", err)
+		}
+	}
 	// Not os.StartProcess: its Wait would race with the reaping below. The
 	// program gets the signal mask and handlers that the kernel gave init:
 	// syscall.ForkExec restores the mask, and exec the handlers.

@@ -25,6 +25,7 @@ type job struct {
 	Env     []string
 	Dir     string
 	Settle  time.Duration // of the guest's own time, to let pass before the program starts
+	Seccomp int           // comparisons before each of its system calls
 	MakeDir []string      // directories the arguments name
 	Collect []string      // files to send back when the program has ended
 }

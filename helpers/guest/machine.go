@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"eventbench/helpers/process"
 	"fmt"
 	"io"
 	"os"
@@ -17,6 +16,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"eventbench/helpers/process"
+	"eventbench/helpers/seccomp"
 )
 
 // A Machine is a virtual machine that runs one program and then ends.
@@ -30,6 +32,9 @@ type Machine struct {
 	Memory int    // MiB
 	Seed   uint64
 	Append string // for the end of the kernel's command line
+	// Seccomp is the number of comparisons before each system call of the
+	// program, by a seccomp filter; 0 for no filter.
+	Seccomp int
 	// Init is what FindInit returned. It is not needed where the guest has
 	// this tool's architecture.
 	Init []byte
@@ -141,7 +146,7 @@ func (m *Machine) Config() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []string{
+	config := []string{
 		"accelerator: " + string(m.Accel),
 		"qemu: " + m.QEMU.Version,
 		"cpu-model: " + m.model(),
@@ -149,7 +154,11 @@ func (m *Machine) Config() ([]string, error) {
 		"seed: " + strconv.FormatUint(m.Seed, 10),
 		"kernel-image: " + m.Kernel.Name,
 		"cmdline: " + cmdline,
-	}, nil
+	}
+	if m.Seccomp > 0 {
+		config = append(config, seccomp.Config(m.Seccomp))
+	}
+	return config, nil
 }
 
 // Run boots the machine and runs the program in it. It returns the program's
@@ -289,6 +298,7 @@ func (m *Machine) initramfs(p *Program) (*initramfs, error) {
 	if err != nil {
 		return nil, err
 	}
+	j.Seccomp = m.Seccomp
 	if m.Clock == InstrClock {
 		j.Settle = settleTime
 	}

@@ -71,6 +71,7 @@ var Keys = []Key{
 	{"preemption", MayDiffer, "the kernel's preemption model"},
 	{"mitigations", MayDiffer, "mitigations of CPU vulnerabilities"},
 	{"goversion", MayDiffer, "the Go version"},
+	{"seccomp", MayDiffer, "comparisons of a filter before each system call"},
 	{"host-kernel-release", MayDiffer, "uname -r of a sandbox's host"},
 	{"host-mitigations", MayDiffer, "mitigations of a sandbox's host"},
 

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -29,11 +31,42 @@ func Exec(args []string, n int) error {
 	// A filter belongs to a thread, and execve keeps that of the thread
 	// that calls it.
 	runtime.LockOSThread()
-	if err := install(filter(n)); err != nil {
+	if err := Install(n); err != nil {
 		return err
 	}
-	return &os.PathError{Op: "exec", Path: path, Err: syscall.Exec(path, args, os.Environ())}
+	return &os.PathError{Op: "exec", Path: path, Err: syscall.Exec(path, args, environ(os.Environ(), n))}
 }
+
+// Config is the configuration line by which results name a filter of n
+// comparisons.
+func Config(n int) string { return "seccomp: " + strconv.Itoa(n) }
+
+// environ adds that line to those that a test binary writes into its results.
+func environ(env []string, n int) []string {
+	const config = "EVENTBENCH_CONFIG="
+	lines := []string{Config(n)}
+	var others []string
+	for _, kv := range env {
+		value, ok := strings.CutPrefix(kv, config)
+		if !ok {
+			others = append(others, kv)
+			continue
+		}
+		for line := range strings.Lines(value) {
+			line = strings.TrimSpace(line)
+			if m, err := strconv.Atoi(strings.TrimPrefix(line, "seccomp: ")); err == nil {
+				lines[0] = Config(m + n) // a filter before another
+			} else if line != "" {
+				lines = append(lines, line)
+			}
+		}
+	}
+	return append(others, config+strings.Join(lines, "\n"))
+}
+
+// Install makes a filter of n comparisons that of the calling thread, and of
+// what it starts.
+func Install(n int) error { return install(filter(n)) }
 
 // filter compares the low half of a call's first argument n times and allows
 // the call.

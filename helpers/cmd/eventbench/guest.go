@@ -19,6 +19,7 @@ import (
 	"eventbench/helpers/guest"
 	"eventbench/helpers/printable"
 	"eventbench/helpers/process"
+	"eventbench/helpers/seccomp"
 )
 
 // guestFlags are the flags of guest.
@@ -32,6 +33,7 @@ type guestFlags struct {
 	memory         string
 	seed           uint64
 	append         string
+	seccomp        int
 	timeout        time.Duration
 	console        bool
 }
@@ -62,6 +64,7 @@ func guestVerb() *cli.Verb {
 			flags.StringVar(&s.memory, "memory", "512M", "`size` of the memory, such as 512M or 2G")
 			flags.Uint64Var(&s.seed, "seed", 1, "`number` that decides all of the machine's randomness")
 			flags.StringVar(&s.append, "append", "", "`text` for the end of the kernel's command line")
+			flags.IntVar(&s.seccomp, "seccomp", 0, "make `n` comparisons before each system call of the program, as go tool eventbench seccomp does")
 			flags.DurationVar(&s.timeout, "timeout", 10*time.Minute, "`time` after which the guest is stopped; 0 for never")
 			flags.StringVar(&s.qemu, "qemu", "", "QEMU's `program` (default qemu-system-x86_64 or qemu-system-aarch64)")
 			flags.BoolVar(&s.console, "console", false, "show the kernel's console on standard error")
@@ -86,7 +89,7 @@ func guestVerb() *cli.Verb {
 }
 
 func (s *guestFlags) boot(ctx context.Context, c *cli.Call, environ []string) (int, error) {
-	m := &guest.Machine{Seed: s.seed, Append: s.append, CPUs: s.cpus, Model: s.model}
+	m := &guest.Machine{Seed: s.seed, Append: s.append, CPUs: s.cpus, Model: s.model, Seccomp: s.seccomp}
 	if s.console {
 		m.Console = printable.NewWriter(c.Stderr)
 	}
@@ -99,6 +102,9 @@ func (s *guestFlags) boot(ctx context.Context, c *cli.Call, environ []string) (i
 	var err error
 	if m.Memory, err = parseMemory(s.memory); err != nil {
 		return 0, cli.Usage("%w", err)
+	}
+	if s.seccomp < 0 || s.seccomp > seccomp.MaxLength {
+		return 0, cli.Usage("-seccomp %d: want 0 to %d, the most that a filter holds", s.seccomp, seccomp.MaxLength)
 	}
 	if s.timeout < 0 {
 		return 0, cli.Usage("-timeout %v: want a time, or 0 for none", s.timeout)

@@ -229,6 +229,7 @@ func TestGoTestExec(t *testing.T) {
 import (
 	"os"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -241,6 +242,10 @@ func TestData(t *testing.T) {
 		t.Error("GOMAXPROCS did not arrive")
 	}
 	t.Log(os.Getenv("EVENTBENCH_CONFIG"))
+	status, err := os.ReadFile("/proc/self/status")
+	if !strings.Contains(string(status), "Seccomp:\t2\n") || err != nil {
+		t.Errorf("-seccomp: status %q, %v", status, err)
+	}
 }
 
 func BenchmarkGetppid(b *testing.B) {
@@ -250,14 +255,14 @@ func BenchmarkGetppid(b *testing.B) {
 }
 `)
 	cmd := exec.CommandContext(t.Context(), "go", "test", "-v", "-bench", ".", "-benchtime", "100x", "-cpuprofile", "cpu.prof",
-		"-exec", bin.Path("eventbench")+" guest -kernel "+kernel+" -clock instrs", ".")
+		"-exec", bin.Path("eventbench")+" guest -kernel "+kernel+" -clock instrs -seccomp 3", ".")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "CGO_ENABLED=0", "GOFLAGS=")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("go test: %v", err)
 	}
-	for _, want := range []string{"--- PASS: TestData", "kernel-image: linux-", "cpu: QEMU TCG CPU", "\nBenchmarkGetppid", " 100\t", "\nok  \texample"} {
+	for _, want := range []string{"--- PASS: TestData", "kernel-image: linux-", "seccomp: 3\n", "cpu: QEMU TCG CPU", "\nBenchmarkGetppid", " 100\t", "\nok  \texample"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("no %q in the output", want)
 		}
