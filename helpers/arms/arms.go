@@ -38,6 +38,7 @@ type options struct {
 	max    int
 	seed   int
 	bisect bool
+	canary bool
 	out    ci.Outputs
 }
 
@@ -46,6 +47,7 @@ func (o *options) flags(fs *flag.FlagSet) {
 	fs.IntVar(&o.max, "max", o.max, "measure at most `n` samples a side")
 	fs.IntVar(&o.seed, "seed", 1, "derive all orders from seeds that start at `n`")
 	fs.BoolVar(&o.bisect, "bisect", false, "exit as git bisect run expects: 125 if the gate cannot tell, 128 for bad input")
+	fs.BoolVar(&o.canary, "canary", false, "first check that this gate finds a cost planted in OLD, and nothing between OLD and itself")
 	o.out.Flags(fs, true, gate.Formats...)
 }
 
@@ -62,7 +64,7 @@ func NewKernels(fs *flag.FlagSet) cli.Action {
 	k := &kernels{}
 	k.flags(fs, &o)
 	return func(ctx context.Context, c *cli.Call) error {
-		return o.run(ctx, c, gate.FirstBoots, func() (arms, error) { return k, k.open(ctx, c.Operands, o, c.Say) })
+		return o.run(ctx, c, gate.FirstBoots, func() (testable, error) { return k, k.open(ctx, c.Operands, o, c.Say) })
 	}
 }
 
@@ -73,7 +75,7 @@ func NewHost(fs *flag.FlagSet) cli.Action {
 	h.flags(fs, &o)
 	return func(ctx context.Context, c *cli.Call) error {
 		h.stderr = c.Stderr
-		return o.run(ctx, c, gate.FirstRounds, func() (arms, error) { return h, h.open(ctx, c.Operands, o) })
+		return o.run(ctx, c, gate.FirstRounds, func() (testable, error) { return h, h.open(ctx, c.Operands, o) })
 	}
 }
 
@@ -92,7 +94,7 @@ func NewBaselines(fs *flag.FlagSet) cli.Action {
 
 // run measures, looks and reports. first is the number of samples a side at the
 // first look.
-func (o *options) run(ctx context.Context, c *cli.Call, first int, open func() (arms, error)) error {
+func (o *options) run(ctx context.Context, c *cli.Call, first int, open func() (testable, error)) error {
 	if err := o.check(); err != nil {
 		return cli.Usage("%w", err)
 	}
@@ -123,13 +125,41 @@ func (o *options) run(ctx context.Context, c *cli.Call, first int, open func() (
 	return cli.WithStatus(err, status)
 }
 
-// judge measures and looks until the gate can tell.
-func judge(ctx context.Context, o options, say func(string, ...any), first int, open func() (arms, error)) (*gate.Report, error) {
+// judge measures the arms until the gate can tell, after the canary if it was
+// asked for.
+func judge(ctx context.Context, o options, say func(string, ...any), first int, open func() (testable, error)) (*gate.Report, error) {
 	a, err := open()
 	if err != nil {
 		return nil, err
 	}
 	defer a.close()
+	believed := ""
+	if o.canary {
+		if believed, err = believe(ctx, o, say, first, a); err != nil {
+			return nil, err
+		}
+	}
+	report, err := look(ctx, o, say, first, a)
+	if err != nil {
+		return nil, err
+	}
+	if believed != "" {
+		report.Notes = append(report.Notes, believed)
+	}
+	if e, ok := a.(explainer); ok {
+		note, err := e.explain(ctx, report)
+		if err != nil {
+			return nil, err
+		}
+		if note != "" {
+			report.Notes = append(report.Notes, note)
+		}
+	}
+	return report, nil
+}
+
+// look measures and looks until the gate can tell.
+func look(ctx context.Context, o options, say func(string, ...any), first int, a arms) (*gate.Report, error) {
 	alpha := cmp.Or(o.gate.Alpha, gate.DefaultAlpha)
 	looks, err := gate.Looks(first, o.max, alpha)
 	if err != nil {
@@ -153,15 +183,6 @@ func judge(ctx context.Context, o options, say func(string, ...any), first int, 
 			if report.Outcome == gate.Undecided && !report.Open() && o.gate.AllowCannotTell {
 				report.Outcome = gate.Pass // as at the last look
 			}
-			if e, ok := a.(explainer); ok {
-				note, err := e.explain(ctx, report)
-				if err != nil {
-					return nil, err
-				}
-				if note != "" {
-					report.Notes = append(report.Notes, note)
-				}
-			}
 			return report, nil
 		}
 		say("look %d, at %d samples a side: %s; continuing to %d", i+1, l.N, report.Summary(), looks[i+1].N)
@@ -184,6 +205,9 @@ const (
 	stopBisect = 128
 )
 
+// unbelievable is the outcome if the canary's verdicts are wrong.
+const unbelievable gate.Outcome = "this gate cannot be believed here"
+
 // cannotBoot is the outcome if an arm could not be measured.
 const cannotBoot gate.Outcome = "cannot boot"
 
@@ -200,6 +224,11 @@ func (o *options) status(r *gate.Report, err error) (int, gate.Outcome) {
 	switch {
 	case errors.As(err, &stopped):
 		return stopped.Status(), outcome
+	case errors.As(err, new(*canaryError)):
+		outcome = unbelievable
+		if o.bisect {
+			status = stopBisect
+		}
 	case errors.As(err, &kernel):
 		outcome, status = cannotBoot, skipCommit
 		if o.bisect && errors.As(err, &old) {

@@ -33,8 +33,12 @@ type host struct {
 	limit                  time.Duration
 	results                string
 
-	rounds string   // its path
-	args   []string // all but the number of rounds
+	old    string   // the command, as given
+	oldSum string   // of what it is
+	rounds string   // the path of go tool eventbench
+	args   []string // of bench, but for the number of rounds and what is measured
+	arms   []string
+	binary []string // the test binary, if it is given for both
 	stderr io.Writer
 }
 
@@ -80,10 +84,11 @@ func (h *host) open(ctx context.Context, operands []string, o options) error {
 	// Rounds of OLD pair with rounds of the NEW that they were measured
 	// with.
 	pair := fmt.Sprintf("%x", sha256.Sum256([]byte(sums[0]+sums[1])))[:8]
-	h.args = []string{"-bench", h.bench, "-skip", h.skip, "-benchtime", h.benchtime, "-seed", strconv.Itoa(o.seed), "-results", h.results,
-		"-limit", h.limit.String(), "-arm", "old-" + pair + "=" + operands[0], "-arm", "new-" + pair + "=" + operands[1]}
+	h.old, h.oldSum = operands[0], sums[0]
+	h.args = []string{"-bench", h.bench, "-skip", h.skip, "-benchtime", h.benchtime, "-seed", strconv.Itoa(o.seed), "-results", h.results, "-limit", h.limit.String()}
+	h.arms = []string{"-arm", "old-" + pair + "=" + operands[0], "-arm", "new-" + pair + "=" + operands[1]}
 	if binary != "" {
-		h.args = append(h.args, binary)
+		h.binary = []string{binary}
 	}
 	var err error
 	h.rounds, err = results.Tool(ctx, "eventbench")
@@ -93,17 +98,25 @@ func (h *host) open(ctx context.Context, operands []string, o options) error {
 func (h *host) close() {}
 
 func (h *host) measure(ctx context.Context, n int) (old, new side, err error) {
-	out, err := h.runRounds(ctx, n)
+	sides, err := h.measureAll(ctx, n)
 	if err != nil {
 		return old, new, err
 	}
-	var sides []side
+	return sides[0], sides[1], nil
+}
+
+// measureAll returns the sides of all arms.
+func (h *host) measureAll(ctx context.Context, n int) (sides []side, err error) {
+	out, err := h.runRounds(ctx, n)
+	if err != nil {
+		return nil, err
+	}
 	for dir := range strings.Lines(out) {
 		s := side{name: strings.TrimSuffix(dir, "\n")}
 		for i := 1; i <= n; i++ {
 			file := filepath.Join(s.name, fmt.Sprintf("round-%02d%s", i, results.Ext))
 			if _, err := os.Stat(file); err != nil {
-				return old, new, toolError{errors.New("go tool eventbench bench has lost a round"), err.Error()}
+				return nil, toolError{errors.New("go tool eventbench bench has lost a round"), err.Error()}
 			}
 			s.files = append(s.files, file)
 		}
@@ -112,10 +125,10 @@ func (h *host) measure(ctx context.Context, n int) (old, new side, err error) {
 		}
 		sides = append(sides, s)
 	}
-	if len(sides) != 2 {
-		return old, new, fmt.Errorf("go tool eventbench bench names %d directories, want 2:\n%s", len(sides), out)
+	if want := len(h.arms) / 2; len(sides) != want {
+		return nil, fmt.Errorf("go tool eventbench bench names %d directories, want %d:\n%s", len(sides), want, out)
 	}
-	return sides[0], sides[1], nil
+	return sides, nil
 }
 
 // A toolError is an error that another tool has already reported on stderr.
@@ -131,7 +144,7 @@ func (e toolError) Unwrap() error { return e.error }
 // tool eventbench bench printed.
 func (h *host) runRounds(ctx context.Context, n int) (string, error) {
 	var stdout, stderr bytes.Buffer
-	cmd := exec.Command(h.rounds, slices.Concat([]string{"bench", "-rounds", strconv.Itoa(n)}, h.args)...)
+	cmd := exec.Command(h.rounds, slices.Concat([]string{"bench", "-rounds", strconv.Itoa(n)}, h.args, h.arms, h.binary)...)
 	cmd.Stdout = &stdout
 	cmd.Stderr = io.MultiWriter(h.stderr, &stderr)
 	if f := progress.Terminal(h.stderr); f != nil {

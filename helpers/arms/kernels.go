@@ -188,14 +188,19 @@ func (k *kernels) measure(ctx context.Context, n int) (old, new side, err error)
 		sides = nil
 	}
 	for _, kernel := range k.set.Kernels {
-		s := side{name: kernel.Dir}
-		for seed := k.seed; seed <= last; seed++ {
-			s.files = append(s.files, boots.Boot{Kernel: kernel, Seed: seed}.File())
-		}
-		if all, err := results.Find(kernel.Dir); err != nil || !slices.Equal(all, s.files) {
-			s.name = strings.Join(s.files, ",")
-		}
-		sides = append(sides, s)
+		sides = append(sides, bootsSide(kernel, k.seed, last))
 	}
 	return sides[0], sides[1], nil
+}
+
+// bootsSide is the boots of a kernel with seeds from first to last.
+func bootsSide(kernel *boots.Kernel, first, last int) side {
+	s := side{name: kernel.Dir}
+	for seed := first; seed <= last; seed++ {
+		s.files = append(s.files, boots.Boot{Kernel: kernel, Seed: seed}.File())
+	}
+	if all, err := results.Find(kernel.Dir); err != nil || !slices.Equal(all, s.files) {
+		s.name = strings.Join(s.files, ",")
+	}
+	return s
 }

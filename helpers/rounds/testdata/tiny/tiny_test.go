@@ -128,10 +128,32 @@ func leaf(b *testing.B, cost time.Duration) {
 		}
 		cost *= time.Duration(n)
 	}
+	if _, ok := fault("filters"); ok {
+		cost *= time.Duration(1 + filters(b))
+	}
 	if path, ok := fault("wobble"); ok && measuring() {
 		cost += time.Duration(14 * wobble(path) % 23)
 	}
 	b.ReportMetric(float64(cost.Nanoseconds()), "p50-latency-ns")
+}
+
+// filters returns the number of seccomp filters before each system call.
+func filters(b *testing.B) int {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if n, ok := strings.CutPrefix(line, "Seccomp_filters:"); ok {
+			filters, err := strconv.Atoi(strings.TrimSpace(n))
+			if err != nil {
+				b.Fatal(err)
+			}
+			return filters
+		}
+	}
+	b.Skip("a kernel that does not count filters")
+	return 0
 }
 
 // wobble counts by the length of a file how often it was called before, so that costs vary from process
