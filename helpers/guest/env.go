@@ -3,6 +3,8 @@ package guest
 import (
 	"slices"
 	"strings"
+
+	"eventbench/helpers/guest/inside"
 )
 
 // Env returns the program's environment, made from the caller's. It keeps GO*
@@ -21,7 +23,7 @@ func (m *Machine) Env(caller []string) ([]string, error) {
 		return nil, err
 	}
 	const configVar, clockVar, guestVar = "EVENTBENCH_CONFIG", "EVENTBENCH_CLOCK", "EVENTBENCH_GUEST"
-	env := []string{"HOME=/", "PATH=" + binDir, "PWD=" + homeDir, guestVar + "=1"}
+	env := []string{"HOME=/", "PATH=" + inside.BinDir, "PWD=" + inside.HomeDir, guestVar + "=1"}
 	for _, kv := range caller {
 		name, value, _ := strings.Cut(kv, "=")
 		switch {

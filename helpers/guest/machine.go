@@ -1,7 +1,7 @@
 // Package guest boots a Linux kernel in QEMU, runs one program in it and
 // returns the program's exit status. It finds the kernel (a file, a Debian
 // package, or the newest of a series), chooses KVM or counted instructions, and
-// is the guest's init too: the tool's own binary, as /init of an initramfs.
+// builds the guest's init: package inside, as /init of an initramfs.
 package guest
 
 import (
@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"eventbench/helpers/guest/inside"
 	"eventbench/helpers/process"
 	"eventbench/helpers/seccomp"
 )
@@ -35,9 +36,7 @@ type Machine struct {
 	// Seccomp is the number of comparisons before each system call of the
 	// program, by a seccomp filter; 0 for no filter.
 	Seccomp int
-	// Init is what FindInit returned. It is not needed where the guest has
-	// this tool's architecture.
-	Init []byte
+	Init    []byte // what FindInit returned
 	// Console, if not nil, gets the kernel's messages as they are printed.
 	Console io.Writer
 	// Debugger, if not nil, is one end of a socket pair on which QEMU
@@ -302,18 +301,12 @@ func (m *Machine) initramfs(p *Program) (*initramfs, error) {
 	if m.Clock == InstrClock {
 		j.Settle = settleTime
 	}
-	data, err := j.encode()
+	data, err := j.Encode()
 	if err != nil {
 		return nil, err
 	}
-	fsys.file(jobPath, 0o600, data)
-	init := m.Init
-	if init == nil {
-		if init, err = ownInit(); err != nil {
-			return nil, err
-		}
-	}
-	fsys.file(initPath, 0o755, init)
+	fsys.file(inside.JobPath, 0o600, data)
+	fsys.file(inside.InitPath, 0o755, m.Init)
 	// Where distributions have it: it alone tells some preemption models.
 	if m.Kernel.config != nil {
 		fsys.file("/boot/config-"+m.Kernel.Release, 0o644, m.Kernel.config)
@@ -411,23 +404,23 @@ func (r *reporter) line(line string, in io.Reader) {
 	var n, size int
 	word, rest, _ := strings.Cut(line, " ")
 	switch word {
-	case reportStarted:
+	case inside.ReportStarted:
 		r.started = true
-	case reportFailed:
+	case inside.ReportFailed:
 		text, err := strconv.Unquote(rest)
 		if err != nil {
 			text = rest
 		}
 		r.err = errors.New(text)
-	case reportExited, reportKilled:
+	case inside.ReportExited, inside.ReportKilled:
 		if _, err := fmt.Sscanf(rest, "%d", &n); err != nil {
 			r.err = fmt.Errorf("its init reported %q", line)
 			return
 		}
-		if r.final, r.status = true, n; word == reportKilled {
+		if r.final, r.status = true, n; word == inside.ReportKilled {
 			r.status += 128
 		}
-	case reportFile:
+	case inside.ReportFile:
 		if _, err := fmt.Sscanf(rest, "%d %d", &n, &size); err != nil || n < 0 || n >= len(r.files) || size < 0 {
 			r.err = fmt.Errorf("its init reported %q", line)
 			return

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"eventbench/helpers/bounded"
+	"eventbench/helpers/guest/inside"
 	"eventbench/helpers/testflag"
 )
 
@@ -92,24 +93,25 @@ func checkProgram(image []byte) (*Arch, error) {
 
 // addTo adds the program and its files to the guest's file system, and returns
 // init's job.
-func (p *Program) addTo(fsys *initramfs) (*job, error) {
-	name := path.Join(binDir, p.name)
+func (p *Program) addTo(fsys *initramfs) (*inside.Job, error) {
+	name := path.Join(inside.BinDir, p.name)
 	fsys.file(name, 0o755, p.image)
-	fsys.dir(homeDir)
+	fsys.dir(inside.HomeDir)
 	if p.dir != "" {
 		testdata, err := filepath.EvalSymlinks(filepath.Join(p.dir, "testdata"))
 		if err == nil {
-			err = fsys.tree(path.Join(homeDir, "testdata"), testdata)
+			err = fsys.tree(path.Join(inside.HomeDir, "testdata"), testdata)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
-	j := &job{
+	j := &inside.Job{
+		Stdout: p.arch.stdout, Stderr: p.arch.stderr, Report: p.arch.report,
 		Program: name,
 		Args:    append([]string{name}, p.args...),
 		Env:     p.Env,
-		Dir:     homeDir,
+		Dir:     inside.HomeDir,
 		MakeDir: p.makeDir,
 	}
 	for _, o := range p.collect {
@@ -121,11 +123,11 @@ func (p *Program) addTo(fsys *initramfs) (*job, error) {
 func (p *Program) findOutputs() {
 	o := testflag.Find(p.args)
 	for _, d := range o.Dirs {
-		p.makeDir = append(p.makeDir, testflag.In(homeDir, d))
+		p.makeDir = append(p.makeDir, testflag.In(inside.HomeDir, d))
 	}
 	for _, f := range o.Files {
 		p.collect = append(p.collect, output{
-			guest: testflag.In(testflag.In(homeDir, o.Dir), f),
+			guest: testflag.In(testflag.In(inside.HomeDir, o.Dir), f),
 			host:  testflag.In(testflag.In(p.dir, o.Dir), f),
 		})
 	}

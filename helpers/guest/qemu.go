@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"eventbench/helpers/guest/inside"
 	"eventbench/helpers/process"
 	"fmt"
 	"os"
@@ -188,7 +189,7 @@ func (p serialPort) KernelArgs() []string {
 	}
 	return []string{
 		"console=" + p.arch.console, "quiet",
-		fmt.Sprintf("8250.nr_uarts=%d", serialPorts), // some kernels look for fewer
+		fmt.Sprintf("8250.nr_uarts=%d", inside.SerialPorts), // some kernels look for fewer
 	}
 }
 

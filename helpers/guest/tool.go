@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"crypto/sha256"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
@@ -16,36 +17,22 @@ import (
 	"eventbench/helpers/process"
 )
 
-// ownInit returns this tool, to be the init of a guest of its own architecture.
-func ownInit() ([]byte, error) {
-	self, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		return nil, err
-	}
-	if _, err := checkProgram(self); err != nil {
-		return nil, fmt.Errorf("this tool, which is also the guest's init, is %w", err)
-	}
-	return self, nil
-}
-
 const (
-	initDir  = "init"
-	initLife = 7 * 24 * time.Hour // since it was built
+	initDir     = "init"
+	initPackage = "eventbench/helpers/cmd/init"
+	initLife    = 7 * 24 * time.Hour // since it was built
 )
 
-// FindInit returns the init for guests of an architecture: this tool. For
-// another architecture than its own, it builds itself from its source with the
-// go command, once, and keeps that in the cache.
+// FindInit returns the init for guests of an architecture. The go command
+// builds it once, and it is kept in the cache: a program of its own, because it
+// must be static and small, and this tool is neither.
 func FindInit(ctx context.Context, c *cache.Dir, arch *Arch, say progress) ([]byte, error) {
-	if arch == here() {
-		return ownInit()
-	}
-	self, err := os.ReadFile("/proc/self/exe")
+	id, err := ownID()
 	if err != nil {
 		return nil, err
 	}
-	// Another build of this tool is another init.
-	name := filepath.Join(initDir, fmt.Sprintf("%s-%x", arch.Name, sha256.Sum256(self)))
+	// Another build of this tool has another init.
+	name := filepath.Join(initDir, fmt.Sprintf("%s-%x", arch.Name, id[:8]))
 	cached := func() ([]byte, error) {
 		image, err := bounded.ReadFile(c.Path(name), bounded.Program)
 		if err != nil {
@@ -74,8 +61,8 @@ func FindInit(ctx context.Context, c *cache.Dir, arch *Arch, say progress) ([]by
 	}
 	defer remove()
 	built := filepath.Join(work, "init")
-	if err := buildTool(ctx, arch, built); err != nil {
-		return nil, fmt.Errorf("the init of %s guests is this tool, built for them: %w", arch, err)
+	if err := buildInit(ctx, arch, built); err != nil {
+		return nil, fmt.Errorf("the init of %s guests: %w", arch, err)
 	}
 	image, err := bounded.ReadFile(built, bounded.Program)
 	if err != nil {
@@ -88,9 +75,27 @@ func FindInit(ctx context.Context, c *cache.Dir, arch *Arch, say progress) ([]by
 	return cached()
 }
 
-// buildTool builds this tool for an architecture. The source is where this
-// tool's own was, or else in the module of the working directory.
-func buildTool(ctx context.Context, arch *Arch, to string) error {
+// ownID tells this build of the tool from others: its build ID, or if it was
+// linked without one, the hash of all of it.
+func ownID() (sum [sha256.Size]byte, err error) {
+	const self = "/proc/self/exe"
+	f, err := elf.Open(self)
+	if err != nil {
+		return sum, err
+	}
+	defer f.Close()
+	if note := f.Section(".note.go.buildid"); note != nil {
+		if id, err := note.Data(); err == nil {
+			return sha256.Sum256(id), nil
+		}
+	}
+	image, err := os.ReadFile(self)
+	return sha256.Sum256(image), err
+}
+
+// buildInit builds the init of an architecture's guests. The source is where
+// this tool's own was, or else in the module of the working directory.
+func buildInit(ctx context.Context, arch *Arch, to string) error {
 	goTool, err := exec.LookPath("go")
 	if err != nil {
 		return fmt.Errorf("%w: install Go (https://go.dev/dl/)", err)
@@ -102,8 +107,7 @@ func buildTool(ctx context.Context, arch *Arch, to string) error {
 			dir = root
 		}
 	}
-	// As go tool builds tools, so that what it has compiled serves.
-	cmd := exec.Command(goTool, "build", "-buildvcs=false", "-ldflags=-s -w", "-o", to, "eventbench/helpers/cmd/eventbench")
+	cmd := exec.Command(goTool, "build", "-buildvcs=false", "-ldflags=-s -w", "-o", to, initPackage)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch.Name, "CGO_ENABLED=0")
 	_, stderr, err := process.Limits{}.Output(ctx, cmd)

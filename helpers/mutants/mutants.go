@@ -107,6 +107,13 @@ func find(ctx context.Context, o options, only *regexp.Regexp, stdout io.Writer,
 	if r.qemu, err = guest.FindQEMU(ctx, guest.AMD64, ""); err != nil {
 		return false, err
 	}
+	cache, err := guest.UserCache()
+	if err != nil {
+		return false, err
+	}
+	if r.init, err = guest.FindInit(ctx, cache, guest.AMD64, p.Say); err != nil {
+		return false, err
+	}
 	if r.tree, err = kbuild.Open(ctx, kbuild.Source{Series: kbuild.DefaultSeries}, p); err != nil {
 		return false, err
 	}

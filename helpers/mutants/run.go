@@ -56,6 +56,7 @@ type run struct {
 	tree    *kbuild.Tree
 	binary  string // hash
 	qemu    *guest.QEMU
+	init    []byte // of the guests
 	p       *progress.Progress
 
 	bases map[string]outcome // outcomes of the unmutated kernel by source file
@@ -321,7 +322,7 @@ func (r *run) boot(ctx context.Context, image, pattern string) (rows, float64, e
 	// timer. QEMU leaves its translated code at each PAUSE, so this would
 	// take nine tenths of the boot. The PIT is accurate enough for one
 	// processor.
-	m := &guest.Machine{QEMU: r.qemu, Kernel: kernel, Accel: guest.TCG, Clock: guest.InstrClock, CPUs: 1, Memory: 512, Seed: 1, Append: "nolapic_timer"}
+	m := &guest.Machine{QEMU: r.qemu, Init: r.init, Kernel: kernel, Accel: guest.TCG, Clock: guest.InstrClock, CPUs: 1, Memory: 512, Seed: 1, Append: "nolapic_timer"}
 	program, err := guest.LoadProgram(r.program, []string{"-test.v", "-test.run=" + pattern}, r.dir)
 	if err != nil {
 		return rows{}, 0, err

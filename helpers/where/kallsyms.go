@@ -11,55 +11,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"eventbench/helpers/guest"
 	"eventbench/helpers/where/gdb"
+	"eventbench/helpers/where/kallsyms"
 	"eventbench/helpers/where/symbols"
 )
-
-// To read a kernel's symbols, a guest runs this tool itself, with this
-// argument.
-const showSymbols = "show-kernel-symbols"
-
-// IsGuestProgram reports whether this process runs in a guest to show its
-// kernel's symbols. A command that uses this package calls RunGuestProgram from
-// main in that case.
-func IsGuestProgram() bool {
-	return len(os.Args) == 2 && os.Args[1] == showSymbols && os.Getenv("EVENTBENCH_GUEST") == "1"
-}
-
-// RunGuestProgram reads the symbols, shows them to the debugger and exits.
-func RunGuestProgram() {
-	text, err := os.ReadFile(kallsyms)
-	if errors.Is(err, fs.ErrNotExist) {
-		os.Exit(noKallsyms)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	symbolsRead(text)
-	os.Exit(0)
-}
-
-// noKallsyms is the exit status if there are none.
-const noKallsyms = 3
-
-// kallsyms is where a kernel shows its symbols: see proc_kallsyms(5).
-const kallsyms = "/proc/kallsyms"
-
-// symbolsRead is where a debugger stops to copy the symbols from the guest's
-// memory. There are megabytes of them, and each byte through a serial port
-// would cost thousands of instructions.
-//
-//go:noinline
-func symbolsRead(text []byte) {}
-
-const symbolsReadName = "eventbench/helpers/where.symbolsRead"
 
 // kernelSymbols returns the symbols of a kernel: those in file if given, else
 // those that the kernel itself shows in a boot, which are cached, else those of
@@ -96,7 +56,7 @@ func (a *arch) mapsOf(image string) []string {
 }
 
 // errNoKallsyms means that the kernel does not show its symbols.
-var errNoKallsyms = fmt.Errorf("the kernel has no %s (CONFIG_KALLSYMS): give its System.map or vmlinux with -symbols", kallsyms)
+var errNoKallsyms = fmt.Errorf("the kernel has no %s (CONFIG_KALLSYMS): give its System.map or vmlinux with -symbols", kallsyms.Path)
 
 // bootedSymbols returns the symbols that the kernel itself shows.
 func (s *Settings) bootedSymbols(ctx context.Context, k *guest.Kernel, say func(string, ...any)) (*symbols.Table, error) {
@@ -113,14 +73,14 @@ func (s *Settings) bootedSymbols(ctx context.Context, k *guest.Kernel, say func(
 	say("%s: reading its symbols (once only)", k.Name)
 	m := s.machine(k)
 	m.Append = "nokaslr" // so that addresses are those it was linked for
-	self, err := guest.NewProgram("show", s.init, []string{showSymbols})
+	self, err := guest.NewProgram("show", s.init, []string{kallsyms.Argument})
 	if err != nil {
 		return nil, err
 	}
 	if self.Env, err = m.Env(nil); err != nil {
 		return nil, err
 	}
-	shown, err := markerOf(s.init, symbolsReadName)
+	shown, err := markerOf(s.init, kallsyms.Read)
 	if err != nil {
 		return nil, err
 	}
@@ -136,12 +96,12 @@ func (s *Settings) bootedSymbols(ctx context.Context, k *guest.Kernel, say func(
 		const most = 256 << 20
 		addr, n := regs.Args[0], regs.Args[1]
 		if n > most {
-			return fmt.Errorf("%s has %d bytes", kallsyms, n)
+			return fmt.Errorf("%s has %d bytes", kallsyms.Path, n)
 		}
 		text = make([]byte, n)
 		return c.Read(addr, text)
 	})
-	if ended := (*endedError)(nil); errors.As(err, &ended) && ended.status == noKallsyms {
+	if ended := (*endedError)(nil); errors.As(err, &ended) && ended.status == kallsyms.Absent {
 		return nil, errNoKallsyms
 	}
 	if err != nil {
@@ -149,7 +109,7 @@ func (s *Settings) bootedSymbols(ctx context.Context, k *guest.Kernel, say func(
 	}
 	t, err := symbols.ReadKallsyms(bytes.NewReader(text))
 	if err != nil {
-		return nil, fmt.Errorf("%s of the guest: %w", kallsyms, err)
+		return nil, fmt.Errorf("%s of the guest: %w", kallsyms.Path, err)
 	}
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
@@ -162,16 +122,16 @@ func (s *Settings) bootedSymbols(ctx context.Context, k *guest.Kernel, say func(
 	return t, cache.WriteFile(name, packed.Bytes())
 }
 
-// markerOf returns the marker of a function of this tool, in a build of it.
-// Builds for guests have no symbols, but the Go runtime's table of functions.
-func markerOf(tool []byte, function string) (marker, error) {
-	exe, err := elf.NewFile(bytes.NewReader(tool))
+// markerOf returns the marker of a function of the guests' init, which has no
+// symbols, but the Go runtime's table of functions.
+func markerOf(init []byte, function string) (marker, error) {
+	exe, err := elf.NewFile(bytes.NewReader(init))
 	if err != nil {
 		return marker{}, err
 	}
 	text, lines := exe.Section(".text"), exe.Section(".gopclntab")
 	if text == nil || lines == nil || exe.Type != elf.ET_EXEC {
-		return marker{}, errors.New("this tool is not as go build makes it: it must not be position-independent (-buildmode=pie)")
+		return marker{}, errors.New("the guests' init is not as go build makes it: it must not be position-independent (GOFLAGS=-buildmode=pie)")
 	}
 	code, err := text.Data()
 	if err != nil {
@@ -187,7 +147,7 @@ func markerOf(tool []byte, function string) (marker, error) {
 	}
 	f := table.LookupFunc(function)
 	if f == nil || f.Entry < text.Addr || f.Entry >= text.Addr+uint64(len(code)) {
-		return marker{}, fmt.Errorf("this tool has no function %s", function)
+		return marker{}, fmt.Errorf("the guests' init has no function %s", function)
 	}
 	from := code[f.Entry-text.Addr:]
 	return marker{f.Entry, from[:min(64, len(from))]}, nil

@@ -12,9 +12,11 @@ import (
 	"strings"
 	"testing"
 
+	"eventbench/helpers/cache"
 	"eventbench/helpers/cli"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/need"
+	"eventbench/helpers/where/kallsyms"
 )
 
 // staticBinary builds the benchmarks as make eventbench.static does.
@@ -59,23 +61,18 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// The debugger finds a function of this tool in a build of it without symbols.
+// The debugger finds a function of the guests' init, which has no symbols.
 func TestMarkerOf(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "tool")
+	c := cache.At(t.TempDir())
 	for _, arch := range guest.Archs {
-		cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", path, "eventbench/helpers/cmd/eventbench")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+arch.Name)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("go build: %v\n%s", err, out)
-		}
-		tool, err := os.ReadFile(path)
+		init, err := guest.FindInit(t.Context(), c, arch, t.Logf)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m, err := markerOf(tool, symbolsReadName); err != nil || m.addr == 0 || len(m.code) == 0 {
+		if m, err := markerOf(init, kallsyms.Read); err != nil || m.addr == 0 || len(m.code) == 0 {
 			t.Errorf("%s: %+v, %v", arch, m, err)
 		}
-		if _, err := markerOf(tool, "eventbench/helpers/where.noSuchFunction"); err == nil || !strings.Contains(err.Error(), "no function") {
+		if _, err := markerOf(init, "eventbench/helpers/where.noSuchFunction"); err == nil || !strings.Contains(err.Error(), "no function") {
 			t.Errorf("%s: error %v", arch, err)
 		}
 	}
@@ -101,8 +98,7 @@ func TestCheckPattern(t *testing.T) {
 }
 
 // open opens a kernel that this machine has, to measure n operations of a loop in
-// so many guests at a time. It returns no settings if the test was tried in a
-// static binary.
+// so many guests at a time.
 func open(t *testing.T, arch *guest.Arch, n, jobs int) (s *Settings, p *Program, kernels []*Kernel) {
 	t.Helper()
 	var kernel string
@@ -113,9 +109,6 @@ func open(t *testing.T, arch *guest.Arch, n, jobs int) (s *Settings, p *Program,
 	case guest.ARM64:
 		need.Asked(t, need.HasQEMUArm, "a minute of boots")
 		kernel = need.KernelArm(t)
-	}
-	if triedStatic(t) {
-		return nil, nil, nil
 	}
 	p, err := LoadProgram(staticBinary(t, arch))
 	if err != nil {
@@ -136,9 +129,6 @@ func TestKernelArm(t *testing.T) { testKernel(t, guest.ARM64) }
 
 func testKernel(t *testing.T, arch *guest.Arch) {
 	s, p, kernels := open(t, arch, 20, 2)
-	if s == nil {
-		return
-	}
 	benchmarks := []string{"NullGetppid", "EventfdRoundTrip/peer=process/cpus=same"}
 	shown := 0
 	err := s.Profiles(t.Context(), p, kernels, benchmarks, t.Logf, func(benchmark string, profiles []*Profile, err error) error {
@@ -189,9 +179,6 @@ func testKernel(t *testing.T, arch *guest.Arch) {
 // one, and both say the same of what nothing disturbs.
 func TestLoops(t *testing.T) {
 	s, p, kernels := open(t, guest.AMD64, 5, 1)
-	if s == nil {
-		return
-	}
 	m := &measuring{Settings: s, program: p, say: t.Logf}
 	benchmarks := []string{"NullGetppid", "EventfdSelf", "PipeSelf"}
 	var counts [2][]int

@@ -7,7 +7,6 @@ import (
 	"eventbench/helpers/columns"
 	"eventbench/helpers/fidelity"
 	"eventbench/helpers/gate"
-	"eventbench/helpers/guest"
 	"eventbench/helpers/gvisor"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/kernels"
@@ -18,20 +17,13 @@ import (
 	"eventbench/helpers/selftest"
 	"eventbench/helpers/soak"
 	"eventbench/helpers/tests"
-	"eventbench/helpers/where"
 )
 
-// start begins the program: it does not return where the tool is a guest's
-// init, or what makes a sandbox. Nothing of a verb's is set up by then.
+// start begins the program: it does not return where the tool is what makes a
+// sandbox. Nothing of a verb's is set up by then.
 func start() {
-	if guest.IsInit() {
-		guest.RunInit()
-	}
 	if gvisor.IsInside() {
 		gvisor.RunInside()
-	}
-	if where.IsGuestProgram() {
-		where.RunGuestProgram()
 	}
 }
 

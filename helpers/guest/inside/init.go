@@ -1,4 +1,4 @@
-package guest
+package inside
 
 import (
 	"bytes"
@@ -18,19 +18,12 @@ import (
 	"eventbench/helpers/seccomp"
 )
 
-// IsInit reports whether this process is a guest's first process. A command
-// whose main calls RunInit in that case can be its own guest's init.
-func IsInit() bool {
-	if os.Getpid() != 1 || os.Args[0] != initPath {
-		return false
+// Run does the job in the initramfs and switches the machine off. It does not
+// return there: if init ended, the kernel would panic.
+func Run() error {
+	if os.Getpid() != 1 || os.Args[0] != InitPath {
+		return errors.New("this is the init of eventbench's guests")
 	}
-	_, err := os.Stat(jobPath)
-	return err == nil
-}
-
-// RunInit does the job in the initramfs and switches the machine off. It does
-// not return: if init ended, the kernel would panic.
-func RunInit() {
 	// Everything here runs on one thread, so that the runtime's others
 	// sleep while the program is measured.
 	runtime.LockOSThread()
@@ -40,7 +33,7 @@ func RunInit() {
 		if report == nil {
 			fmt.Fprintf(os.Stderr, "guest init: %v\n", err) // on the console
 		} else {
-			fmt.Fprintf(report, "%s %q\n", reportFailed, err)
+			fmt.Fprintf(report, "%s %q\n", ReportFailed, err)
 			drain(report)
 		}
 	}
@@ -55,29 +48,27 @@ func RunInit() {
 
 // doJob returns the report port if it could be opened, even with an error.
 func doJob() (report *os.File, err error) {
+	data, err := os.ReadFile(JobPath)
+	if err != nil {
+		return nil, err
+	}
+	var j Job
+	if err := json.Unmarshal(data, &j); err != nil {
+		return nil, fmt.Errorf("%s: %w", JobPath, err)
+	}
 	if err := mount("devtmpfs", "/dev", "devtmpfs", unix.MS_NOSUID, "mode=0755"); err != nil {
 		return nil, err
 	}
-	arch := here()
-	if report, err = openPort(arch.report); err != nil {
+	if report, err = openPort(j.Report); err != nil {
 		return nil, err
 	}
-	stdout, err := openPort(arch.stdout)
+	stdout, err := openPort(j.Stdout)
 	if err != nil {
 		return report, err
 	}
-	stderr, err := openPort(arch.stderr)
+	stderr, err := openPort(j.Stderr)
 	if err != nil {
 		return report, err
-	}
-
-	data, err := os.ReadFile(jobPath)
-	if err != nil {
-		return report, err
-	}
-	var j job
-	if err := json.Unmarshal(data, &j); err != nil {
-		return report, fmt.Errorf("%s: %w", jobPath, err)
 	}
 	if err := setUp(); err != nil {
 		return report, err
@@ -106,9 +97,9 @@ func doJob() (report *os.File, err error) {
 		}
 	}
 	if status.Signaled() {
-		fmt.Fprintf(report, "%s %d\n", reportKilled, status.Signal())
+		fmt.Fprintf(report, "%s %d\n", ReportKilled, status.Signal())
 	} else {
-		fmt.Fprintf(report, "%s %d\n", reportExited, status.ExitStatus())
+		fmt.Fprintf(report, "%s %d\n", ReportExited, status.ExitStatus())
 	}
 	drain(report)
 	return report, nil
@@ -214,7 +205,7 @@ func loopbackUp() error {
 
 // runProgram starts the program, reports that on report, and waits for the
 // program to end. Meanwhile it reaps orphans; afterwards it kills them.
-func runProgram(j *job, stdout, stderr, report *os.File) (syscall.WaitStatus, error) {
+func runProgram(j *Job, stdout, stderr, report *os.File) (syscall.WaitStatus, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
@@ -238,7 +229,7 @@ func runProgram(j *job, stdout, stderr, report *os.File) (syscall.WaitStatus, er
 	if err != nil {
 		return 0, fmt.Errorf("start %s: %w", j.Program, err)
 	}
-	fmt.Fprintf(report, "%s\n", reportStarted)
+	fmt.Fprintf(report, "%s\n", ReportStarted)
 
 	var status syscall.WaitStatus
 	for {
@@ -265,7 +256,7 @@ func sendFile(report io.Writer, i int, file string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(report, "%s %d %d\n", reportFile, i, len(data))
+	fmt.Fprintf(report, "%s %d %d\n", ReportFile, i, len(data))
 	_, err = io.Copy(report, bytes.NewReader(data))
 	return err
 }
@@ -275,7 +266,7 @@ func openPort(name string) (*os.File, error) {
 	fd, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the kernel must have CONFIG_SERIAL_8250 with %d ports (CONFIG_SERIAL_8250_NR_UARTS; on a PCI bus CONFIG_SERIAL_8250_PCI)",
-			&fs.PathError{Op: "open", Path: name, Err: err}, serialPorts)
+			&fs.PathError{Op: "open", Path: name, Err: err}, SerialPorts)
 	}
 	tio, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {

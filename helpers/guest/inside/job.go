@@ -1,4 +1,7 @@
-package guest
+// Package inside is a guest's first process: it mounts what a program expects,
+// runs the program, and reports its end on a serial line. It depends on little,
+// so that the file system of a guest stays small.
+package inside
 
 import (
 	"encoding/json"
@@ -9,17 +12,21 @@ import (
 
 // Where things are in the guest's file system.
 const (
-	initPath = "/init" // where the kernel looks
-	jobPath  = "/job.json"
-	binDir   = "/bin"
-	homeDir  = "/src" // where the program runs, with testdata beside it
+	InitPath = "/init" // where the kernel looks
+	JobPath  = "/job.json"
+	BinDir   = "/bin"
+	HomeDir  = "/src" // where the program runs, with testdata beside it
 )
 
-// serialPorts is the number of serial ports: the console, and those of an Arch.
-const serialPorts = 4
+// SerialPorts is the number of serial ports: the console, and those of a Job.
+const SerialPorts = 4
 
-// A job tells the guest's init what to do. It is part of the initramfs.
-type job struct {
+// A Job tells the guest's init what to do. It is part of the initramfs.
+type Job struct {
+	// What the kernel calls the serial ports for the program's output, and
+	// for the init's reports.
+	Stdout, Stderr, Report string
+
 	Program string   // in the guest
 	Args    []string // the first is the program's name for itself
 	Env     []string
@@ -38,14 +45,15 @@ type job struct {
 //	exited STATUS    the program has ended; nothing follows
 //	killed SIGNAL    likewise, by a signal
 const (
-	reportStarted = "started"
-	reportFailed  = "failed"
-	reportFile    = "file"
-	reportExited  = "exited"
-	reportKilled  = "killed"
+	ReportStarted = "started"
+	ReportFailed  = "failed"
+	ReportFile    = "file"
+	ReportExited  = "exited"
+	ReportKilled  = "killed"
 )
 
-func (j *job) encode() ([]byte, error) {
+// Encode returns what init reads at JobPath.
+func (j *Job) Encode() ([]byte, error) {
 	for _, p := range append([]string{j.Program, j.Dir}, append(j.MakeDir, j.Collect...)...) {
 		if !path.IsAbs(p) {
 			return nil, fmt.Errorf("the guest's path %q is not absolute", p)
