@@ -131,11 +131,8 @@ func (fsys *initramfs) WriteTo(w io.Writer) (int64, error) {
 	return cw.n, cw.err
 }
 
-// A cpioWriter writes cpio archives. The libraries that were tried do not fit.
-// github.com/cavaliergopher/cpio does not write device numbers, which
-// /dev/console needs. github.com/u-root/u-root/pkg/cpio writes the same bytes
-// but imports os/user, which uses cgo and so links the tool dynamically; it
-// could not be the guest's init.
+// A cpioWriter writes cpio archives. github.com/cavaliergopher/cpio does not
+// write device numbers, which /dev/console needs.
 type cpioWriter struct {
 	w   io.Writer
 	n   int64

@@ -8,14 +8,13 @@ import (
 	"errors"
 	"eventbench/helpers/bounded"
 	"eventbench/helpers/cache"
-	"eventbench/helpers/process"
+	"eventbench/helpers/debian"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 )
 
@@ -40,7 +39,8 @@ type Kernel struct {
 // outside.
 func (k *Kernel) Sum() [sha256.Size]byte { return sha256.Sum256(k.image) }
 
-var seriesPattern = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
+// seriesPattern matches a series, and the date of a snapshot.
+var seriesPattern = regexp.MustCompile(`^([0-9]+\.[0-9]+)(?:@([^/]*))?$`)
 
 // CheckKernel checks the value of the -kernel flag before anything is looked up
 // or fetched.
@@ -49,6 +49,10 @@ func CheckKernel(arg string) error {
 	case arg == "":
 		return errors.New("no kernel given: -kernel wants a vmlinuz, a .deb or a series such as 6.12 (-list shows which there are)")
 	case seriesPattern.MatchString(arg):
+		if m := seriesPattern.FindStringSubmatch(arg); m[0] != m[1] {
+			_, err := debian.ParseSnapshot(m[2])
+			return err
+		}
 		return nil
 	}
 	info, err := os.Stat(arg)
@@ -64,16 +68,18 @@ func CheckKernel(arg string) error {
 // FindKernel finds the kernel for an architecture that arg means: a file (a
 // vmlinuz, bzImage or Image, or a Debian package that contains one), or a
 // release series such as "6.12", which means Debian's newest cloud kernel of
-// that series. For a file whose name looks like a series, write ./6.12.
+// that series, or with a date, "6.12@2026-11-01", the newest at that date. For a
+// file whose name looks like a series, write ./6.12.
 //
 // A cached kernel of the series is used as it is, unless update asks for the
-// newest available. An empty mirror means the one in the system's apt sources.
+// newest available. For an empty mirror see debian.Open.
 func FindKernel(ctx context.Context, c *cache.Dir, arch *Arch, arg, mirror string, update bool, say progress) (*Kernel, error) {
 	if err := CheckKernel(arg); err != nil {
 		return nil, err
 	}
-	if seriesPattern.MatchString(arg) {
-		return findSeries(ctx, c, arch, arg, mirror, update, say)
+	if m := seriesPattern.FindStringSubmatch(arg); m != nil {
+		q := seriesAsked{arch: arch, series: m[1], snapshot: m[2], mirror: mirror, update: update}
+		return q.find(ctx, c, say)
 	}
 	sum, isPackage, err := lookAt(arg)
 	if err != nil {
@@ -81,7 +87,7 @@ func FindKernel(ctx context.Context, c *cache.Dir, arch *Arch, arg, mirror strin
 	}
 	var image, config []byte
 	if isPackage {
-		if image, config, err = imageInPackage(ctx, arg); err != nil {
+		if image, config, err = imageInPackage(arg); err != nil {
 			return nil, fmt.Errorf("kernel: %s: %w", arg, err)
 		}
 	} else if image, err = bounded.ReadFile(arg, bounded.Image); err != nil {
@@ -107,13 +113,12 @@ func lookAt(name string) (sum []byte, isPackage bool, err error) {
 		return nil, false, err
 	}
 	defer f.Close()
-	const magic = "!<arch>\n"
-	start := make([]byte, len(magic))
+	start := make([]byte, 8)
 	n, err := io.ReadFull(f, start)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, false, err
 	}
-	isPackage = string(start[:n]) == magic || filepath.Ext(name) == ".deb"
+	isPackage = debian.IsPackage(start[:n]) || filepath.Ext(name) == ".deb"
 	h := sha256.New()
 	h.Write(start[:n])
 	if !isPackage {
@@ -128,85 +133,35 @@ func lookAt(name string) (sum []byte, isPackage bool, err error) {
 // imageFile and configFile are the paths in Debian's packages of the image and
 // of the configuration that it was built with.
 var (
-	imageFile  = regexp.MustCompile(`^(\./)?(boot|(usr/)?lib/modules/[^/]+)/vmlinuz[^/]*$`)
-	configFile = regexp.MustCompile(`^(\./)?(boot|(usr/)?lib/modules/[^/]+)/config[^/]*$`)
+	imageFile  = regexp.MustCompile(`^(boot|(usr/)?lib/modules/[^/]+)/vmlinuz[^/]*$`)
+	configFile = regexp.MustCompile(`^(boot|(usr/)?lib/modules/[^/]+)/config[^/]*$`)
 )
 
 // imageInPackage reads the kernel from a Debian package, and its configuration
-// if that comes before it. It runs dpkg-deb, which comes with apt, is a small
-// package on other systems, and knows every compression that packages use. A Go
-// library would add half a dozen modules for that.
-func imageInPackage(ctx context.Context, file string) (image, config []byte, err error) {
-	const dpkg = "dpkg-deb"
-	if _, err := exec.LookPath(dpkg); err != nil {
-		return nil, nil, fmt.Errorf("%w: install dpkg to unpack it", err)
-	}
-	// The kernel comes early, so dpkg-deb is stopped once it has been read.
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	r, w := io.Pipe()
-	says := &process.Tail{}
-	ended := make(chan error, 1)
-	go func() {
-		err := runTool(ctx, w, says, dpkg, "--fsys-tarfile", file)
-		w.CloseWithError(err) // or EOF
-		ended <- err
-	}()
-	image, config, err = imageInTar(r)
-	stop()
-	r.CloseWithError(context.Canceled)
-	if e := <-ended; err != nil && len(says.Lines(1)) > 0 {
-		return nil, nil, fmt.Errorf("%w: %s", e, strings.Join(says.Lines(2), "; "))
+// if that comes before it.
+func imageInPackage(file string) (image, config []byte, err error) {
+	err = debian.Walk(file, func(name string, size int64, r io.Reader) error {
+		switch {
+		case imageFile.MatchString(name):
+			if size > bounded.Image {
+				return fmt.Errorf("%s: %d bytes are too many for a kernel", name, size)
+			}
+			image = make([]byte, size)
+			if _, err := io.ReadFull(r, image); err != nil {
+				return err
+			}
+			return fs.SkipAll // it comes early
+		case configFile.MatchString(name) && size <= bounded.Text:
+			config = make([]byte, size)
+			_, err := io.ReadFull(r, config)
+			return err
+		}
+		return nil
+	})
+	if err == nil && image == nil {
+		err = errors.New("no vmlinuz in the package (Debian's newer kernels have it in linux-binary-*, not in linux-image-*)")
 	}
 	return image, config, err
-}
-
-// imageInTar finds the kernel in an archive. It reads the headers itself,
-// because archive/tar imports os/user. In a cgo build that makes the command
-// dynamically linked, and then it cannot be a guest's init.
-func imageInTar(r io.Reader) (image, config []byte, err error) {
-	const block = 512
-	var header [block]byte
-	for {
-		_, err := io.ReadFull(r, header[:])
-		if errors.Is(err, io.EOF) || err == nil && header == [block]byte{} { // the end
-			return nil, nil, errors.New("no vmlinuz in the package (Debian's newer kernels have it in linux-binary-*, not in linux-image-*)")
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		// The fields of struct posix_header in tar(5). The names that
-		// matter all fit.
-		field := func(from, size int) string {
-			text, _, _ := bytes.Cut(header[from:from+size], []byte{0})
-			return string(text)
-		}
-		name, kind := field(0, 100), header[156]
-		size, err := strconv.ParseInt(strings.TrimSpace(field(124, 12)), 8, 64)
-		if err != nil || size < 0 || string(header[257:262]) != "ustar" {
-			return nil, nil, fmt.Errorf("the package's archive has a broken header at %q", name)
-		}
-		isFile := kind == '0' || kind == 0
-		if isFile && imageFile.MatchString(name) {
-			if size > bounded.Image {
-				return nil, nil, fmt.Errorf("%s: %d bytes are too many for a kernel", name, size)
-			}
-			image := make([]byte, size)
-			_, err := io.ReadFull(r, image)
-			return image, config, err
-		}
-		padded := (size + block - 1) / block * block
-		if isFile && configFile.MatchString(name) && size <= bounded.Text {
-			config = make([]byte, padded)
-			_, err = io.ReadFull(r, config)
-			config = config[:size]
-		} else {
-			_, err = io.CopyN(io.Discard, r, padded)
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-	}
 }
 
 // Offsets from Documentation/arch/x86/boot.rst in the kernel's source.

@@ -2,7 +2,6 @@ package guest
 
 import (
 	"context"
-	"eventbench/helpers/process"
 	"fmt"
 	"io"
 	"os"
@@ -19,13 +18,6 @@ func (q *QEMU) command(args []string, files []*os.File, output io.Writer) *exec.
 	cmd.ExtraFiles = files
 	cmd.Stdout, cmd.Stderr = output, output
 	return cmd
-}
-
-// runTool runs a command to its end, or until ctx ends.
-func runTool(ctx context.Context, stdout, stderr io.Writer, name string, args ...string) error {
-	cmd := exec.Command(name, args...)
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	return process.Run(ctx, cmd)
 }
 
 // memfd makes a file that exists only in memory and in the processes that have

@@ -16,6 +16,7 @@ import (
 
 	"eventbench/helpers/bounded"
 	"eventbench/helpers/cache"
+	"eventbench/helpers/debian"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,7 +42,10 @@ type cachedKernel struct {
 	Version string // Debian's
 	Suite   string
 	SHA256  string // of the image
-	dir     string
+	// Snapshot is set if it was fetched for a date alone, and so may not be
+	// the newest of its series.
+	Snapshot bool `json:",omitempty"`
+	dir      string
 }
 
 const (
@@ -75,14 +79,17 @@ func cachedKernels(c *cache.Dir) ([]cachedKernel, error) {
 		}
 		all = append(all, k)
 	}
-	slices.SortFunc(all, func(a, b cachedKernel) int { return compareVersions(b.Version, a.Version) })
+	slices.SortFunc(all, func(a, b cachedKernel) int { return debian.CompareVersions(b.Version, a.Version) })
 	return all, nil
 }
+
+// arch returns the name of the kernel's architecture.
+func (k cachedKernel) arch() string { return debian.Package{Name: k.Package}.Arch() }
 
 // check checks the facts, because anyone who could write to the cache may have
 // written them.
 func (k cachedKernel) check() error {
-	return aptPackage{Series: k.Series, Name: k.Package, Version: k.Version, Suite: k.Suite, SHA256: k.SHA256}.checkName()
+	return debian.Package{Series: k.Series, Name: k.Package, Version: k.Version, Suite: k.Suite, SHA256: k.SHA256}.Check()
 }
 
 // load reads the image and verifies that it has not changed since it was
@@ -108,14 +115,15 @@ func (k cachedKernel) load() (*Kernel, error) {
 }
 
 // loadCached loads an architecture's newest cached kernel of a series, or of
-// one version of it if want is set. It returns nil if none is intact.
+// one version of it if want is set. It returns nil if none is intact. One that
+// was fetched for a date is the newest of nothing.
 func loadCached(c *cache.Dir, arch *Arch, series, want string, say progress) (*Kernel, error) {
 	all, err := cachedKernels(c)
 	if err != nil {
 		return nil, err
 	}
 	for _, k := range all {
-		if imageArch(k.Package) != arch || k.Series != series || want != "" && k.Version != want {
+		if k.arch() != arch.Name || k.Series != series || want != "" && k.Version != want || want == "" && k.Snapshot {
 			continue
 		}
 		kernel, err := k.load()
@@ -127,125 +135,167 @@ func loadCached(c *cache.Dir, arch *Arch, series, want string, say progress) (*K
 	return nil, nil
 }
 
-// findSeries returns a kernel of the series from the cache, fetching it first
-// if needed.
-func findSeries(ctx context.Context, c *cache.Dir, arch *Arch, series, mirror string, update bool, say progress) (*Kernel, error) {
+// A seriesAsked is a series of kernels as the user asks for it.
+type seriesAsked struct {
+	arch     *Arch
+	series   string // such as "6.12"
+	snapshot string // its date, or "" for the newest
+	mirror   string // or "" for the usual one
+	update   bool   // whatever the cache has
+}
+
+// find returns a kernel of the series from the cache, fetching it first if
+// needed.
+func (q seriesAsked) find(ctx context.Context, c *cache.Dir, say progress) (*Kernel, error) {
 	say = say.once() // the cache is looked through more than once
-	if !update {
-		if k, err := loadCached(c, arch, series, "", say); k != nil || err != nil {
-			return k, err
-		}
+	a, err := debian.Open(q.mirror, q.snapshot)
+	if err != nil {
+		return nil, err
+	}
+	if k, err := q.cached(c, a, say); k != nil || err != nil {
+		return k, err
 	}
 	lock, err := c.Lock(ctx, func() { say("waiting for another process that fills the cache") })
 	if err != nil {
 		return nil, err
 	}
 	defer lock.Close()
-	if !update { // that process may have got it
-		if k, err := loadCached(c, arch, series, "", say); k != nil || err != nil {
-			return k, err
-		}
+	// That process may have got it.
+	if k, err := q.cached(c, a, say); k != nil || err != nil {
+		return k, err
 	}
+	k, err := q.fetchNewest(ctx, c, a, say)
+	if errors.Is(err, unix.ENOSPC) {
+		err = fmt.Errorf("%w: free space for %s, or set XDG_CACHE_HOME to a directory that has some", err, c.Path())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("kernel %s: %w", q, err)
+	}
+	return k, nil
+}
 
-	life := indexLife
-	if update {
+func (q seriesAsked) String() string {
+	if q.snapshot != "" {
+		return q.series + "@" + q.snapshot
+	}
+	return q.series
+}
+
+// cached returns the kernel if the cache has it. That of a date is the one in the
+// index of that date.
+func (q seriesAsked) cached(c *cache.Dir, a *debian.Archive, say progress) (*Kernel, error) {
+	version := ""
+	if q.snapshot != "" {
+		x, err := a.ReadIndex(c, q.arch.Name)
+		if err != nil || len(x.Of(q.series, false)) == 0 {
+			return nil, nil // it is read again
+		}
+		version = x.Of(q.series, false)[0].Version
+	}
+	if q.update && q.snapshot == "" {
+		return nil, nil
+	}
+	return loadCached(c, q.arch, q.series, version, say)
+}
+
+// fetchNewest fetches the newest kernel of the series. The caller holds the
+// lock.
+func (q seriesAsked) fetchNewest(ctx context.Context, c *cache.Dir, a *debian.Archive, say progress) (*Kernel, error) {
+	life := debian.IndexLife
+	if q.update {
 		life = 0
 	}
-	x, err := freshIndex(ctx, c, arch, mirror, life, say)
+	x, err := a.Index(ctx, c, q.arch.Name, life, say)
 	if err != nil {
-		return nil, fmt.Errorf("kernel %s: %w", series, err)
+		return nil, err
 	}
-	found := x.of(series, false)
-	if len(found) == 0 && time.Since(x.Made) > time.Minute {
-		// It may be newer than the index.
-		if x, err = freshIndex(ctx, c, arch, mirror, 0, say); err != nil {
-			return nil, fmt.Errorf("kernel %s: %w", series, err)
+	found := x.Of(q.series, false)
+	// A snapshot's index never changes; another may be out of date.
+	renewable := q.snapshot == "" && time.Since(x.Made) > time.Minute
+	if len(found) == 0 && renewable {
+		if x, err = a.Index(ctx, c, q.arch.Name, 0, say); err != nil {
+			return nil, err
 		}
-		found = x.of(series, false)
+		found, renewable = x.Of(q.series, false), false
 	}
 	if len(found) == 0 {
-		err := fmt.Errorf("no cloud kernel of series %s for %s in Debian, which has %s", series, arch, strings.Join(x.series(false), ", "))
+		err := fmt.Errorf("no cloud kernel of series %s for %s in Debian, which has %s", q.series, q.arch, strings.Join(x.Series(false), ", "))
 		if len(x.Troubles) > 0 {
 			err = fmt.Errorf("%w (not all lists could be read: %s)", err, strings.Join(x.Troubles, "; "))
 		}
 		return nil, err
 	}
-	k, err := fetched(ctx, c, found[0], mirror, say)
-	if noSpace(err) {
-		return nil, fmt.Errorf("kernel %s: %w: free space for %s, or set XDG_CACHE_HOME to a directory that has some", series, err, c.Path())
-	}
-	if err != nil && ctx.Err() == nil && time.Since(x.Made) > time.Minute {
+	k, err := q.fetched(ctx, c, a, found[0], say)
+	if err != nil && !errors.Is(err, unix.ENOSPC) && ctx.Err() == nil && renewable {
 		// The archive may have changed since the index was made.
-		if x, e := freshIndex(ctx, c, arch, mirror, 0, say); e == nil {
-			if again := x.of(series, false); len(again) > 0 {
+		if x, e := a.Index(ctx, c, q.arch.Name, 0, say); e == nil {
+			if again := x.Of(q.series, false); len(again) > 0 {
 				found = again
-				k, err = fetched(ctx, c, found[0], mirror, say)
+				k, err = q.fetched(ctx, c, a, found[0], say)
 			}
 		}
 	}
-	if notThere(err) {
+	if debian.NotThere(err) {
 		say("%s %s is listed, but the mirror lacks it: looking for the next version that is there", found[0].Name, found[0].Version)
 	}
-	for i := 1; i < len(found) && notThere(err); i++ {
-		k, err = fetched(ctx, c, found[i], mirror, func(string, ...any) {})
+	for i := 1; i < len(found) && debian.NotThere(err); i++ {
+		k, err = q.fetched(ctx, c, a, found[i], func(string, ...any) {})
 	}
-	if err != nil {
-		return nil, fmt.Errorf("kernel %s: %w", series, err)
-	}
-	return k, nil
+	return k, err
 }
 
 // fetched returns the package's kernel from the cache, fetching it first if
 // needed. The caller holds the lock.
-func fetched(ctx context.Context, c *cache.Dir, p aptPackage, mirror string, say progress) (*Kernel, error) {
-	if k, err := loadCached(c, p.arch(), p.Series, p.Version, say); k != nil || err != nil {
-		return k, err
-	}
-	if err := fetch(ctx, c, p, mirror, say); err != nil {
+func (q seriesAsked) fetched(ctx context.Context, c *cache.Dir, a *debian.Archive, p debian.Package, say progress) (*Kernel, error) {
+	k, err := loadCached(c, q.arch, p.Series, p.Version, say)
+	if err != nil {
 		return nil, err
 	}
-	k, err := loadCached(c, p.arch(), p.Series, p.Version, say)
+	if k != nil {
+		if q.snapshot == "" { // whatever it was fetched for
+			var facts []byte
+			if facts, err = json.MarshalIndent(factsOf(p, k, false), "", "\t"); err == nil {
+				err = c.WriteFile(filepath.Join(kernelsDir, dirName(p), factsName), append(facts, '\n'))
+			}
+		}
+		return k, err
+	}
+	if err := q.fetch(ctx, c, a, p, say); err != nil {
+		return nil, err
+	}
+	k, err = loadCached(c, q.arch, p.Series, p.Version, say)
 	if k == nil && err == nil {
 		err = fmt.Errorf("it was put into the cache, %s, but is missing", c.Path())
 	}
 	return k, err
 }
 
-// notThere reports whether err means a file that the mirror lacks, in the words
-// of apt's methods for http and for files.
-func notThere(err error) bool {
-	return err != nil && (strings.Contains(err.Error(), "404  Not Found") || strings.Contains(err.Error(), "File not found"))
-}
-
-// noSpace reports whether err means a full disk, found here or reported by apt.
-func noSpace(err error) bool {
-	return err != nil && (errors.Is(err, unix.ENOSPC) || strings.Contains(err.Error(), "No space left on device"))
-}
+// dirName is the name of a kernel's directory in the cache.
+func dirName(p debian.Package) string { return p.Name + "_" + p.Version }
 
 // fetch puts the package's kernel into the cache. The caller holds the lock.
-func fetch(ctx context.Context, c *cache.Dir, p aptPackage, mirror string, say progress) error {
+func (q seriesAsked) fetch(ctx context.Context, c *cache.Dir, a *debian.Archive, p debian.Package, say progress) error {
 	work, remove, err := c.WorkDir()
 	if err != nil {
 		return err
 	}
 	defer remove()
-	file, err := download(ctx, work, p, mirror, say)
-	if err != nil {
+	file := filepath.Join(work, "package.deb")
+	if err := a.Download(ctx, p, file, say); err != nil {
 		return err
 	}
-	image, config, err := imageInPackage(ctx, file)
+	image, config, err := imageInPackage(file)
 	if err != nil {
-		return fmt.Errorf("%s: %w", p.URI, err)
+		return fmt.Errorf("%s: %w", p.Path, err)
 	}
-	if k, err := parseKernel(image); err != nil {
-		return fmt.Errorf("%s: %w", p.URI, err)
-	} else if k.arch != p.arch() {
-		return fmt.Errorf("%s: a kernel for %s, not for %s", p.URI, k.arch, p.arch())
+	k, err := parseKernel(image)
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.Path, err)
 	}
-	sum := sha256.Sum256(image)
-	facts, err := json.MarshalIndent(cachedKernel{
-		Series: p.Series, Package: p.Name, Version: p.Version, Suite: p.Suite, SHA256: hex.EncodeToString(sum[:]),
-	}, "", "\t")
+	if k.arch != q.arch {
+		return fmt.Errorf("%s: a kernel for %s, not for %s", p.Path, k.arch, q.arch)
+	}
+	facts, err := json.MarshalIndent(factsOf(p, k, q.snapshot != ""), "", "\t")
 	if err != nil {
 		return err
 	}
@@ -264,7 +314,7 @@ func fetch(ctx context.Context, c *cache.Dir, p aptPackage, mirror string, say p
 	if err := writeSynced(filepath.Join(dir, factsName), append(facts, '\n')); err != nil {
 		return err
 	}
-	to := c.Path(kernelsDir, p.Name+"_"+p.Version)
+	to := c.Path(kernelsDir, dirName(p))
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return c.Unwritable(err)
 	}
@@ -272,6 +322,11 @@ func fetch(ctx context.Context, c *cache.Dir, p aptPackage, mirror string, say p
 		return c.Unwritable(err)
 	}
 	return os.Rename(dir, to)
+}
+
+// factsOf returns what the cache keeps beside a kernel of a package.
+func factsOf(p debian.Package, k *Kernel, snapshot bool) cachedKernel {
+	return cachedKernel{Series: p.Series, Package: p.Name, Version: p.Version, Suite: p.Suite, SHA256: fmt.Sprintf("%x", k.Sum()), Snapshot: snapshot}
 }
 
 func writeSynced(name string, data []byte) error {
@@ -302,31 +357,35 @@ type Series struct {
 // first. If it cannot find out what is available, it lists the cached ones and
 // also returns the error.
 func ListSeries(ctx context.Context, c *cache.Dir, arch *Arch, mirror string, update bool, say progress) ([]Series, error) {
-	life := indexLife
+	life := debian.IndexLife
 	if update {
 		life = 0
 	}
-	x, err := readIndex(c, arch)
-	if err != nil || !x.fresh(life) {
+	a, err := debian.Open(mirror, "")
+	if err != nil {
+		return nil, err
+	}
+	x, err := a.ReadIndex(c, arch.Name)
+	if err != nil || !x.Fresh(life) {
 		var lock *os.File
 		if lock, err = c.Lock(ctx, func() { say("waiting for another process that fills the cache") }); err == nil {
-			x, err = freshIndex(ctx, c, arch, mirror, life, say)
+			x, err = a.Index(ctx, c, arch.Name, life, say)
 			lock.Close()
 		}
 	}
 	if err != nil {
-		x = &aptIndex{}
+		x = &debian.Index{}
 	}
 	for _, trouble := range x.Troubles {
 		say("not all lists could be read: %s", trouble)
 	}
 	kernels, e := cachedKernels(c)
 	err = errors.Join(err, e)
-	kernels = slices.DeleteFunc(kernels, func(k cachedKernel) bool { return imageArch(k.Package) != arch })
+	kernels = slices.DeleteFunc(kernels, func(k cachedKernel) bool { return k.arch() != arch.Name || k.Snapshot })
 
 	var all []Series
-	for _, name := range x.series(false) {
-		p := x.of(name, false)[0]
+	for _, name := range x.Series(false) {
+		p := x.Of(name, false)[0]
 		all = append(all, Series{Name: name, Newest: p.Version, Suite: p.Suite, Package: p.Name})
 	}
 	for _, k := range kernels {
@@ -339,6 +398,6 @@ func ListSeries(ctx context.Context, c *cache.Dir, arch *Arch, mirror string, up
 			all[i].Cached = k.Version
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Series) int { return compareVersions(b.Name, a.Name) })
+	slices.SortStableFunc(all, func(a, b Series) int { return debian.CompareVersions(b.Name, a.Name) })
 	return all, err
 }

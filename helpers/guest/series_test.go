@@ -1,14 +1,10 @@
 package guest
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,20 +14,50 @@ import (
 	"time"
 
 	"eventbench/helpers/cache"
+	"eventbench/helpers/debian/debiantest"
 	"eventbench/helpers/need"
 	"eventbench/helpers/tooltest"
 
 	"golang.org/x/sys/unix"
 )
 
-// The tests use the real apt on packages in local files.
+// imagePackage returns a package with a kernel, of the size of one.
+func imagePackage(t *testing.T, release string) []byte {
+	t.Helper()
+	image := append(fakeKernel(release), make([]byte, 4<<20)...)
+	rand.NewChaCha8([32]byte{}).Read(image[len(image)-4<<20:])
+	return debiantest.Package(t, ".zst", map[string]string{"boot/vmlinuz-" + release: string(image)})
+}
+
+// nameOf returns a name as packages of images have it.
+func nameOf(release string) string { return "linux-image-" + release + "-cloud-amd64" }
+
+// add adds the image of a release to the mirror, and returns its path there.
+func add(t *testing.T, m *debiantest.Archive, release string) string {
+	t.Helper()
+	return m.Add("trixie", nameOf(release), release+"-1", "amd64", imagePackage(t, release))
+}
+
+// find returns the kernel that is found, or the error, and what was said but for
+// the reading of lists.
+func find(t *testing.T, c *cache.Dir, mirror, arg string, update bool) (*Kernel, []string, error) {
+	t.Helper()
+	var said []string
+	k, err := FindKernel(t.Context(), c, AMD64, arg, mirror, update, func(format string, args ...any) {
+		if !strings.HasPrefix(format, "reading") {
+			said = append(said, fmt.Sprintf(format, args...))
+		}
+	})
+	return k, said, err
+}
+
+// A series is fetched from a mirror, once, and then is in the cache.
 func TestSeries(t *testing.T) {
-	needApt(t)
-	dir := t.TempDir()
-	deb := mustPackage(t, dir, "linux", map[string]string{"boot/vmlinuz-6.12.9": string(fakeKernel("6.12.9-test"))})
-	older := mustPackage(t, dir, "older", map[string]string{"boot/vmlinuz-6.12.8": string(fakeKernel("6.12.8-test"))})
-	c := cache.At(filepath.Join(dir, "cache"))
-	mustIndex(t, c, time.Now(), mustDescribe(t, deb, "6.12.9-1"), mustDescribe(t, older, "6.12.8-1"))
+	m := debiantest.New(t)
+	add(t, m, "6.12.8")
+	path := add(t, m, "6.12.9")
+	m.Publish("trixie", time.Now(), "")
+	c := cache.At(filepath.Join(t.TempDir(), "cache"))
 
 	// Several at once: one of them fetches.
 	var wg sync.WaitGroup
@@ -46,10 +72,10 @@ func TestSeries(t *testing.T) {
 	}
 	for range 4 {
 		wg.Go(func() {
-			k, err := FindKernel(t.Context(), c, AMD64, "6.12", testMirror, false, say)
+			k, err := FindKernel(t.Context(), c, AMD64, "6.12", m.URL, false, say)
 			if err != nil {
 				t.Error(err)
-			} else if k.Release != "6.12.9-test" || k.Name != "linux-image-6.12.9-cloud-amd64 6.12.9-1" {
+			} else if k.Release != "6.12.9" || k.Name != "linux-image-6.12.9-cloud-amd64 6.12.9-1" {
 				t.Errorf("got %q %q", k.Name, k.Release)
 			}
 		})
@@ -60,30 +86,77 @@ func TestSeries(t *testing.T) {
 	}
 
 	// From the cache it comes without an index, a package or a lock.
-	for _, gone := range []string{deb, c.Path(indexFile(AMD64)), c.Path("lock")} {
+	for _, gone := range []string{filepath.Join(m.Dir, path), c.Path("debian-amd64.json"), c.Path("releases.json"), c.Path("lock")} {
 		if err := os.Remove(gone); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := FindKernel(t.Context(), c, AMD64, "6.12", testMirror, false, t.Logf); err != nil {
-		t.Errorf("cached: %v", err)
+	if _, said, err := find(t, c, m.URL, "6.12", false); err != nil || said != nil {
+		t.Errorf("cached: %v; said %q", err, said)
 	}
 	left, err := filepath.Glob(c.Path("*"))
 	if err != nil || len(left) != 1 || filepath.Base(left[0]) != kernelsDir {
 		t.Errorf("left in the cache: %q, %v", left, err)
 	}
 
-	// One that was damaged since is not used.
+	// One that was damaged since is not used, and where the mirror lists a
+	// version whose file it lacks, the next serves. Each is said once.
 	tooltest.MustWrite(t, c.Path(kernelsDir, "linux-image-6.12.9-cloud-amd64_6.12.9-1", imageName), string(fakeKernel("6.12.7-bad")))
-	mustIndex(t, c, time.Now(), mustDescribe(t, older, "6.12.8-1"))
-	unused := 0
-	k, err := FindKernel(t.Context(), c, AMD64, "6.12", testMirror, false, func(format string, args ...any) {
-		if strings.HasPrefix(format, "cached kernel not used") {
-			unused++
+	k, said, err := find(t, c, m.URL, "6.12", false)
+	if err != nil || k.Release != "6.12.8" || len(said) != 3 ||
+		!strings.HasPrefix(said[0], "cached kernel not used: ") || !strings.HasSuffix(said[0], "vmlinuz has changed since it was put there") ||
+		!strings.HasPrefix(said[1], "downloading ") ||
+		said[2] != "linux-image-6.12.9-cloud-amd64 6.12.9-1 is listed, but the mirror lacks it: looking for the next version that is there" {
+		t.Errorf("after damage: got %+v, %v; said %q", k, err, said)
+	}
+
+	// A newer one is there to be asked for.
+	add(t, m, "6.12.10")
+	m.Publish("trixie", time.Now(), "")
+	if k, _, err = find(t, c, m.URL, "6.12", false); err != nil || k.Release != "6.12.8" {
+		t.Errorf("not asked for a newer one: %+v, %v", k, err)
+	}
+	if k, _, err = find(t, c, m.URL, "6.12", true); err != nil || k.Release != "6.12.10" {
+		t.Errorf("asked for a newer one: %+v, %v", k, err)
+	}
+}
+
+// A kernel of a date is that of the date's archive, and never taken for the
+// newest, unless it is.
+func TestSeriesSnapshot(t *testing.T) {
+	m := debiantest.New(t)
+	now := m.Dir
+	service := strings.TrimSuffix(m.URL, "/debian")
+	m.Dir = filepath.Join(filepath.Dir(now), "archive", "debian", "20990101T000000Z")
+	add(t, m, "6.12.8")
+	m.Publish("trixie", time.Now(), "")
+	c := cache.At(t.TempDir())
+	for range 2 {
+		k, _, err := find(t, c, service, "6.12@2099-01-01", false)
+		if err != nil || k.Release != "6.12.8" {
+			t.Fatalf("got %+v, %v", k, err)
 		}
-	})
-	if err != nil || k.Release != "6.12.8-test" || unused != 1 {
-		t.Errorf("after damage: got %+v, %v; said %d times, want once", k, err, unused)
+	}
+	if asked := len(m.Asked); asked == 0 {
+		t.Error("the mirror was not asked")
+	} else if _, _, err := find(t, c, service, "6.12@2099-01-01", true); err != nil || len(m.Asked) != asked {
+		t.Errorf("asked again for what does not change: %q, %v", m.Asked[asked:], err)
+	}
+	if k, err := loadCached(c, AMD64, "6.12", "", t.Logf); k != nil || err != nil {
+		t.Errorf("the newest of a date was taken for the newest: %+v, %v", k, err)
+	}
+	m.Dir = now
+	add(t, m, "6.12.8")
+	m.Publish("trixie", time.Now(), "")
+	k, said, err := find(t, c, m.URL, "6.12", false)
+	if err != nil || k.Release != "6.12.8" || len(said) != 0 {
+		t.Errorf("got %+v, %v; said %q, but it was there", k, err, said)
+	}
+	if k, err := loadCached(c, AMD64, "6.12", "", t.Logf); k == nil || err != nil {
+		t.Errorf("the newest is not known as such: %v", err)
+	}
+	if _, _, err := find(t, c, service, "6.12@yesterday", false); err == nil || !strings.Contains(err.Error(), `snapshot "yesterday": want a date`) {
+		t.Errorf("no date: %v", err)
 	}
 }
 
@@ -91,9 +164,10 @@ func TestSeries(t *testing.T) {
 // that has moved on.
 func TestSeriesFullDisk(t *testing.T) {
 	need.Need(t, need.HasMounts)
-	needApt(t)
-	dir := t.TempDir()
-	full := filepath.Join(dir, "full")
+	m := debiantest.New(t)
+	add(t, m, "6.12.9")
+	m.Publish("trixie", time.Now(), "")
+	full := filepath.Join(t.TempDir(), "full")
 	if err := os.Mkdir(full, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -101,13 +175,8 @@ func TestSeriesFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Unmount(full, unix.MNT_DETACH) })
-	image := append(fakeKernel("6.12.9-test"), make([]byte, 1<<20)...)
-	rand.NewChaCha8([32]byte{}).Read(image[len(image)-1<<20:])
-	deb := mustPackage(t, dir, "linux", map[string]string{"boot/vmlinuz-6.12.9": string(image)})
-	c := cache.At(full)
-	mustIndex(t, c, time.Now().Add(-time.Hour), mustDescribe(t, deb, "6.12.9-1"))
-	_, err := FindKernel(t.Context(), c, AMD64, "6.12", testMirror, false, t.Logf)
-	if err == nil || !noSpace(err) || !strings.Contains(err.Error(), "free space for "+full) {
+	_, _, err := find(t, cache.At(full), m.URL, "6.12", false)
+	if !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "free space for "+full) {
 		t.Errorf("on a full disk: %v", err)
 	}
 	if left, err := filepath.Glob(filepath.Join(full, "*", "*")); err != nil || len(left) != 0 {
@@ -115,19 +184,20 @@ func TestSeriesFullDisk(t *testing.T) {
 	}
 }
 
+// Whatever is wrong is said, and nothing half-made is left.
 func TestSeriesErrors(t *testing.T) {
-	needApt(t)
-	dir := t.TempDir()
-	deb := mustPackage(t, dir, "linux", map[string]string{"boot/vmlinuz-6.12.9": string(fakeKernel("6.12.9-test"))})
-	described := mustDescribe(t, deb, "6.12.9-1")
-	fresh := func(p ...aptPackage) *cache.Dir {
-		c := cache.At(t.TempDir())
-		mustIndex(t, c, time.Now(), p...)
-		return c
-	}
-	check := func(c *cache.Dir, series string, want ...string) {
+	check := func(set func(m *debiantest.Archive), series string, want ...string) {
 		t.Helper()
-		_, err := FindKernel(t.Context(), c, AMD64, series, testMirror, false, t.Logf)
+		m := debiantest.New(t)
+		path := add(t, m, "6.12.9")
+		m.Publish("trixie", time.Now(), "")
+		if set != nil {
+			set(m)
+		} else if err := os.Remove(filepath.Join(m.Dir, path)); err != nil {
+			t.Fatal(err)
+		}
+		c := cache.At(t.TempDir())
+		_, _, err := find(t, c, m.URL, series, false)
 		for _, w := range want {
 			if err == nil || !strings.Contains(err.Error(), w) {
 				t.Errorf("got error %v, want %q in it", err, w)
@@ -140,82 +210,54 @@ func TestSeriesErrors(t *testing.T) {
 			t.Errorf("work directory left: %v", err)
 		}
 	}
-	check(fresh(described), "9.9", "series 9.9", "6.12")
-
-	wrong := described
-	wrong.SHA256 = strings.Repeat("0", 64)
-	check(fresh(wrong), "6.12", "kernel 6.12", "Hash Sum mismatch")
-
-	gone := described
-	gone.URI += ".gone"
-	check(fresh(gone), "6.12", "kernel 6.12", "linux.deb.gone")
-	older := gone
-	older.Version = "6.12.8-1"
-	check(fresh(gone, older), "6.12", "kernel 6.12", "linux.deb.gone")
-	check(fresh(gone, wrong, described), "6.12", "kernel 6.12", "Hash Sum mismatch") // which is no reason for another
-
-	empty := mustPackage(t, dir, "empty", map[string]string{"usr/share/doc/x": "x"})
-	check(fresh(mustDescribe(t, empty, "6.12.9-1")), "6.12", "no vmlinuz")
-}
-
-// Where the mirror lists a version whose file it lacks, the next serves, which
-// is said once: the second time it is cached.
-func TestSeriesListedButMissing(t *testing.T) {
-	needApt(t)
-	dir := t.TempDir()
-	deb := mustPackage(t, dir, "linux", map[string]string{"boot/vmlinuz-6.12.8": string(fakeKernel("6.12.8-test"))})
-	older := mustDescribe(t, deb, "6.12.8-1")
-	gone := older
-	gone.URI, gone.Version = gone.URI+".gone", "6.12.9-1"
-	web := gone
-	web.URI, web.Version = mustServeNothing(t)+"/linux.deb", "6.12.10-1"
-	c := cache.At(filepath.Join(dir, "cache"))
-	mustIndex(t, c, time.Now(), web, gone, older)
-	var said []string
-	for range 2 {
-		k, err := FindKernel(t.Context(), c, AMD64, "6.12", testMirror, false, func(format string, args ...any) {
-			said = append(said, fmt.Sprintf(format, args...))
-		})
-		if err != nil || k.Release != "6.12.8-test" {
-			t.Fatalf("got %+v, %v; said %q", k, err, said)
+	same := func(*debiantest.Archive) {}
+	check(same, "9.9", "series 9.9", "which has 6.12")
+	check(nil, "6.12", "kernel 6.12", "linux-image-6.12.9-cloud-amd64_6.12.9-1_amd64.deb: 404 Not Found")
+	answer := func(text string) func(m *debiantest.Archive) {
+		return func(m *debiantest.Archive) {
+			m.Answer = func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.HasSuffix(r.URL.Path, ".deb") {
+					return false
+				}
+				fmt.Fprint(w, text)
+				return true
+			}
 		}
 	}
-	said = slices.DeleteFunc(said, func(s string) bool { return strings.HasPrefix(s, "downloading ") })
-	if want := []string{
-		"linux-image-6.12.9-cloud-amd64 6.12.10-1 is listed, but the mirror lacks it: looking for the next version that is there",
-	}; !slices.Equal(said, want) {
-		t.Errorf("said %q, want %q", said, want)
+	check(answer("short"), "6.12", "kernel 6.12", ".deb has 5 bytes, but the signed list says ")
+	check(answer("<html>Log in</html>"), "6.12", "kernel 6.12", "web page")
+	published := func(deb []byte) func(m *debiantest.Archive) {
+		return func(m *debiantest.Archive) {
+			m.Add("trixie", nameOf("6.13.1"), "6.13.1-1", "amd64", deb)
+			m.Publish("trixie", time.Now(), "")
+		}
 	}
+	large := strings.Repeat("x", 5<<20)
+	check(published(debiantest.Package(t, "", map[string]string{"usr/share/doc/x": large})), "6.13", "no vmlinuz")
+	check(published(debiantest.Package(t, "", map[string]string{"boot/vmlinuz": large})), "6.13", "not a Linux kernel")
+	check(published(debiantest.Package(t, "", map[string]string{"boot/vmlinuz": string(fakeArmKernel("6.13.1")), "x": large})), "6.13", "for arm64, not for x86-64")
 }
 
-// mustServeNothing returns the URL of a server that answers 404.
-func mustServeNothing(t *testing.T) string {
-	t.Helper()
-	t.Setenv("no_proxy", "127.0.0.1")
-	s := httptest.NewServer(http.NotFoundHandler())
-	t.Cleanup(s.Close)
-	return s.URL
-}
-
-// A mirror that is not there, with the real lists wanted from it.
+// A mirror that is not there, and one that cannot be.
 func TestIndexUnreachable(t *testing.T) {
-	need.Need(t, need.HasApt)
 	c := cache.At(t.TempDir())
 	mirror := "file://" + t.TempDir() + "/debian"
-	_, err := FindKernel(t.Context(), c, AMD64, "6.12", mirror, false, t.Logf)
-	if err == nil || !strings.Contains(err.Error(), "kernel 6.12: apt") {
+	_, _, err := find(t, c, mirror, "6.12", false)
+	if err == nil || !strings.Contains(err.Error(), "kernel 6.12: no kernels could be looked up: "+mirror+"/dists/bullseye/InRelease: 404") {
 		t.Errorf("got error %v", err)
 	}
-	if _, err := FindKernel(t.Context(), c, AMD64, "6.12", "no url", false, t.Logf); err == nil || !strings.Contains(err.Error(), "-mirror") {
+	if _, _, err := find(t, c, "no url", "6.12", false); err == nil || !strings.Contains(err.Error(), "-mirror") {
 		t.Errorf("got error %v, want one about -mirror", err)
 	}
 }
 
 func TestListSeries(t *testing.T) {
+	m := debiantest.New(t)
+	add(t, m, "6.12.9")
+	m.Add("sid", "linux-binary-7.3.4-cloud-amd64", "7.3.4-1", "amd64", imagePackage(t, "7.3.4"))
+	m.Publish("trixie", time.Now(), "")
+	m.Publish("sid", time.Now(), "")
 	c := cache.At(t.TempDir())
-	mustIndex(t, c, time.Now(),
-		listed("7.3", "linux-binary-7.3.4-cloud-amd64", "7.3.4-1", "sid"),
-		listed("6.12", "linux-image-6.12.9-cloud-amd64", "6.12.9-1", "trixie"))
 	facts := func(series, name, version, sum string) string {
 		return fmt.Sprintf(`{"Series": %q, "Package": %q, "Version": %q, "SHA256": %q}`, series, name, version, sum)
 	}
@@ -230,10 +272,11 @@ func TestListSeries(t *testing.T) {
 		"f": facts("6.12", "../../linux-image-6.12.99-cloud-amd64", "6.12.99-1", sum),
 		"g": facts("6.12", "linux-image-6.12.99-cloud-amd64", "6.12.99-1\x1b[31m", sum),
 		"h": facts("6.12", "linux-image-6.12.99-cloud-arm64", "6.12.99-1", sum),
+		"i": strings.Replace(facts("6.12", "linux-image-6.12.99-cloud-amd64", "6.12.99-1", sum), "}", `, "Snapshot": true}`, 1),
 	} {
 		tooltest.MustWrite(t, c.Path(kernelsDir, dir, factsName), text)
 	}
-	got, err := ListSeries(t.Context(), c, AMD64, "", false, t.Logf)
+	got, err := ListSeries(t.Context(), c, AMD64, m.URL, false, t.Logf)
 	want := []Series{
 		{Name: "7.3", Newest: "7.3.4-1", Suite: "sid", Package: "linux-binary-7.3.4-cloud-amd64"},
 		{Name: "6.12", Newest: "6.12.9-1", Suite: "trixie", Package: "linux-image-6.12.9-cloud-amd64", Cached: "6.12.8-1"},
@@ -244,138 +287,12 @@ func TestListSeries(t *testing.T) {
 	}
 }
 
-// listed is a package as an index has it.
-func listed(series, name, version, suite string) aptPackage {
-	return aptPackage{Series: series, Name: name, Version: version, Suite: suite,
-		URI: "http://mirror.invalid/debian/pool/x.deb", SHA256: strings.Repeat("0", 64), Size: minImageSize}
-}
-
-// A cached index is believed no more than a mirror.
-func TestIndexChecked(t *testing.T) {
-	good := listed("6.12", "linux-image-6.12.9-cloud-amd64", "6.12.9-1~bpo12+1", "trixie")
-	read := func(p aptPackage) error {
-		c := cache.At(t.TempDir())
-		mustIndex(t, c, time.Now(), p)
-		_, err := readIndex(c, AMD64)
-		return err
-	}
-	if err := read(good); err != nil {
-		t.Fatal(err)
-	}
-	for _, change := range []func(*aptPackage){
-		func(p *aptPackage) { p.Name = "../../../../../x" },
-		func(p *aptPackage) { p.Name = "linux-image-6.12.9-../../../x-cloud-amd64" },
-		func(p *aptPackage) { p.Name = "linux-image-6.12.9-cloud-amd64/../../x" },
-		func(p *aptPackage) { p.Name = "" },
-		func(p *aptPackage) { p.Name = "linux-image-6.12.9" + strings.Repeat("9", 300) + "-cloud-amd64" },
-		func(p *aptPackage) { p.Version = "6.12.9-1/../../x" },
-		func(p *aptPackage) { p.Version = "6.12.9-1\n" },
-		func(p *aptPackage) { p.Version = "6.13.9-1" },
-		func(p *aptPackage) { p.Series = "6.12.9" },
-		func(p *aptPackage) { p.SHA256 = "" },
-		func(p *aptPackage) { p.SHA256 = strings.Repeat("0", 63) + "\n" },
-		func(p *aptPackage) { p.Size = -1 },
-		func(p *aptPackage) { p.Size = 1 << 50 },
-		func(p *aptPackage) { p.URI = "-o=APT::Update::Pre-Invoke::=touch /tmp/x" },
-		func(p *aptPackage) { p.URI = "http://mirror.invalid/a b" },
-		func(p *aptPackage) { p.Source = true },
-		func(p *aptPackage) { p.Name = "linux-image-6.12.9-cloud-arm64" },
-		func(p *aptPackage) { p.Name = "linux-image-6.12.9-cloud-riscv64" },
-	} {
-		bad := good
-		change(&bad)
-		if err := read(bad); err == nil {
-			t.Errorf("believed: %+v", bad)
-		}
-	}
-	c := cache.At(t.TempDir())
-	mustIndex(t, c, time.Now().Add(time.Hour), good)
-	if _, err := readIndex(c, AMD64); err == nil {
-		t.Error("believed: an index of the future, which is fresh for ever")
-	}
-}
-
-// Lists that are older than what the mirror has had are not used, and the user
-// is told what to do.
-func TestReleaseDates(t *testing.T) {
-	dir := t.TempDir()
-	c := cache.At(filepath.Join(dir, "cache"))
-	list := filepath.Join(dir, "mirror_debian_dists_trixie_main_binary-amd64_Packages")
-	look := func(kind, date, suite string) error {
-		t.Helper()
-		tooltest.MustWrite(t, filepath.Join(dir, "mirror_debian_dists_trixie_"+kind), "-----BEGIN PGP SIGNED MESSAGE-----\n\nOrigin: Debian\n"+date)
-		d, err := readReleaseDates(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := d.check("http://mirror/debian/", suite, list); err != nil {
-			return err
-		}
-		return d.write(c)
-	}
-	check := func(kind, date, suite, want string) {
-		t.Helper()
-		err := look(kind, date, suite)
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got error %v, want %q", date, err, want)
-		}
-	}
-	check("InRelease", "Date: Sat, 07 Nov 2026 10:11:12 UTC\n", "trixie", "")
-	check("InRelease", "Date: Sat, 07 Nov 2026 10:11:12 UTC\n", "trixie", "")
-	check("InRelease", "Date: Sat, 07 Nov 2026 10:11:11 UTC\n", "trixie", "remove "+c.Path(releasesFile))
-	check("InRelease", "Date: Sat, 07 Nov 2026 10:11:11 UTC\n", "sid", "")
-	check("InRelease", "Date: Sun, 08 Nov 2026 10:11:12 UTC\n", "trixie", "")
-	check("InRelease", "Date: Sat, 07 Nov 2026 10:11:12 UTC\n", "trixie", "2026-11-08T10:11:12Z")
-	check("InRelease", "Label: Debian\n", "trixie", "no date")
-	check("InRelease", "Date: yesterday\n", "trixie", "yesterday")
-	if err := os.Remove(filepath.Join(dir, "mirror_debian_dists_trixie_InRelease")); err != nil {
-		t.Fatal(err)
-	}
-	check("Release", "Date: Mon, 09 Nov 2026 10:11:12 UTC\n", "trixie", "")
-	tooltest.MustWrite(t, c.Path(releasesFile), "{")
-	if _, err := readReleaseDates(c); err == nil || !strings.Contains(err.Error(), c.Path(releasesFile)) {
-		t.Errorf("of a broken file: %v", err)
-	}
-}
-
 func TestCacheUnwritable(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	tooltest.MustWrite(t, file, "")
 	c := cache.At(filepath.Join(file, "cache")) // also root cannot
-	_, err := FindKernel(t.Context(), c, AMD64, "6.12", testMirror, false, t.Logf)
+	_, _, err := find(t, c, "http://mirror.invalid/debian", "6.12", false)
 	if err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "XDG_CACHE_HOME") {
 		t.Errorf("got error %v", err)
-	}
-}
-
-// testMirror is not asked: what the tests fetch is in files.
-const testMirror = "http://mirror.invalid/debian"
-
-// needApt is for tests that make packages and fetch them.
-func needApt(t *testing.T) {
-	t.Helper()
-	need.Need(t, need.HasApt)
-	need.Need(t, need.HasDpkg)
-}
-
-func mustIndex(tb testing.TB, c *cache.Dir, made time.Time, packages ...aptPackage) {
-	tb.Helper()
-	data, err := json.Marshal(aptIndex{Made: made, Packages: packages})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tooltest.MustWrite(tb, c.Path(indexFile(AMD64)), string(data))
-}
-
-func mustDescribe(tb testing.TB, deb, version string) aptPackage {
-	tb.Helper()
-	data, err := os.ReadFile(deb)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	sum := sha256.Sum256(data)
-	return aptPackage{
-		Series: "6.12", Name: "linux-image-6.12.9-cloud-amd64", Version: version, Suite: "test",
-		URI: "file://" + deb, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(data)),
 	}
 }

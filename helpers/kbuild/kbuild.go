@@ -4,8 +4,8 @@
 // packages, unchanged or changed: with a bug planted, a cost added, or a change
 // that should not matter.
 //
-// The source is fetched once by apt, with private state, signatures checked and
-// nothing installed. It is unpacked into the user's cache and configured with
+// The source is fetched once, with its signatures checked. It is unpacked into
+// the user's cache and configured with
 // [Config]: what go tool eventbench guest and the tests of this module need,
 // and little else. The first build takes minutes. After that, a kernel with one
 // changed line takes as long as compiling that file and linking:

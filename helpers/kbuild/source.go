@@ -16,6 +16,7 @@ import (
 
 	"eventbench/helpers/bounded"
 	"eventbench/helpers/cache"
+	"eventbench/helpers/debian"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/process"
 	"eventbench/helpers/progress"
@@ -28,7 +29,7 @@ const DefaultSeries = "6.12"
 // A Source says which kernel to build.
 type Source struct {
 	Series string // of Debian's linux-source packages, such as "6.12"
-	Mirror string // Debian's, that of the system's apt sources if empty
+	Mirror string // Debian's, see debian.Open
 }
 
 var seriesPattern = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
@@ -93,24 +94,17 @@ func (t *Tree) fetch(ctx context.Context, s Source) error {
 		return err
 	}
 	defer remove()
-	file, version, err := guest.FetchSource(ctx, packages, s.Series, s.Mirror, work, t.p.Say)
+	archive, version, err := debian.FetchSource(ctx, packages, s.Series, s.Mirror, work, t.p.Say)
 	if err != nil {
 		return err
 	}
 	t.p.Say("unpacking linux-source-%s %s", s.Series, version)
-	if err := run(ctx, "dpkg-deb", "-x", file, filepath.Join(work, "package")); err != nil {
-		return err
-	}
-	archives, err := filepath.Glob(filepath.Join(work, "package", "usr", "src", "linux-source-"+s.Series+".tar.*"))
-	if err != nil || len(archives) != 1 {
-		return fmt.Errorf("linux-source-%s %s has no source in usr/src (%v)", s.Series, version, archives)
-	}
 	tree := filepath.Join(work, "tree")
 	source := filepath.Join(tree, sourceDir)
 	if err := os.MkdirAll(source, 0o755); err != nil {
 		return t.cache.Unwritable(err)
 	}
-	args := []string{"-xf", archives[0], "-C", source, "--strip-components=1", "--no-same-owner", "--touch"}
+	args := []string{"-xf", archive, "-C", source, "--strip-components=1", "--no-same-owner", "--touch"}
 	for _, pattern := range unneeded {
 		args = append(args, "--exclude="+pattern)
 	}
@@ -149,7 +143,7 @@ func run(ctx context.Context, name string, args ...string) error {
 var (
 	programs = []struct{ name, pkg string }{
 		{"gcc", "gcc"}, {"ld", "binutils"}, {"make", "make"}, {"flex", "flex"}, {"bison", "bison"}, {"bc", "bc"},
-		{"tar", "tar"}, {"xz", "xz-utils"}, {"gzip", "gzip"}, {"dpkg-deb", "dpkg"},
+		{"tar", "tar"}, {"xz", "xz-utils"}, {"gzip", "gzip"},
 	}
 	headers = []struct{ name, pkg string }{
 		{"stdio.h", "libc6-dev"}, {"gelf.h", "libelf-dev"},

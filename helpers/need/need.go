@@ -59,11 +59,8 @@ var (
 	HasQEMU    = thing(Thing{"qemu", "guests", "no QEMU 10", "apt install qemu-system-x86", "GUEST", program("qemu-system-x86_64")})
 	HasQEMUArm = thing(Thing{"qemu-arm", "arm64 guests", "no QEMU 10 for arm64", "apt install qemu-system-arm", "GUEST", program("qemu-system-aarch64")})
 	// If kernels are required, the test that needs one fetches it.
-	HasKernel    = thing(Thing{"kernel", "guests", "no kernel is cached", "make kernels, or go tool eventbench guest -kernel 6.1 PROGRAM", "GUEST", cachedKernel("amd64")})
-	HasKernelArm = thing(Thing{"kernel-arm", "arm64 guests", "no arm64 kernel is cached", "make kernels ARCH=arm64", "GUEST", cachedKernel("arm64")})
-	HasDpkg      = thing(Thing{"dpkg", "kernel packages", "no dpkg", "install dpkg", "GUEST", program("dpkg-deb")})
-	HasApt       = thing(Thing{"apt", "kernel packages", "no apt", "Debian's and Ubuntu's: install apt and debian-archive-keyring", "GUEST",
-		all(program("apt-get"), file("/usr/lib/apt/apt-helper"), file("/usr/share/keyrings/debian-archive-keyring.gpg"))})
+	HasKernel     = thing(Thing{"kernel", "guests", "no kernel is cached", "make kernels, or go tool eventbench guest -kernel 6.1 PROGRAM", "GUEST", cachedKernel("amd64")})
+	HasKernelArm  = thing(Thing{"kernel-arm", "arm64 guests", "no arm64 kernel is cached", "make kernels ARCH=arm64", "GUEST", cachedKernel("arm64")})
 	HasRunsc      = thing(Thing{"runsc", "sandboxes", "runsc is not built", "go tool eventbench gvisor -build", "GVISOR", builtRunsc})
 	HasSandbox    = thing(Thing{"sandbox", "sandboxes", "no right to start one", "run as root, or sysctl user.max_user_namespaces; not in a chroot", "GVISOR", sandbox})
 	HasCC         = thing(Thing{"cc", "C references", "no C compiler", "apt install gcc libc6-dev", "CC", compiles})
@@ -272,27 +269,9 @@ func builtRunsc() error {
 	return nil
 }
 
-func all(find ...func() error) func() error {
-	return func() error {
-		for _, f := range find {
-			if err := f(); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-}
-
 func program(name string) func() error {
 	return func() error {
 		_, err := exec.LookPath(name)
-		return err
-	}
-}
-
-func file(name string) func() error {
-	return func() error {
-		_, err := os.Stat(name)
 		return err
 	}
 }

@@ -38,7 +38,7 @@ func Surroundings() string {
 	for _, word := range slices.Sorted(maps.Keys(things)) {
 		fmt.Fprintf(&b, "%s: %v\n", word, things[word].find())
 	}
-	for _, name := range []string{"go", "git", "make", "cc", "patch", "qemu-system-x86_64", "qemu-system-aarch64", "dpkg-deb", "apt-get", "unshare", "sh", "bash", "fish", "zsh"} {
+	for _, name := range []string{"go", "git", "make", "cc", "patch", "qemu-system-x86_64", "qemu-system-aarch64", "unshare", "sh", "bash", "fish", "zsh"} {
 		path, err := exec.LookPath(name)
 		fmt.Fprintf(&b, "%s: %s %v\n", name, described(path), err)
 	}

@@ -51,7 +51,7 @@ func guestVerb() *cli.Verb {
 			flags.BoolVar(&s.list, "list", false, "list the series that -kernel knows, and which are cached")
 			flags.StringVar(&s.arch, "arch", runtime.GOARCH, "with -list, the `architecture`: amd64 or arm64; a guest has its program's")
 			flags.BoolVar(&s.update, "update", false, "take the newest kernel of the series even if one is cached")
-			flags.StringVar(&s.mirror, "mirror", "", "Debian mirror, a `URL` (default that of the system's apt sources)")
+			flags.StringVar(&s.mirror, "mirror", "", "Debian mirror, a `URL` (default EVENTBENCH_MIRROR, the system's apt sources, or deb.debian.org)")
 			flags.StringVar(&s.accel, "accel", "auto", "`accelerator`: kvm, tcg, or auto")
 			flags.StringVar(&s.clock, "clock", "auto", "`clock` of the guest: wall, instrs, or auto")
 			flags.Func("cpus", "`number` of processors (default 2; 1 if QEMU is too old to count on 2)", func(number string) (err error) {

@@ -28,7 +28,7 @@ func kbuildVerb() *cli.Verb {
 			)
 			flags.StringVar(&out, "o", "", "write the kernel to `file`")
 			flags.StringVar(&source.Series, "series", kbuild.DefaultSeries, "build Debian's newest kernel of this `series`")
-			flags.StringVar(&source.Mirror, "mirror", "", "Debian mirror, a `URL` (default that of the system's apt sources)")
+			flags.StringVar(&source.Mirror, "mirror", "", "Debian mirror, a `URL` (default EVENTBENCH_MIRROR, the system's apt sources, or deb.debian.org)")
 			flags.Func("edit", "replace text in the source: `FILE:OLD=>NEW`", func(v string) error {
 				file, rest, _ := strings.Cut(v, ":")
 				from, to, ok := strings.Cut(rest, "=>")

@@ -48,23 +48,6 @@ func TestManuals(t *testing.T) {
 	}
 }
 
-// The tool is the init of its own guest, which has no libraries. A package with
-// cgo, even one of the standard library such as os/user, makes go build link
-// it dynamically.
-func TestNoCgo(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if .CgoFiles}}{{.ImportPath}}{{end}}", ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %v\n%s", cmd, err, &stderr)
-	}
-	if len(out) != 0 {
-		t.Errorf("the tool imports packages with cgo:\n%s", out)
-	}
-}
-
 // callRE finds a call of the tool in a text, up to what ends a command there.
 var callRE = regexp.MustCompile("(?:go tool eventbench|go tool -n eventbench\\)\") ([a-z-]+)((?: [^'\"`|;()\\n]*)?)")
 

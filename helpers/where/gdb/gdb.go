@@ -32,9 +32,6 @@ type Client struct {
 
 // NewClient starts a conversation on a socket whose other end QEMU has, with a
 // guest whose registers have that layout. The file must support deadlines.
-//
-// It is not a net.Conn. Package net would link a cgo build dynamically, and
-// this program is its own guests' init.
 func NewClient(conn *os.File, layout *Layout) (*Client, error) {
 	c := &Client{conn: conn, in: bufio.NewReader(conn), layout: layout}
 	if _, err := c.ask("qSupported"); err != nil {
