@@ -107,5 +107,31 @@ func explanation(w *where.Report) *gate.Where {
 	for _, row := range w.Most(most) {
 		e.Functions = append(e.Functions, gate.Function{Name: row.Label(), Old: row.Old, New: row.New})
 	}
+	e.OldWays, e.NewWays = ways(w.Old.Ways), ways(w.New.Ways)
+	if w.Shift != nil {
+		e.Shift = &gate.Shift{Longer: w.Shift.Longer, Oftener: w.Shift.Oftener}
+	}
 	return e
+}
+
+// rare is the share of operations below which a way is left out: a timer's tick
+// makes a way of its own.
+const rare = 0.02
+
+// ways returns the ways that are not rare, if there are several.
+func ways(all []where.Way) (named []gate.NamedWay) {
+	for _, w := range all {
+		if w.Share < rare {
+			continue
+		}
+		way := gate.NamedWay{Count: w.Count, Share: w.Share}
+		for _, m := range w.Marks {
+			way.Marks = append(way.Marks, gate.Mark{Function: m.Function, More: m.Diff})
+		}
+		named = append(named, way)
+	}
+	if len(named) < 2 {
+		return nil
+	}
+	return named
 }

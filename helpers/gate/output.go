@@ -86,7 +86,7 @@ func (r *Report) compared(c *Comparison) *ci.Finding {
 		f.Status = ci.Informs
 	}
 	if c.Where != nil {
-		f.More = []string{"where: " + clean(c.Where.most()), c.Where.show()}
+		f.More = c.Where.lines()
 	}
 	return f
 }

@@ -123,7 +123,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		for _, c := range findings {
 			fmt.Fprintf(&b, "%s: %s %s: %s\n", c.label(), r.name(c.Pkg, c.Name), clean(c.Unit), c.Reason)
 			if c.Where != nil {
-				fmt.Fprintf(&b, "    where: %s\n    %s\n", clean(c.Where.most()), c.Where.show())
+				fmt.Fprintf(&b, "    %s\n", strings.Join(c.Where.lines(), "\n    "))
 			}
 		}
 	}
@@ -387,7 +387,11 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 		}
 		line := fmt.Sprintf("- %s%s%s: %s %s: %s\n", bold, c.label(), bold, code(r.name(c.Pkg, c.Name)), code(c.Unit), markdown(c.Reason))
 		if c.Where != nil {
-			line += fmt.Sprintf("  - where: %s\n", markdown(c.Where.most()))
+			lines := c.Where.lines()
+			for _, l := range lines[:len(lines)-1] {
+				line += fmt.Sprintf("  - %s\n", markdown(l))
+			}
+			line += fmt.Sprintf("  - %s\n", code(lines[len(lines)-1]))
 		}
 		if room -= utf8.RuneCountInString(line); room < 0 {
 			left++
