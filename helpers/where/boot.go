@@ -448,7 +448,7 @@ func translate(c *gdb.Client, single bool) error {
 		}
 		reasons = append(reasons, says)
 	}
-	return fmt.Errorf("this QEMU cannot log instructions one by one (one-insn-per-tb): %s: want QEMU 7 or newer", strings.Join(reasons, "; "))
+	return fmt.Errorf("this QEMU cannot log instructions one by one (one-insn-per-tb): %s: want QEMU 5 or newer", strings.Join(reasons, "; "))
 }
 
 // readStamps reads the argument of loopEnds, a slice in registers: see Go's

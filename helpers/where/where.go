@@ -107,9 +107,6 @@ func (s *Settings) Open(ctx context.Context, p *Program, args []string, say func
 	if err != nil {
 		return nil, err
 	}
-	if s.init, err = guest.FindInit(ctx, cache, s.arch.guest, say); err != nil {
-		return nil, err
-	}
 	var kernels []*Kernel
 	for _, arg := range args {
 		image, err := guest.FindKernel(ctx, cache, s.arch.guest, arg, "", false, say)
@@ -127,7 +124,8 @@ func (s *Settings) Open(ctx context.Context, p *Program, args []string, say func
 		}
 		kernels = append(kernels, k)
 	}
-	return kernels, nil
+	s.init, err = guest.FindInit(ctx, cache, s.arch.guest, say)
+	return kernels, err
 }
 
 // machine returns the guest for a kernel.

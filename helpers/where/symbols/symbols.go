@@ -65,6 +65,8 @@ type symbol struct {
 }
 
 func newTable(all []symbol) (*Table, error) {
+	// Assemblers for Arm mark where code and data begin ($x, $d).
+	all = slices.DeleteFunc(all, func(s symbol) bool { return strings.HasPrefix(s.name, "$") })
 	if len(all) == 0 {
 		return nil, errors.New("no functions in it")
 	}

@@ -12,6 +12,7 @@ ffffffff81000100 T entry_SYSCALL_64
 ffffffff81000100 t __entry_text_start
 ffffffff81000110 T entry_SYSCALL_64_after_hwframe
 ffffffff810001f0 T __pfx_memcpy
+ffffffff81000200 t $x
 ffffffff81000200 W memcpy
 ffffffff81000200 T __memcpy
 ffffffff81000200 T __pi_memcpy
