@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -311,11 +312,19 @@ func (r *Report) writeClasses(w io.Writer, markdown bool) {
 const shownRows = 30
 
 // shownWays is how many ways are shown. After the most frequent one, a way
-// needs a share of at least leastShare.
+// needs a share of at least leastShare of the operations, or to move their mean
+// by at least leastMove of the most frequent count: a rare way may be a long one.
 const (
 	shownWays  = 6
 	leastShare = 0.05
+	leastMove  = 0.005
 )
+
+// shows reports whether one of the rarer ways is shown.
+func (s *Side) shows(w *Way) bool {
+	usual := float64(s.Ways[0].Count)
+	return w.Share >= leastShare || w.Share*math.Abs(float64(w.Count)-usual) >= leastMove*usual
+}
 
 // ways describes the ways that operations take.
 func (s *Side) ways() string {
@@ -325,7 +334,7 @@ func (s *Side) ways() string {
 	var parts []string
 	rest, among := 0.0, 0
 	for i, w := range s.Ways {
-		if i > 0 && (i >= shownWays || w.Share < leastShare) {
+		if i > 0 && (len(parts) >= shownWays || !s.shows(&w)) {
 			rest += w.Share
 			among++
 			continue

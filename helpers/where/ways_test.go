@@ -76,6 +76,19 @@ func TestAlike(t *testing.T) {
 	}
 }
 
+// A rare way is shown if it is long, not if it is much like the usual one.
+func TestRareWay(t *testing.T) {
+	ops := make([][3]int, 64)
+	for i := range ops {
+		ops[i] = [3]int{1000, 1, 0}
+	}
+	ops[20], ops[30] = [3]int{1500, 51, 0}, [3]int{1008, 1, 1}
+	s := side(profileOf("a", ops...))
+	if got, want := s.ways(), "On a operations take 3 ways: 1000 (97 %); 1500 (2 %: dequeue +500, called 51 times, not 1); 1 more (2 %)."; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // What varies on one kernel only tells nothing apart.
 func TestNotAlike(t *testing.T) {
 	old := profileOf("a", [3]int{100, 0, 0}, [3]int{160, 1, 0})

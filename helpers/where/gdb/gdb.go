@@ -121,6 +121,10 @@ func (c *Client) AsKernel(f func() error) error {
 		digits := hex.EncodeToString(binary.LittleEndian.AppendUint32(nil, mode))
 		return c.askOK(fmt.Sprintf("P%x=%s", c.layout.modeNumber, digits))
 	}
+	// QEMU 5 lets only those write registers who have asked which there are.
+	if _, err := c.ask("qXfer:features:read:target.xml:0,1"); err != nil {
+		return err
+	}
 	mode := c.mode(data)
 	if err := set(c.layout.kernel(mode)); err != nil {
 		return err
