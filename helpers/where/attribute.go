@@ -210,7 +210,7 @@ func (w *walker) slide(insns []insn, kernel *symbols.Table) (uint64, error) {
 		if l := last[cpu]; l >= 0 && insns[l].flow == enter && w.at[l].user && !w.at[p].user {
 			slide := w.at[p].pc - entry
 			if slide%w.align != 0 {
-				return 0, fmt.Errorf("a system call leads to %#x, where the kernel's symbols have %s at %#x: they are another kernel's", w.at[p].pc, w.entry, entry)
+				return 0, fmt.Errorf("a system call leads to %#x, where the kernel's symbols have %s at %#x: they are another kernel's, or system calls come by a trampoline (KPTI), which where does not read", w.at[p].pc, w.entry, entry)
 			}
 			return slide, nil
 		}
