@@ -324,18 +324,49 @@ func TestCSV(t *testing.T) {
 	check(noVerdict(), ",no verdict,,,,", ",no verdict,,,,")
 }
 
-// checkSchema checks a document against testdata/FORMAT.schema.json, and the
-// schema too.
+// A schema refuses what its reader would: without that, the tests above would
+// pass whatever is written.
+func TestSchemasRefuse(t *testing.T) {
+	need.Need(t, need.HasJSONSchema)
+	check := func(format, from, to, want string) {
+		t.Helper()
+		text := write(t, sample(), format)
+		changed := strings.Replace(text, from, to, 1)
+		if changed == text {
+			t.Fatalf("%s: no %q in\n%s", format, from, text)
+		}
+		if got := refused(t, format, changed); !strings.HasPrefix(got, want) {
+			t.Errorf("%s with %s: got %q, want %q", format, to, got, want)
+		}
+	}
+	check("kcidb", `"major": 5`, `"major": 6`, "5 was expected")
+	check("kcidb", `"FAIL"`, `"REGRESSION"`, "'REGRESSION' is not one of")
+	check("kcidb", "eventbench.Broken", "eventbench/Broken", "'eventbench/Broken' does not match")
+	check("kcidb", `"value": 1674`, `"value": "1674"`, "'1674' is not of type 'number'")
+	check("kcidb", `"build_id"`, `"build"`, "Additional properties are not allowed ('build' was unexpected)")
+	check("bencher", `"value"`, `"values"`, "Additional properties are not allowed ('values' was unexpected)")
+	check("github-action-benchmark", `"unit": "instrs/op"`, `"unit": 1`, "1 is not of type 'string'")
+}
+
+// checkSchema checks a document against testdata/FORMAT.schema.json.
 func checkSchema(t *testing.T, format, text string) {
 	t.Helper()
-	if !need.Has(t, need.HasJSONSchema) {
-		return
+	if need.Has(t, need.HasJSONSchema) {
+		if why := refused(t, format, text); why != "" {
+			t.Errorf("%s: %s\n%s", format, why, text)
+		}
 	}
-	python(t, `
+}
+
+// refused returns why a document does not fit its schema, or "".
+func refused(t *testing.T, format, text string) string {
+	t.Helper()
+	return python(t, `
 import json, sys, jsonschema
 schema = json.load(open(sys.argv[2]))
 jsonschema.Draft7Validator.check_schema(schema)
-jsonschema.Draft7Validator(schema).validate(json.load(open(sys.argv[1])))
+for error in jsonschema.Draft7Validator(schema).iter_errors(json.load(open(sys.argv[1]))):
+    print(error.message)
 `, save(t, text), filepath.Join("testdata", format+".schema.json"))
 }
 
