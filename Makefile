@@ -53,6 +53,8 @@ help: ## list the targets
 	@echo "    keep the latencies beside each round, for HdrHistogram's tools"
 	@echo "  SOAK=30m"
 	@echo "    soak for another time"
+	@echo "  KERNELS='6.12; 6.12 mitigations=off nohz=off; ./bzImage'"
+	@echo "    kernels, and what is set for them: help guest"
 	@echo "  ARCH=arm64"
 	@echo "    guests of another architecture, for kernels, where, gate-kernels, baselines and behaviours"
 	@echo "  MAX=n"
@@ -105,15 +107,19 @@ eventbench.static:
 behaviours.static:
 	@CGO_ENABLED=0 GOARCH="$$($(goarch))" go test -c -buildvcs=false -o behaviours.static ./behaviours
 
+# KERNELS has blanks between its columns, or where it has a semicolon, semicolons:
+# a column with settings has blanks. Nothing in it is the shell's.
+override columns = set -f; case $$KERNELS in *\;*) IFS=';' ;; esac
+
 .PHONY: kernels
 kernels: eventbench.static ## what it costs on other KERNELS: counted instructions, BOOTS guests of each
 	@test "$$BENCH" = . || set -- -bench="$$BENCH"; \
-	set -f; exec "$$(go tool -n eventbench)" kernels "$$@" -boots="$$BOOTS" -results="$$RESULTS" -- eventbench.static $$KERNELS
+	$(columns); exec "$$(go tool -n eventbench)" kernels "$$@" -boots="$$BOOTS" -results="$$RESULTS" -- eventbench.static $$KERNELS
 
 .PHONY: where
 where: eventbench.static ## in which kernel functions an operation's instructions are, and which make the difference between two KERNELS
 	@test "$$BENCH" = . || set -- -bench="$$BENCH"; \
-	set -f; exec "$$(go tool -n eventbench)" where "$$@" -seed="$$SEED" -o="$$RESULTS/where" -- eventbench.static $$KERNELS
+	$(columns); exec "$$(go tool -n eventbench)" where "$$@" -seed="$$SEED" -o="$$RESULTS/where" -- eventbench.static $$KERNELS
 
 # Tests need testdata, which the sandbox finds where go test runs the binary.
 .PHONY: gvisor
@@ -134,7 +140,7 @@ gate-kernels: eventbench.static ## is NEW, a series or a bzImage, worse than OLD
 
 .PHONY: baselines
 baselines: eventbench.static ## record KERNELS in testdata/baselines, for gate-kernels OLD=testdata/baselines/6.12.txt
-	@set -f; exec "$$(go tool -n eventbench)" baselines -results="$$RESULTS" -- eventbench.static $$KERNELS
+	@$(columns); exec "$$(go tool -n eventbench)" baselines -results="$$RESULTS" -- eventbench.static $$KERNELS
 
 .PHONY: gate-arms
 gate-arms: $(filter eventbench.test eventbench.static,$(BINARY)) ## the same on this kernel: OLD and NEW end in a test binary, or with BINARY=eventbench.test go before it
@@ -144,7 +150,7 @@ gate-arms: $(filter eventbench.test eventbench.static,$(BINARY)) ## the same on 
 .PHONY: behaviours
 behaviours: behaviours.static ## which promises hold on other KERNELS, under gVisor and here, row by row; with ARCH on KERNELS alone
 	@test -n "$$ARCH" || set -- gvisor host; \
-	set -f; exec "$$(go tool -n eventbench)" behaviours -results="$$RESULTS" -- behaviours.static $$KERNELS "$$@"
+	$(columns); exec "$$(go tool -n eventbench)" behaviours -results="$$RESULTS" -- behaviours.static $$KERNELS "$$@"
 
 .PHONY: mutants
 mutants: behaviours.static ## check the tests on kernels with one mutation each: an hour

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 
 	"eventbench/helpers/boots"
@@ -30,6 +31,7 @@ type arms interface {
 type side struct {
 	name  string // what go tool eventbench gate takes for the same samples
 	files []string
+	asked []string // keys that differ from OLD because the user asked for it
 }
 
 // options are common to both kinds of arms.
@@ -173,6 +175,7 @@ func look(ctx context.Context, o options, say func(string, ...any), first int, a
 		g := o.gate
 		last := i == len(looks)-1
 		g.Alpha = l.Alpha
+		g.Allow = slices.Concat(g.Allow, new.asked)
 		g.AllowCannotTell = g.AllowCannotTell && last
 		report, err := gate.CompareFiles(old.name, old.files, new.name, new.files, g)
 		if err != nil {

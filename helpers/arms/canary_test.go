@@ -18,7 +18,7 @@ type recordedArms struct{ old, new string }
 func (r recordedArms) close() {}
 
 func (r recordedArms) measure(context.Context, int) (old, new side, err error) {
-	return side{r.old, []string{r.old}}, side{r.new, []string{r.new}}, nil
+	return side{name: r.old, files: []string{r.old}}, side{name: r.new, files: []string{r.new}}, nil
 }
 
 type recordedCanary struct {

@@ -71,10 +71,14 @@ func (k *kernels) open(ctx context.Context, operands []string, o options, say fu
 		if err != nil {
 			return err
 		}
-		k.recorded, names = side{names[0], files}, names[1:]
+		k.recorded, names = side{name: names[0], files: files}, names[1:]
 	}
 	for _, name := range names {
-		if _, err := os.Stat(name); err != nil && strings.Contains(name, "/") {
+		column, err := guest.ParseColumn(name)
+		if err != nil {
+			return cli.Usage("%w", err)
+		}
+		if _, err := os.Stat(column.Kernel); err != nil && strings.Contains(column.Kernel, "/") {
 			return fmt.Errorf("kernel: %w", err)
 		}
 	}
@@ -89,7 +93,7 @@ func (k *kernels) open(ctx context.Context, operands []string, o options, say fu
 	}
 	if both := k.set.Kernels; len(both) == 2 && both[0].Same(both[1]) {
 		k.unlock()
-		return fmt.Errorf("OLD, %s, and NEW, %s, are the same kernel (their images are equal): there is nothing to compare", both[0].Arg, both[1].Arg)
+		return fmt.Errorf("OLD, %s, and NEW, %s, are the same kernel (their images and settings are equal): there is nothing to compare", both[0].Arg, both[1].Arg)
 	}
 	return nil
 }
@@ -190,6 +194,7 @@ func (k *kernels) measure(ctx context.Context, n int) (old, new side, err error)
 	for _, kernel := range k.set.Kernels {
 		sides = append(sides, bootsSide(kernel, k.seed, last))
 	}
+	sides[1].asked = boots.Models(k.set.Kernels)
 	return sides[0], sides[1], nil
 }
 

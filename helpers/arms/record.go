@@ -78,7 +78,7 @@ func (r *recording) record(ctx context.Context, operands []string, say func(stri
 			}
 			samples = append(samples, text)
 		}
-		if err := files.Write(filepath.Join(r.out, k.Label+results.Ext), baseline(k.Label, time.Now(), samples)); err != nil {
+		if err := files.Write(filepath.Join(r.out, files.Name(k.Label)+results.Ext), baseline(k.Label, time.Now(), samples)); err != nil {
 			return err
 		}
 	}

@@ -28,6 +28,7 @@ import (
 	"syscall"
 	"time"
 
+	"eventbench/helpers/cli"
 	"eventbench/helpers/files"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/mechanisms"
@@ -95,14 +96,26 @@ func (s *Settings) Check() error {
 
 // A Kernel is a kernel to measure.
 type Kernel struct {
-	Arg   string // as the user named it: a path, a Debian package or a series
+	Arg   string // as the user named it: see guest.Column
 	Label string // the column's heading
+	Model string // of the CPU, if it was asked for
 	Dir   string // where its boots' files are
 	image string // as the results name it
 	sum   [sha256.Size]byte
 }
 
-// Same reports whether two kernels have the same image.
+// Models returns what must be allowed to differ between kernels because somebody
+// asked for that.
+func Models(kernels []*Kernel) []string {
+	for _, k := range kernels {
+		if k.Model != kernels[0].Model {
+			return []string{"cpu-model"}
+		}
+	}
+	return nil
+}
+
+// Same reports whether two kernels have the same image and settings.
 func (k *Kernel) Same(other *Kernel) bool { return k.sum == other.sum }
 
 // A Set holds the boots of some kernels with one binary and one group of
@@ -150,14 +163,18 @@ func Open(ctx context.Context, s Settings, kernels []string, say func(format str
 		return nil, nil, err
 	}
 	for _, arg := range kernels {
-		image, err := guest.FindKernel(ctx, cache, arch, arg, "", false, say)
-		if _, missing := os.Stat(arg); err != nil && missing == nil {
+		column, err := guest.ParseColumn(arg)
+		if err != nil {
+			return nil, nil, cli.Usage("%w", err)
+		}
+		image, err := guest.FindKernel(ctx, cache, arch, column.Kernel, "", false, say)
+		if _, missing := os.Stat(column.Kernel); err != nil && missing == nil {
 			return nil, nil, &KernelError{arg, err}
 		} else if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", arg, err)
 		}
-		k := &Kernel{Arg: arg, Label: Label(arg), image: image.Name, sum: image.Sum()}
-		k.Dir = filepath.Join(set.Dir, fmt.Sprintf("%s-%x", k.Label, k.sum[:5]))
+		k := &Kernel{Arg: column.Arg, Label: column.Label(), Model: column.Model, image: image.Name, sum: column.Sum(image)}
+		k.Dir = filepath.Join(set.Dir, fmt.Sprintf("%s-%x", files.Name(k.Label), k.sum[:5]))
 		set.Kernels = append(set.Kernels, k)
 	}
 	close, err = results.Lock(set.Dir)
@@ -171,11 +188,6 @@ func Open(ctx context.Context, s Settings, kernels []string, say func(format str
 		}
 	}
 	return set, close, nil
-}
-
-// Label returns a kernel's short name.
-func Label(kernel string) string {
-	return files.Name(strings.TrimSuffix(filepath.Base(kernel), ".deb"))
 }
 
 // name returns the name of the settings' directory.

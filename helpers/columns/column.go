@@ -15,7 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"eventbench/helpers/boots"
 	"eventbench/helpers/cli"
 	"eventbench/helpers/files"
 	"eventbench/helpers/guest"
@@ -41,11 +40,13 @@ type column struct {
 
 func (c *column) gvisor() bool { return c.name == "gvisor" }
 
-func columnName(arg string) string {
+// columnName returns the heading of a column.
+func columnName(arg string) (string, error) {
 	if arg == "gvisor" || arg == "host" {
-		return arg
+		return arg, nil
 	}
-	return boots.Label(arg)
+	c, err := guest.ParseColumn(arg)
+	return c.Label(), err
 }
 
 // runColumns runs the rows in all columns that have no results yet.
@@ -126,7 +127,11 @@ func runColumns(ctx context.Context, o options, inv inventory, wanted []string, 
 // findColumn returns the column for an argument, with the command that runs its
 // rows and the path of its results.
 func findColumn(ctx context.Context, arg, binary, dir string, timeout time.Duration, say func(string, ...any)) (*column, error) {
-	c := &column{arg: arg, name: columnName(arg)}
+	name, err := columnName(arg)
+	if err != nil {
+		return nil, cli.Usage("%w", err)
+	}
+	c := &column{arg: arg, name: name}
 	arch, err := guest.ProgramArch(binary)
 	if err != nil {
 		return nil, err
@@ -158,17 +163,21 @@ func findColumn(ctx context.Context, arg, binary, dir string, timeout time.Durat
 		if err != nil {
 			return nil, err
 		}
-		kernel, err := guest.FindKernel(ctx, cache, arch, arg, "", false, say)
+		asked, err := guest.ParseColumn(arg)
 		if err != nil {
 			return nil, err
 		}
-		sum := kernel.Sum()
+		kernel, err := guest.FindKernel(ctx, cache, arch, asked.Kernel, "", false, say)
+		if err != nil {
+			return nil, err
+		}
+		sum := asked.Sum(kernel)
 		known = fmt.Sprintf("%x", sum[:5])
 		boot := []string{tool, "guest", "-kernel", arg, "-accel", "tcg", "-timeout", timeout.String()}
 		c.argv = append(slices.Clone(boot), "-clock", "instrs")
 		c.wall = append(slices.Clone(boot), "-clock", "wall")
 	}
-	c.file = filepath.Join(dir, c.name+"-"+known)
+	c.file = filepath.Join(dir, files.Name(c.name)+"-"+known)
 	return c, nil
 }
 

@@ -136,7 +136,10 @@ func (o *options) check(operands []string) error {
 	o.binary, o.columns = operands[0], operands[1:]
 	seen := map[string]string{}
 	for _, c := range o.columns {
-		name := columnName(c)
+		name, err := columnName(c)
+		if err != nil {
+			return err
+		}
 		if other, ok := seen[name]; ok {
 			return fmt.Errorf("columns %s and %s would both be called %s", other, c, name)
 		}

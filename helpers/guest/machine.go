@@ -33,6 +33,11 @@ type Machine struct {
 	Memory int    // MiB
 	Seed   uint64
 	Append string // for the end of the kernel's command line
+	// Params are those of Append that the kernel must know, Sysctls are set
+	// before the program starts, and Settings is what a user calls them all.
+	// See Column.Set.
+	Params, Sysctls []string
+	Settings        string
 	// Seccomp is the number of comparisons before each system call of the
 	// program, by a seccomp filter; 0 for no filter.
 	Seccomp int
@@ -153,6 +158,9 @@ func (m *Machine) Config() ([]string, error) {
 		"seed: " + strconv.FormatUint(m.Seed, 10),
 		"kernel-image: " + m.Kernel.Name,
 		"cmdline: " + cmdline,
+	}
+	if m.Settings != "" {
+		config = append(config, "settings: "+m.Settings)
 	}
 	if m.Seccomp > 0 {
 		config = append(config, seccomp.Config(m.Seccomp))
@@ -297,7 +305,7 @@ func (m *Machine) initramfs(p *Program) (*initramfs, error) {
 	if err != nil {
 		return nil, err
 	}
-	j.Seccomp = m.Seccomp
+	j.Seccomp, j.Params, j.Sysctls = m.Seccomp, m.Params, m.Sysctls
 	if m.Clock == InstrClock {
 		j.Settle = settleTime
 	}

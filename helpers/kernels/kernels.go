@@ -14,6 +14,7 @@ import (
 
 	"eventbench/helpers/boots"
 	"eventbench/helpers/cli"
+	"eventbench/helpers/guest"
 	"eventbench/helpers/mechanisms"
 	"eventbench/helpers/results"
 )
@@ -79,12 +80,16 @@ func (o *options) check(operands []string) error {
 		return errors.New("want a static test binary (CGO_ENABLED=0 go test -c -o eventbench.static .) and at least one kernel, such as 6.12")
 	}
 	o.Binary, o.kernels = operands[0], operands[1:]
-	for i, k := range o.kernels {
-		for _, other := range o.kernels[:i] {
-			if boots.Label(k) == boots.Label(other) {
-				return fmt.Errorf("kernels %s and %s would both be called %s", other, k, boots.Label(k))
-			}
+	seen := make(map[string]string)
+	for _, k := range o.kernels {
+		c, err := guest.ParseColumn(k)
+		if err != nil {
+			return err
 		}
+		if other, ok := seen[c.Label()]; ok {
+			return fmt.Errorf("kernels %s and %s would both be called %s", other, k, c.Label())
+		}
+		seen[c.Label()] = k
 	}
 	return nil
 }

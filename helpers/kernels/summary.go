@@ -65,7 +65,7 @@ func summarize(ctx context.Context, kernels []*boots.Kernel, stdout io.Writer) e
 	for _, c := range columns {
 		all = append(all, c.boots...)
 	}
-	if err := results.Agree(all, nil); err != nil {
+	if err := results.Agree(all, boots.Models(kernels)); err != nil {
 		return fmt.Errorf("%w\n\tremove the files of one kind, and the same command boots again", err)
 	}
 	exact := exactIn(columns)

@@ -223,6 +223,9 @@ func (k *Kernel) describe() {
 		return ""
 	}
 	k.Label = cmp.Or(value("kernel"), value("kernel-release"), printable.Text(strings.TrimSuffix(filepath.Base(first.Path), results.Ext)))
+	if settings := value("settings"); settings != "" {
+		k.Label += " " + settings
+	}
 	for _, key := range results.KeysOf(results.MayDiffer) {
 		if v := value(key); v != "" {
 			k.Config = append(k.Config, Line{key, v})

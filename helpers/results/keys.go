@@ -67,6 +67,7 @@ var Keys = []Key{
 	{"kernel", MayDiffer, "its series"},
 	{"kernel-release", MayDiffer, "uname -r"},
 	{"kernel-image", MayDiffer, "the image that was booted"},
+	{"settings", MayDiffer, "what was set for the kernel"},
 	{"cmdline", MayDiffer, "the kernel's command line"},
 	{"preemption", MayDiffer, "the kernel's preemption model"},
 	{"mitigations", MayDiffer, "mitigations of CPU vulnerabilities"},

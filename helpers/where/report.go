@@ -96,7 +96,7 @@ func Compare(old, new *Profile, raw bool) *Report {
 // DIR/BENCHMARK/KERNEL.pb.gz, and also as folded stacks if asked to.
 func (r *Report) Save(dir string, folded bool) error {
 	save := func(s *Side, p *Profile) error {
-		base := filepath.Join(dir, files.Name(r.Benchmark), s.Kernel)
+		base := filepath.Join(dir, files.Name(r.Benchmark), files.Name(s.Kernel))
 		if err := os.MkdirAll(filepath.Dir(base), 0o777); err != nil {
 			return err
 		}

@@ -26,7 +26,6 @@ import (
 	"sync"
 	"time"
 
-	"eventbench/helpers/boots"
 	"eventbench/helpers/cli"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/process"
@@ -81,9 +80,10 @@ func (s *Settings) Check(kernels int) error {
 
 // A Kernel is a kernel that benchmarks are run on.
 type Kernel struct {
-	Label string // for a column
-	image *guest.Kernel
-	maps  []string // files that may have its symbols
+	Label  string // for a column
+	column guest.Column
+	image  *guest.Kernel
+	maps   []string // files that may have its symbols
 
 	once    sync.Once
 	symbols *symbols.Table
@@ -109,13 +109,17 @@ func (s *Settings) Open(ctx context.Context, p *Program, args []string, say func
 	}
 	var kernels []*Kernel
 	for _, arg := range args {
-		image, err := guest.FindKernel(ctx, cache, s.arch.guest, arg, "", false, say)
+		column, err := guest.ParseColumn(arg)
+		if err != nil {
+			return nil, cli.Usage("%w", err)
+		}
+		image, err := guest.FindKernel(ctx, cache, s.arch.guest, column.Kernel, "", false, say)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", arg, err)
 		}
-		k := &Kernel{Label: boots.Label(arg), image: image, maps: s.arch.mapsOf(arg)}
+		k := &Kernel{Label: column.Label(), column: column, image: image, maps: s.arch.mapsOf(column.Kernel)}
 		for _, other := range kernels {
-			if other.image.Sum() == image.Sum() {
+			if other.column.Sum(other.image) == column.Sum(image) {
 				return nil, fmt.Errorf("%s and %s are the same kernel: there is nothing to compare", args[0], arg)
 			}
 			if other.Label == k.Label {
@@ -354,6 +358,9 @@ func (s *Settings) limit(ctx context.Context) (context.Context, context.CancelFu
 // the Go runtime, as in the boots of other tools.
 func (s *Settings) prepare(p *Program, k *Kernel, seed uint64, args []string) (guest.Machine, *guest.Program, error) {
 	m := s.machine(k.image)
+	if err := k.column.Set(&m); err != nil {
+		return m, nil, err
+	}
 	m.Seed = seed
 	g, err := guest.LoadProgram(p.Path, args, ".")
 	if err == nil {

@@ -47,7 +47,7 @@ func guestVerb() *cli.Verb {
 		Values:  map[string][]string{"kernel": series, "accel": {"auto", "kvm", "tcg"}, "clock": {"auto", "wall", "instrs"}, "arch": {"amd64", "arm64"}},
 		New: func(flags *flag.FlagSet) cli.Action {
 			var s guestFlags
-			flags.StringVar(&s.kernel, "kernel", "", "the kernel: a `vmlinuz`, a .deb, or a series such as 6.12")
+			flags.StringVar(&s.kernel, "kernel", "", "the kernel: a `vmlinuz`, a .deb, or a series such as 6.12; and after blanks what is set for it")
 			flags.BoolVar(&s.list, "list", false, "list the series that -kernel knows, and which are cached")
 			flags.StringVar(&s.arch, "arch", runtime.GOARCH, "with -list, the `architecture`: amd64 or arm64; a guest has its program's")
 			flags.BoolVar(&s.update, "update", false, "take the newest kernel of the series even if one is cached")
@@ -89,6 +89,10 @@ func guestVerb() *cli.Verb {
 }
 
 func (s *guestFlags) boot(ctx context.Context, c *cli.Call, environ []string) (int, error) {
+	column, err := guest.ParseColumn(s.kernel)
+	if s.kernel != "" && err != nil {
+		return 0, cli.Usage("-kernel: %w", err)
+	}
 	m := &guest.Machine{Seed: s.seed, Append: s.append, CPUs: s.cpus, Model: s.model, Seccomp: s.seccomp}
 	if s.console {
 		m.Console = printable.NewWriter(c.Stderr)
@@ -99,7 +103,9 @@ func (s *guestFlags) boot(ctx context.Context, c *cli.Call, environ []string) (i
 	if s.kernel == "" {
 		return 0, cli.Usage("-kernel: want a vmlinuz, a .deb, or a series such as 6.12")
 	}
-	var err error
+	if err := column.Set(m); err != nil {
+		return 0, cli.Usage("-kernel %s, -cpu-model: %w", column.Arg, err)
+	}
 	if m.Memory, err = parseMemory(s.memory); err != nil {
 		return 0, cli.Usage("%w", err)
 	}
@@ -128,13 +134,13 @@ func (s *guestFlags) boot(ctx context.Context, c *cli.Call, environ []string) (i
 	if err != nil {
 		return 0, err
 	}
-	if err := guest.CheckKernel(s.kernel); err != nil {
+	if err := guest.CheckKernel(column.Kernel); err != nil {
 		return 0, err
 	}
 	if m.QEMU, err = guest.FindQEMU(ctx, program.Arch(), s.qemu); err != nil {
 		return 0, err
 	}
-	if m.Kernel, err = guest.FindKernel(ctx, dir, program.Arch(), s.kernel, s.mirror, s.update, c.Say); err != nil {
+	if m.Kernel, err = guest.FindKernel(ctx, dir, program.Arch(), column.Kernel, s.mirror, s.update, c.Say); err != nil {
 		return 0, err
 	}
 	if m.Accel, m.Clock, err = guest.ChooseAccel(ctx, m.QEMU, dir, s.accel, s.clock, c.Say); err != nil {

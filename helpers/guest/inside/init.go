@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -71,6 +73,12 @@ func doJob() (report *os.File, err error) {
 		return report, err
 	}
 	if err := setUp(); err != nil {
+		return report, err
+	}
+	if err := checkParams(j.Params, os.Args[1:], os.Environ()); err != nil {
+		return report, err
+	}
+	if err := setSysctls("/proc/sys", j.Sysctls); err != nil {
 		return report, err
 	}
 	for _, dir := range j.MakeDir {
@@ -163,6 +171,38 @@ func setUp() error {
 	// kernel's session 0, which getsid(2) could not name.
 	if _, err := unix.Setsid(); err != nil {
 		return os.NewSyscallError("setsid", err)
+	}
+	return nil
+}
+
+// checkParams returns an error if the kernel did not take one of the parameters:
+// what it does not know, it passes on to init, among the arguments or in the
+// environment. A misspelt one would measure the kernel as it is.
+func checkParams(params, args, environ []string) error {
+	for _, p := range params {
+		if slices.Contains(args, p) || slices.Contains(environ, p) {
+			return fmt.Errorf("this kernel has no parameter %s", p)
+		}
+	}
+	return nil
+}
+
+// setSysctls sets sysctls, NAME=VALUE, see sysctl(8).
+func setSysctls(root string, sysctls []string) error {
+	for _, s := range sysctls {
+		name, value, _ := strings.Cut(s, "=")
+		file := strings.ReplaceAll(name, ".", "/")
+		if strings.Contains(name, "/") { // whose parts may have dots
+			file = name
+		}
+		f, err := os.OpenFile(filepath.Join(root, file), os.O_WRONLY, 0)
+		if err == nil {
+			_, err = f.WriteString(value)
+			f.Close()
+		}
+		if err != nil {
+			return fmt.Errorf("sysctl %s: %w", s, err)
+		}
 	}
 	return nil
 }

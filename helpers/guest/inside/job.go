@@ -32,6 +32,8 @@ type Job struct {
 	Env     []string
 	Dir     string
 	Settle  time.Duration // of the guest's own time, to let pass before the program starts
+	Params  []string      // kernel parameters that the kernel must have taken
+	Sysctls []string      // NAME=VALUE, to set
 	Seccomp int           // comparisons before each of its system calls
 	MakeDir []string      // directories the arguments name
 	Collect []string      // files to send back when the program has ended
