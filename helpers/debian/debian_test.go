@@ -660,3 +660,20 @@ func TestIndexChecked(t *testing.T) {
 		t.Error("believed: an index of the future, which is fresh for ever")
 	}
 }
+
+// A suite ends with its security archive, and backports promise nothing.
+func TestEnds(t *testing.T) {
+	for _, s := range suites {
+		end := SuiteEnd(s.name)
+		if promised := !strings.HasSuffix(s.name, "-backports") && s.name != "sid"; (end != "") != promised {
+			t.Errorf("%s ends %q", s.name, end)
+		}
+	}
+	for _, ends := range []map[string]string{suiteEnds, seriesEnds} {
+		for name, end := range ends {
+			if _, err := time.Parse("2006-01", end); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}

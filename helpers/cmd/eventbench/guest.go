@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"eventbench/helpers/cli"
+	"eventbench/helpers/debian"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/printable"
 	"eventbench/helpers/process"
@@ -208,9 +209,10 @@ func (s *guestFlags) listSeries(ctx context.Context, c *cli.Call) error {
 		return err
 	}
 	w := tabwriter.NewWriter(c.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "SERIES\tNEWEST\tSUITE\tCACHED")
+	fmt.Fprintln(w, "SERIES\tNEWEST\tSUITE\tDEBIAN UNTIL\tKERNEL.ORG UNTIL\tCACHED")
 	for _, one := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", one.Name, orDash(one.Newest), orDash(one.Suite), orDash(one.Cached))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", one.Name, orDash(one.Newest), orDash(one.Suite),
+			orDash(debian.SuiteEnd(one.Suite)), orDash(debian.SeriesEnd(one.Name)), orDash(one.Cached))
 	}
 	return w.Flush()
 }
