@@ -2,6 +2,7 @@ package guest
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -183,6 +184,13 @@ const (
 
 // parseKernel checks an image that may be a kernel.
 func parseKernel(data []byte) (*Kernel, error) {
+	if bytes.HasPrefix(data, []byte("\x1f\x8b")) {
+		image, err := gunzip(data)
+		if err != nil {
+			return nil, fmt.Errorf("gzipped, as kernels for arm64 can be, but %w", err)
+		}
+		data = image
+	}
 	for _, a := range Archs {
 		if a.isKernel(data) {
 			release, err := a.parseKernel(data)
@@ -197,10 +205,22 @@ func parseKernel(data []byte) (*Kernel, error) {
 		return nil, errors.New("an ELF file, perhaps a vmlinux; what boots is the image made from it (arch/x86/boot/bzImage, arch/arm64/boot/Image, or /boot/vmlinuz-*)")
 	case len(data) > 8 && string(data[4:8]) == "zimg":
 		return nil, errors.New("an EFI zboot image, which is compressed: a guest wants the Image in it (arch/arm64/boot/Image)")
-	case bytes.HasPrefix(data, []byte("\x1f\x8b")):
-		return nil, errors.New("gzipped, as kernels for arm64 can be: gunzip it")
 	}
 	return nil, fmt.Errorf("not a Linux kernel: %s", archNames(func(a *Arch) string { return a.kernelFile }))
+}
+
+// gunzip unpacks what an image can be. Make's Image.gz is one: the boot loader
+// of arm64 unpacks it, and QEMU is none.
+func gunzip(data []byte) ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	image, err := io.ReadAll(io.LimitReader(z, bounded.Image+1))
+	if err == nil && len(image) > bounded.Image {
+		err = fmt.Errorf("it unpacks to more than %d MiB", bounded.Image>>20)
+	}
+	return image, err
 }
 
 func isBzImage(data []byte) bool {

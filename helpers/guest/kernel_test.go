@@ -42,6 +42,12 @@ func TestParseKernel(t *testing.T) {
 	check(fakeArmKernel("")[:512], "truncated: an Image for arm64")
 	check([]byte("MZ\x00\x00zimg\x00\x00\x00\x00gzip"), "zboot")
 	check([]byte("\x1f\x8b\x08\x00"), "gzipped")
+	check(debiantest.Compress(t, ".gz", []byte("text")), "not a Linux kernel")
+	check(debiantest.Compress(t, ".gz", fakeArmKernel("6.12.9-arm"))[:60], "unexpected EOF")
+	check(debiantest.Compress(t, ".gz", make([]byte, bounded.Image+1)), "unpacks to more than 256 MiB")
+	if k, err := parseKernel(debiantest.Compress(t, ".gz", fakeArmKernel("6.12.9-arm"))); err != nil || k.arch != ARM64 || !bytes.Equal(k.image, fakeArmKernel("6.12.9-arm")) {
+		t.Errorf("Image.gz: %+v, %v", k, err)
+	}
 	check([]byte("\x7fELF\x02\x01\x01"), "bzImage")
 	check(change(func(b []byte) { b[xloadflagsAt] = 0 }), "32-bit")
 	check(change(func(b []byte) { binary.LittleEndian.PutUint16(b[versionAt:], 0x020a) }), "32-bit")

@@ -303,7 +303,7 @@ func (q seriesAsked) fetch(ctx context.Context, c *cache.Dir, a *debian.Archive,
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	if err := writeSynced(filepath.Join(dir, imageName), image); err != nil {
+	if err := writeSynced(filepath.Join(dir, imageName), k.image); err != nil {
 		return err
 	}
 	if config != nil {
