@@ -61,10 +61,14 @@ func brokenLink(path string) error {
 }
 
 // Write writes data to the file at path, whole or not at all, even if the
-// machine stops half-way. It replaces an existing file. The caller makes sure
-// that nobody else writes path at the same time. The temporary name is always
-// the same, so that the next writer replaces what a killed one left.
+// machine stops half-way. It replaces an existing file, but nothing else. The
+// caller makes sure that nobody else writes path at the same time. The temporary
+// name is always the same, so that the next writer replaces what a killed one
+// left.
 func Write(path string, data []byte) error {
+	if err := replaceable(path); err != nil {
+		return err
+	}
 	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
 	err := writeSynced(temp, data)
 	if err == nil {
@@ -73,6 +77,21 @@ func Write(path string, data []byte) error {
 	if err != nil {
 		os.Remove(temp)
 		return about(path, err)
+	}
+	return nil
+}
+
+// replaceable returns why a file at path may not take the place of what is
+// there. Root may rename a file onto a device: /dev/null would then be that file
+// for all programs.
+func replaceable(path string) error {
+	switch at, err := os.Stat(path); {
+	case err != nil:
+		return nil // nothing is there, or creating the file says why not
+	case at.IsDir():
+		return fmt.Errorf("%s is a directory: name a file in it", path)
+	case !at.Mode().IsRegular():
+		return fmt.Errorf("%s is a device or a pipe: name a file", path)
 	}
 	return nil
 }
@@ -90,9 +109,12 @@ func about(path string, err error) error {
 	return err
 }
 
-// Writable returns why a file cannot be written at path, before hours are spent
-// on its contents.
+// Writable returns why [Write] cannot write a file at path, before hours are
+// spent on its contents.
 func Writable(path string) error {
+	if err := replaceable(path); err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
 	if err == nil {
 		return errors.Join(f.Close(), os.Remove(f.Name()))

@@ -4,11 +4,14 @@ package files_test
 
 import (
 	"errors"
-	"eventbench/helpers/files"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"eventbench/helpers/files"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestWrite(t *testing.T) {
@@ -25,11 +28,17 @@ func TestWrite(t *testing.T) {
 	if err := files.Write(filepath.Join(dir, "no", "x.txt"), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Write where there is no directory: error %v, want %v", err, os.ErrNotExist)
 	}
-	if err := os.Mkdir(filepath.Join(dir, "taken.txt"), 0o777); err != nil {
+	// Only a file gives way: as root, a rename would replace a device.
+	taken, fifo := filepath.Join(dir, "taken.txt"), filepath.Join(t.TempDir(), "fifo.txt")
+	if err := errors.Join(os.Mkdir(taken, 0o777), unix.Mkfifo(fifo, 0o666)); err != nil {
 		t.Fatal(err)
 	}
-	if err := files.Write(filepath.Join(dir, "taken.txt"), nil); err == nil {
-		t.Error("Write to a directory's name: no error")
+	for path, want := range map[string]string{taken: "is a directory: name a file in it", fifo: "is a device or a pipe: name a file"} {
+		for what, err := range map[string]error{"Write": files.Write(path, nil), "Writable": files.Writable(path)} {
+			if err == nil || !strings.Contains(err.Error(), path+" "+want) {
+				t.Errorf("%s(%q): %v, want an error that says %q", what, path, err, want)
+			}
+		}
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {

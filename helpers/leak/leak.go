@@ -102,7 +102,7 @@ func (s snapshot) descriptors() {
 // children looks through /proc for processes that have this one as parent;
 // without /proc it can only tell that there are some.
 func (s snapshot) children() {
-	reapOrphans()
+	adopts := reapOrphans()
 	err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL, nil)
 	if err == unix.ECHILD {
 		return
@@ -120,29 +120,32 @@ func (s snapshot) children() {
 		if i < 0 || len(f) < 2 || string(f[1]) != strconv.Itoa(os.Getpid()) {
 			continue
 		}
+		named = true
+		if adopts && string(f[0]) == "Z" {
+			continue // ended since; the next look reaps it
+		}
 		what := string(text[:i+1])
 		s["child "+what] = fmt.Sprintf("child process %s in state %s", what, f[0])
-		named = true
 	}
 	if !named {
 		s["child"] = "a child process"
 	}
 }
 
-// reapOrphans reaps ended orphans in a process that inherits them from its
-// descendants: the first process of a container without an init, or a
-// subreaper. They are no leak. There a leaked child of a test's own cannot be
-// distinguished from them.
-func reapOrphans() {
-	var adopts int
+// reapOrphans reaps ended orphans in a process that adopts those of its
+// descendants, and reports whether it does: the first process of a container
+// without an init, or a subreaper. They are no leak. There an ended child of a
+// test's own cannot be distinguished from them.
+func reapOrphans() (adopts bool) {
+	var subreaper int32
 	if os.Getpid() != 1 {
-		if err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&adopts)), 0, 0, 0); err != nil || adopts == 0 {
-			return
+		if err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&subreaper)), 0, 0, 0); err != nil || subreaper == 0 {
+			return false
 		}
 	}
 	for {
 		if pid, err := unix.Wait4(-1, nil, unix.WNOHANG|unix.WALL, nil); pid <= 0 && err != unix.EINTR {
-			return
+			return true
 		}
 	}
 }

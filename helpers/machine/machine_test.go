@@ -186,11 +186,14 @@ func TestCountedClock(t *testing.T) {
 			t.Errorf("%s: %v, want an error that says %q", file, err, wantErr)
 		}
 	}
-	s := System{Allowed: []int{0}, Getenv: func(key string) string { return map[string]string{"EVENTBENCH_CLOCK": "instrs"}[key] }, FS: fstest.MapFS{
-		"sys/class/dmi/id/sys_vendor": {Data: []byte("QEMU\n")},
-	}}
-	if _, err := s.Config(); err != nil {
-		t.Errorf("in QEMU: %v", err)
+	for what, files := range map[string]fstest.MapFS{
+		"QEMU":                      {"sys/class/dmi/id/sys_vendor": {Data: []byte("QEMU\n")}},
+		"a virtual machine, no DMI": {"proc/cpuinfo": {Data: []byte("flags\t\t: fpu vme hypervisor\n")}},
+	} {
+		s := System{Allowed: []int{0}, Getenv: func(key string) string { return map[string]string{"EVENTBENCH_CLOCK": "instrs"}[key] }, FS: files}
+		if _, err := s.Config(); err != nil {
+			t.Errorf("in %s: %v", what, err)
+		}
 	}
 }
 

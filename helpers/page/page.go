@@ -30,15 +30,6 @@ func New(fs *flag.FlagSet) cli.Action {
 		if *out == "" {
 			return cli.Usage("-o: the file's name is empty")
 		}
-		// The page takes the place of what is there. That may be an older
-		// page, but neither /dev/full nor a file of results.
-		before, err := os.Stat(*out)
-		switch {
-		case err == nil && before.IsDir():
-			return cli.Usage("-o: %s is a directory: name a file in it", *out)
-		case err == nil && !before.Mode().IsRegular():
-			return cli.Usage("-o: %s is a device or a pipe: name a file", *out)
-		}
 		if err := files.Writable(*out); err != nil {
 			return cli.Usage("-o: %w", err)
 		}
@@ -46,7 +37,7 @@ func New(fs *flag.FlagSet) cli.Action {
 		if err != nil {
 			return cli.WithStatus(err, cli.WrongUsage)
 		}
-		if before != nil && p.rests(before) {
+		if before, err := os.Stat(*out); err == nil && p.rests(before) {
 			return cli.Usage("-o: %s is one of the results: the page would replace it", *out)
 		}
 		for _, s := range p.Settings {
