@@ -386,9 +386,15 @@ func TestCounterMode(t *testing.T) {
 // quickly makes testing.Benchmark content with few operations.
 func quickly(t *testing.T) {
 	t.Helper()
+	iterations(t, "100x")
+}
+
+// iterations sets how many operations testing.Benchmark runs.
+func iterations(t *testing.T, n string) {
+	t.Helper()
 	benchtime := flag.Lookup("test.benchtime").Value
 	old := benchtime.String()
-	benchtime.Set("100x")
+	benchtime.Set(n)
 	t.Cleanup(func() { benchtime.Set(old) })
 }
 
