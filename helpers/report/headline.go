@@ -34,7 +34,7 @@ var (
 	topology = []string{"peer", "cpus", "wait", "senders"}
 
 	// headlineUnits are shown in a table each.
-	headlineUnits = []string{"ns/op", "instrs/op", "delivered/op"}
+	headlineUnits = []string{"floor-ns/op", "ns/op", "instrs/op", "delivered/op"}
 )
 
 // usual is the default filter, in benchstat's syntax; all topologies would make
@@ -144,7 +144,7 @@ func pair(files []*results.File, filter *benchproc.Filter) ([]row, error) {
 			}
 		}
 		if all[b] != nil && s != b {
-			rows = append(rows, row{s, all[b], other})
+			rows = append(rows, byFloor(row{s, all[b], other}))
 		}
 	}
 	slices.SortFunc(rows, func(a, b row) int {
@@ -157,4 +157,32 @@ func pair(files []*results.File, filter *benchproc.Filter) ([]row, error) {
 		)
 	})
 	return rows, nil
+}
+
+// byFloor leaves a row its floors if both sides have one, and otherwise its
+// means: a floor repeats ten times better.
+func byFloor(r row) row {
+	has := func(results []*benchfmt.Result) bool {
+		return slices.ContainsFunc(results, func(res *benchfmt.Result) bool { _, ok := res.Value(floor); return ok })
+	}
+	drop := floor
+	if has(r.base) && has(r.other) {
+		drop = mean
+	}
+	r.base, r.other = without(r.base, drop), without(r.other, drop)
+	return r
+}
+
+// The units of a floor and of a mean, as benchfmt reads them.
+const floor, mean = "floor-sec/op", "sec/op"
+
+// without returns the results without a unit.
+func without(results []*benchfmt.Result, unit string) []*benchfmt.Result {
+	var some []*benchfmt.Result
+	for _, r := range results {
+		r = r.Clone()
+		r.Values = slices.DeleteFunc(r.Values, func(v benchfmt.Value) bool { return v.Unit == unit })
+		some = append(some, r)
+	}
+	return some
 }
