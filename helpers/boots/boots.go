@@ -45,7 +45,7 @@ const (
 	UsualBenchtime = "150x" // operations in a loop of a boot
 	GateBenchtime  = "100x"
 	GateCount      = 3      // loops; the lowest figure counts
-	HostBenchtime  = "10ms" // for a loop in a process on this kernel
+	HostBenchtime  = "20ms" // for a loop in a process on this kernel
 )
 
 // Settings say what each boot runs. Boots with different settings are different

@@ -209,11 +209,12 @@ func TestTestJSON(t *testing.T) {
 }
 
 // TestRates checks that a rate gates where nothing else says what an operation
-// costs.
+// costs, and a mean where no floor does.
 func TestRates(t *testing.T) {
+	var o Options
 	check := func(name, header, old, new string, want Outcome, gated int) {
 		t.Helper()
-		r, err := judgeTexts(Options{}, vary(8, header, old), vary(8, header, new))
+		r, err := judgeTexts(o, vary(8, header, old), vary(8, header, new))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			return
@@ -229,6 +230,12 @@ func TestRates(t *testing.T) {
 	check("beside allocations", "", "BenchmarkX 1 10$ MB/s 3 allocs/op", "BenchmarkX 1 8$ MB/s 3 allocs/op", Fail, 2)
 	check("with a direction", "Unit events/s better=higher\n", "BenchmarkX 1 10$ events/s", "BenchmarkX 1 8$ events/s", Fail, 1)
 	check("better", "", "BenchmarkX 1 8$ MB/s", "BenchmarkX 1 9$ MB/s", Pass, 1)
+
+	o.Thresholds = mustThresholds(t, shippedThresholds)
+	const floors = "Unit floor-ns/op better=lower\n"
+	check("a mean beside a floor", floors, "BenchmarkX 1 8$ ns/op 7$ floor-ns/op", "BenchmarkX 1 9$ ns/op 7$ floor-ns/op", Pass, 1)
+	check("a floor", floors, "BenchmarkX 1 8$ ns/op 7$ floor-ns/op", "BenchmarkX 1 8$ ns/op 8$ floor-ns/op", Fail, 1)
+	check("a mean alone", "", "BenchmarkX 1 8$ ns/op", "BenchmarkX 1 9$ ns/op", Fail, 1)
 }
 
 // TestCollapse checks what is said of what costs a tenth of before.

@@ -470,7 +470,7 @@ func median(values []float64) float64 {
 func (g *gate) informs(b *bench, unit benchfmt.Value) bool {
 	for _, r := range g.rules {
 		if r.matches(b.rep, unit) {
-			return !r.gates(b)
+			return !r.gates(unit, b)
 		}
 	}
 	return false
@@ -480,7 +480,7 @@ func (g *gate) informs(b *bench, unit benchfmt.Value) bool {
 func (g *gate) rule(c *Comparison, ob, nb *bench) {
 	r := g.first(ob, nb, c.old.unit, c.new.unit)
 	c.Threshold, c.Rule, c.RulePos = r.threshold, r.text, r.pos
-	c.Gates = r.gates(ob, nb) && c.Better != ""
+	c.Gates = r.gates(c.old.unit, ob, nb) && c.Better != ""
 	if g.Strict && c.exact {
 		c.Threshold = 0
 	}

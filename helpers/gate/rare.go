@@ -58,7 +58,7 @@ func (g *gate) rareCosts(of []*Comparison, ob, nb *bench) {
 	}
 	unit := benchfmt.Value{Unit: rareUnit}
 	r := g.first(ob, nb, unit, unit)
-	if threshold := math.Max(r.threshold, leastRare/base); r.gates(ob, nb) && threshold < mean.Threshold {
+	if threshold := math.Max(r.threshold, leastRare/base); r.gates(unit, ob, nb) && threshold < mean.Threshold {
 		mean.oldValues, mean.newValues = old, new
 		mean.Threshold, mean.Rule, mean.RulePos = threshold, r.text, r.pos
 		mean.rare, mean.base = true, base

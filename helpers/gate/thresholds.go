@@ -35,7 +35,7 @@ type rule struct {
 	unit      *regexp.Regexp
 	threshold float64 // 0.05 is 5 %
 	gate      bool
-	alone     bool              // gate where the benchmark has no cost of an operation
+	alone     bool              // gate where the benchmark has no cost that tells more
 	filter    *benchproc.Filter // nil: all results
 	used      bool
 }
@@ -134,16 +134,22 @@ func (r *rule) matches(res *benchfmt.Result, v benchfmt.Value) bool {
 	return err == nil && m.Any()
 }
 
-// gates reports whether a regression in this unit fails the gate under this
-// rule. Both benchmarks report the unit, or one does.
-func (r *rule) gates(benches ...*bench) bool {
-	return r.gate || r.alone && !slices.ContainsFunc(benches, (*bench).costs)
+// gates reports whether a regression in a unit fails the gate under this rule.
+// Both benchmarks report the unit, or one does.
+func (r *rule) gates(unit benchfmt.Value, benches ...*bench) bool {
+	return r.gate || r.alone && !slices.ContainsFunc(benches, func(b *bench) bool { return b.costs(unit.Unit) })
 }
 
-// costs reports whether the benchmark reports the cost of an operation, in time
-// or in instructions.
-func (b *bench) costs() bool {
-	return slices.ContainsFunc(b.series, func(s *series) bool {
-		return slices.Contains([]string{"sec/op", "instrs/op", "mean-instrs/op"}, s.unit.Unit)
-	})
+// costs are the units of an operation's cost, as benchfmt reads them: first
+// those that tell most.
+var costs = []string{"floor-sec/op", countUnit, meanUnit, "sec/op"}
+
+// costs reports whether the benchmark reports a cost of an operation that tells
+// more than the unit.
+func (b *bench) costs(unit string) bool {
+	more := costs
+	if i := slices.Index(costs, unit); i >= 0 {
+		more = costs[:i]
+	}
+	return slices.ContainsFunc(b.series, func(s *series) bool { return slices.Contains(more, s.unit.Unit) })
 }

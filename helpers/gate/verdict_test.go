@@ -176,8 +176,11 @@ func TestThresholds(t *testing.T) {
 	}
 	builtin("", "BenchmarkEventfdRoundTrip/peer=process/cpus=cross-2 1 $ ns/op", "ns/op inform /cpus:(cross OR free) -virt:none")
 	builtin("virt: kvm\n", "BenchmarkEventfdRoundTrip/peer=process/cpus=free-2 1 $ ns/op", "ns/op inform /cpus:(cross OR free) -virt:none")
-	builtin("virt: none\n", "BenchmarkEventfdRoundTrip/peer=process/cpus=cross-2 1 $ ns/op", "ns/op gate")
-	builtin("virt: kvm\n", "BenchmarkEventfdRoundTrip/peer=process/cpus=same-2 1 $ ns/op", "ns/op gate")
+	builtin("virt: none\n", "BenchmarkEventfdRoundTrip/peer=process/cpus=cross-2 1 $ ns/op", "ns/op alone")
+	builtin("virt: kvm\n", "BenchmarkEventfdRoundTrip/peer=process/cpus=same-2 1 $ ns/op", "ns/op alone")
+	builtin("virt: kvm\n", "BenchmarkEventfdRoundTrip/peer=process/cpus=same-2 1 $ floor-ns/op", "floor-ns/op gate /peer:/./")
+	builtin("virt: kvm\n", "BenchmarkEventfdSelf-2 1 $ floor-ns/op", "floor-ns/op gate")
+	builtin("virt: kvm\n", "BenchmarkEventfdRoundTrip/peer=process/cpus=cross-2 1 $ floor-ns/op", "floor-ns/op inform /cpus:(cross OR free) -virt:none")
 	builtin("", "BenchmarkEventfdSelf 1 $ instrs/op", "instrs/op gate")
 	builtin("", "BenchmarkEventfdSelf 1 $ mean-instrs/op", "mean-instrs/op gate")
 	builtin("", "BenchmarkEventfdRoundTrip/peer=thread/cpus=same 1 $ instrs/op", "instrs/op gate")

@@ -376,9 +376,22 @@ func (e *examination) plants(r *gate.Report) []plant {
 			return v
 		}
 	}
-	percents := []float64{0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12.5, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300}
+	percents := []float64{0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8, 10, 12.5, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300}
 	if e.host {
-		return []plant{{"one benchmark slower, by", "%g %%", percents, []string{"ns/op"}, gated("ns/op", all), ratio("sec/op"), false}}
+		const floor = "floor-ns/op"
+		slower := func(_ *rand.Rand, percent float64) func(string, float64) float64 {
+			return func(u string, v float64) float64 {
+				if u == "sec/op" || u == "floor-sec/op" {
+					v *= 1 + percent/100
+				}
+				return v
+			}
+		}
+		alone := func(c *gate.Comparison) bool { return !strings.Contains(c.Name, "/peer=") }
+		return []plant{
+			{"a benchmark of one thread slower, by", "%g %%", percents, []string{floor}, gated(floor, alone), slower, false},
+			{"one benchmark slower, any, by", "%g %%", percents, []string{floor}, gated(floor, all), slower, false},
+		}
 	}
 	const mean = "mean-instrs/op"
 	n, _ := strconv.Atoi(strings.TrimSuffix(e.set.benchtime, "x"))
