@@ -342,7 +342,7 @@ func (s *Setting) complete() error {
 
 // rank orders the units of a benchmark: what an operation costs comes first.
 func rank(unit string) int {
-	costs := []string{"instrs/op", "mean-instrs/op", "ns/op"}
+	costs := []string{"instrs/op", "mean-instrs/op", "floor-ns/op", "ns/op"}
 	if i := slices.Index(costs, unit); i >= 0 {
 		return i
 	}

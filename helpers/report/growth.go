@@ -32,7 +32,7 @@ type aspect struct {
 // median, because a few disturbed operations make the mean. Instructions are
 // the mode if there is one.
 var aspects = []aspect{
-	{"time", []string{"p50-latency-sec", "sec/op"}, 0.25},
+	{"time", []string{"p50-latency-sec", floor, mean}, 0.25},
 	{"instructions", []string{"p50-latency-instrs", "instrs/op", "mean-instrs/op"}, 0.1},
 	{"wake-ups", []string{"wakeups/event"}, 0.25},
 	{"spurious", []string{"spurious/event"}, 0.25},
