@@ -40,6 +40,7 @@ type measured struct {
 	mechanisms.Row
 	n      int          // iterations
 	values [2][]float64 // of the sides; index i is pair i
+	floors [2][]float64 // the same where time is measured, of the pairs that have them
 	// irregular means that instructions were counted and most operations
 	// did not take the most frequent number of them.
 	irregular bool
@@ -210,6 +211,9 @@ func (m *measurement) record(group []int, which int, got []*benchfmt.Result) err
 			return fmt.Errorf("%s side of %s: no %s, which there was before", m.sides[which].impl, m.rows[i].Name, m.unit)
 		}
 		m.rows[i].values[which] = append(m.rows[i].values[which], value)
+		if floor, ok := figure(got[k], "floor-ns/op"); ok {
+			m.rows[i].floors[which] = append(m.rows[i].floors[which], floor)
+		}
 		if share, ok := figure(got[k], "modal-share"); ok && share < 0.5 {
 			m.rows[i].irregular = true
 		}
@@ -222,7 +226,7 @@ func (m *measurement) record(group []int, which int, got []*benchfmt.Result) err
 // out: benchstat would print tables with a single column.
 func (m *measurement) keep(r *benchfmt.Result, impl string) {
 	r.Values = slices.DeleteFunc(r.Values, func(v benchfmt.Value) bool {
-		return !slices.Contains([]string{"ns/op", "sec/op", "instrs/op", "mean-instrs/op", "modal-share"}, v.Unit)
+		return !slices.Contains([]string{"ns/op", "sec/op", "floor-sec/op", "instrs/op", "mean-instrs/op", "modal-share"}, v.Unit)
 	})
 	r.Config = slices.Clone(m.config)
 	for _, c := range [][2]string{{"c-calls", m.c()}, {"impl", impl}} {
@@ -274,7 +278,7 @@ func (m *measurement) table(w io.Writer) (over []string) {
 	}
 	fmt.Fprintf(w, "%-*s  %12s  %12s  %s%6s  %-14s  %s\n", width, "", "Go "+m.unit, "C "+m.unit, more("Go-C"), "Go/C", "95 % interval", "at most")
 	for _, r := range m.rows {
-		s := summarize(r.values, counted && !r.irregular)
+		s := summarize(r.compared(), counted && !r.irregular)
 		limit := most(r.Row, m.unit)
 		verdict := s.verdict(limit)
 		if verdict == "over" {
@@ -284,6 +288,15 @@ func (m *measurement) table(w io.Writer) (over []string) {
 			width, r.Name, digits(s.sides[0]), digits(s.sides[1]), more(fmt.Sprintf("%+.0f", s.sides[0]-s.sides[1])), s.ratio, s.interval(), limit, verdict)
 	}
 	return over
+}
+
+// compared returns what of the sides is compared: the floors of loops if all
+// have one, for they repeat ten times better than times do.
+func (r *measured) compared() [2][]float64 {
+	if n := len(r.values[0]); len(r.floors[0]) == n && len(r.floors[1]) == n {
+		return r.floors
+	}
+	return r.values
 }
 
 // A summary is the result of a row's pairs.

@@ -9,9 +9,9 @@ var rows = mechanisms.References()
 
 // most returns the highest acceptable ratio when sides are compared in unit.
 //
-// Entering the kernel takes no more time from Go than from C. It does take some
-// thirty instructions more, because the executor reads its calls from a table.
-// Next to what the entry costs a processor they hardly count.
+// The executor reads its calls from a table, which takes some thirty instructions
+// more than C does. Next to what entering the kernel costs a processor they hardly
+// count.
 func most(r mechanisms.Row, unit string) float64 {
 	if unit == "instrs/op" && r.AtMost == mechanisms.EntryAlone {
 		return 1.15

@@ -162,8 +162,10 @@ var All = []Mechanism{
 	{Name: "Harness", Operations: []Operation{{Name: ""}, {Name: "Stamp"}}},
 }
 
-// EntryAlone is the ratio to C of a call that only enters the kernel.
-const EntryAlone = 1.00
+// EntryAlone is the highest acceptable ratio to C of a call that only enters the
+// kernel: the executor takes some 5 ns of 90, looking up the next call and checking
+// the result. Where the kernel clears the return predictor, C takes longer than Go.
+const EntryAlone = 1.10
 
 // ways are how signals of both classes are received.
 var ways = []string{

@@ -189,19 +189,53 @@ static double wall(void)
 	return t.tv_sec * 1e9 + t.tv_nsec;
 }
 
+// A floor is the lowest mean of a stretch of a loop, as helpers/measure has it: the
+// loops of both sides are cut alike. A stretch that is too short doubles the next.
+static const double least = 100e3; // ns that a stretch must last
+static double lowest; // of the last loop; 0: no stretch was long enough
+static long stretch;  // operations in the next one
+static double begun;  // when it began
+
+// cut returns where the stretch that begins at iteration i of n ends.
+static inline long cut(long i, long n)
+{
+	if (counted)
+		return n;
+	begun = wall();
+	return stretch < n - i ? i + stretch : n;
+}
+
+// over ends a stretch of so many operations.
+static inline void over(long operations)
+{
+	if (counted)
+		return;
+	double took = wall() - begun;
+	if (took < least)
+		stretch *= 2;
+	else if (operations == stretch && (lowest == 0 || took / operations < lowest))
+		lowest = took / operations;
+}
+
 // LOOP runs the operation given WARMUP times, and then n times against the clock.
 #define LOOP(n, ...)                                              \
 	do {                                                      \
 		for (long i_ = 0; i_ < WARMUP; i_++) {            \
 			__VA_ARGS__;                              \
 		}                                                 \
+		lowest = 0;                                       \
+		stretch = 16;                                     \
 		elapsed = wall();                                 \
 		if (marks)                                        \
 			marks[0] = counter();                     \
-		for (long i_ = 0; i_ < (n); i_++) {               \
-			__VA_ARGS__;                              \
-			if (marks)                                \
-				marks[i_ + 1] = counter();        \
+		for (long i_ = 0; i_ < (n);) {                    \
+			long from_ = i_, to_ = cut(i_, n);        \
+			for (; i_ < to_; i_++) {                  \
+				__VA_ARGS__;                      \
+				if (marks)                        \
+					marks[i_ + 1] = counter();\
+			}                                         \
+			over(i_ - from_);                         \
 		}                                                 \
 		elapsed = wall() - elapsed;                       \
 	} while (0)
@@ -909,7 +943,10 @@ static void report(long n)
 	name = loop->name;
 	if (!counted) {
 		run(n);
-		printf("Benchmark%s %ld %.2f ns/op\n", name, n, elapsed / n);
+		printf("Benchmark%s %ld %.2f ns/op", name, n, elapsed / n);
+		if (lowest > 0)
+			printf(" %.2f floor-ns/op", lowest);
+		printf("\n");
 		return;
 	}
 	marks = malloc((n + 1) * sizeof *marks);
