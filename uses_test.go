@@ -23,6 +23,7 @@ import (
 	"eventbench/helpers/aio"
 	"eventbench/helpers/child"
 	"eventbench/helpers/fdtest"
+	"eventbench/helpers/sys"
 )
 
 // The six uses that the source names, each as a small program that does the
@@ -439,25 +440,12 @@ func TestUseAIOUring(t *testing.T) {
 	const n, size = 8, 4096
 	runtime.LockOSThread() // a request runs on behalf of its thread
 	defer runtime.UnlockOSThread()
-	ring, err := aio.NewRing(n)
-	if errors.Is(err, unix.ENOMEM) {
-		t.Skipf("%v: raise RLIMIT_MEMLOCK (ulimit -l)", err)
-	}
-	if errors.Is(err, unix.EPERM) {
-		setting, _ := os.ReadFile("/proc/sys/kernel/io_uring_disabled")
-		t.Skipf("%v: refused by a filter, or by kernel.io_uring_disabled, which is %q", err, bytes.TrimSpace(setting))
-	}
-	fdtest.Must(t, "io_uring", err)
-	t.Cleanup(func() {
-		if err := ring.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	ring := fdtest.Ring(t, n, 0)
 	done := fdtest.Eventfd(t, 0)
 	fdtest.Must(t, "io_uring", ring.RegisterEventfd(done))
-	submit := func(t *testing.T, requests []aio.Sqe, while func()) []aio.Cqe {
+	submit := func(t *testing.T, requests []sys.Request, while func()) []sys.Completion {
 		t.Helper()
-		var results []aio.Cqe
+		var results []sys.Completion
 		waiter := child.Go(t, "waiter", func() error {
 			for len(results) < len(requests) {
 				if _, err := eventfdRead(done); err != nil {
@@ -470,13 +458,13 @@ func TestUseAIOUring(t *testing.T) {
 		waiter.AwaitBlocked(unix.SYS_READ)
 		for i := range requests {
 			requests[i].Data = uint64(i)
-			if err := ring.Submit(requests[i]); err != nil {
+			if err := ring.Do(requests[i]); err != nil {
 				t.Fatal(err)
 			}
 		}
 		while()
 		waiter.Join()
-		slices.SortFunc(results, func(a, b aio.Cqe) int { return int(a.Data) - int(b.Data) })
+		slices.SortFunc(results, func(a, b sys.Completion) int { return int(a.Data) - int(b.Data) })
 		return results
 	}
 	// The announcement of a completion that was already taken may be left.
@@ -488,16 +476,16 @@ func TestUseAIOUring(t *testing.T) {
 
 	t.Run("file", func(t *testing.T) {
 		f, memory := mustTemp(t), mustMemory(t, 2*n*size)
-		for _, op := range []uint8{aio.OpWrite, aio.OpRead} {
-			var requests []aio.Sqe
+		for _, op := range []uint8{sys.RingWrite, sys.RingRead} {
+			var requests []sys.Request
 			for i := range n {
 				buf := memory[i*size:][:size]
-				if op == aio.OpWrite {
+				if op == sys.RingWrite {
 					copy(buf, bytes.Repeat([]byte{byte('a' + i)}, size))
 				} else {
 					buf = memory[(n+i)*size:][:size]
 				}
-				requests = append(requests, aio.Sqe{
+				requests = append(requests, sys.Request{
 					Op: op, Fd: int32(f), Addr: aio.Address(buf), Len: size, Offset: uint64(i * size),
 				})
 			}
@@ -519,7 +507,7 @@ func TestUseAIOUring(t *testing.T) {
 		mustTimeouts(t, near)
 		mustTimeouts(t, far)
 		drain()
-		results := submit(t, []aio.Sqe{{Op: aio.OpPollAdd, Fd: int32(near), OpFlags: unix.POLLIN}}, func() {
+		results := submit(t, []sys.Request{{Op: sys.RingPollAdd, Fd: int32(near), OpFlags: unix.POLLIN}}, func() {
 			wantEmpty(t, done)
 			if _, err := unix.Write(far, []byte("x")); err != nil {
 				t.Error(err)

@@ -1,8 +1,8 @@
 //go:build linux
 
 // Package aio asks the kernel for I/O that it completes later and announces
-// on an eventfd: Linux AIO, io_submit(2), and io_uring(7). Both are bare system
-// calls; the C libraries for them are not needed.
+// on an eventfd: Linux AIO, io_submit(2), by bare system calls. The C library
+// for it is not needed. io_uring(7) is in package sys.
 //
 // The kernel reads and writes buffers after the call has returned. They must
 // stay where they are: memory from unix.Mmap, or pinned with runtime.Pinner.

@@ -7,7 +7,9 @@
 package fdtest
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -93,6 +95,59 @@ func Socketpair(tb testing.TB) [2]int {
 	tb.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	return [2]int{closed(tb, "socketpair", fds[0], err), closed(tb, "socketpair", fds[1], err)}
+}
+
+// Ring makes an io_uring for n requests at a time.
+func Ring(tb testing.TB, n int, flags uint32) *sys.Ring {
+	tb.Helper()
+	r, err := sys.NewRing(n, flags)
+	switch {
+	case errors.Is(err, unix.EPERM):
+		setting, _ := os.ReadFile("/proc/sys/kernel/io_uring_disabled")
+		tb.Skipf("%v: refused by a filter, or by kernel.io_uring_disabled, which is %q", err, bytes.TrimSpace(setting))
+	case errors.Is(err, unix.ENOMEM):
+		tb.Skipf("limit reached: %v: raise RLIMIT_MEMLOCK (ulimit -l)", err)
+	case errors.Is(err, unix.EINVAL) && flags&sys.RingDeferTaskrun != 0:
+		tb.Skipf("%v: IORING_SETUP_DEFER_TASKRUN is there since Linux 6.1", err)
+	case errors.Is(err, unix.ENOSYS):
+		tb.Skipf("%v: a kernel without CONFIG_IO_URING, or a sandbox", err)
+	case err != nil:
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return r
+}
+
+// NeedRing skips the test or benchmark where there is no io_uring with such
+// flags, features and operations.
+func NeedRing(tb testing.TB, flags, features uint32, operations ...uint8) {
+	tb.Helper()
+	r := Ring(tb, 1, flags)
+	if r.Features&features != features {
+		tb.Skipf("io_uring has features %#x here, and %#x are needed: a newer Linux has them", r.Features, features)
+	}
+	for _, op := range operations {
+		ok, err := r.Supports(op)
+		if err != nil {
+			tb.Skip(err)
+		}
+		if !ok {
+			tb.Skipf("io_uring has no operation %d here, as IORING_REGISTER_PROBE says: a newer Linux has it", op)
+		}
+	}
+}
+
+// NeedCall skips the test or benchmark where the kernel has no call with this
+// number, for which no arguments, all 0, must be an error.
+func NeedCall(tb testing.TB, name string, nr uintptr) {
+	tb.Helper()
+	if _, _, errno := unix.Syscall6(nr, 0, 0, 0, 0, 0, 0); errno == unix.ENOSYS || errno == unix.EPERM {
+		Must(tb, name, errno)
+	}
 }
 
 // NonBlocking makes calls on fd that would block come back with EAGAIN, and

@@ -67,6 +67,10 @@ type Side struct {
 	// Check, if set, is called after all n iterations and says whether the
 	// kernel holds what it then should.
 	Check func(n int) error
+	// First, if set, is what a side of a RoundTrip does once before its
+	// iterations, and Last what this side does once after all: with them
+	// both can do the same in an iteration, post and then wait.
+	First, Last []sys.Call
 }
 
 // warmup is how many iterations, or events of a stream, go before the timed
@@ -139,13 +143,17 @@ func RoundTrip(b *testing.B, setup func(p *peer.Pair) (here, there Side), free .
 		here, there := setup(p)
 		bind(p.Here, p.Arena, here)
 		bind(p.There, p.Arena, there)
-
+		if there.First != nil {
+			p.First(there.First...)
+		}
 		p.Here.Reset(0)
 		p.There.Reset(warmup + b.N)
 		settle()
 		p.Open()
+		peer.SkipOrFatal(b, p.Once(here.First...))
 		peer.SkipOrFatal(b, p.Run(warmup, nil))
 		timed(b, p.Run, true)
+		peer.SkipOrFatal(b, p.Once(here.Last...))
 		peer.SkipOrFatal(b, p.Join())
 		for _, err := range []error{
 			account("this side", p.Here, here, warmup+b.N),
@@ -250,6 +258,11 @@ func throughput(b *testing.B, place peer.Placement, setup func(p *peer.Pair) *St
 	told, err = s.account(p, p.There, uint64(b.N), late)
 	if err != nil {
 		b.Error(err)
+	}
+	if check := s.Receive.Check; check != nil {
+		if err := check(b.N); err != nil {
+			b.Error(err)
+		}
 	}
 	if refused := p.There.Refused; s.Merges || s.Lossy || refused > 0 {
 		b.ReportMetric(float64(told)/float64(b.N), "delivered/op")

@@ -123,6 +123,12 @@ func (o Operation) notGated() Operation {
 	return o
 }
 
+// in is o with those of its benchmarks in the sets that are at these places.
+func (o Operation) in(usual, gate string) Operation {
+	o.Usual, o.Gate = usual, gate
+	return o
+}
+
 // All are the mechanisms, in the headline's order. The headline compares all
 // others with the first.
 var All = []Mechanism{
@@ -137,6 +143,11 @@ var All = []Mechanism{
 	{Name: "Pipe", Operations: []Operation{create, self, empty, trip, throughput, oneWay, wake}},
 	{Name: "Socketpair", Operations: []Operation{create, self, empty, trip.notGated(), throughput, oneWay}}, // two modes 14 % apart
 	{Name: "Futex", Operations: []Operation{self.atMost(1.08), trip, oneWay, wake}},
+	{Name: "Futex2", Operations: []Operation{self.noC().notGated(), trip.noC().in("/via=wait/peer=process", None)}},
+	{Name: "Ring", Operations: []Operation{create.noC().in(None, None), empty.noC().notGated(),
+		self.noC().in("/op=(nop|read|msg)", "/op=(read|msg)/setup=defer"),
+		trip.noC().in("/via=(read|msg)/setup=defer/peer=process", "/via=(read|msg)/setup=defer/peer=process/cpus=same"),
+		throughput, oneWay}},
 	{Name: "Timerfd", Aside: true, Operations: []Operation{create, self.atMost(1.08).notGated(), empty, arm, expire, lateness}}, // expiries move by 1 %
 	{Name: "PosixTimer", Aside: true, Operations: []Operation{arm.noC().notGated(), expire, lateness}},
 	{Name: "Nanosleep", Aside: true, Operations: []Operation{expire, lateness}},

@@ -80,6 +80,16 @@ func (p *Pair) Start() {
 	}
 }
 
+// First has the peer, once it has been started, make calls once before its loop.
+func (p *Pair) First(calls ...sys.Call) {
+	first := sys.NewLoop(p.Arena, calls...)
+	first.Reset(1)
+	first.InterruptBy(p.stopped)
+	p.before = append(p.before, first)
+	p.atGate.Then(first)
+	first.Then(p.There)
+}
+
 // Last has the peer make calls once, after its loop.
 func (p *Pair) Last(calls ...sys.Call) {
 	last := sys.NewLoop(p.Arena, calls...)
@@ -141,6 +151,14 @@ func (p *Pair) Run(n int, record func(stamps []uint64)) error {
 		return fmt.Errorf("%w; %v was in %s", err, p.peer, p.where())
 	}
 	return err
+}
+
+// Once has this side make calls once, beside its loop. It fails when the peer
+// has.
+func (p *Pair) Once(calls ...sys.Call) error {
+	l := sys.NewLoop(p.Arena, calls...)
+	l.Reset(0)
+	return p.Party.Run(l, 1, nil, p.Check)
 }
 
 // loop is the first of the peer's that has not ended, or its last.

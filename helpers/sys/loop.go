@@ -78,6 +78,16 @@ const (
 	ownNext    own = 16
 	ownNote    own = 32 // Ticks and the word at Args[0] into the log of SetTo+1 notes at Set
 	ownSpin    own = 64 // while the word at Set is Args[0], for SetTo Ticks at most
+	// With the bit of ownSpin, so that the others' ways are not longer for
+	// them:
+	ownQueue own = 64 | 128 // SetTo onto the word at Set
+	ownTake  own = 64 | 256 // a completion of the io_uring whose head is at Set; on by Args[5] calls if there is none
+)
+
+// Bits of the result of ownTake, which no result of a completion has.
+const (
+	tookOther = 1 << 62 // the rest is the data of the completion, which is not that of Args[3]
+	tookFlags = 1 << 61 // the rest is what it has of IORING_CQE_F_MORE, not that of Args[4]
 )
 
 // Stamp reads [Ticks] into ring, whose length must be a power of two, at the
@@ -343,6 +353,12 @@ func (e *CallError) Errno() unix.Errno {
 }
 
 func (e *CallError) Error() string {
+	switch c := e.Call; {
+	case c.own == ownTake && e.Result > 0 && e.Result&tookOther != 0:
+		return fmt.Sprintf("%s: got that of request %d, want %d, after %d of %d", c.Name, e.Result&^tookOther, c.Args[3], e.Done, e.N)
+	case c.own == ownTake && e.Result > 0 && e.Result&tookFlags != 0:
+		return fmt.Sprintf("%s: IORING_CQE_F_MORE is %d, want %d, after %d of %d", c.Name, e.Result&^tookFlags, c.Args[4], e.Done, e.N)
+	}
 	if no := e.Errno(); no != 0 {
 		return fmt.Sprintf("%s: %v (%s) after %d of %d", e.Call.Name, no, unix.ErrnoName(no), e.Done, e.N)
 	}

@@ -145,6 +145,8 @@ advanced:
 	JMP  called
 
 spin:                           // args: the value
+	TESTQ $384, SI
+	JNZ  ring
 	MOVQ (ENTRY_args+0)(R12), SI
 	MOVQ DX, R8
 	RDTSC
@@ -163,6 +165,73 @@ spinning:
 	CMPQ AX, DI
 	JB   spinning
 	JMP  called
+
+ring:
+	TESTQ $256, SI
+	JNZ  take
+	ADDL DI, (DX)           // nobody else writes the tail; a store releases here
+	JMP  called
+
+take:                           // args: tail, completions, mask, data, flags, calls on if there is none
+	MOVL (DX), AX           // nobody else writes the head
+	MOVQ (ENTRY_args+0)(R12), SI
+	CMPL AX, (SI)           // a load acquires here
+	JE   none
+	MOVL AX, CX
+	ANDL (ENTRY_args+16)(R12), CX
+	SHLQ $4, CX
+	ADDQ (ENTRY_args+8)(R12), CX
+	MOVQ (CX), SI
+	MOVLQSX 8(CX), R8
+	MOVL 12(CX), R9
+	INCL AX
+	MOVL AX, (DX)           // releases
+	CMPQ SI, (ENTRY_args+24)(R12)
+	JNE  other
+	CMPQ R8, ENTRY_want(R12)
+	JNE  oddly
+
+taken:
+	ANDL $2, R9
+	CMPQ R9, (ENTRY_args+32)(R12)
+	JNE  flagged
+	LEAQ 1(R13)(DI*1), R13
+	JMP  iterate
+
+oddly:
+	CMPQ ENTRY_refused(R12), $0
+	JE   unlike
+	CMPQ R8, ENTRY_refused(R12)
+	JNE  unlike
+	INCQ LOOP_Refused(BX)
+	JMP  taken
+
+unlike:
+	MOVQ R8, AX
+	JMP  failed
+
+other:
+	TESTQ R8, R8
+	JLT  unlike             // what failed says more than whose it is
+	MOVQ SI, AX
+	BTSQ $62, AX
+	JMP  failed
+
+flagged:
+	MOVQ R9, AX
+	BTSQ $61, AX
+	JMP  failed
+
+none:                           // an alarm that came in a call which returned for another reason
+	ADDQ (ENTRY_args+40)(R12), R13
+	MOVQ LOOP_alarm(BX), DX
+	TESTQ DX, DX
+	JZ   iterate
+	MOVQ (DX), DX
+	CMPQ DX, LOOP_seen(BX)
+	JE   iterate
+	MOVQ $-4, AX            // EINTR
+	JMP  failed
 
 each:                           // args: events, the next of them, their end, calls to skip after
 	MOVLQSX (DX), AX

@@ -139,6 +139,8 @@ advanced:
 	B    called
 
 spin:                           // args: the value
+	TBNZ $7, R11, queue
+	TBNZ $8, R11, take
 	MOVD (ENTRY_args+0)(R20), R11
 	MRS  CNTVCT_EL0, R12
 	ADD  R12, R10           // when it is enough
@@ -152,6 +154,78 @@ spinning:
 	CMP  R10, R12
 	BLO  spinning
 	B    called
+
+queue:
+	MOVWU (R9), R11         // nobody else writes the tail
+	ADDW R10, R11
+	STLRW R11, (R9)
+	B    called
+
+take:                           // args: tail, completions, mask, data, flags, calls on if there is none
+	MOVWU (R9), R11         // nobody else writes the head
+	MOVD (ENTRY_args+0)(R20), R12
+	LDARW (R12), R12
+	CMPW R11, R12
+	BEQ  none
+	MOVD (ENTRY_args+16)(R20), R13
+	AND  R11, R13
+	MOVD (ENTRY_args+8)(R20), R12
+	ADD  R13<<4, R12, R13
+	MOVD (R13), R12
+	MOVW 8(R13), R14
+	MOVWU 12(R13), R15
+	ADDW $1, R11
+	STLRW R11, (R9)
+	MOVD (ENTRY_args+24)(R20), R9
+	CMP  R9, R12
+	BNE  other
+	MOVD ENTRY_want(R20), R9
+	CMP  R9, R14
+	BNE  oddly
+
+taken:
+	AND  $2, R15
+	MOVD (ENTRY_args+32)(R20), R9
+	CMP  R9, R15
+	BNE  flagged
+	ADD  R10, R21
+	ADD  $1, R21
+	B    iterate
+
+oddly:
+	MOVD ENTRY_refused(R20), R9
+	CBZ  R9, unlike
+	CMP  R9, R14
+	BNE  unlike
+	MOVD LOOP_Refused(R19), R9
+	ADD  $1, R9
+	MOVD R9, LOOP_Refused(R19)
+	B    taken
+
+unlike:
+	MOVD R14, R0
+	B    failed
+
+other:
+	TBNZ $63, R14, unlike   // what failed says more than whose it is
+	ORR  $(1<<62), R12, R0
+	B    failed
+
+flagged:
+	ORR  $(1<<61), R15, R0
+	B    failed
+
+none:                           // an alarm that came in a call which returned for another reason
+	MOVD (ENTRY_args+40)(R20), R9
+	ADD  R9, R21
+	MOVD LOOP_alarm(R19), R9
+	CBZ  R9, iterate
+	MOVD (R9), R9
+	MOVD LOOP_seen(R19), R10
+	CMP  R9, R10
+	BEQ  iterate
+	MOVD $-4, R0            // EINTR
+	B    failed
 
 each:                           // args: events, the next of them, their end, calls to skip after
 	MOVW (R9), R10
