@@ -225,6 +225,19 @@ func TestBadSurroundings(t *testing.T) {
 	}
 	check("no signalfd", []string{"refuse", fmt.Sprint(unix.SYS_SIGNALFD4), fmt.Sprint(int(unix.ENOSYS))},
 		"BenchmarkSignalfdCreate", "signalfd4(): function not implemented (ENOSYS)", "BenchmarkSignalSelf/sig=rt/via=sigtimedwait")
+	for errno, reason := range map[unix.Errno]string{
+		unix.ENOSYS: "a kernel without CONFIG_IO_URING, or a sandbox", unix.EPERM: "refused by a filter, or by kernel.io_uring_disabled",
+		unix.ENOMEM: "raise RLIMIT_MEMLOCK",
+	} {
+		run("RingSelf|RingEmpty|PipeSelf", "io_uring_setup: "+unix.ErrnoName(errno), []string{"refuse", fmt.Sprint(unix.SYS_IO_URING_SETUP), fmt.Sprint(int(errno))},
+			"BenchmarkRingSelf/op=read/setup=defer", reason, "BenchmarkPipeSelf")
+	}
+	run("RingSelf|PipeSelf", "io_uring_register forbidden", forbidden(unix.SYS_IO_URING_REGISTER),
+		"BenchmarkRingSelf/op=read/setup=plain", "io_uring_register(PROBE): operation not permitted", "BenchmarkRingSelf/op=nop/setup=plain")
+	run("RingEmpty|PipeSelf", "io_uring_enter forbidden", forbidden(unix.SYS_IO_URING_ENTER),
+		"BenchmarkRingEmpty/setup=plain", "io_uring_enter(): operation not permitted (EPERM)", "BenchmarkPipeSelf")
+	run("Futex2|PipeSelf", "no futex2", []string{"refuse", fmt.Sprint(unix.SYS_FUTEX_WAKE), fmt.Sprint(int(unix.ENOSYS))},
+		"BenchmarkFutex2Self/scope=private", "futex_wake: function not implemented", "BenchmarkPipeSelf")
 	check("few descriptors", []string{"limit", fmt.Sprint(unix.RLIMIT_NOFILE), "8"},
 		"BenchmarkPipeRoundTrip/peer=thread/cpus=same", "raise RLIMIT_NOFILE", "BenchmarkEventfdSelf")
 	check("no queued signals", []string{"queue", "0"},

@@ -111,9 +111,8 @@ func Ring(tb testing.TB, n int, flags uint32) *sys.Ring {
 		tb.Skipf("%v: IORING_SETUP_DEFER_TASKRUN is there since Linux 6.1", err)
 	case errors.Is(err, unix.ENOSYS):
 		tb.Skipf("%v: a kernel without CONFIG_IO_URING, or a sandbox", err)
-	case err != nil:
-		tb.Fatal(err)
 	}
+	peer.SkipOrFatal(tb, err)
 	tb.Cleanup(func() {
 		if err := r.Close(); err != nil {
 			tb.Error(err)

@@ -61,19 +61,28 @@ func (m *measurement) prepare(ctx context.Context, chosen []mechanisms.Row) erro
 	if m.exec != nil {
 		counts = [2]int{m.n, m.n}
 	}
-	var got [2][]*benchfmt.Result
-	for i, n := range counts {
-		var err error
-		if got[i], err = m.sides[i].run(ctx, m.options, names(chosen), n, 1); err != nil {
-			return err
-		}
+	tried, err := m.sides[0].run(ctx, m.options, names(chosen), counts[0], 1)
+	if err != nil {
+		return err
 	}
+	// C would fail where Go says that there is nothing to measure.
+	var there []mechanisms.Row
 	for i, r := range chosen {
-		goRes, cRes := got[0][i], got[1][i]
-		if goRes == nil {
+		if tried[i] == nil {
 			m.progress.Say("%s: skipped: the Go benchmark says that it cannot run here", r.Name)
 			continue
 		}
+		there = append(there, r)
+	}
+	if len(there) == 0 {
+		return errors.New("no row can be measured here")
+	}
+	got := [2][]*benchfmt.Result{slices.DeleteFunc(tried, func(r *benchfmt.Result) bool { return r == nil })}
+	if got[1], err = m.sides[1].run(ctx, m.options, names(there), counts[1], 1); err != nil {
+		return err
+	}
+	for i, r := range there {
+		goRes, cRes := got[0][i], got[1][i]
 		unit := unitOf(goRes)
 		if unit == "" || unit != unitOf(cRes) {
 			return fmt.Errorf("%s: the Go side reports %q, the C side %q: both need the same EVENTBENCH_CLOCK", r.Name, unit, unitOf(cRes))
@@ -86,16 +95,12 @@ func (m *measurement) prepare(ctx context.Context, chosen []mechanisms.Row) erro
 		}
 		m.rows = append(m.rows, measured{Row: r, n: n})
 	}
-	if len(m.rows) == 0 {
-		return errors.New("no row can be measured here")
-	}
 	if m.exec == nil {
 		return nil
 	}
 	all := m.groups()[0]
 	for which := range got {
-		there := slices.DeleteFunc(got[which], func(r *benchfmt.Result) bool { return r == nil })
-		if err := m.record(all, which, there); err != nil {
+		if err := m.record(all, which, got[which]); err != nil {
 			return err
 		}
 	}

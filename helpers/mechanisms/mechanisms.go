@@ -111,6 +111,12 @@ func (o Operation) atMost(ratio float64) Operation {
 	return o
 }
 
+// withC is o with namesakes in C at these places alone.
+func (o Operation) withC(places ...Reference) Operation {
+	o.C = places
+	return o
+}
+
 // noC is o without a namesake in C.
 func (o Operation) noC() Operation {
 	o.C = nil
@@ -145,7 +151,8 @@ var All = []Mechanism{
 	{Name: "Futex", Operations: []Operation{self.atMost(1.08), trip, oneWay, wake}},
 	{Name: "Futex2", Operations: []Operation{self.noC().notGated(), trip.noC().in("/via=wait/peer=process", None)}},
 	{Name: "Ring", Operations: []Operation{create.noC().in(None, None), empty.noC().notGated(),
-		self.noC().in("/op=(nop|read|msg)", "/op=(read|msg)/setup=defer"),
+		self.withC(Reference{"/op=nop/setup=plain", 1.08}, Reference{"/op=read/setup=plain", 1.08}).
+			in("/op=(nop|read|msg)", "/op=(read|msg)/setup=defer"),
 		trip.noC().in("/via=(read|msg)/setup=defer/peer=process", "/via=(read|msg)/setup=defer/peer=process/cpus=same"),
 		throughput, oneWay}},
 	{Name: "Timerfd", Aside: true, Operations: []Operation{create, self.atMost(1.08).notGated(), empty, arm, expire, lateness}}, // expiries move by 1 %

@@ -168,6 +168,50 @@ func TestRehearse(t *testing.T) {
 	checkError(t, p.Await(rehearsal), "close(): ", "(EBADF)")
 }
 
+// What the peer does first it does once, before its loop, and what this side
+// does once is not counted as iterations of its own.
+func TestFirstAndOnce(t *testing.T) {
+	for _, kind := range []Kind{Thread, Process} {
+		t.Run(string(kind), func(t *testing.T) {
+			const rounds = 100
+			p := NewPair(t, Placement{Kind: kind, Here: AnyCPU, There: AnyCPU})
+			fd, back := mustEventfd(t), mustEventfd(t)
+			p.Start()
+			one, ten, got := p.Arena.Word(1), p.Arena.Word(10), p.Arena.Word(0)
+			p.First(sys.EventfdRead(fd, got), sys.EventfdWrite(back, ten))
+			p.Here.SetCalls(p.Arena, sys.EventfdRead(back, got))
+			p.Here.Sum = got
+			p.There.SetCalls(p.Arena, sys.EventfdWrite(back, one))
+			p.Here.Until, p.Here.Limit = &p.Here.Total, rounds+10
+			p.Here.Reset(0)
+			p.There.Reset(rounds)
+			p.Open()
+			if err := p.Once(sys.EventfdWrite(fd, one)); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Run(rounds+1, nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Join(); err != nil {
+				t.Fatal(err)
+			}
+			if p.Here.Total != rounds+10 || p.There.Done != rounds {
+				t.Errorf("received %d, peer's rounds %d, want %d and %d", p.Here.Total, p.There.Done, rounds+10, rounds)
+			}
+		})
+	}
+	// What fails there is what went wrong.
+	p := NewPair(t, Placement{Kind: Process, Here: AnyCPU, There: AnyCPU})
+	never := mustEventfd(t)
+	p.Start()
+	p.First(sys.Close(sys.Place(p.Arena, int32(-1))))
+	p.Here.SetCalls(p.Arena, sys.EventfdRead(never, p.Arena.Word(0)))
+	p.Here.Reset(0)
+	p.There.Reset(1)
+	p.Open()
+	checkError(t, p.Run(1, nil), "close(): ", "(EBADF)")
+}
+
 // A peer that is killed ends the run at once, with how it ended.
 func TestPeerKilled(t *testing.T) {
 	p := pingPong(t, Process)

@@ -43,6 +43,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/io_uring.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -483,6 +484,69 @@ static void timerfd_empty(long n)
 	empty(made(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), "timerfd_create"), 8, n);
 }
 
+// An io_uring whose requests are all the same and written once, as the Go side has it.
+static struct {
+	int fd;
+	unsigned *sq_tail, *cq_head, *cq_tail, cq_mask;
+	struct io_uring_cqe *cqes;
+} ring;
+
+static void new_ring(struct io_uring_sqe request)
+{
+	struct io_uring_params p = {0};
+	ring.fd = made(syscall(SYS_io_uring_setup, 8, &p), "io_uring_setup");
+	size_t sq = p.sq_off.array + p.sq_entries * sizeof(unsigned);
+	size_t cq = p.cq_off.cqes + p.cq_entries * sizeof(struct io_uring_cqe);
+	const int prot = PROT_READ | PROT_WRITE, flags = MAP_SHARED | MAP_POPULATE;
+	char *rings = mmap(NULL, sq > cq ? sq : cq, prot, flags, ring.fd, IORING_OFF_SQ_RING);
+	struct io_uring_sqe *sqes = mmap(NULL, p.sq_entries * sizeof *sqes, prot, flags, ring.fd, IORING_OFF_SQES);
+	if (rings == MAP_FAILED || sqes == MAP_FAILED)
+		fail("mmap of an io_uring");
+	for (unsigned i = 0; i < p.sq_entries; i++) {
+		((unsigned *)(rings + p.sq_off.array))[i] = i;
+		sqes[i] = request;
+	}
+	ring.sq_tail = (unsigned *)(rings + p.sq_off.tail);
+	ring.cq_head = (unsigned *)(rings + p.cq_off.head);
+	ring.cq_tail = (unsigned *)(rings + p.cq_off.tail);
+	ring.cq_mask = *(unsigned *)(rings + p.cq_off.ring_mask);
+	ring.cqes = (struct io_uring_cqe *)(rings + p.cq_off.cqes);
+}
+
+// submit_and_wait submits one request and takes its completion, which must be as given.
+static inline void submit_and_wait(uint64_t data, int res)
+{
+	__atomic_store_n(ring.sq_tail, *ring.sq_tail + 1, __ATOMIC_RELEASE);
+	EXPECT(1, sys(SYS_io_uring_enter, ring.fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0));
+	unsigned head = *ring.cq_head;
+	while (__builtin_expect(head == __atomic_load_n(ring.cq_tail, __ATOMIC_ACQUIRE), 0))
+		EXPECT(0, sys(SYS_io_uring_enter, ring.fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0));
+	struct io_uring_cqe cqe = ring.cqes[head & ring.cq_mask];
+	__atomic_store_n(ring.cq_head, head + 1, __ATOMIC_RELEASE);
+	if (__builtin_expect(cqe.user_data != data, 0))
+		unexpected("the completion's user_data", cqe.user_data, data);
+	if (__builtin_expect(cqe.res != res, 0))
+		unexpected("the completion's result", cqe.res, res);
+	if (__builtin_expect(cqe.flags & IORING_CQE_F_MORE, 0))
+		unexpected("the completion's IORING_CQE_F_MORE", 1, 0);
+}
+
+static void ring_self_nop(long n)
+{
+	new_ring((struct io_uring_sqe){.opcode = IORING_OP_NOP, .user_data = 1002});
+	LOOP(n, submit_and_wait(1002, 0));
+}
+
+static void ring_self_read(long n)
+{
+	int fd = new_eventfd();
+	uint64_t value = 0, sum = 0;
+	new_ring((struct io_uring_sqe){
+		.opcode = IORING_OP_READ, .fd = fd, .addr = (uintptr_t)&value, .len = sizeof value, .user_data = 1002});
+	LOOP(n, post(fd); submit_and_wait(1002, sizeof value); sum += *(volatile uint64_t *)&value);
+	account("sum of the values read", sum, WARMUP + n);
+}
+
 // What both parties of a round trip see, threads and processes alike.
 static struct {
 	uint32_t gate;     // futex: 1 once the peer may begin
@@ -764,6 +828,8 @@ static const struct loop loops[] = {
 	{"SocketpairSelf", socketpair_self, NULL, NULL, false},
 	{"SocketpairEmpty", socketpair_empty, NULL, NULL, false},
 	{"FutexSelf", futex_self, NULL, NULL, false},
+	{"RingSelf/op=nop/setup=plain", ring_self_nop, NULL, NULL, false},
+	{"RingSelf/op=read/setup=plain", ring_self_read, NULL, NULL, false},
 	{"EpollCreate", epoll_create_, NULL, NULL, false},
 	{"EpollCtl/op=mod", epoll_ctl_mod, NULL, NULL, false},
 	{"EpollCtl/op=adddel", epoll_ctl_adddel, NULL, NULL, false},
