@@ -48,6 +48,36 @@ func BenchmarkEpollWaitGrowth(b *testing.B) {
 	})
 }
 
+// BenchmarkRingWaitGrowth is RingSelf/op=pollmulti with many eventfds that the
+// ring polls for good: one is written, the ring tells of it, and it is read.
+func BenchmarkRingWaitGrowth(b *testing.B) {
+	pool := newEventfds(b)
+	measure.Grow(b, "registered", upTo(10000, descriptors), func(b *testing.B, registered int) {
+		flags := ringSetups["defer"]
+		fdtest.NeedRing(b, flags, sys.RingMultishotPoll)
+		fds := pool.first(b, registered)
+		measure.Self(b, func(p *peer.Party) measure.Side {
+			r := fdtest.Ring(p.TB, ringSize, flags)
+			chosen := spread(fds, 1)[0]
+			for _, fd := range fds {
+				request := sys.PollRequest(fd, true, ringPost)
+				if fd == chosen {
+					request.Data = ringReceipt
+				}
+				if err := r.Do(request); err != nil {
+					p.TB.Fatal(err)
+				}
+			}
+			one, got := p.Arena.Word(1), p.Arena.Word(0)
+			answer := sys.Answer{What: "pollmulti", Data: ringReceipt, Res: unix.POLLIN, More: true}
+			return checked(measure.Side{
+				Calls: calls([]sys.Call{sys.EventfdWrite(chosen, one)}, r.Await(answer), []sys.Call{sys.EventfdRead(chosen, got)}),
+				Sum:   got,
+			}, r)
+		})
+	})
+}
+
 // BenchmarkPollGrowth is EpollWaitGrowth with ppoll(2), one of the descriptors
 // being ready.
 func BenchmarkPollGrowth(b *testing.B) {

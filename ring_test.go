@@ -51,6 +51,9 @@ func eachRing(b *testing.B, key string, uses []ringUse, f func(b *testing.B, use
 				b.Run("setup="+setup, func(b *testing.B) {
 					flags := ringSetups[setup]
 					fdtest.NeedRing(b, flags, use.features, use.operations...)
+					if use.name == "syncmsg" && !sys.HasSyncMsg() {
+						b.Skip("io_uring has no IORING_REGISTER_SEND_MSG_RING here: Linux 6.13 has it")
+					}
 					f(b, use.name, flags)
 				})
 			}
@@ -102,6 +105,8 @@ func BenchmarkRingCreate(b *testing.B) {
 //   - op=msg: to put a completion into itself;
 //   - op=timeout: to be told of a time that has passed, by the timer's interrupt;
 //   - op=futex: to wake a private futex nobody waits for;
+//   - op=epoll: for the events of an epoll instance that has one, before it is read;
+//   - op=syncmsg: nothing; a call that needs no ring puts a completion into it;
 //   - op=eventfd: nothing, and a registered eventfd tells epoll of it.
 func BenchmarkRingSelf(b *testing.B) {
 	uses := []ringUse{
@@ -112,6 +117,8 @@ func BenchmarkRingSelf(b *testing.B) {
 		{"msg", sys.RingSkipSuccess, []uint8{sys.RingMsg}},
 		{"timeout", 0, nil},
 		{"futex", 0, []uint8{sys.RingFutexWake}},
+		{"epoll", 0, []uint8{sys.RingEpollWait}},
+		{"syncmsg", 0, nil},
 		{"eventfd", 0, nil},
 	}
 	eachRing(b, "op", uses, func(b *testing.B, op string, flags uint32) {
@@ -158,6 +165,15 @@ func ringSelf(p *peer.Party, op string, flags uint32) measure.Side {
 	case "futex":
 		r.Prepare(sys.FutexWakeRequest(p.Arena.Word32(0), true, false, ringReceipt))
 		side.Calls = r.SubmitAndWait(1, answer)
+	case "epoll":
+		fd := fdtest.Eventfd(p.TB, 0)
+		r.Prepare(sys.EpollWaitRequest(fdtest.Epoll(p.TB, fd), sys.EpollEvents(p.Arena, 4), ringReceipt))
+		answer.Res = 1
+		side = measure.Side{Calls: calls([]sys.Call{sys.EventfdWrite(fd, one)}, r.SubmitAndWait(1, answer),
+			[]sys.Call{sys.EventfdRead(fd, got)}), Sum: got}
+	case "syncmsg":
+		answer.Res = 1
+		side.Calls = append([]sys.Call{sys.SyncMsg(p.Arena, r, ringReceipt, 1)}, r.Await(answer)...)
 	case "eventfd":
 		fd := fdtest.Eventfd(p.TB, 0)
 		epfd := fdtest.Epoll(p.TB, fd)
@@ -193,6 +209,8 @@ func BenchmarkRingEmpty(b *testing.B) {
 //   - via=msg: for a MSG_RING from the other's ring;
 //   - via=futex: for a FUTEX_WAIT, which the other's ring ends by a FUTEX_WAKE;
 //     private with peer=thread;
+//   - via=epoll: for an EPOLL_WAIT of an eventfd, which it then reads;
+//   - via=syncmsg: for a message that the other sends by a call, without its ring;
 //   - via=eventfd: for a MSG_RING, of which a registered eventfd tells its epoll.
 //
 // What a side submits and what it waits for are one call, where both go through
@@ -204,6 +222,8 @@ func BenchmarkRingRoundTrip(b *testing.B) {
 		{"pollmulti", sys.RingMultishotPoll, nil},
 		{"msg", sys.RingSkipSuccess, []uint8{sys.RingMsg}},
 		{"futex", sys.RingSkipSuccess, []uint8{sys.RingFutexWait, sys.RingFutexWake}},
+		{"epoll", 0, []uint8{sys.RingEpollWait}},
+		{"syncmsg", 0, nil},
 		{"eventfd", sys.RingSkipSuccess, []uint8{sys.RingMsg}},
 	}
 	eachRing(b, "via", uses, func(b *testing.B, via string, flags uint32) {
@@ -226,11 +246,13 @@ func ringTrip(p *peer.Pair, via string, flags uint32) (here, there measure.Side)
 	a := ringSide{ring: fdtest.Ring(p.TB, ringSize, flags), got: p.Arena.Word(0)}
 	z := ringSide{ring: fdtest.Ring(p.TB, ringSize, flags|sys.RingDisabled), got: p.Arena.Word(0)}
 	for _, s := range []*ringSide{&a, &z} {
-		if via != "msg" && via != "futex" {
+		if via != "msg" && via != "futex" && via != "syncmsg" {
 			s.fd = fdtest.Eventfd(p.TB, 0)
 		}
-		if via == "eventfd" {
+		if via == "epoll" || via == "eventfd" {
 			s.epfd = fdtest.Epoll(p.TB, s.fd)
+		}
+		if via == "eventfd" {
 			fdtest.Must(p.TB, "io_uring", s.ring.RegisterEventfd(s.fd))
 		}
 	}
@@ -254,13 +276,20 @@ func ringTrip(p *peer.Pair, via string, flags uint32) (here, there measure.Side)
 		here, there = side(a, z), side(z, a)
 		there.First = calls(enable, z.ring.SubmitAndWait(1, answer))
 		here.Last = []sys.Call{sys.EventfdWrite(z.fd, one)}
-	case "poll":
+	case "poll", "epoll":
 		answer.Res = unix.POLLIN
+		if via == "epoll" {
+			answer.Res = 1 // event
+		}
 		wait := func(s ringSide) []sys.Call {
 			return calls(s.ring.SubmitAndWait(1, answer), []sys.Call{sys.EventfdRead(s.fd, s.got)})
 		}
 		side := func(s, other ringSide) measure.Side {
-			s.ring.Prepare(sys.PollRequest(s.fd, false, ringReceipt))
+			if via == "epoll" {
+				s.ring.Prepare(sys.EpollWaitRequest(s.epfd, sys.EpollEvents(p.Arena, 4), ringReceipt))
+			} else {
+				s.ring.Prepare(sys.PollRequest(s.fd, false, ringReceipt))
+			}
 			return measure.Side{Calls: calls([]sys.Call{sys.EventfdWrite(other.fd, one)}, wait(s)), Sum: s.got}
 		}
 		here, there = side(a, z), side(z, a)
@@ -290,6 +319,14 @@ func ringTrip(p *peer.Pair, via string, flags uint32) (here, there measure.Side)
 		here, there = side(a, z), side(z, a)
 		there.First = calls(enable, z.ring.Await(answer))
 		here.Last = []sys.Call{a.ring.Queue(1), a.ring.Submit(1)}
+	case "syncmsg":
+		answer.Res = 1
+		side := func(s, other ringSide) measure.Side {
+			return measure.Side{Calls: append([]sys.Call{sys.SyncMsg(p.Arena, other.ring, ringReceipt, 1)}, s.ring.Await(answer)...)}
+		}
+		here, there = side(a, z), side(z, a)
+		there.First = calls(enable, z.ring.Await(answer))
+		here.Last = here.Calls[:1]
 	case "futex":
 		answer.Refused = unix.EAGAIN // the turn had come already
 		wake := sys.FutexWakeRequest(turn, private, true, ringPost)
@@ -349,14 +386,15 @@ func BenchmarkRingThroughput(b *testing.B) {
 
 // BenchmarkRingOneWay posts to a receiver that waits in its ring: for a READ of
 // an eventfd (via=read), for a multishot poll of it, which it then reads
-// (via=pollmulti), or for a MSG_RING (via=msg). Such a poll tells of what comes,
-// not of what is there: two events before a read are told of once, so that they
-// do not queue.
+// (via=pollmulti), for a MSG_RING (via=msg), or for a message from a thread
+// without a ring (via=syncmsg). Such a poll tells of what comes, not of what is
+// there: two events before a read are told of once, so that they do not queue.
 func BenchmarkRingOneWay(b *testing.B) {
 	uses := []ringUse{
 		{"read", 0, []uint8{sys.RingRead}},
 		{"pollmulti", sys.RingMultishotPoll, nil},
 		{"msg", sys.RingSkipSuccess, []uint8{sys.RingMsg}},
+		{"syncmsg", 0, nil},
 	}
 	eachRing(b, "via", uses, func(b *testing.B, via string, flags uint32) {
 		measure.OneWay(b, func(p *peer.Pair, _ *uint32) measure.Way { return ringWay(p, via, flags) }, via != "pollmulti")
@@ -366,6 +404,14 @@ func BenchmarkRingOneWay(b *testing.B) {
 func ringWay(p *peer.Pair, via string, flags uint32) measure.Way {
 	r := fdtest.Ring(p.TB, ringSize, flags)
 	answer := sys.Answer{What: via, Data: ringReceipt}
+	if via == "syncmsg" {
+		p.Start()
+		answer.Res = 1
+		return measure.Way{
+			Post:    []sys.Call{sys.SyncMsg(p.Arena, r, ringReceipt, 1)},
+			Receive: checked(measure.Side{Calls: r.Await(answer)}, r),
+		}
+	}
 	if via == "msg" {
 		sender := fdtest.Ring(p.TB, ringSize, 0)
 		sender.Prepare(sys.MsgRequest(r, ringReceipt, 1))

@@ -67,6 +67,38 @@ func BenchmarkEpollWake(b *testing.B) {
 	})
 }
 
+// BenchmarkRingWake is EpollWake with a ring for each waiter, which polls the
+// eventfd once at a time: a POLL_ADD with EPOLLEXCLUSIVE or without.
+func BenchmarkRingWake(b *testing.B) {
+	measure.Grow(b, "waiters", crowds, func(b *testing.B, waiters int) {
+		for _, exclusive := range measure.Shuffled(b, "no", "yes") {
+			b.Run("exclusive="+exclusive, func(b *testing.B) {
+				fdtest.NeedRing(b, 0, 0)
+				measure.Wake(b, waiters, func(c *peer.Crew) measure.Herd {
+					fd := fdtest.Eventfd(c.TB, unix.EFD_NONBLOCK)
+					rings := make([]*sys.Ring, waiters)
+					for i := range rings {
+						rings[i] = fdtest.Ring(c.TB, 1, 0)
+						request := sys.PollRequest(fd, false, ringReceipt)
+						if exclusive == "yes" {
+							request.OpFlags |= unix.EPOLLEXCLUSIVE
+						}
+						rings[i].Prepare(request)
+					}
+					return measure.Herd{
+						Post: []sys.Call{sys.EventfdWrite(fd, c.Arena.Word(1))},
+						Waiter: func(i int) []sys.Call {
+							read := sys.EventfdRead(fd, c.Arena.Word(0))
+							read.Refused = unix.EAGAIN
+							return append(rings[i].SubmitAndWait(1, sys.Answer{What: "POLL_ADD", Data: ringReceipt, Res: unix.POLLIN}), read)
+						},
+					}
+				})
+			})
+		}
+	})
+}
+
 // BenchmarkEventfdWake has waiters in a blocking read of one eventfd in
 // semaphore mode. One returns; switches/op shows how many the kernel woke.
 func BenchmarkEventfdWake(b *testing.B) {

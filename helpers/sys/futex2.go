@@ -46,8 +46,8 @@ func Futex2WaitWhile(word *uint32, v uint32, private bool) Call {
 
 // futexWaiter is struct futex_waitv.
 type futexWaiter struct {
-	val, addr  uint64
-	flags, res uint32
+	val, addr uint64
+	flags, _  uint32
 }
 
 // FutexWaitvWhile sleeps until *word is no longer v, in a wait for several

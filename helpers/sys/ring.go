@@ -23,6 +23,7 @@ const (
 	RingMsg       = 40 // 5.18
 	RingFutexWait = 51 // 6.7
 	RingFutexWake = 52 // 6.7
+	RingEpollWait = 59 // 6.15
 )
 
 // What an io_uring can be set up with.
@@ -53,6 +54,7 @@ const (
 	unregisterEventfd = 5
 	registerProbe     = 8
 	registerEnable    = 12
+	registerSyncMsg   = 31
 	offSqRing         = 0
 	offSqes           = 0x10000000
 )
@@ -107,6 +109,29 @@ func TimeoutRequest(at *unix.Timespec, data uint64) Request {
 // has one of its own only if it fails.
 func MsgRequest(ring *Ring, data uint64, res uint32) Request {
 	return Request{Op: RingMsg, Flags: requestSkip, Fd: int32(ring.FD), Offset: data, Len: res}
+}
+
+// SyncMsg sends a message to a ring from a thread that has none:
+// IORING_REGISTER_SEND_MSG_RING, since Linux 6.13.
+func SyncMsg(a *Arena, ring *Ring, data uint64, res uint32) Call {
+	r := MsgRequest(ring, data, res)
+	r.Flags = 0
+	return Call{Name: "io_uring_register(SEND_MSG_RING)", Nr: unix.SYS_IO_URING_REGISTER,
+		Args: [6]uintptr{^uintptr(0), registerSyncMsg, ptr(Place(a, r)), 1}}
+}
+
+// HasSyncMsg reports whether the kernel knows what [SyncMsg] does: it would
+// then read a request where there is none.
+func HasSyncMsg() bool {
+	const nowhere = ^uintptr(0)
+	_, _, errno := unix.Syscall6(unix.SYS_IO_URING_REGISTER, ^uintptr(0), registerSyncMsg, nowhere, 1, 0, 0)
+	return errno == unix.EFAULT
+}
+
+// EpollWaitRequest completes with the number of events when an epoll instance
+// has any, epoll_wait(2).
+func EpollWaitRequest(epfd int, events []unix.EpollEvent, data uint64) Request {
+	return Request{Op: RingEpollWait, Fd: int32(epfd), Addr: uint64(ptr(&events[0])), Len: uint32(len(events)), Data: data}
 }
 
 // FutexWaitRequest completes when *word, a futex of this process or a shared

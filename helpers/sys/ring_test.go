@@ -99,6 +99,92 @@ func TestRingAccounts(t *testing.T) {
 	}
 }
 
+// Each kind of request completes with what it is for, with the ring's own work
+// deferred or not.
+func TestRingRequests(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for _, flags := range []uint32{0, RingSingleIssuer | RingDeferTaskrun} {
+		a := mustArena(t)
+		fd, one, got := mustEventfd(t), a.Word(1), a.Word(0)
+		epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(epfd)
+		if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
+			t.Fatal(err)
+		}
+		check := func(name string, request func(r *Ring) Request, res int, features uint32) {
+			t.Run(name, func(t *testing.T) {
+				r := mustRing(t, 2, flags)
+				q := request(r)
+				if ok, err := r.Supports(q.Op); !ok || r.Features&features != features {
+					t.Skipf("not supported (%v)", err)
+				}
+				r.Prepare(q)
+				calls := append([]Call{EventfdWrite(fd, one)}, r.SubmitAndWait(1, Answer{What: name, Data: 9, Res: res})...)
+				if q.Op != RingRead {
+					calls = append(calls, EventfdRead(fd, got))
+				}
+				l := NewLoop(a, calls...)
+				l.Sum = got
+				l.Reset(20)
+				if !l.Run() {
+					t.Fatal(l.Err())
+				}
+				if l.Total != 20 {
+					t.Errorf("read %d, want 20", l.Total)
+				}
+				if err := r.Check(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		word := a.Word32(1)
+		check("READ", func(*Ring) Request { return ReadRequest(fd, got, 9) }, 8, 0)
+		check("POLL_ADD", func(*Ring) Request { return PollRequest(fd, false, 9) }, unix.POLLIN, 0)
+		check("TIMEOUT", func(*Ring) Request { return TimeoutRequest(Place(a, unix.Timespec{Nsec: 1}), 9) }, -int(unix.ETIME), 0)
+		check("MSG_RING", func(r *Ring) Request { return MsgRequest(r, 9, 77) }, 77, RingSkipSuccess)
+		check("FUTEX_WAKE", func(*Ring) Request { return FutexWakeRequest(word, true, false, 9) }, 0, 0)
+		check("FUTEX_WAIT", func(*Ring) Request { return FutexWaitRequest(word, 0, false, 9) }, -int(unix.EAGAIN), 0)
+		check("EPOLL_WAIT", func(*Ring) Request { return EpollWaitRequest(epfd, EpollEvents(a, 4), 9) }, 1, 0)
+
+		// A multishot goes on, and one that sleeps elsewhere is told.
+		r := mustRing(t, 2, flags)
+		if r.Features&RingMultishotPoll == 0 {
+			continue
+		}
+		if err := r.Do(PollRequest(fd, true, 9)); err != nil {
+			t.Fatal(err)
+		}
+		answer := Answer{What: "POLL_ADD", Data: 9, Res: unix.POLLIN, More: true}
+		told := mustEventfd(t)
+		if err := r.RegisterEventfd(told); err != nil {
+			t.Fatal(err)
+		}
+		calls := append([]Call{EventfdWrite(fd, one)}, r.AwaitBy([]Call{EventfdRead(told, a.Word(0))}, answer)...)
+		calls = append(calls, EventfdRead(fd, got), EventfdWrite(fd, one))
+		calls = append(calls, r.Await(answer)...)
+		l := NewLoop(a, append(calls, EventfdRead(fd, got))...)
+		l.Reset(20)
+		if !l.Run() {
+			t.Fatal(l.Err())
+		}
+		if err := r.Check(); err != nil {
+			t.Error(err)
+		}
+		if HasSyncMsg() {
+			r := mustRing(t, 2, flags)
+			l := NewLoop(a, append([]Call{SyncMsg(a, r, 9, 77)}, r.Await(Answer{What: "message", Data: 9, Res: 77})...)...)
+			l.Reset(20)
+			if !l.Run() {
+				t.Fatal(l.Err())
+			}
+		}
+	}
+}
+
 // A wait in a ring is interrupted, also one that began in the call that
 // submitted: that returns how much it has submitted.
 func TestRingInterrupted(t *testing.T) {
@@ -140,7 +226,12 @@ func TestRingTasks(t *testing.T) {
 	for name, start := range map[string]func(*Arena, *Loop) (*Task, error){"thread": NewThread, "child": NewChild} {
 		t.Run(name, func(t *testing.T) {
 			a, r := mustArena(t), mustRing(t, 2, RingDisabled|RingSingleIssuer|RingDeferTaskrun)
-			fd, got := mustEventfd(t), a.Word(0)
+			fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_SEMAPHORE)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(fd)
+			got := a.Word(0)
 			r.Prepare(ReadRequest(fd, got, 9))
 			begin := NewLoop(a, r.Enable())
 			begin.Reset(1)
@@ -149,16 +240,8 @@ func TestRingTasks(t *testing.T) {
 			l.Reset(100)
 			begin.Then(l)
 			task := mustStart(t, a, begin, start)
-			for i := range 100 {
-				for n := uint64(i); n > 0; n = l.Total - min(l.Total, uint64(i)) {
-					if l.Total >= uint64(i) || task.Gone() {
-						break
-					}
-					time.Sleep(50 * time.Microsecond)
-				}
-				if err := eventfdAdd(fd, 1); err != nil {
-					t.Fatal(err)
-				}
+			if err := eventfdAdd(fd, 100); err != nil {
+				t.Fatal(err)
 			}
 			mustEnd(t, task)
 			if !l.Ended() || l.Total != 100 {
