@@ -201,35 +201,50 @@ func BenchmarkRingEmpty(b *testing.B) {
 	}
 }
 
-// BenchmarkRingRoundTrip has each side wait in a ring of its own:
+// BenchmarkRingRoundTrip has each side wait in a ring of its own: for a READ of
+// an eventfd that the other writes (via=read), or for a MSG_RING from the other's
+// ring (via=msg). What a side submits and what it waits for are one call, where
+// both go through the ring or the wait has to be asked for.
+func BenchmarkRingRoundTrip(b *testing.B) {
+	ringTrips(b, "read", "msg")
+}
+
+// BenchmarkRingWaker is RingRoundTrip by every way to wait in a ring:
 //
 //   - via=read: for a READ of an eventfd that the other writes;
 //   - via=poll: for a POLL_ADD of it, asked for anew each time, and then reads it;
 //   - via=pollmulti: for one that goes on telling;
+//   - via=epoll: for an EPOLL_WAIT of an eventfd, which it then reads;
 //   - via=msg: for a MSG_RING from the other's ring;
+//   - via=syncmsg: for a message that the other sends by a call, without its ring;
 //   - via=futex: for a FUTEX_WAIT, which the other's ring ends by a FUTEX_WAKE;
 //     private with peer=thread;
-//   - via=epoll: for an EPOLL_WAIT of an eventfd, which it then reads;
-//   - via=syncmsg: for a message that the other sends by a call, without its ring;
 //   - via=eventfd: for a MSG_RING, of which a registered eventfd tells its epoll.
-//
-// What a side submits and what it waits for are one call, where both go through
-// the ring or the wait has to be asked for.
-func BenchmarkRingRoundTrip(b *testing.B) {
-	uses := []ringUse{
-		{"read", 0, []uint8{sys.RingRead}},
-		{"poll", 0, nil},
-		{"pollmulti", sys.RingMultishotPoll, nil},
-		{"msg", sys.RingSkipSuccess, []uint8{sys.RingMsg}},
-		{"futex", sys.RingSkipSuccess, []uint8{sys.RingFutexWait, sys.RingFutexWake}},
-		{"epoll", 0, []uint8{sys.RingEpollWait}},
-		{"syncmsg", 0, nil},
-		{"eventfd", sys.RingSkipSuccess, []uint8{sys.RingMsg}},
+func BenchmarkRingWaker(b *testing.B) {
+	ringTrips(b, "read", "poll", "pollmulti", "epoll", "msg", "syncmsg", "futex", "eventfd")
+}
+
+func ringTrips(b *testing.B, vias ...string) {
+	b.Helper()
+	var uses []ringUse
+	for _, via := range vias {
+		use := ringUse{name: via}
+		switch via {
+		case "read":
+			use.operations = []uint8{sys.RingRead}
+		case "pollmulti":
+			use.features = sys.RingMultishotPoll
+		case "epoll":
+			use.operations = []uint8{sys.RingEpollWait}
+		case "msg", "eventfd":
+			use.features, use.operations = sys.RingSkipSuccess, []uint8{sys.RingMsg}
+		case "futex":
+			use.features, use.operations = sys.RingSkipSuccess, []uint8{sys.RingFutexWait, sys.RingFutexWake}
+		}
+		uses = append(uses, use)
 	}
 	eachRing(b, "via", uses, func(b *testing.B, via string, flags uint32) {
-		measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) {
-			return ringTrip(p, via, flags)
-		})
+		measure.RoundTrip(b, func(p *peer.Pair) (here, there measure.Side) { return ringTrip(p, via, flags) })
 	})
 }
 
@@ -364,24 +379,26 @@ func ringTrip(p *peer.Pair, via string, flags uint32) (here, there measure.Side)
 }
 
 // BenchmarkRingThroughput is EventfdThroughput with a receiver that waits in a
-// ring, for a READ. In counter mode it takes all pending events.
+// ring without flags, for a READ. In counter mode it takes all pending events.
 func BenchmarkRingThroughput(b *testing.B) {
-	uses := []ringUse{{"semaphore", 0, []uint8{sys.RingRead}}, {"counter", 0, []uint8{sys.RingRead}}}
-	eachRing(b, "mode", uses, func(b *testing.B, mode string, flags uint32) {
-		measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
-			fd := fdtest.Eventfd(p.TB, eventfdModes[mode])
-			r := fdtest.Ring(p.TB, ringSize, flags)
-			p.Start()
-			one, got := p.Arena.Word(1), p.Arena.Word(0)
-			r.Prepare(sys.ReadRequest(fd, got, ringReceipt))
-			return &measure.Stream{
-				Send: []sys.Call{sys.EventfdWrite(fd, one)},
-				Receive: checked(measure.Side{
-					Calls: r.SubmitAndWait(1, sys.Answer{What: "READ(eventfd)", Data: ringReceipt, Res: 8}), Sum: got}, r),
-				Merges: mode == "counter",
-			}
+	for _, mode := range measure.Shuffled(b, "semaphore", "counter") {
+		b.Run("mode="+mode, func(b *testing.B) {
+			fdtest.NeedRing(b, 0, 0, sys.RingRead)
+			measure.Throughput(b, func(p *peer.Pair) *measure.Stream {
+				fd := fdtest.Eventfd(p.TB, eventfdModes[mode])
+				r := fdtest.Ring(p.TB, ringSize, 0)
+				p.Start()
+				one, got := p.Arena.Word(1), p.Arena.Word(0)
+				r.Prepare(sys.ReadRequest(fd, got, ringReceipt))
+				answer := sys.Answer{What: "READ(eventfd)", Data: ringReceipt, Res: 8}
+				return &measure.Stream{
+					Send:    []sys.Call{sys.EventfdWrite(fd, one)},
+					Receive: checked(measure.Side{Calls: r.SubmitAndWait(1, answer), Sum: got}, r),
+					Merges:  mode == "counter",
+				}
+			})
 		})
-	})
+	}
 }
 
 // BenchmarkRingOneWay posts to a receiver that waits in its ring: for a READ of

@@ -154,7 +154,7 @@ var All = []Mechanism{
 		self.withC(Reference{"/op=nop/setup=plain", 1.08}, Reference{"/op=read/setup=plain", 1.08}).
 			in("/op=(nop|read|msg)", "/op=(nop|read)/setup=plain"),
 		trip.noC().in("/via=(read|msg)/setup=defer/peer=process", "/via=(read|msg)/setup=defer/peer=process/cpus=same"),
-		throughput, oneWay, wake, growth("Wait")}},
+		throughput, oneWay, wake, growth("Wait"), {Name: "Waker", Family: "Waker"}}},
 	{Name: "Timerfd", Aside: true, Operations: []Operation{create, self.atMost(1.08).notGated(), empty, arm, expire, lateness}}, // expiries move by 1 %
 	{Name: "PosixTimer", Aside: true, Operations: []Operation{arm.noC().notGated(), expire, lateness}},
 	{Name: "Nanosleep", Aside: true, Operations: []Operation{expire, lateness}},
