@@ -40,8 +40,8 @@ var (
 // usual is the default filter, in benchstat's syntax; all topologies would make
 // a hundred rows. It selects processes on one CPU: threads rarely signal each
 // other, and wall time across CPUs is mostly noise. It leaves out timers, which
-// serve another end.
-var usual = "-/peer:thread -/cpus:(cross OR free) -.name:/^(" + strings.Join(mechanisms.Asides(), "|") + ")/"
+// serve another end, and rings that are set up in another way.
+var usual = "-/peer:thread -/cpus:(cross OR free) -/setup:defer -.name:/^(" + strings.Join(mechanisms.Asides(), "|") + ")/"
 
 // errNoPair means that there is nothing to compare base with.
 var errNoPair = fmt.Errorf("no mechanism was measured beside %s with the same operation and topology (to include all: -filter '*', or make headline FILTER='*')", base)
