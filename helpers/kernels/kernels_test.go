@@ -145,3 +145,11 @@ func TestSummaryOfFailures(t *testing.T) {
 		t.Errorf("error %v, want one that says that the boots are of two QEMUs", err)
 	}
 }
+
+// benchstat gets each heading as one word, whatever is set in it.
+func TestLabels(t *testing.T) {
+	got := labels([]*column{{label: "6.12"}, {label: "6.12 nohz=off lsm="}})
+	if want := `"6.12" "6.12 nohz=off lsm="`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

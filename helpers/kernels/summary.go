@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"eventbench/helpers/boots"
@@ -167,10 +168,12 @@ func tables(ctx context.Context, columns []*column, exact map[string]bool, stdou
 		"-col", "kernel@("+labels(columns)+")", "-")
 }
 
+// labels are the columns' headings in the syntax of benchproc, in which those of
+// columns with settings must be quoted.
 func labels(columns []*column) string {
 	var s []string
 	for _, c := range columns {
-		s = append(s, c.label)
+		s = append(s, strconv.Quote(c.label))
 	}
 	return strings.Join(s, " ")
 }
@@ -178,6 +181,10 @@ func labels(columns []*column) string {
 // spread prints how much the boots of each kernel differ.
 func spread(columns []*column, stdout io.Writer) {
 	fmt.Fprintf(stdout, "\nSpread across boots\n")
+	width := 12
+	for _, c := range columns {
+		width = max(width, len(c.label))
+	}
 	for _, c := range columns {
 		same := 0
 		for _, counts := range c.counts {
@@ -194,7 +201,7 @@ func spread(columns []*column, stdout io.Writer) {
 				one = append(one, s)
 			}
 		}
-		fmt.Fprintf(stdout, "  %-12s %d boots: same mode in all boots for %d of %d benchmarks", c.label, len(c.boots), same, len(c.counts))
+		fmt.Fprintf(stdout, "  %-*s %d boots: same mode in all boots for %d of %d benchmarks", width, c.label, len(c.boots), same, len(c.counts))
 		if one != nil {
 			fmt.Fprintf(stdout, "; range of means: %.2f %% on one CPU", median(one))
 		}
