@@ -66,6 +66,9 @@ func NewKernels(fs *flag.FlagSet) cli.Action {
 	k := &kernels{}
 	k.flags(fs, &o)
 	return func(ctx context.Context, c *cli.Call) error {
+		if k.Shard.Given() {
+			return unbootable(k.makeShard(ctx, c.Operands, o, c.Say))
+		}
 		return o.run(ctx, c, gate.FirstBoots, func() (testable, error) { return k, k.open(ctx, c.Operands, o, c.Say) })
 	}
 }
@@ -86,12 +89,16 @@ func NewBaselines(fs *flag.FlagSet) cli.Action {
 	r := &recording{}
 	r.flags(fs)
 	return func(ctx context.Context, c *cli.Call) error {
-		err := r.record(ctx, c.Operands, c.Say)
-		if kernel := (*boots.KernelError)(nil); errors.As(err, &kernel) {
-			return cli.WithStatus(err, skipCommit)
-		}
-		return err
+		return unbootable(r.record(ctx, c.Operands, c.Say))
 	}
+}
+
+// unbootable gives an error its own exit status if it is a kernel's.
+func unbootable(err error) error {
+	if kernel := (*boots.KernelError)(nil); errors.As(err, &kernel) {
+		return cli.WithStatus(err, skipCommit)
+	}
+	return err
 }
 
 // run measures, looks and reports. first is the number of samples a side at the

@@ -48,46 +48,54 @@ func (k *kernels) flags(fs *flag.FlagSet, o *options) {
 	fs.BoolVar(&k.where, "where", true, "show the functions that make up most of each regression and improvement")
 }
 
-func (k *kernels) open(ctx context.Context, operands []string, o options, say func(string, ...any)) error {
+// names checks the operands and returns the kernels to boot.
+func (k *kernels) names(ctx context.Context, operands []string, o options) ([]string, error) {
 	if err := k.Check(); err != nil {
-		return cli.Usage("%w", err)
+		return nil, cli.Usage("%w", err)
 	}
 	if len(operands) != 3 {
-		return cli.Usage("want a static test binary (make eventbench.static) and two kernels, OLD and NEW, have %q", operands)
+		return nil, cli.Usage("want a static test binary (make eventbench.static) and two kernels, OLD and NEW, have %q", operands)
 	}
-	k.seed, k.say = o.seed, say
 	k.Binary = operands[0]
 	names := operands[1:]
 	for i, name := range names {
 		if name == "" {
-			return cli.Usage("%s is empty: want a kernel, a series such as 6.12 or the path of an image (make gate-kernels OLD=6.12 NEW=bzImage)", []string{"OLD", "NEW"}[i])
+			return nil, cli.Usage("%s is empty: want a kernel, a series such as 6.12 or the path of an image (make gate-kernels OLD=6.12 NEW=bzImage)", []string{"OLD", "NEW"}[i])
 		}
 	}
 	switch {
 	case isRecorded(names[1]):
-		return cli.Usage("NEW, %s, is a file of results, not a kernel: go tool eventbench gate compares results", names[1])
+		return nil, cli.Usage("NEW, %s, is a file of results, not a kernel: go tool eventbench gate compares results", names[1])
 	case isRecorded(names[0]):
 		files, err := results.Find(names[0])
 		if err != nil {
-			return err
+			return nil, err
 		}
 		k.recorded, names = side{name: names[0], files: files}, names[1:]
 	}
 	for _, name := range names {
 		column, err := guest.ParseColumn(name)
 		if err != nil {
-			return cli.Usage("%w", err)
+			return nil, cli.Usage("%w", err)
 		}
 		if _, err := os.Stat(column.Kernel); err != nil && strings.Contains(column.Kernel, "/") {
-			return fmt.Errorf("kernel: %w", err)
+			return nil, fmt.Errorf("kernel: %w", err)
 		}
 	}
 	if len(names) == 2 {
 		k.old = names[0]
 	} else if err := k.checkRecorded(ctx, o.gate.Allow); err != nil {
+		return nil, err
+	}
+	return names, nil
+}
+
+func (k *kernels) open(ctx context.Context, operands []string, o options, say func(string, ...any)) error {
+	k.seed, k.say = o.seed, say
+	names, err := k.names(ctx, operands, o)
+	if err != nil {
 		return err
 	}
-	var err error
 	if k.set, k.unlock, err = boots.Open(ctx, k.Settings, names, say); err != nil {
 		return k.blame(err)
 	}
@@ -96,6 +104,26 @@ func (k *kernels) open(ctx context.Context, operands []string, o options, say fu
 		return fmt.Errorf("OLD, %s, and NEW, %s, are the same kernel (their images and settings are equal): there is nothing to compare", both[0].Arg, both[1].Arg)
 	}
 	return nil
+}
+
+// makeShard makes a shard's part of all boots that the last look needs: whether
+// fewer would do, no machine that has only a part can tell.
+func (k *kernels) makeShard(ctx context.Context, operands []string, o options, say func(string, ...any)) error {
+	if err := o.check(); err != nil {
+		return cli.Usage("%w", err)
+	}
+	looks, err := gate.Looks(gate.FirstBoots, o.max, gate.DefaultAlpha)
+	if err != nil {
+		return cli.Usage("-max %d: %w", o.max, err)
+	}
+	if o.bisect || o.canary {
+		return cli.Usage("-shard: a shard judges nothing: -bisect and -canary are for the same command without, once merge has put the shards together")
+	}
+	names, err := k.names(ctx, operands, o)
+	if err != nil {
+		return err
+	}
+	return boots.MakeShard(ctx, "gate-kernels", k.Settings, names, o.seed, o.seed+looks[len(looks)-1].N-1, say)
 }
 
 // checkRecorded refuses recorded results that the gate would refuse after

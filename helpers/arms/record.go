@@ -47,6 +47,9 @@ func (r *recording) record(ctx context.Context, operands []string, say func(stri
 		return cli.Usage("%w", err)
 	}
 	r.Binary = operands[0]
+	if r.Shard.Given() {
+		return boots.MakeShard(ctx, "baselines", r.Settings, operands[1:], 1, r.boots, say)
+	}
 	set, unlock, err := boots.Open(ctx, r.Settings, operands[1:], say)
 	if err != nil {
 		return err

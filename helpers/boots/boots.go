@@ -35,6 +35,7 @@ import (
 	"eventbench/helpers/process"
 	"eventbench/helpers/results"
 	"eventbench/helpers/samples"
+	"eventbench/helpers/shard"
 
 	"golang.org/x/perf/benchfmt"
 )
@@ -59,6 +60,7 @@ type Settings struct {
 	Timeout   time.Duration
 	Jobs      int // guests that run at a time
 	Results   string
+	Shard     shard.Shard // of the boots: see [MakeShard]
 }
 
 // Flags defines all settings except Binary as flags of fs. Their present values
@@ -71,6 +73,7 @@ func (s *Settings) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&s.Guest, "guest", "", "pass these `flags`, separated by blanks, to go tool eventbench guest")
 	fs.DurationVar(&s.Timeout, "timeout", 5*time.Minute, "give up on a boot after this `time`")
 	fs.StringVar(&s.Results, "results", "results", "keep results in `dir`")
+	s.Shard.Flag(fs)
 }
 
 // Check returns an error that names a flag whose value is invalid.
@@ -138,10 +141,7 @@ type Set struct {
 // rebuilt at the same path is a different one. No other process can measure
 // into the set until close is called.
 func Open(ctx context.Context, s Settings, kernels []string, say func(format string, args ...any)) (set *Set, close func(), err error) {
-	if s.Binary, err = filepath.Abs(s.Binary); err != nil {
-		return nil, nil, err
-	}
-	arch, err := checkProgram(ctx, s.Binary, s.Bench)
+	arch, err := s.checkProgram(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

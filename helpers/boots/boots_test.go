@@ -87,7 +87,7 @@ func TestCheckProgram(t *testing.T) {
 	dir := t.TempDir()
 	check := func(path, bench, want string) {
 		t.Helper()
-		if _, err := checkProgram(t.Context(), path, bench); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := (&Settings{Binary: path, Bench: bench}).checkProgram(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s, -bench %s: error %v, want %q", path, bench, err, want)
 		}
 	}

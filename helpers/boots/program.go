@@ -5,6 +5,7 @@ package boots
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -16,7 +17,11 @@ import (
 // checkProgram reports before the first boot what would fail in every boot: a
 // file that guests cannot run, or a pattern that matches no benchmark. It
 // returns the architecture of the guests.
-func checkProgram(ctx context.Context, path, bench string) (*guest.Arch, error) {
+func (s *Settings) checkProgram(ctx context.Context) (*guest.Arch, error) {
+	path, err := filepath.Abs(s.Binary) // so that PATH is not searched
+	if err != nil {
+		return nil, err
+	}
 	p, err := guest.LoadProgram(path, nil, ".")
 	if err != nil {
 		return nil, err
@@ -25,12 +30,12 @@ func checkProgram(ctx context.Context, path, bench string) (*guest.Arch, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%w (make eventbench.static makes a test binary)", err)
 	}
-	some, err := anyMatches(bench, names)
+	some, err := anyMatches(s.Bench, names)
 	if err != nil {
-		return nil, fmt.Errorf("-bench=%s: %w", bench, err)
+		return nil, fmt.Errorf("-bench=%s: %w", s.Bench, err)
 	}
 	if !some {
-		return nil, cli.Usage("-bench=%s: no benchmark matches (names begin with Benchmark); there are:\n\t%s", bench, strings.Join(names, "\n\t"))
+		return nil, cli.Usage("-bench=%s: no benchmark matches (names begin with Benchmark); there are:\n\t%s", s.Bench, strings.Join(names, "\n\t"))
 	}
 	return p.Arch(), nil
 }

@@ -63,6 +63,7 @@ func runColumns(ctx context.Context, o options, inv inventory, wanted []string, 
 	if pattern == "" {
 		pattern = "."
 	}
+	o.results = o.shard.Results(o.results)
 	dir := filepath.Join(o.results, "behaviours", build[:10], results.PatternName(pattern))
 	if err := files.MakeDir(dir); err != nil {
 		return nil, err
@@ -73,12 +74,20 @@ func runColumns(ctx context.Context, o options, inv inventory, wanted []string, 
 	}
 	defer unlock()
 	var columns []*column
-	for _, arg := range o.columns {
+	for i, arg := range o.columns {
+		if !o.shard.Has(i) {
+			continue
+		}
 		c, err := findColumn(ctx, arg, binary, dir, o.timeout, say)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", arg, err)
 		}
 		columns = append(columns, c)
+	}
+	if o.shard.Given() {
+		if err := writePlan(o, binary, build, pattern, columns); err != nil {
+			return nil, err
+		}
 	}
 	var (
 		wg    sync.WaitGroup
@@ -121,7 +130,37 @@ func runColumns(ctx context.Context, o options, inv inventory, wanted []string, 
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	for _, c := range columns {
+		// A table shows what became of its rows, but a shard has none.
+		if _, err := os.Stat(c.file + ".txt"); err != nil && o.shard.Given() && len(errs) == 0 {
+			errs = append(errs, fmt.Errorf("%s: a row ended the run, so there are no results to merge: see %s.log", c.name, c.file))
+		}
+	}
 	return columns, errors.Join(errs...)
+}
+
+// writePlan leaves the plan of all columns.
+func writePlan(o options, binary, build, pattern string, columns []*column) error {
+	arch, err := guest.ProgramArch(binary)
+	if err != nil {
+		return err
+	}
+	plan := o.shard.New("behaviours", arch.Name+" "+pattern)
+	plan.Inputs["test binary"] = build
+	for _, arg := range o.columns {
+		name, err := columnName(arg)
+		if err != nil {
+			return err
+		}
+		plan.Units = append(plan.Units, name)
+	}
+	for _, c := range columns {
+		plan.Inputs["column "+c.name] = filepath.Base(c.file)
+		if err := plan.Add(o.results, c.name, c.file+".txt"); err != nil {
+			return err
+		}
+	}
+	return plan.Write(o.results)
 }
 
 // findColumn returns the column for an argument, with the command that runs its

@@ -20,6 +20,7 @@ import (
 	"eventbench/helpers/ci"
 	"eventbench/helpers/cli"
 	"eventbench/helpers/files"
+	"eventbench/helpers/shard"
 )
 
 // options are what the user asks for.
@@ -34,6 +35,7 @@ type options struct {
 	results     string
 	jobs        int
 	timeout     time.Duration
+	shard       shard.Shard // of the columns
 }
 
 // errRows means that some rows had the wrong outcome. They have been reported.
@@ -53,6 +55,7 @@ func New(fs *flag.FlagSet) cli.Action {
 	fs.StringVar(&o.results, "results", "results", "keep results in `dir`")
 	fs.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "run `n` columns at a time")
 	fs.DurationVar(&o.timeout, "timeout", 15*time.Minute, "give up on a column after this `time`")
+	o.shard.Flag(fs)
 	return func(ctx context.Context, c *cli.Call) error {
 		if err := o.check(c.Operands); err != nil {
 			return cli.Usage("%w", err)
@@ -95,7 +98,7 @@ func (o *options) table(ctx context.Context, stdout io.Writer, say func(string, 
 		return err
 	}
 	columns, err := runColumns(ctx, *o, inv, wanted, say)
-	if err != nil {
+	if err != nil || o.shard.Given() {
 		return err
 	}
 	bad := judge(columns, wanted, known, say)
@@ -127,6 +130,8 @@ func (o *options) check(operands []string) error {
 		return fmt.Errorf("-jobs=%d: want at least 1", o.jobs)
 	case o.timeout <= 0:
 		return fmt.Errorf("-timeout=%v: want more than 0", o.timeout)
+	case o.shard.Given() && (o.output != "" || o.deviations):
+		return errors.New("-shard: a shard shows nothing: -o and -deviations are for the same command without, once merge has put the shards together")
 	case len(operands) < 2:
 		return errors.New("want a static test binary (CGO_ENABLED=0 go test -c -o behaviours.static ./behaviours) and at least one column: gvisor, host, or a kernel such as 6.12")
 	}

@@ -5,6 +5,7 @@ package columns
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +18,9 @@ import (
 	"eventbench/helpers/behaviour"
 	"eventbench/helpers/cli"
 	"eventbench/helpers/interrupt"
+	"eventbench/helpers/merge"
 	"eventbench/helpers/process"
+	"eventbench/helpers/shard"
 	"eventbench/helpers/tooltest"
 )
 
@@ -37,6 +40,7 @@ func TestUsage(t *testing.T) {
 	check("-rows", "-rows=(", "x.test", "host")
 	check("would both be called bzImage", "x.test", "a/bzImage", "b/bzImage")
 	check("would both be called host", "x.test", "host", "host")
+	check("-shard: a shard shows nothing", "-shard=1/2", "-o=x", "x.test", "host")
 	check("want gvisor", "-deviations", "x.test", "host")
 	check("-sideways", "-sideways", "x.test", "host")
 }
@@ -116,6 +120,33 @@ func TestRun(t *testing.T) {
 	if stdout, _ := wantRun(t, t.Context(), 0, "", "", append([]string{"-format=counts"}, args...)...); stdout != "host: 4 pass, 1 pass in part, 1 absent, 1 skipped\n" {
 		t.Errorf("-format=counts printed %q", stdout)
 	}
+}
+
+// Of two columns each shard runs one. Merged, they are the command's.
+func TestShards(t *testing.T) {
+	binary := mustBuildTiny(t)
+	t.Setenv("TINY", "well")
+	dir := t.TempDir()
+	column := func(shard string, status int, want string) {
+		t.Helper()
+		wantRun(t, t.Context(), status, "", want, "-shard", shard, "-inventories", "testdata/tiny/inventories", "-results", dir, binary, "host", "none/bzImage")
+	}
+	column("1/2", 0, "running 7 rows")
+	column("2/2", 1, "none/bzImage: ") // which only that shard looks for
+	plans, err := shard.Find(dir)
+	if err != nil || len(plans) != 1 || !slices.Equal(plans[0].Units, []string{"host", "bzImage"}) || len(plans[0].Files["host"]) != 1 {
+		t.Fatalf("plans %+v, %v", plans, err)
+	}
+	var stderr bytes.Buffer
+	verb := &cli.Verb{Manual: tooltest.Manual("merge"), New: merge.New}
+	if status := tooltest.Verb(t.Context(), verb, []string{"-allow-holes", "-o", dir, dir}, io.Discard, &stderr); status != 0 {
+		t.Fatalf("merge: exit status %d\n%s", status, &stderr)
+	}
+	wantRun(t, t.Context(), 0, "4 pass, 1 pass in part", "results are in "+dir+"/behaviours/", "-inventories", "testdata/tiny/inventories", "-results", dir, binary, "host")
+
+	// A column that broke off is no result.
+	t.Setenv("TINY", "")
+	wantRun(t, t.Context(), 1, "", "host: a row ended the run, so there are no results to merge", "-shard", "1/1", "-inventories", "testdata/tiny/inventories", "-results", dir, binary, "host")
 }
 
 // A signal ends the run with the signal's status, and leaves no partial column.

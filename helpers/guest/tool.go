@@ -33,6 +33,15 @@ func FindInit(ctx context.Context, c *cache.Dir, arch *Arch, say progress) ([]by
 	}
 	// Another build of this tool has another init.
 	name := filepath.Join(initDir, fmt.Sprintf("%s-%x", arch.Name, id[:8]))
+	// A machine without Go has it where this tool was copied to.
+	if exe, err := os.Executable(); err == nil {
+		image, err := bounded.ReadFile(filepath.Join(filepath.Dir(exe), filepath.Base(name)), bounded.Program)
+		if err == nil {
+			if of, err := checkProgram(image); err == nil && of == arch {
+				return image, nil
+			}
+		}
+	}
 	cached := func() ([]byte, error) {
 		image, err := bounded.ReadFile(c.Path(name), bounded.Program)
 		if err != nil {
@@ -62,7 +71,7 @@ func FindInit(ctx context.Context, c *cache.Dir, arch *Arch, say progress) ([]by
 	defer remove()
 	built := filepath.Join(work, "init")
 	if err := buildInit(ctx, arch, built); err != nil {
-		return nil, fmt.Errorf("the init of %s guests: %w", arch, err)
+		return nil, fmt.Errorf("the init of %s guests: %w\n\tor copy %s from the cache of a machine where this same program has run a guest, beside it", arch, err, filepath.Base(name))
 	}
 	image, err := bounded.ReadFile(built, bounded.Program)
 	if err != nil {

@@ -36,6 +36,9 @@ func New(fs *flag.FlagSet) cli.Action {
 		if err := o.check(c.Operands); err != nil {
 			return cli.Usage("%w", err)
 		}
+		if o.Shard.Given() {
+			return boots.MakeShard(ctx, "kernels", o.Settings, o.kernels, 1, o.boots, c.Say)
+		}
 		kernels, err := measure(ctx, o, c.Say)
 		if ctx.Err() == nil {
 			// Show what was measured, even if a kernel does not

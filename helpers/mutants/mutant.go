@@ -162,6 +162,9 @@ func parseMutants(name string, r io.Reader) ([]mutant, error) {
 // pattern returns the -test.run pattern of its tests.
 func (m *mutant) pattern() string { return "^Test(" + strings.Join(m.tests, "|") + ")$" }
 
+// base is the name of the outcome of its tests on the unmutated kernel.
+func (m *mutant) base() string { return "base/" + strings.Join(m.tests, "-") }
+
 // variant returns the mutant's kernel, or the unmutated one if m is nil.
 func (m *mutant) variant() kbuild.Variant {
 	v := kbuild.Variant{Edits: []kbuild.Edit{quicker}}

@@ -22,6 +22,7 @@ import (
 	"eventbench/helpers/kbuild"
 	"eventbench/helpers/progress"
 	"eventbench/helpers/results"
+	"eventbench/helpers/shard"
 )
 
 // resultsFile is the name of the table, in the directory of the mutants.
@@ -37,6 +38,7 @@ type options struct {
 	timeout time.Duration
 	keep    bool
 	program string
+	shard   shard.Shard // of the mutants
 }
 
 // New defines the flags of the verb mutants.
@@ -49,6 +51,7 @@ func New(fs *flag.FlagSet) cli.Action {
 	fs.IntVar(&o.jobs, "jobs", 1, "run `n` guests at a time, while the next kernel is built")
 	fs.DurationVar(&o.timeout, "timeout", 10*time.Minute, "stop a guest after this `time`")
 	fs.BoolVar(&o.keep, "keep", false, "keep mutants killed by an earlier test binary as killed")
+	o.shard.Flag(fs)
 	return func(ctx context.Context, c *cli.Call) error {
 		only, err := regexp.Compile(o.run)
 		switch {
@@ -60,6 +63,8 @@ func New(fs *flag.FlagSet) cli.Action {
 			return cli.Usage("-timeout=%v: want more than 0", o.timeout)
 		case err != nil:
 			return cli.Usage("-run: %w", err)
+		case o.shard.Given() && o.table != "":
+			return cli.Usage("-o: a shard has no table: the same command without -shard writes it, once merge has put the shards together")
 		}
 		if o.table != "" {
 			if err := files.Writable(o.table); err != nil {
@@ -116,6 +121,9 @@ func find(ctx context.Context, o options, only *regexp.Regexp, stdout io.Writer,
 	}
 	if r.tree, err = kbuild.Open(ctx, kbuild.Source{Series: kbuild.DefaultSeries}, p); err != nil {
 		return false, err
+	}
+	if o.shard.Given() {
+		return false, r.makeShard(ctx)
 	}
 	if err = r.all(ctx); err != nil {
 		return false, err

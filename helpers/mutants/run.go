@@ -45,8 +45,6 @@ type outcome struct {
 	Broken  []string
 	Skipped []string
 	Held    int
-	Build   float64 // seconds
-	Guest   float64
 }
 
 // A run is one call of the command.
@@ -90,6 +88,38 @@ func (r *run) write(o outcome) error {
 	return files.Write(r.file(o.Name), append(data, '\n'))
 }
 
+// makeShard tests a shard's mutants and leaves the plan of all. The unmutated
+// kernel is tested in each shard that needs it.
+func (r *run) makeShard(ctx context.Context) error {
+	r.results = r.shard.Results(r.results)
+	if err := files.MakeDir(r.results); err != nil {
+		return err
+	}
+	plan := r.shard.New("mutants", r.options.run)
+	plan.Inputs["test binary"], plan.Inputs["linux source"] = r.binary, r.tree.Version
+	var own []mutant
+	for i, m := range r.mutants {
+		plan.Units = append(plan.Units, m.Name)
+		if !r.shard.Has(i) {
+			continue
+		}
+		own = append(own, m)
+		if plan.Files[m.base()] == nil {
+			if err := plan.Add(r.results, m.base(), r.file(m.base())); err != nil {
+				return err
+			}
+		}
+		if err := plan.Add(r.results, m.Name, r.file(m.Name)); err != nil {
+			return err
+		}
+	}
+	if err := plan.Write(r.results); err != nil {
+		return err
+	}
+	r.mutants = own
+	return r.all(ctx)
+}
+
 // all tests every mutant that has no outcome yet.
 func (r *run) all(ctx context.Context) error {
 	if err := files.MakeDir(filepath.Join(r.results, "mutants")); err != nil {
@@ -128,23 +158,22 @@ func (r *run) testBases(ctx context.Context) error {
 		if _, ok := r.bases[m.Edit.File]; ok {
 			continue
 		}
-		name := "base/" + strings.Join(m.tests, "-")
+		name := m.base()
 		o, ok := r.kept(name, id)
 		if !ok {
 			r.p.Say("%s: testing the unmutated kernel first", m.Edit.File)
 			o = outcome{Name: name, Sum: id, Binary: r.binary}
-			var err error
-			if o.Build, err = r.buildImage(ctx, id, base.variant()); err != nil {
+			if err := r.buildImage(ctx, id, base.variant()); err != nil {
 				return err
 			}
-			rows, took, err := r.boot(ctx, r.image(id), m.pattern())
+			rows, err := r.boot(ctx, r.image(id), m.pattern())
 			if err != nil {
 				return err
 			}
 			if rows.end != nil {
 				return fmt.Errorf("%s unmutated: %w", m.Edit.File, rows.end)
 			}
-			o.Guest, o.Broken, o.Skipped, o.Held = took, rows.broken, rows.skipped, len(rows.passed)
+			o.Broken, o.Skipped, o.Held = rows.broken, rows.skipped, len(rows.passed)
 			if err := r.write(o); err != nil {
 				return err
 			}
@@ -163,18 +192,17 @@ func (r *run) some(ctx context.Context, todo []int) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	type built struct {
-		i    int
-		took float64
-		err  error
+		i   int
+		err error
 	}
 	queue := make(chan built, r.jobs)
 	go func() {
 		defer close(queue)
 		for _, i := range todo {
 			v := r.mutants[i].variant()
-			took, err := r.buildImage(ctx, sum(r.tree.Version, v), v)
+			err := r.buildImage(ctx, sum(r.tree.Version, v), v)
 			select {
-			case queue <- built{i, took, err}:
+			case queue <- built{i, err}:
 			case <-ctx.Done():
 				return
 			}
@@ -189,7 +217,7 @@ func (r *run) some(ctx context.Context, todo []int) error {
 	for range r.jobs {
 		wg.Go(func() {
 			for b := range queue {
-				o, err := r.test(ctx, &r.mutants[b.i], b.took, b.err)
+				o, err := r.test(ctx, &r.mutants[b.i], b.err)
 				if err == nil && ctx.Err() == nil {
 					err = r.write(o)
 				}
@@ -227,21 +255,19 @@ func (o outcome) also(row string) string {
 }
 
 // buildImage builds a kernel, unless an earlier call left its image.
-func (r *run) buildImage(ctx context.Context, id string, v kbuild.Variant) (seconds float64, err error) {
+func (r *run) buildImage(ctx context.Context, id string, v kbuild.Variant) error {
 	if _, err := os.Stat(r.image(id)); err == nil {
-		return 0, nil
+		return nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return 0, err
+		return err
 	}
-	start := time.Now()
-	err = r.tree.Build(ctx, v, r.image(id))
-	return time.Since(start).Seconds(), err
+	return r.tree.Build(ctx, v, r.image(id))
 }
 
 // test tests a mutant. err is the error from building its kernel.
-func (r *run) test(ctx context.Context, m *mutant, build float64, err error) (outcome, error) {
+func (r *run) test(ctx context.Context, m *mutant, err error) (outcome, error) {
 	id := sum(r.tree.Version, m.variant())
-	o := outcome{Name: m.Name, Sum: id, Binary: r.binary, Build: build}
+	o := outcome{Name: m.Name, Sum: id, Binary: r.binary}
 	if broken := (*kbuild.CompileError)(nil); errors.As(err, &broken) {
 		o.Outcome, o.How = unbuilt, strings.Join(broken.Lines, "; ")
 		return o, nil
@@ -249,20 +275,19 @@ func (r *run) test(ctx context.Context, m *mutant, build float64, err error) (ou
 	if err != nil {
 		return o, fmt.Errorf("%s: %w", m.at, err)
 	}
-	rows, took, err := r.boot(ctx, r.image(id), m.pattern())
+	rows, err := r.boot(ctx, r.image(id), m.pattern())
 	if err != nil {
 		return o, err
 	}
-	o.Guest, o.Broken, o.Skipped, o.Held = took, rows.broken, rows.skipped, len(rows.passed)
+	o.Broken, o.Skipped, o.Held = rows.broken, rows.skipped, len(rows.passed)
 	o.Broken = slices.DeleteFunc(o.Broken, func(row string) bool { return slices.Contains(r.bases[m.Edit.File].Broken, row) })
 	o.Outcome, o.How = judge(m.Row, rows)
 	if o.Outcome == undecided && rows.end != nil {
 		// Another row ended the run: test this one alone.
-		alone, took, err := r.boot(ctx, r.image(id), m.pattern()+"/^"+m.Row+"$")
+		alone, err := r.boot(ctx, r.image(id), m.pattern()+"/^"+m.Row+"$")
 		if err != nil {
 			return o, err
 		}
-		o.Guest += took
 		before := rows.last
 		o.Outcome, o.How = judge(m.Row, alone)
 		o.How = strings.TrimPrefix(o.How+", alone: with the others, "+before+" is the last", ", ")
@@ -313,10 +338,10 @@ func parseRows(text string) rows {
 
 // boot runs tests on a kernel. The error is the machine's: the kernel's faults
 // are in rows.
-func (r *run) boot(ctx context.Context, image, pattern string) (rows, float64, error) {
+func (r *run) boot(ctx context.Context, image, pattern string) (rows, error) {
 	kernel, err := guest.FindKernel(ctx, nil, guest.AMD64, image, "", false, nil)
 	if err != nil {
-		return rows{}, 0, err
+		return rows{}, err
 	}
 	// A kernel without ACPI spins for 200 ms to calibrate the local APIC's
 	// timer. QEMU leaves its translated code at each PAUSE, so this would
@@ -325,20 +350,18 @@ func (r *run) boot(ctx context.Context, image, pattern string) (rows, float64, e
 	m := &guest.Machine{QEMU: r.qemu, Init: r.init, Kernel: kernel, Accel: guest.TCG, Clock: guest.InstrClock, CPUs: 1, Memory: 512, Seed: 1, Append: "nolapic_timer"}
 	program, err := guest.LoadProgram(r.program, []string{"-test.v", "-test.run=" + pattern}, r.dir)
 	if err != nil {
-		return rows{}, 0, err
+		return rows{}, err
 	}
 	if program.Env, err = m.Env(os.Environ()); err != nil {
-		return rows{}, 0, err
+		return rows{}, err
 	}
-	start := time.Now()
 	late := fmt.Errorf("it was stopped after %v", r.timeout)
 	inTime, cancel := context.WithTimeoutCause(ctx, r.timeout, late)
 	defer cancel()
 	var out bytes.Buffer
 	status, err := m.Run(inTime, program, &out, &out)
-	took := time.Since(start).Seconds()
 	if ctx.Err() != nil {
-		return rows{}, 0, context.Cause(ctx)
+		return rows{}, context.Cause(ctx)
 	}
 	got := parseRows(out.String())
 	noStatus := (*guest.NoStatusError)(nil)
@@ -348,9 +371,9 @@ func (r *run) boot(ctx context.Context, image, pattern string) (rows, float64, e
 	case errors.As(err, &noStatus) && noStatus.Started:
 		got.end = fmt.Errorf("the kernel stopped: %w", noStatus.Err)
 	case err != nil:
-		return got, took, err
+		return got, err
 	case status > 1:
 		got.end = fmt.Errorf("the tests end with status %d", status)
 	}
-	return got, took, nil
+	return got, nil
 }

@@ -193,8 +193,12 @@ func reconcile(inputs []*input, across []string) (ignore, differences []string, 
 			ignore = append(ignore, "/gomaxprocs") // the -N at the end of names
 		}
 		var sides []string
-		for _, vs := range perInput {
-			sides = append(sides, results.Shown(slices.Sorted(maps.Keys(vs))))
+		for i, vs := range perInput {
+			side := results.Shown(slices.Sorted(maps.Keys(vs)))
+			if len(vs) > 1 && key == results.Machine {
+				return nil, nil, fmt.Errorf("%s mixes samples of several machines, %s: name the directory of each", inputs[i].arg, side)
+			}
+			sides = append(sides, side)
 		}
 		differences = append(differences, "differs: "+key+": "+strings.Join(sides, " | "))
 	}

@@ -38,6 +38,10 @@ type Key struct {
 // clocks have nothing in common.
 const Clock = "clock"
 
+// Machine is the key of the machine that rounds were measured on. Counted
+// instructions are no machine's, so guests do not write it.
+const Machine = "machine"
+
 // Keys says which keys must agree and which may differ between results. Every
 // comparison uses this table, and reports differences in its order.
 var Keys = []Key{
@@ -64,6 +68,7 @@ var Keys = []Key{
 	{"benchtime", MustAgree, "operations in a loop of a boot"},
 	{"count", MustAgree, "loops of a benchmark in a boot"},
 
+	{Machine, MayDiffer, "the machine that rounds were measured on"},
 	{"kernel", MayDiffer, "its series"},
 	{"kernel-release", MayDiffer, "uname -r"},
 	{"kernel-image", MayDiffer, "the image that was booted"},

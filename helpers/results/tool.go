@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -49,7 +50,13 @@ func Benchstat(ctx context.Context, w io.Writer, stdin io.Reader, args ...string
 // with the tool's own standard error, and put a process between the tool and
 // signals. It would also build the tool for GOARCH, which under go test -exec is
 // the architecture of the programs that the tool runs.
+//
+// The tool that asks for itself needs neither Go nor the source: it is copied to
+// machines that have nothing else.
 func Tool(ctx context.Context, name string) (string, error) {
+	if build, ok := debug.ReadBuildInfo(); ok && name == "eventbench" && build.Path == "eventbench/helpers/cmd/eventbench" {
+		return os.Executable()
+	}
 	var path, stderr process.Buffer
 	cmd := exec.Command("go", "tool", "-n", name)
 	cmd.Env = append(os.Environ(), "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)

@@ -45,6 +45,7 @@ func measure(ctx context.Context, opts options, p *follower) (dirs []string, err
 	if err != nil {
 		return nil, err
 	}
+	opts.results = opts.shard.Results(opts.results)
 	host = filepath.Join(opts.results, host)
 	if err := files.MakeDir(host); err != nil {
 		return nil, err
@@ -69,6 +70,11 @@ func measure(ctx context.Context, opts options, p *follower) (dirs []string, err
 	}
 	if err := results.Link(opts.results, dirs[0]); err != nil {
 		return nil, err
+	}
+	if opts.shard.Given() {
+		if err := writePlan(opts, sets); err != nil {
+			return nil, err
+		}
 	}
 	if err := makeRounds(ctx, opts, sets, p); err != nil {
 		return nil, err
@@ -96,12 +102,50 @@ func findSet(ctx context.Context, opts options, a arm, host string, p *follower)
 	if err != nil {
 		return nil, err
 	}
+	if now.machine, err = machine(); err != nil {
+		return nil, err
+	}
 	s, err := openSet(a, filepath.Join(host, build[:10], opts.settingsDir(a)), now, p)
 	if err != nil {
 		return nil, err
 	}
 	return s, files.MakeDir(s.Dir)
 }
+
+// numbers returns the rounds that the user asked for.
+func (o options) numbers() (numbers []int) {
+	for i := range o.rounds {
+		if o.shard.Has(i) {
+			numbers = append(numbers, i+1)
+		}
+	}
+	return numbers
+}
+
+// writePlan leaves the plan of all rounds. A round is one unit with all its
+// arms: what is compared in pairs is measured on one machine.
+func writePlan(opts options, sets []*set) error {
+	var settings []string
+	for _, s := range sets {
+		settings = append(settings, opts.settingsDir(s.arm))
+	}
+	plan := opts.shard.New("bench", strings.Join(settings, " "))
+	plan.Samples = true
+	for n := 1; n <= opts.rounds; n++ {
+		plan.Units = append(plan.Units, roundUnit(n))
+	}
+	for _, s := range sets {
+		plan.Inputs[s.arm.said("the command")] = s.arm.build
+		for _, n := range opts.numbers() {
+			if err := plan.Add(opts.results, roundUnit(n), s.File(n)); err != nil {
+				return err
+			}
+		}
+	}
+	return plan.Write(opts.results)
+}
+
+func roundUnit(n int) string { return fmt.Sprintf("round %d", n) }
 
 // makeRounds makes the missing rounds. A round that cannot be made is reported
 // and left out. After two such rounds in a row the arm is given up.
@@ -110,12 +154,13 @@ func makeRounds(ctx context.Context, opts options, sets []*set, p *follower) err
 	for _, s := range sets {
 		dirs = append(dirs, &s.Set)
 		p.Say("%d of %d rounds to go, of %d benchmarks each, into %s",
-			opts.rounds-len(s.within(opts.rounds)), opts.rounds, len(s.survey.names), s.Dir)
+			len(opts.numbers())-len(s.made(opts)), len(opts.numbers()), len(s.survey.names), s.Dir)
 	}
 	todo, err := samples.Missing(dirs, 1, opts.rounds, uint64(opts.seed))
 	if err != nil {
 		return err
 	}
+	todo = slices.DeleteFunc(todo, func(t samples.Turn) bool { return !slices.Contains(opts.numbers(), t.Number) })
 	lost := make(map[*set]int)
 	for i, t := range todo {
 		s, n := sets[t.Set], t.Number
@@ -132,7 +177,7 @@ func makeRounds(ctx context.Context, opts options, sets []*set, p *follower) err
 			continue
 		} else if err != nil {
 			return fmt.Errorf("%s: %w\n\t%d of %d rounds are in %s; the same command continues from there",
-				s.arm.said(fmt.Sprintf("round %d", n)), err, len(s.within(opts.rounds)), opts.rounds, s.Dir)
+				s.arm.said(fmt.Sprintf("round %d", n)), err, len(s.made(opts)), len(opts.numbers()), s.Dir)
 		}
 		lost[s] = 0
 		p.end()
@@ -144,8 +189,8 @@ func makeRounds(ctx context.Context, opts options, sets []*set, p *follower) err
 // error if an arm has no round at all.
 func conclude(opts options, sets []*set, p *follower) (err error) {
 	for _, s := range sets {
-		files := s.within(opts.rounds)
-		if len(files) == 0 {
+		files, want := s.made(opts), len(opts.numbers())
+		if len(files) == 0 && want > 0 {
 			return fmt.Errorf("%s; the same command tries them again", s.arm.said("there are no rounds"))
 		}
 		failed := make(map[string]bool)
@@ -163,10 +208,10 @@ func conclude(opts options, sets []*set, p *follower) (err error) {
 		if n > 0 {
 			p.Say("%s, go tool eventbench summary %s shows why", s.arm.said(samples.Counted(n, "benchmark")+" failed in some rounds"), s.Dir)
 		}
-		if missing := opts.rounds - len(files); missing > 0 {
-			p.Say("%s; the same command tries them again", s.arm.said(fmt.Sprintf("%d of %d rounds were lost", missing, opts.rounds)))
+		if missing := want - len(files); missing > 0 {
+			p.Say("%s; the same command tries them again", s.arm.said(fmt.Sprintf("%d of %d rounds were lost", missing, want)))
 		}
-		if n > 0 || len(files) < opts.rounds {
+		if n > 0 || len(files) < want {
 			err = errIncomplete
 		}
 	}
@@ -378,6 +423,7 @@ func (s *set) header(n int, opts options, args []string, began time.Time) string
 		samples.Alone(append(argv, "-test.run=^$", "-test.v", "-test.benchtime="+opts.benchtime)) +
 		settingsPrefix + s.survey.settings + "\n" +
 		fmt.Sprintf("# began: %s, took %.1fs\n", began.Format(time.RFC3339), time.Since(began).Seconds())
+	header += fmt.Sprintf("machine: %s\n", s.survey.machine)
 	if s.arm.name != "" {
 		header += fmt.Sprintf("%s: %d\n", roundKey, n)
 	}

@@ -20,6 +20,7 @@ import (
 	"eventbench/helpers/files"
 	"eventbench/helpers/process"
 	"eventbench/helpers/results"
+	"eventbench/helpers/shard"
 )
 
 // options are the user's choices. The binary's contents and the fields up to
@@ -37,6 +38,7 @@ type options struct {
 	keep    bool
 	results string
 	binary  string
+	shard   shard.Shard // of the rounds
 	arms    []arm
 	report  []string
 }
@@ -85,6 +87,7 @@ func New(fs *flag.FlagSet) cli.Action {
 	fs.DurationVar(&opts.limit, "limit", 0, "give up on a benchmark that prints nothing for this `time`\n(default 20 times -benchtime, at least 2m)")
 	fs.BoolVar(&opts.keep, "histograms", false, "keep the latencies beside each new round, in HdrHistogram's log format")
 	fs.StringVar(&opts.results, "results", opts.results, "keep results in `directory`")
+	opts.shard.Flag(fs)
 	fs.Func("report", "at the end, run this verb on the sets: `words` such as summary", func(s string) error {
 		if opts.report = strings.Fields(s); len(opts.report) == 0 {
 			return errors.New("want a verb, such as summary, and its flags")

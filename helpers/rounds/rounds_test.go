@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"eventbench/helpers/cli"
+	"eventbench/helpers/merge"
 	"eventbench/helpers/need"
 	"eventbench/helpers/progress"
 	"eventbench/helpers/tooltest"
@@ -32,7 +33,7 @@ import (
 // The tests run the real command in a process of its own on a real test binary
 // (testdata/tiny), which misbehaves as its environment variable TINY says.
 func TestMain(m *testing.M) {
-	testscript.Main(suite{m}, tooltest.Commands(&cli.Verb{Manual: tooltest.Manual("bench"), New: New}))
+	testscript.Main(suite{m}, tooltest.Commands(&cli.Verb{Manual: tooltest.Manual("bench"), New: New}, &cli.Verb{Manual: tooltest.Manual("merge"), New: merge.New}))
 }
 
 // quick, as GORACE, keeps a process under -race from sleeping for a second at

@@ -3,7 +3,11 @@
 package rounds
 
 import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +23,7 @@ import (
 // Rounds with different surveys belong to different sets.
 type survey struct {
 	settings string   // what the user asked for, as in settingsLine
+	machine  string   // "" in rounds of an earlier version
 	config   []string // configuration lines
 	names    []string // that have a result or fail, sorted
 	failed   []string // that fail, and may have sub-benchmarks
@@ -27,7 +32,11 @@ type survey struct {
 func surveyOf(f *results.File, settings string) survey {
 	s := survey{settings: settings, names: samples.Known([]*results.File{f}), failed: failed(f)}
 	for key, values := range f.Config() {
-		if key != roundKey {
+		switch key {
+		case roundKey:
+		case results.Machine:
+			s.machine = strings.Join(values, " ")
+		default:
 			s.config = append(s.config, key+": "+strings.Join(values, " "))
 		}
 	}
@@ -50,6 +59,9 @@ func failed(files ...*results.File) (names []string) {
 // otherwise says how a round's settings or configuration differ, or returns ""
 // if they do not.
 func (s survey) otherwise(have survey) string {
+	if s.machine != have.machine {
+		return fmt.Sprintf("machine %s, there %q", s.machine, have.machine)
+	}
 	if s.settings != have.settings {
 		return fmt.Sprintf("settings %s, there %s", s.settings, have.settings)
 	}
@@ -153,6 +165,24 @@ func hostDir() (string, error) {
 	return files.Name(name), nil
 }
 
+// machine names the machine that rounds are measured on. Machines may have one
+// name, such as localhost, so it ends in digits of /etc/machine-id, which itself
+// is secret (machine-id(5)). A container has a name of its own instead.
+func machine() (string, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", fmt.Errorf("uname: %w", err)
+	}
+	name := files.Name(unix.ByteSliceToString(u.Nodename[:]))
+	id, err := os.ReadFile("/etc/machine-id")
+	if id = bytes.TrimSpace(id); err != nil || len(id) == 0 {
+		return name, nil
+	}
+	mac := hmac.New(sha256.New, id)
+	mac.Write([]byte("eventbench"))
+	return fmt.Sprintf("%s-%x", name, mac.Sum(nil)[:3]), nil
+}
+
 // A set holds the rounds of an arm.
 type set struct {
 	samples.Set
@@ -193,11 +223,11 @@ func openSet(a arm, dir string, s survey, p *follower) (*set, error) {
 	}
 }
 
-// within returns the existing rounds from 1 to n.
-func (s *set) within(n int) []*results.File {
+// made returns the existing rounds of those that the user asked for.
+func (s *set) made(opts options) []*results.File {
 	paths := make(map[string]bool)
-	for i := range n {
-		paths[s.File(i+1)] = true
+	for _, n := range opts.numbers() {
+		paths[s.File(n)] = true
 	}
 	return slices.DeleteFunc(slices.Clone(s.files), func(f *results.File) bool { return !paths[f.Path] })
 }

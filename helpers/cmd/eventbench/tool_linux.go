@@ -10,6 +10,7 @@ import (
 	"eventbench/helpers/gvisor"
 	"eventbench/helpers/interrupt"
 	"eventbench/helpers/kernels"
+	"eventbench/helpers/merge"
 	"eventbench/helpers/mutants"
 	"eventbench/helpers/page"
 	"eventbench/helpers/report"
@@ -46,6 +47,7 @@ func verbs() []*cli.Verb {
 		{Manual: manual("selftest"), Resumes: true, New: selftest.New},
 		{Manual: manual("behaviours"), Resumes: true, Values: map[string][]string{"format": ci.Names(columns.Formats, false)}, New: columns.New},
 		{Manual: manual("mutants"), Resumes: true, New: mutants.New},
+		{Manual: manual("merge"), Resumes: true, New: merge.New},
 		{Manual: manual("fidelity"), Values: map[string][]string{"kernel": series}, New: fidelity.New},
 		{Manual: manual("test"), Raw: true, New: tests.New},
 		{Manual: manual("soak"), New: soak.New},
