@@ -184,7 +184,7 @@ check: ## everything CI runs
 	go tool actionlint
 	@echo "GOOS=darwin go vet . # must say that this is for Linux"
 	@! out=$$(GOOS=darwin go vet . 2>&1) && echo "$$out" | grep -q Linux || { echo "$$out"; exit 1; }
-	@if command -v shellcheck; then shellcheck .ci/*; else echo "no shellcheck here: .ci not checked"; fi
+	@if command -v shellcheck; then shellcheck .ci/* docs/machines/parallel docs/machines/slurm; else echo "no shellcheck here: .ci not checked"; fi
 	@exec "$$(go tool -n eventbench)" test -race ./...
 	@echo "make bench, one round"
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT INT TERM && \

@@ -73,6 +73,8 @@ var (
 	HasJUnit      = thing(Thing{"junitparser", "a reader of JUnit's XML", "no junitparser", "apt install python3-junitparser", "READERS", module("junitparser")})
 	HasJSONSchema = thing(Thing{"jsonschema", "JSON schemas", "no jsonschema", "apt install python3-jsonschema", "READERS", module("jsonschema")})
 	HasKUnit      = thing(Thing{"kunit", "the kernel's reader of KTAP", "no kunit_parser.py", "unpack a linux-source package in /usr/src", "KUNIT", kunitParser})
+	HasParallel   = thing(Thing{"parallel", "many machines", "no GNU parallel, rsync or ssh", "apt install parallel rsync openssh-client", "MACHINES", parallelBySSH})
+	HasSSHD       = thing(Thing{"sshd", "many machines", "no sshd", "apt install openssh-server", "MACHINES", sshd})
 	HasRoot       = thing(Thing{"root", "what root may", "not root", "run as root", "ROOT", root})
 	HasMounts     = thing(Thing{"mounts", "full disks", "no right to mount", "run as root of a machine, or of a container with CAP_SYS_ADMIN", "MOUNTS", mounts})
 	HasNamespaces = thing(Thing{"namespaces", "user namespaces", "no user namespaces",
@@ -316,6 +318,25 @@ func compiles() error {
 		return fmt.Errorf("cc without the C library's headers: %.200s", stderr)
 	}
 	return err
+}
+
+// sshd is rarely in the PATH of an ordinary user.
+func sshd() error {
+	if program("sshd")() == nil {
+		return nil
+	}
+	_, err := os.Stat("/usr/sbin/sshd")
+	return err
+}
+
+// parallelBySSH checks for GNU parallel and what it copies with.
+func parallelBySSH() error {
+	for _, name := range []string{"parallel", "rsync", "ssh"} {
+		if err := program(name)(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func root() error {
