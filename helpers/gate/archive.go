@@ -38,8 +38,9 @@ func NewArchive(o Options) (*Archive, error) {
 }
 
 // Read adds the results in r as an arm. Its samples are told apart as in any
-// results file. If the results are faulty, the error is an *InputError that
-// says how.
+// results file. A benchmark may be skipped, in all samples, where the kernel
+// lacks what it measures. If the results are faulty, the error is an *InputError
+// that says how.
 func (a *Archive) Read(name string, r io.Reader) (*Arm, error) {
 	s := newSide(name, name)
 	a.gate.read(s, r, name)
@@ -47,12 +48,24 @@ func (a *Archive) Read(name string, r io.Reader) (*Arm, error) {
 		a.gate.Add("%s: no samples", name)
 	}
 	for _, f := range s.failures {
-		a.gate.Add("%v: recorded results must be complete", f.String())
+		if !f.Skipped || s.measured(f) {
+			a.gate.Add("%v: recorded results must be complete", f.String())
+		}
 	}
 	if err := a.gate.Err(); err != nil {
 		return nil, err
 	}
 	return &Arm{Name: name, side: s}, nil
+}
+
+// measured reports whether any sample has figures for what failed.
+func (s *side) measured(f *failure) bool {
+	for _, b := range s.benches {
+		if f.pkg == b.pkg && f.Of(b.name) {
+			return true
+		}
+	}
+	return false
 }
 
 // Samples returns how many samples the arm has.
