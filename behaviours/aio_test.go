@@ -133,6 +133,7 @@ type ring struct {
 	tail, mask   *uint32
 	array        *uint32
 	head, cqtail *uint32 // of the completion ring
+	cqFlags      *uint32
 	sqes         []byte
 }
 

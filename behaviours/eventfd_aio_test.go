@@ -144,7 +144,7 @@ func eventfdAIOPollOfItself(t *testing.T) {
 // newRing makes a ring; it skips the row where there is none to be had.
 func newRing(tb testing.TB) *ring {
 	tb.Helper()
-	// struct io_uring_params of linux/io_uring.h
+	// struct io_uring_params of linux/io_uring.h; of cq the array is flags.
 	type offsets struct{ head, tail, mask, entries, flags, dropped, array, _, _, _ uint32 }
 	var p struct {
 		sqEntries, cqEntries, flags, cpu, idle, features, wq uint32
@@ -170,7 +170,7 @@ func newRing(tb testing.TB) *ring {
 	r := &ring{tb: tb, fd: fd, sq: m(0, size), sqes: m(ioringOffSqes, 64*int(p.sqEntries))}
 	at := func(offset uint32) *uint32 { return (*uint32)(unsafe.Pointer(&r.sq[offset])) }
 	r.tail, r.mask, r.array = at(p.sq.tail), at(p.sq.mask), at(p.sq.array)
-	r.head, r.cqtail = at(p.cq.head), at(p.cq.tail)
+	r.head, r.cqtail, r.cqFlags = at(p.cq.head), at(p.cq.tail), at(p.cq.array)
 	return r
 }
 
