@@ -138,6 +138,60 @@ func ringWaitInterrupted(t *testing.T) {
 	}
 }
 
+// ringSubmitInterrupted (RNG-42): a call that submits and waits, interrupted in its
+// wait, returns how many requests it has submitted, not EINTR, though there is no
+// completion.
+func ringSubmitInterrupted(t *testing.T) {
+	r := newNotifier(t, 4, 0, 0)
+	fd := newEventfd(t, 0, 0)
+	restore, err := rawsig.Handle(unix.SIGUSR1, rawsig.Handler{Flags: rawsig.SAOnstack})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { restore() })
+	r.Prepare(sys.PollRequest(fd, false, 1))
+	queue := sys.NewLoop(fdtest.Arena(t), r.Queue(1))
+	for range 10 {
+		queue.Reset(1)
+		if !queue.Run() {
+			t.Fatal(queue.Err())
+		}
+		self := unix.Gettid()
+		other := child.Go(t, "other", func() error {
+			child.AwaitBlocked(t, unix.Getpid(), self, unix.SYS_IO_URING_ENTER)
+			return unix.Tgkill(unix.Getpid(), self, unix.SIGUSR1)
+		})
+		n, err := rawCall(unix.SYS_IO_URING_ENTER, uintptr(r.FD), 1, 1, 1, 0, 0)
+		other.Join()
+		if n != 1 || err != nil {
+			t.Errorf("io_uring_enter that submits 1 and is interrupted = %d, %v; want 1", n, err)
+		}
+		r.wantNone("after that")
+		mustAddCount(t, fd, 1)
+		r.want("a write", answer{data: 1, res: unix.POLLIN})
+		mustTake(t, fd, 1)
+	}
+}
+
+// ringSignalfd (RNG-43): POLL_ADD of a signalfd completes when a signal for the
+// thread that submitted it is pending.
+func ringSignalfd(t *testing.T) {
+	eachSetup(t, 0, nil, func(t testing.TB, r *notifier) {
+		const sig = unix.SIGUSR1
+		mustBlock(t, sys.Sigs(sig))
+		fd := fdtest.Signalfd(t, sig)
+		for range 10 {
+			r.ask(sys.PollRequest(fd, false, 1))
+			r.wantNone("no signal")
+			if err := unix.Tgkill(unix.Getpid(), unix.Gettid(), sig); err != nil {
+				t.Fatal(err)
+			}
+			r.want("a signal", answer{data: 1, res: unix.POLLIN})
+			mustTakeSignal(t, sys.Sigs(sig))
+		}
+	})
+}
+
 var ringReadRows = map[string]func(*testing.T){
 	"RNG-27": ringRead,
 	"RNG-28": ringReadEach,
@@ -145,4 +199,6 @@ var ringReadRows = map[string]func(*testing.T){
 	"RNG-30": ringReadCancelled,
 	"RNG-31": ringReadDelays,
 	"RNG-32": ringWaitInterrupted,
+	"RNG-42": ringSubmitInterrupted,
+	"RNG-43": ringSignalfd,
 }
