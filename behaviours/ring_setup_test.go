@@ -111,8 +111,7 @@ func ringOrder(t *testing.T) {
 // ringOverflow (RNG-06): completions that find no room are kept (since 5.5,
 // IORING_FEAT_NODROP): they come, all and in order, when the thread asks for them.
 func ringOverflow(t *testing.T) {
-	const nodrop = 1 << 1
-	eachSetup(t, nodrop, nil, func(t testing.TB, r *notifier) {
+	eachSetup(t, ringNoDrop, nil, func(t testing.TB, r *notifier) {
 		const n = 100 // of 16 that there is room for
 		for i := range uint64(n) {
 			if err := r.Do(sys.NopRequest(i + 1)); err != nil {

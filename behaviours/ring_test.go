@@ -63,8 +63,15 @@ func newNotifier(tb testing.TB, n int, flags, features uint32, operations ...uin
 			r.Close()
 		}
 	})
+	lacks := func(what string, since [2]int) {
+		tb.Helper()
+		if behaviour.Since(since[0], since[1]) {
+			tb.Fatalf("io_uring has no %s, which Linux %d.%d has", what, since[0], since[1])
+		}
+		behaviour.Absent(tb, "io_uring has no %s before %d.%d", what, since[0], since[1])
+	}
 	if r.Features&features != features {
-		behaviour.Absent(tb, "io_uring has features %#x here, not %#x", r.Features, features)
+		lacks(fmt.Sprintf("feature %#x", features), ringFeatures[features])
 	}
 	for _, op := range operations {
 		ok, err := r.Supports(op)
@@ -72,11 +79,22 @@ func newNotifier(tb testing.TB, n int, flags, features uint32, operations ...uin
 			behaviour.Refused(tb, "%v", err)
 		}
 		if !ok {
-			behaviour.Absent(tb, "io_uring has no operation %d here", op)
+			lacks(fmt.Sprintf("operation %d", op), ringOperations[op])
 		}
 	}
 	return &notifier{Ring: r, tb: tb}
 }
+
+// ringNoDrop is IORING_FEAT_NODROP.
+const ringNoDrop = 1 << 1
+
+// Since when there are features and operations.
+var (
+	ringFeatures   = map[uint32][2]int{ringNoDrop: {5, 5}, sys.RingMultishotPoll: {5, 13}, sys.RingSkipSuccess: {5, 17}}
+	ringOperations = map[uint8][2]int{
+		ringCancel: {5, 5}, sys.RingRead: {5, 6}, sys.RingMsg: {5, 18}, sys.RingFutexWait: {6, 7}, sys.RingEpollWait: {6, 15},
+	}
+)
 
 func (r *notifier) ask(requests ...sys.Request) {
 	r.tb.Helper()
