@@ -38,19 +38,16 @@ func ringPollReady(t *testing.T) {
 // for them.
 func ringPollHangup(t *testing.T) {
 	eachSetup(t, 0, nil, func(t testing.TB, r *notifier) {
-		reader, writer, closeReader, closeWriter := mustClosablePipe(t)
-		q := sys.PollRequest(reader, false, 1)
-		r.ask(q)
+		reader, _, _, closeWriter := mustClosablePipe(t)
+		r.ask(sys.PollRequest(reader, false, 1))
 		closeWriter()
 		r.want("a pipe without writers", answer{data: 1, res: unix.POLLHUP})
-		_, _ = writer, closeReader
-		reader, writer, closeReader, _ = mustClosablePipe(t)
+		_, writer, closeReader, _ := mustClosablePipe(t)
 		mustFill(t, writer)
-		q = sys.PollRequest(writer, false, 2)
+		q := sys.PollRequest(writer, false, 2)
 		q.OpFlags = unix.POLLOUT
 		r.ask(q)
 		closeReader()
-		_ = reader
 		r.want("a full pipe without readers", answer{data: 2, res: unix.POLLERR})
 	})
 }
