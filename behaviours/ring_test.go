@@ -176,10 +176,12 @@ func (r *notifier) wantNone(what string) {
 // one thread when that asks.
 func eachSetup(t *testing.T, features uint32, operations []uint8, row func(t testing.TB, r *notifier)) {
 	t.Helper()
+	t.Log("a ring without flags")
 	row(t, newNotifier(t, 8, 0, features, operations...))
 	if !behaviour.Since(6, 1) {
 		behaviour.Partly(t, "absent", "no IORING_SETUP_DEFER_TASKRUN before 6.1")
 		return
 	}
+	t.Log("a ring that defers its work")
 	row(t, newNotifier(t, 8, deferred, features, operations...))
 }
