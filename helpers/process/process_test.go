@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strings"
 	"testing"
@@ -119,6 +120,10 @@ func TestBuffer(t *testing.T) {
 
 // The child gets the signal that stopped this program.
 func TestRunSignal(t *testing.T) {
+	// nohup ignores SIGHUP, and a child would inherit that.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, unix.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hangups) })
 	ctx, cancel := context.WithCancelCause(t.Context())
 	var out Buffer
 	cmd := exec.Command("sh", "-c", "trap 'echo hangup; exit' HUP; echo; while :; do sleep 0.01; done")

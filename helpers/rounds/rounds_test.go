@@ -11,6 +11,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -83,6 +84,10 @@ func TestScript(t *testing.T) {
 // A signal ends the run and decides its exit status. No process survives,
 // finished rounds stay, and the unfinished one leaves no trace.
 func TestSignal(t *testing.T) {
+	// nohup ignores SIGHUP, and a child would inherit that.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, unix.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hangups) })
 	for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
 		t.Run(unix.SignalName(sig), func(t *testing.T) {
 			r := startHung(t, nil)
