@@ -399,6 +399,13 @@ func TestIndex(t *testing.T) {
 	if m.Asked != nil {
 		t.Errorf("from the cache, but asked for %q", m.Asked)
 	}
+	// Another mirror is asked, although the usual one's lists are fresh.
+	usual := a.main
+	a.main += "/."
+	if index(IndexLife); m.Asked == nil {
+		t.Error("another mirror was not asked")
+	}
+	a.main = usual
 	m.Add("trixie", "linux-image-6.12.11-cloud-amd64", "6.12.11-1", "amd64", deb)
 	m.Publish("trixie", now.Add(time.Second), "")
 	x = index(0)

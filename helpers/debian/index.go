@@ -27,6 +27,7 @@ import (
 // cached index chooses the kernel.
 type Index struct {
 	Made     time.Time
+	Mirror   string // that it was read from
 	Lists    []list
 	Troubles []string // suites that could not be read
 }
@@ -79,9 +80,13 @@ func (x *Index) Series(source bool) []string {
 	return all
 }
 
-// Fresh reports whether the index is younger than life. An index that lacks
-// suites is trusted only for a short time.
-func (x *Index) Fresh(life time.Duration) bool {
+// Fresh reports whether an index is younger than life, and of this mirror: whoever
+// names another one does not want what the usual one had. An index that lacks
+// suites is trusted only for a short time. A snapshot is the same everywhere.
+func (a *Archive) Fresh(x *Index, life time.Duration) bool {
+	if x.Mirror != a.main && a.snapshot == "" {
+		return false
+	}
 	if len(x.Troubles) > 0 {
 		life = min(life, 5*time.Minute)
 	}
@@ -121,7 +126,7 @@ func (a *Archive) Index(ctx context.Context, c *cache.Dir, arch string, life tim
 	}
 	old, err := a.ReadIndex(c, arch)
 	switch {
-	case err == nil && old.Fresh(life):
+	case err == nil && a.Fresh(old, life):
 		return old, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		say("cached package lists not used: %v", err)
@@ -185,7 +190,7 @@ func (a *Archive) newIndex(ctx context.Context, arch string, dates *releaseDates
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	x := &Index{Made: time.Now()}
+	x := &Index{Made: time.Now(), Mirror: a.main}
 	found := false
 	for i, r := range reads {
 		err := r.err

@@ -366,7 +366,7 @@ func ListSeries(ctx context.Context, c *cache.Dir, arch *Arch, mirror string, up
 		return nil, err
 	}
 	x, err := a.ReadIndex(c, arch.Name)
-	if err != nil || !x.Fresh(life) {
+	if err != nil || !a.Fresh(x, life) {
 		var lock *os.File
 		if lock, err = c.Lock(ctx, func() { say("waiting for another process that fills the cache") }); err == nil {
 			x, err = a.Index(ctx, c, arch.Name, life, say)

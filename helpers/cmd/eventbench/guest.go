@@ -116,6 +116,9 @@ func (s *guestFlags) boot(ctx context.Context, c *cli.Call, environ []string) (i
 	if s.timeout < 0 {
 		return 0, cli.Usage("-timeout %v: want a time, or 0 for none", s.timeout)
 	}
+	if err := s.checkMirror(); err != nil {
+		return 0, err
+	}
 	if err := guest.CheckAccel(s.accel, s.clock); err != nil {
 		return 0, cli.Usage("%w", err)
 	}
@@ -188,6 +191,16 @@ func parseMemory(s string) (int, error) {
 	return n, nil
 }
 
+func (s *guestFlags) checkMirror() error {
+	if s.mirror == "" {
+		return nil
+	}
+	if _, err := debian.Open(s.mirror, ""); err != nil {
+		return cli.Usage("%w", err)
+	}
+	return nil
+}
+
 func (s *guestFlags) listSeries(ctx context.Context, c *cli.Call) error {
 	if len(c.Operands) > 0 {
 		return cli.Usage("-list: takes no operands, have %q", c.Operands)
@@ -195,6 +208,9 @@ func (s *guestFlags) listSeries(ctx context.Context, c *cli.Call) error {
 	arch := guest.ArchNamed(s.arch)
 	if arch == nil {
 		return cli.Usage("-arch %q: want amd64 or arm64", s.arch)
+	}
+	if err := s.checkMirror(); err != nil {
+		return err
 	}
 	dir, err := guest.UserCache()
 	if err != nil {
