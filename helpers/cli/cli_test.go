@@ -86,6 +86,7 @@ func TestRun(t *testing.T) {
 	wrong("t: -n: no such flag (go tool t help)", "-n", "echo")
 	wrong("t echo: -formt: no such flag; did you mean -format? (go tool t help echo)", "echo", "-formt", "json", "a")
 	wrong("t echo: -formt: no such flag; did you mean -format? (go tool t help echo)", "echo", "a", "--formt=json")
+	wrong("t echo: -helm: no such flag (go tool t help echo)", "echo", "-helm")
 	wrong(`t echo: -n "x": want a whole number (go tool t help echo)`, "echo", "-n", "x")
 	wrong(`t echo: -n "99999999999999999999": want a whole number (go tool t help echo)`, "echo", "-n", "99999999999999999999")
 	wrong(`t echo: -long "maybe": want true or false (go tool t help echo)`, "echo", "-long=maybe")

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,8 +73,8 @@ func flagError(c *cli.Command, err error) error {
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
 		hint := ""
-		if like := cli.SuggestFlag(c.Flags, name, true); like != "" {
-			hint = "; did you mean -" + strings.TrimLeft(like, "-") + "?"
+		if like := strings.TrimLeft(cli.SuggestFlag(c.Flags, name, true), "-"); !slices.Contains([]string{"", "h", "help"}, like) {
+			hint = "; did you mean -" + like + "?"
 		}
 		return Usage("-%s: no such flag%s", name, hint)
 	}
