@@ -36,6 +36,10 @@ func New(fs *flag.FlagSet) cli.Action {
 		case *out == "":
 			return cli.Usage("-o: the directory's name is empty")
 		}
+		// A shard's directory has what its own command made, and nothing else.
+		if plans, err := shard.Find(*out); err == nil && slices.ContainsFunc(plans, func(p *shard.Plan) bool { return filepath.Clean(p.Dir) == filepath.Clean(*out) }) {
+			return cli.Usage("-o: %s is the directory of a shard: name the one above, or another", *out)
+		}
 		m := &merge{out: *out, holes: *holes, owners: make(map[string]string), say: c.Say}
 		for _, dir := range c.Operands {
 			plans, err := shard.Find(dir)
@@ -143,7 +147,7 @@ func (m *merge) checkPlans(plans []*shard.Plan, problems *results.Problems) {
 	if m.holes {
 		m.say("%s", what)
 	} else {
-		problems.Add("%s: run it on a machine, or merge without (-allow-holes)", what)
+		problems.Add("%s: run it on a machine, or merge without it (-allow-holes)", what)
 	}
 }
 

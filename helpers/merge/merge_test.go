@@ -30,6 +30,9 @@ func run(t *testing.T, status int, want string, args ...string) {
 func TestUsage(t *testing.T) {
 	run(t, 2, "want the directories of shards")
 	run(t, 2, "-o: the directory's name is empty", "-o", "", "x")
+	one := boots(t)
+	one.of = 1
+	run(t, 2, "is the directory of a shard: name the one above", "-o", one.shard(1), one.dir)
 	run(t, 1, "no such file", "x")
 	run(t, 1, "is a file: name the directory", "merge_test.go")
 }
