@@ -21,6 +21,7 @@ import (
 	"eventbench/helpers/gvisor"
 	"eventbench/helpers/process"
 	"eventbench/helpers/results"
+	"eventbench/helpers/samples"
 
 	"golang.org/x/sys/unix"
 )
@@ -46,6 +47,9 @@ func columnName(arg string) (string, error) {
 		return arg, nil
 	}
 	c, err := guest.ParseColumn(arg)
+	if c.Kernel == "gvisor" || c.Kernel == "host" {
+		return "", fmt.Errorf("column %q: nothing can be set for %s, only for a kernel", arg, c.Kernel)
+	}
 	return c.Label(), err
 }
 
@@ -112,7 +116,7 @@ func runColumns(ctx context.Context, o options, inv inventory, wanted []string, 
 			case <-ctx.Done():
 				return
 			}
-			locked("%s: running %d rows", c.name, len(wanted))
+			locked("%s: running %s", c.name, samples.Counted(len(wanted), "row"))
 			err := c.run(ctx, inv, binary, wanted, o.timeout, locked)
 			if ctx.Err() != nil {
 				return

@@ -90,7 +90,7 @@ func (o *options) check(operands []string) error {
 			return err
 		}
 		if other, ok := seen[c.Label()]; ok {
-			return fmt.Errorf("kernels %s and %s would both be called %s", other, k, c.Label())
+			return fmt.Errorf("kernels %q and %q would both be called %s", other, k, c.Label())
 		}
 		seen[c.Label()] = k
 	}

@@ -153,8 +153,8 @@ func makeRounds(ctx context.Context, opts options, sets []*set, p *follower) err
 	var dirs []*samples.Set
 	for _, s := range sets {
 		dirs = append(dirs, &s.Set)
-		p.Say("%d of %d rounds to go, of %d benchmarks each, into %s",
-			len(opts.numbers())-len(s.made(opts)), len(opts.numbers()), len(s.survey.names), s.Dir)
+		p.Say("%d of %s to go, of %s each, into %s",
+			len(opts.numbers())-len(s.made(opts)), samples.Counted(len(opts.numbers()), "round"), samples.Counted(len(s.survey.names), "benchmark"), s.Dir)
 	}
 	todo, err := samples.Missing(dirs, 1, opts.rounds, uint64(opts.seed))
 	if err != nil {
