@@ -69,7 +69,7 @@ func NewKernels(fs *flag.FlagSet) cli.Action {
 		if k.Shard.Given() {
 			return unbootable(k.makeShard(ctx, c.Operands, o, c.Say))
 		}
-		return o.run(ctx, c, gate.FirstBoots, func() (testable, error) { return k, k.open(ctx, c.Operands, o, c.Say) })
+		return o.run(ctx, c, k.Results, gate.FirstBoots, func() (testable, error) { return k, k.open(ctx, c.Operands, o, c.Say) })
 	}
 }
 
@@ -80,7 +80,7 @@ func NewHost(fs *flag.FlagSet) cli.Action {
 	h.flags(fs, &o)
 	return func(ctx context.Context, c *cli.Call) error {
 		h.stderr = c.Stderr
-		return o.run(ctx, c, gate.FirstRounds, func() (testable, error) { return h, h.open(ctx, c.Operands, o) })
+		return o.run(ctx, c, h.results, gate.FirstRounds, func() (testable, error) { return h, h.open(ctx, c.Operands, o) })
 	}
 }
 
@@ -101,13 +101,13 @@ func unbootable(err error) error {
 	return err
 }
 
-// run measures, looks and reports. first is the number of samples a side at the
-// first look.
-func (o *options) run(ctx context.Context, c *cli.Call, first int, open func() (testable, error)) error {
+// run measures, looks and reports. kept is where samples are kept, and first
+// their number a side at the first look.
+func (o *options) run(ctx context.Context, c *cli.Call, kept string, first int, open func() (testable, error)) error {
 	if err := o.check(); err != nil {
 		return cli.Usage("%w", err)
 	}
-	if err := o.out.Begin(gate.Unfinished, c.Operands...); err != nil {
+	if err := o.out.Begin(gate.Unfinished, kept, c.Operands...); err != nil {
 		return cli.Usage("%w", err)
 	}
 	report, err := judge(ctx, *o, c.Say, first, open)

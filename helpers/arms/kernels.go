@@ -116,8 +116,8 @@ func (k *kernels) makeShard(ctx context.Context, operands []string, o options, s
 	if err != nil {
 		return cli.Usage("-max %d: %w", o.max, err)
 	}
-	if o.bisect || o.canary {
-		return cli.Usage("-shard: a shard judges nothing: -bisect and -canary are for the same command without, once merge has put the shards together")
+	if o.bisect || o.canary || o.out.Given() {
+		return cli.Usage("-shard: a shard judges nothing: -bisect, -canary and -format are for the same command without, once merge has put the shards together")
 	}
 	names, err := k.names(ctx, operands, o)
 	if err != nil {

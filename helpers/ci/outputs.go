@@ -48,6 +48,14 @@ func (o *Outputs) Flags(fs *flag.FlagSet, measures bool, own ...Format) {
 	})
 }
 
+// Given reports whether -format was.
+func (o *Outputs) Given() bool { return len(o.asked) > 0 }
+
+// Into reports whether a format was asked for into a file.
+func (o *Outputs) Into(file string) bool {
+	return slices.ContainsFunc(o.asked, func(out output) bool { return out.file != "" && filepath.Clean(out.file) == filepath.Clean(file) })
+}
+
 // NamesBuild reports whether -kcidb-build was given.
 func (o *Outputs) NamesBuild() bool { return o.build != "" }
 
@@ -70,7 +78,7 @@ func (o *Outputs) add(arg string) error {
 		switch {
 		case file != other.file && filepath.Clean(file) != filepath.Clean(other.file) || (file == "") != (other.file == ""):
 		case file != "":
-			return fmt.Errorf("%s would be written to %s, and then %s", other.Name, file, name)
+			return fmt.Errorf("%s would be written to %s, and then %s", other.Name, other.file, name)
 		case name == other.Name:
 			return fmt.Errorf("%s is asked for twice", name)
 		case !out.Lines || !other.Lines:
@@ -95,8 +103,9 @@ func (o *Outputs) asks() []output {
 // run's is not taken for that of a run that was stopped.
 //
 // A file takes the place of what is there. That may be an older report, but
-// none of the operands, and no file in a directory of results.
-func (o *Outputs) Begin(unfinished Document, operands ...string) error {
+// none of the operands, no file in a directory of results, and none below kept,
+// where the command keeps samples, unless that is empty.
+func (o *Outputs) Begin(unfinished Document, kept string, operands ...string) error {
 	for _, out := range o.asked {
 		if out.file == "" {
 			continue
@@ -108,6 +117,8 @@ func (o *Outputs) Begin(unfinished Document, operands ...string) error {
 			return fmt.Errorf("-format %s: %s is a directory: name a file in it", out.Name, out.file)
 		case err == nil && !before.Mode().IsRegular():
 			return fmt.Errorf("-format %s: %s is a device or a pipe: name a file", out.Name, out.file)
+		case kept != "" && below(kept, filepath.Dir(out.file)):
+			return fmt.Errorf("-format %s: %s is below %s, among the samples that are kept there: name a file elsewhere", out.Name, out.file, kept)
 		}
 		for _, operand := range operands {
 			for name := range strings.SplitSeq(operand, ",") {
@@ -125,6 +136,20 @@ func (o *Outputs) Begin(unfinished Document, operands ...string) error {
 		}
 	}
 	return nil
+}
+
+// below reports whether dir is somewhere below root, and not root itself.
+func below(root, dir string) bool {
+	for _, path := range []*string{&root, &dir} {
+		if abs, err := filepath.Abs(*path); err == nil {
+			*path = abs
+		}
+		if real, err := filepath.EvalSymlinks(*path); err == nil {
+			*path = real
+		}
+	}
+	rel, err := filepath.Rel(root, dir)
+	return err == nil && rel != "." && filepath.IsLocal(rel)
 }
 
 // Write writes the document in all formats that were asked for. Why there is no

@@ -39,7 +39,7 @@ func TestOutputsRefused(t *testing.T) {
 	check("the file's name is empty: want junit=FILE", "-format=junit=")
 	check("text and junit cannot both go to standard output: want a file for one, junit=FILE", "-format=text", "-format=junit")
 	check("text is asked for twice", "-format=text", "-format=text")
-	check("junit would be written to ./a.xml, and then kcidb", "-format=junit=a.xml", "-format=kcidb=./a.xml")
+	check("junit would be written to a.xml, and then kcidb", "-format=junit=a.xml", "-format=kcidb=./a.xml")
 	check("want ORIGIN:ID, such as maestro:68b0f2c1", "-kcidb-build=68b0f2c1")
 }
 
@@ -90,8 +90,13 @@ func TestBegin(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	results := filepath.Join(dir, "results")
-	if err := os.Mkdir(results, 0o777); err != nil {
+	results, kept := filepath.Join(dir, "results"), filepath.Join(dir, "kept")
+	for _, dir := range []string{results, filepath.Join(kept, "kernels")} {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(filepath.Join(kept, "kernels"), file("link")); err != nil {
 		t.Fatal(err)
 	}
 	begin := func(arg string) error {
@@ -99,7 +104,7 @@ func TestBegin(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return o.Begin(page{NoVerdict("no verdict", "the run has not finished")}, "none,"+file("old.txt"), results)
+		return o.Begin(page{NoVerdict("no verdict", "the run has not finished")}, kept, "none,"+file("old.txt"), results)
 	}
 	check := func(arg, want string) {
 		t.Helper()
@@ -112,6 +117,11 @@ func TestBegin(t *testing.T) {
 	check("-format=junit=/dev/null", "/dev/null is a device or a pipe: name a file")
 	check("-format=text="+file("old.txt"), "is what is to be judged: the report would replace it")
 	check("-format=text="+filepath.Join(results, "x.txt"), "among what is to be judged: name a file elsewhere")
+	check("-format=text="+filepath.Join(kept, "kernels", "x.txt"), "x.txt is below "+kept+", among the samples that are kept there: name a file elsewhere")
+	check("-format=text="+filepath.Join(file("link"), "x.txt"), "among the samples that are kept there")
+	if err := begin("-format=text=" + filepath.Join(kept, "x.txt")); err != nil {
+		t.Error(err)
+	}
 	if got, err := os.ReadFile(file("old.txt")); err != nil || string(got) != "before" {
 		t.Errorf("old.txt: %q, %v", got, err)
 	}

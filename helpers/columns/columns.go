@@ -70,7 +70,7 @@ func do(ctx context.Context, o *options, stdout io.Writer, say func(string, ...a
 			return cli.Usage("-o: %w", err)
 		}
 	}
-	if err := o.out.Begin(noRows{ci.NoVerdict("no verdict", "the run has not finished")}); err != nil {
+	if err := o.out.Begin(noRows{ci.NoVerdict("no verdict", "the run has not finished")}, o.results, o.binary, o.inventories); err != nil {
 		return cli.Usage("%w", err)
 	}
 	err := o.table(ctx, stdout, say)
@@ -130,8 +130,10 @@ func (o *options) check(operands []string) error {
 		return fmt.Errorf("-jobs=%d: want at least 1", o.jobs)
 	case o.timeout <= 0:
 		return fmt.Errorf("-timeout=%v: want more than 0", o.timeout)
-	case o.shard.Given() && (o.output != "" || o.deviations):
-		return errors.New("-shard: a shard shows nothing: -o and -deviations are for the same command without, once merge has put the shards together")
+	case o.shard.Given() && (o.output != "" || o.deviations || o.out.Given()):
+		return errors.New("-shard: a shard shows nothing: -o, -format and -deviations are for the same command without, once merge has put the shards together")
+	case o.output != "" && o.out.Into(o.output):
+		return fmt.Errorf("-o: %s is the file of a -format too", o.output)
 	case len(operands) < 2:
 		return errors.New("want a static test binary (CGO_ENABLED=0 go test -c -o behaviours.static ./behaviours) and at least one column: gvisor, host, or a kernel such as 6.12")
 	}
@@ -146,7 +148,7 @@ func (o *options) check(operands []string) error {
 			return err
 		}
 		if other, ok := seen[name]; ok {
-			return fmt.Errorf("columns %s and %s would both be called %s", other, c, name)
+			return fmt.Errorf("columns %q and %q would both be called %s", other, c, name)
 		}
 		seen[name] = c
 	}

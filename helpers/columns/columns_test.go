@@ -40,7 +40,11 @@ func TestUsage(t *testing.T) {
 	check("-rows", "-rows=(", "x.test", "host")
 	check("would both be called bzImage", "x.test", "a/bzImage", "b/bzImage")
 	check("would both be called host", "x.test", "host", "host")
+	check(`column "host nohz=off": nothing can be set for host`, "x.test", "host nohz=off")
 	check("-shard: a shard shows nothing", "-shard=1/2", "-o=x", "x.test", "host")
+	check("-shard: a shard shows nothing", "-shard=1/2", "-format=ktap=x", "x.test", "host")
+	check("-o: ./x is the file of a -format too", "-o=./x", "-format=ktap=x", "x.test", "host")
+	check("-format ktap: columns_test.go is what is to be judged", "-format=ktap=columns_test.go", "columns_test.go", "host")
 	check("want gvisor", "-deviations", "x.test", "host")
 	check("-sideways", "-sideways", "x.test", "host")
 }

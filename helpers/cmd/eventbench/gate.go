@@ -31,7 +31,7 @@ func gateVerb() *cli.Verb {
 				if len(c.Operands) != 2 {
 					return cli.Usage("want two operands, OLD and NEW, have %d", len(c.Operands))
 				}
-				if err := out.Begin(gate.Unfinished, c.Operands...); err != nil {
+				if err := out.Begin(gate.Unfinished, "", c.Operands...); err != nil {
 					return cli.Usage("%w", err)
 				}
 				report, err := gate.Compare(c.Operands[0], c.Operands[1], o)
