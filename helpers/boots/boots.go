@@ -90,6 +90,9 @@ func (s *Settings) Check() error {
 	case s.Results == "":
 		return errors.New("-results: the directory's name is empty")
 	}
+	if err := samples.CheckPattern(s.Bench); err != nil {
+		return fmt.Errorf("-bench %q: %w", s.Bench, err)
+	}
 	var times int
 	if n, err := fmt.Sscanf(s.Benchtime, "%dx", &times); n != 1 || err != nil || times < 1 || fmt.Sprintf("%dx", times) != s.Benchtime {
 		return fmt.Errorf("-benchtime=%s: want a number of operations, such as 100x; a time would mean a different number on each kernel", s.Benchtime)

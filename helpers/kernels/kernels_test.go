@@ -34,6 +34,7 @@ func TestUsage(t *testing.T) {
 	check("at least one kernel", "x.test")
 	check("-boots=0", "-boots=0", "x.test", "6.12")
 	check("-benchtime=1s", "-benchtime=1s", "x.test", "6.12")
+	check(`-bench "Self/(": error parsing regexp: missing closing )`, "-bench=Self/(", "x.test", "6.12")
 	check("-benchtime=x", "-benchtime=x", "x.test", "6.12")
 	check("would both be called", "x.test", "a/bzImage", "b/bzImage")
 	check("-sideways", "-sideways", "x.test", "6.12")

@@ -20,6 +20,7 @@ import (
 	"eventbench/helpers/files"
 	"eventbench/helpers/process"
 	"eventbench/helpers/results"
+	"eventbench/helpers/samples"
 	"eventbench/helpers/shard"
 )
 
@@ -155,6 +156,11 @@ func (opts *options) check(operands []string) error {
 	}
 	if opts.bench == "" {
 		return errors.New("-bench: the pattern is empty; . matches all benchmarks")
+	}
+	for _, p := range []struct{ flag, pattern string }{{"bench", opts.bench}, {"skip", opts.skip}} {
+		if err := samples.CheckPattern(p.pattern); err != nil {
+			return fmt.Errorf("-%s %q: %w", p.flag, p.pattern, err)
+		}
 	}
 	if opts.results == "" {
 		return errors.New("-results: the directory's name is empty")

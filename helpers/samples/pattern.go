@@ -4,6 +4,7 @@ package samples
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -32,6 +33,18 @@ func Alternatives(pattern string) []string { return splitOutside(pattern, '|') }
 
 // Levels splits an alternative at /.
 func Levels(alternative string) []string { return splitOutside(alternative, '/') }
+
+// CheckPattern returns what is wrong with a -test.bench or -test.skip pattern.
+func CheckPattern(pattern string) error {
+	for _, alternative := range Alternatives(pattern) {
+		for _, part := range Levels(alternative) {
+			if _, err := regexp.Compile(part); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // splitOutside splits at separators outside brackets and parentheses, as
 // package testing does.

@@ -218,3 +218,15 @@ func exitStatus(t *testing.T, status int) error {
 	cmd := exec.Command("sh", "-c", fmt.Sprintf("exit %d", status))
 	return cmd.Run()
 }
+
+// A pattern with a part that is no regexp is refused, wherever the part is.
+func TestCheckPattern(t *testing.T) {
+	for _, pattern := range []string{"(", "EventfdSelf|(", "Self/(", "[a"} {
+		if err := CheckPattern(pattern); err == nil || !strings.Contains(err.Error(), "missing closing") {
+			t.Errorf("%q: got error %v, want one about what is missing", pattern, err)
+		}
+	}
+	if err := CheckPattern("Eventfd(Self|RoundTrip)/peer=process"); err != nil {
+		t.Error(err)
+	}
+}

@@ -29,7 +29,6 @@ import (
 	"eventbench/helpers/cli"
 	"eventbench/helpers/guest"
 	"eventbench/helpers/process"
-	"eventbench/helpers/samples"
 	"eventbench/helpers/where/symbols"
 )
 
@@ -391,18 +390,6 @@ func Pattern(benchmarks ...string) string {
 		all = append(all, strings.Join(parts, "/"))
 	}
 	return strings.Join(all, "|")
-}
-
-// CheckPattern returns an error if -bench could not match anything.
-func CheckPattern(pattern string) error {
-	for _, alternative := range samples.Alternatives(pattern) {
-		for _, part := range samples.Levels(alternative) {
-			if _, err := regexp.Compile(part); err != nil {
-				return cli.Usage("-bench %q: %w", pattern, err)
-			}
-		}
-	}
-	return nil
 }
 
 // Benchmarks lists the benchmarks that a pattern matches. It runs each once,

@@ -87,16 +87,6 @@ func TestArchs(t *testing.T) {
 	}
 }
 
-// A pattern that is none is wrong usage, before anything is booted.
-func TestCheckPattern(t *testing.T) {
-	if err := CheckPattern("EventfdSelf|("); err == nil || !strings.Contains(err.Error(), "missing closing )") || !cli.IsUsage(err) {
-		t.Errorf("error %v, want wrong usage", err)
-	}
-	if err := CheckPattern("Eventfd(Self|RoundTrip)/peer=process"); err != nil {
-		t.Error(err)
-	}
-}
-
 // open opens a kernel that this machine has, to measure n operations of a loop in
 // so many guests at a time.
 func open(t *testing.T, arch *guest.Arch, n, jobs int) (s *Settings, p *Program, kernels []*Kernel) {

@@ -15,6 +15,7 @@ import (
 	"eventbench/helpers/cli"
 	"eventbench/helpers/files"
 	"eventbench/helpers/mechanisms"
+	"eventbench/helpers/samples"
 	"eventbench/helpers/where"
 )
 
@@ -76,7 +77,10 @@ func (o *whereFlags) check(operands []string) error {
 	if err := o.Check(len(operands) - 1); err != nil {
 		return cli.Usage("%w", err)
 	}
-	return where.CheckPattern(o.bench)
+	if err := samples.CheckPattern(o.bench); err != nil {
+		return cli.Usage("-bench %q: %w", o.bench, err)
+	}
+	return nil
 }
 
 // show measures, and shows each benchmark as soon as it is there.
