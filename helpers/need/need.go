@@ -65,6 +65,7 @@ var (
 	HasSandbox    = thing(Thing{"sandbox", "sandboxes", "no right to start one", "run as root, or sysctl user.max_user_namespaces; not in a chroot", "GVISOR", sandbox})
 	HasCC         = thing(Thing{"cc", "C references", "no C compiler", "apt install gcc libc6-dev", "CC", compiles})
 	HasPatch      = thing(Thing{"patch", "kernel builds", "no patch", "apt install patch", "PATCH", program("patch")})
+	HasGit        = thing(Thing{"git", "bisections", "no git", "apt install git", "GIT", program("git")})
 	HasBash       = thing(Thing{"bash", "completion", "no bash", "apt install bash", "SHELLS", program("bash")})
 	HasFish       = thing(Thing{"fish", "completion", "no fish", "apt install fish", "SHELLS", program("fish")})
 	HasZsh        = thing(Thing{"zsh", "completion", "no zsh", "apt install zsh", "SHELLS", program("zsh")})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"eventbench/helpers/arms"
+	"eventbench/helpers/bisect"
 	"eventbench/helpers/ci"
 	"eventbench/helpers/cli"
 	"eventbench/helpers/columns"
@@ -47,6 +48,7 @@ func verbs() []*cli.Verb {
 		{Manual: manual("selftest"), Resumes: true, New: selftest.New},
 		{Manual: manual("behaviours"), Resumes: true, Values: map[string][]string{"format": ci.Names(columns.Formats, false)}, New: columns.New},
 		{Manual: manual("mutants"), Resumes: true, New: mutants.New},
+		{Manual: manual("bisect"), Resumes: true, New: bisect.New},
 		{Manual: manual("merge"), Resumes: true, New: merge.New},
 		{Manual: manual("fidelity"), Values: map[string][]string{"kernel": series}, New: fidelity.New},
 		{Manual: manual("test"), Raw: true, New: tests.New},
