@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -31,6 +32,10 @@ const (
 func TestMain(m *testing.M) {
 	if name := os.Getenv(toolVariable); name != "" {
 		os.Exit(tool(name))
+	}
+	// nohup ignores SIGHUP, and children would inherit that.
+	if signal.Ignored(unix.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
 	}
 	os.Exit(m.Run())
 }
