@@ -143,12 +143,24 @@ func (m *merge) checkPlans(plans []*shard.Plan, problems *results.Problems) {
 	if len(units) == 0 {
 		return
 	}
-	what := fmt.Sprintf("%s: %s missing: nobody made %s", first.Verb, isOrAre(shards, "shard"), list(units))
+	what := fmt.Sprintf("%s: %s missing: nobody made %s", m.command(plans), isOrAre(shards, "shard"), list(units))
 	if m.holes {
 		m.say("%s", what)
 	} else {
 		problems.Add("%s: run it on a machine, or merge without it (-allow-holes)", what)
 	}
+}
+
+// command names the command that made plans: its verb, and its settings if the
+// verb was run with others too.
+func (m *merge) command(plans []*shard.Plan) string {
+	p := plans[0]
+	for _, g := range m.groups {
+		if g[0].Verb == p.Verb && g[0].Settings != p.Settings {
+			return p.Verb + ", " + p.Settings
+		}
+	}
+	return p.Verb
 }
 
 // short shortens a checksum for a message.
@@ -328,7 +340,7 @@ func (m *merge) write(ctx context.Context) error {
 		m.say("%s in %s", samples.Counted(counts[dir], "file"), dir)
 	}
 	for _, plans := range m.groups {
-		m.say("%s: %s together; the same command without -shard, and -results %s, continues from there", plans[0].Verb, samples.Counted(len(plans), "shard"), m.out)
+		m.say("%s: %s together; the same command without -shard, and -results %s, continues from there", m.command(plans), samples.Counted(len(plans), "shard"), m.out)
 	}
 	return nil
 }

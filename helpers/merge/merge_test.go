@@ -43,6 +43,7 @@ type fleet struct {
 	dir     string
 	of      int
 	verb    string
+	set     string // the settings
 	units   int
 	samples bool
 	binary  string
@@ -52,7 +53,7 @@ type fleet struct {
 
 // boots is a fleet that boots one kernel in three shards.
 func boots(t *testing.T) *fleet {
-	return &fleet{t: t, dir: t.TempDir(), of: 3, verb: "kernels", units: 6, samples: true, binary: "aaaa",
+	return &fleet{t: t, dir: t.TempDir(), of: 3, verb: "kernels", set: "settings", units: 6, samples: true, binary: "aaaa",
 		path: func(unit int) string { return fmt.Sprintf("kernels/b/s/6.12-0123/seed-%02d.txt", unit+1) },
 		text: func(unit int) string { return sample("instrs", fmt.Sprintf("seed: %d\n", unit+1)) },
 	}
@@ -72,7 +73,7 @@ func (f *fleet) shard(i int) string {
 		f.t.Fatal(err)
 	}
 	root := s.Results(f.dir)
-	p := s.New(f.verb, "settings")
+	p := s.New(f.verb, f.set)
 	p.Samples = f.samples
 	p.Inputs["test binary"] = f.binary
 	for unit := range f.units {
@@ -131,6 +132,10 @@ func TestRefused(t *testing.T) {
 	one, two, three := f.shard(1), f.shard(2), f.shard(3)
 	refused("kernels: shard 2/3 is missing: nobody made unit 2, unit 5", one, three)
 	refused("kernels: shards 2/3, 3/3 are missing", one, one)
+
+	seed := boots(t)
+	seed.set = "settings-seed3"
+	run(t, 1, "kernels, settings-seed3: shards 1/3, 3/3 are missing", "-o", out, one, two, three, seed.shard(2))
 
 	if err := os.Remove(filepath.Join(two, f.path(4))); err != nil {
 		t.Fatal(err)
