@@ -19,6 +19,7 @@ import (
 	"eventbench/helpers/cli"
 	"eventbench/helpers/machine"
 	"eventbench/helpers/process"
+	"eventbench/helpers/samples"
 )
 
 // options are what the user asks for.
@@ -51,6 +52,9 @@ func New(fs *flag.FlagSet) cli.Action {
 			return cli.Usage("-limit=%v: want more than 0", o.limit)
 		case o.busy < 0:
 			return cli.Usage("-busy=%d: want 0 or more", o.busy)
+		}
+		if err := samples.CheckPattern(o.bench); err != nil {
+			return cli.Usage("-bench %q: %w", o.bench, err)
 		}
 		s := &soak{options: o, out: c.Stdout, say: c.Say}
 		var err error

@@ -101,6 +101,7 @@ func TestCommand(t *testing.T) {
 		"-time=0s x":    "-time=0s",
 		"-busy=-1 x":    "-busy=-1",
 		"-limit=-1s x":  "-limit=-1s",
+		"-bench=( x":    `-bench "(": error parsing regexp`,
 		"-nosuch x":     "nosuch",
 		"-benchtime= x": "no such file",
 	} {
