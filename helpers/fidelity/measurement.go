@@ -281,7 +281,11 @@ func (m *measurement) table(w io.Writer) (over []string) {
 	if counted { // what Go adds is a number, not only a ratio
 		more = func(s string) string { return fmt.Sprintf("%6s  ", s) }
 	}
-	fmt.Fprintf(w, "%-*s  %12s  %12s  %s%6s  %-14s  %s\n", width, "", "Go "+m.unit, "C "+m.unit, more("Go-C"), "Go/C", "95 % interval", "at most")
+	unit := m.unit
+	if !slices.ContainsFunc(m.rows, func(r measured) bool { return !r.hasFloors() }) {
+		unit = "floor-ns/op"
+	}
+	fmt.Fprintf(w, "%-*s  %14s  %14s  %s%6s  %-14s  %s\n", width, "", "Go "+unit, "C "+unit, more("Go-C"), "Go/C", "95 % interval", "at most")
 	for _, r := range m.rows {
 		s := summarize(r.compared(), counted && !r.irregular)
 		limit := most(r.Row, m.unit)
@@ -289,7 +293,7 @@ func (m *measurement) table(w io.Writer) (over []string) {
 		if verdict == "over" {
 			over = append(over, r.Name)
 		}
-		fmt.Fprintf(w, "%-*s  %12s  %12s  %s%6.3f  %-14s  %7.2f  %s\n",
+		fmt.Fprintf(w, "%-*s  %14s  %14s  %s%6.3f  %-14s  %7.2f  %s\n",
 			width, r.Name, digits(s.sides[0]), digits(s.sides[1]), more(fmt.Sprintf("%+.0f", s.sides[0]-s.sides[1])), s.ratio, s.interval(), limit, verdict)
 	}
 	return over
@@ -298,10 +302,15 @@ func (m *measurement) table(w io.Writer) (over []string) {
 // compared returns what of the sides is compared: the floors of loops if all
 // have one, for they repeat ten times better than times do.
 func (r *measured) compared() [2][]float64 {
-	if n := len(r.values[0]); len(r.floors[0]) == n && len(r.floors[1]) == n {
+	if r.hasFloors() {
 		return r.floors
 	}
 	return r.values
+}
+
+func (r *measured) hasFloors() bool {
+	n := len(r.values[0])
+	return len(r.floors[0]) == n && len(r.floors[1]) == n
 }
 
 // A summary is the result of a row's pairs.
