@@ -5,7 +5,7 @@
 
 BENCH     ?= .
 ROUNDS    ?= 10
-BENCHTIME ?= 150ms
+BENCHTIME ?= 100ms
 COUNT     ?= 1
 SEED      ?= 1
 RESULTS   ?= results
