@@ -17,6 +17,7 @@ import (
 	"eventbench/helpers/ci"
 	"eventbench/helpers/cli"
 	"eventbench/helpers/gate"
+	"eventbench/helpers/results"
 )
 
 // Arms are the two things compared.
@@ -32,6 +33,16 @@ type side struct {
 	name  string // what go tool eventbench gate takes for the same samples
 	files []string
 	asked []string // keys that differ from OLD because the user asked for it
+}
+
+// sideIn returns the side of files in a directory, whose name stands for them
+// unless it has others too.
+func sideIn(dir string, files []string) side {
+	s := side{name: dir, files: files}
+	if all, err := results.Find(dir); err != nil || !slices.Equal(all, files) {
+		s.name = strings.Join(files, ",")
+	}
+	return s
 }
 
 // options are common to both kinds of arms.

@@ -112,18 +112,16 @@ func (h *host) measureAll(ctx context.Context, n int) (sides []side, err error) 
 		return nil, err
 	}
 	for dir := range strings.Lines(out) {
-		s := side{name: strings.TrimSuffix(dir, "\n")}
+		dir = strings.TrimSuffix(dir, "\n")
+		var files []string
 		for i := 1; i <= n; i++ {
-			file := filepath.Join(s.name, fmt.Sprintf("round-%02d%s", i, results.Ext))
+			file := filepath.Join(dir, fmt.Sprintf("round-%02d%s", i, results.Ext))
 			if _, err := os.Stat(file); err != nil {
 				return nil, toolError{errors.New("go tool eventbench bench has lost a round"), err.Error()}
 			}
-			s.files = append(s.files, file)
+			files = append(files, file)
 		}
-		if all, err := results.Find(s.name); err != nil || !slices.Equal(all, s.files) {
-			s.name = strings.Join(s.files, ",")
-		}
-		sides = append(sides, s)
+		sides = append(sides, sideIn(dir, files))
 	}
 	if want := len(h.arms) / 2; len(sides) != want {
 		return nil, fmt.Errorf("go tool eventbench bench names %d directories, want %d:\n%s", len(sides), want, out)

@@ -228,12 +228,9 @@ func (k *kernels) measure(ctx context.Context, n int) (old, new side, err error)
 
 // bootsSide is the boots of a kernel with seeds from first to last.
 func bootsSide(kernel *boots.Kernel, first, last int) side {
-	s := side{name: kernel.Dir}
+	var files []string
 	for seed := first; seed <= last; seed++ {
-		s.files = append(s.files, boots.Boot{Kernel: kernel, Seed: seed}.File())
+		files = append(files, boots.Boot{Kernel: kernel, Seed: seed}.File())
 	}
-	if all, err := results.Find(kernel.Dir); err != nil || !slices.Equal(all, s.files) {
-		s.name = strings.Join(s.files, ",")
-	}
-	return s
+	return sideIn(kernel.Dir, files)
 }

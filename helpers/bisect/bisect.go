@@ -374,11 +374,15 @@ func (b *bisection) measure(ctx context.Context, commit, image string) (v verdic
 // twin returns the commit that was measured and builds what this one builds, or
 // else the commit itself.
 func (b *bisection) twin(commit string) (string, error) {
+	sum, err := results.Hash(b.imageOf(commit))
+	if err != nil {
+		return commit, err
+	}
 	for _, other := range append([]string{b.first}, slices.Sorted(maps.Keys(b.known))...) {
 		if v := b.known[other]; other == commit || v.Is == "skip" || v.Twin != "" {
 			continue
 		}
-		if same, err := equal(b.imageOf(commit), b.imageOf(other)); err != nil || same {
+		if have, err := results.Hash(b.imageOf(other)); err != nil || have == sum {
 			return other, err
 		}
 	}

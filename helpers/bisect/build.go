@@ -3,7 +3,6 @@
 package bisect
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -105,14 +104,4 @@ func (b *bisection) command() (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("cp %s .config && %s olddefconfig && %[2]s bzImage", printable.ShellWord(config), make), nil
-}
-
-// equal reports whether two files have the same bytes.
-func equal(a, b string) (bool, error) {
-	one, err := os.ReadFile(a)
-	if err != nil {
-		return false, err
-	}
-	two, err := os.ReadFile(b)
-	return bytes.Equal(one, two), err
 }

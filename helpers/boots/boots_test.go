@@ -3,13 +3,14 @@
 package boots
 
 import (
-	"eventbench/helpers/guest"
-	"eventbench/helpers/mechanisms"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"eventbench/helpers/guest"
+	"eventbench/helpers/mechanisms"
 )
 
 const head = `kernel: 6.1

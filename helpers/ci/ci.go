@@ -97,6 +97,21 @@ const (
 	Skipped        // not tried
 )
 
+// Status is how a suite ended: failed if any finding did, and else unknown if
+// any is.
+func (s *Suite) Status() Status {
+	status := Passed
+	for _, f := range s.Findings {
+		switch {
+		case f.Status == Failed:
+			return Failed
+		case f.Status == Unknown:
+			status = Unknown
+		}
+	}
+	return status
+}
+
 // title names a finding: its unit tells apart those of one benchmark.
 func (f *Finding) title() string { return strings.TrimSpace(f.Name + " " + f.Unit) }
 

@@ -60,9 +60,9 @@ func kcidb(w io.Writer, r *Run) error {
 		add(&Suite{}, kcidbTest{Path: tool, Status: "MISS", Comment: excerpt(r.Summary, 1024), Excerpt: excerpt(strings.Join(r.Problems, "\n"), 16384)})
 	}
 	for _, s := range r.Suites {
-		add(s, kcidbTest{Path: tool, Status: r.kcidbStatus(s), Comment: excerpt(r.Summary, 1024)})
+		add(s, kcidbTest{Path: tool, Status: s.Status().kcidb(), Comment: excerpt(r.Summary, 1024)})
 		for _, f := range s.Findings {
-			test := kcidbTest{Path: path(tool) + "." + f.path(), Status: f.kcidbStatus(), Comment: excerpt(f.Verdict+": "+f.Reason, 1024)}
+			test := kcidbTest{Path: path(tool) + "." + f.path(), Status: f.Status.kcidb(), Comment: excerpt(f.Verdict+": "+f.Reason, 1024)}
 			if f.Status == Failed || f.Status == Unknown {
 				test.Excerpt = excerpt(f.says(), 16384)
 			}
@@ -79,8 +79,8 @@ func kcidb(w io.Writer, r *Run) error {
 	return document(w, doc)
 }
 
-func (f *Finding) kcidbStatus() string {
-	switch f.Status {
+func (s Status) kcidb() string {
+	switch s {
 	case Failed:
 		return "FAIL"
 	case Unknown:
@@ -91,20 +91,6 @@ func (f *Finding) kcidbStatus() string {
 		return "SKIP"
 	}
 	return "PASS"
-}
-
-// kcidbStatus is the status of a suite: that of the run, if it is the only one.
-func (r *Run) kcidbStatus(s *Suite) string {
-	status := Passed
-	for _, f := range s.Findings {
-		switch {
-		case f.Status == Failed:
-			status = Failed
-		case f.Status == Unknown && status != Failed:
-			status = Unknown
-		}
-	}
-	return (&Finding{Status: status}).kcidbStatus()
 }
 
 func hash(parts ...any) string {

@@ -110,16 +110,14 @@ func (o *Outputs) Begin(unfinished Document, kept string, operands ...string) er
 		if out.file == "" {
 			continue
 		}
-		before, err := os.Stat(out.file)
-		dir, _ := os.Stat(filepath.Dir(out.file))
-		switch {
-		case err == nil && before.IsDir():
-			return fmt.Errorf("-format %s: %s is a directory: name a file in it", out.Name, out.file)
-		case err == nil && !before.Mode().IsRegular():
-			return fmt.Errorf("-format %s: %s is a device or a pipe: name a file", out.Name, out.file)
-		case kept != "" && below(kept, filepath.Dir(out.file)):
+		if err := files.Writable(out.file); err != nil {
+			return fmt.Errorf("-format %s: %w", out.Name, err)
+		}
+		if kept != "" && below(kept, filepath.Dir(out.file)) {
 			return fmt.Errorf("-format %s: %s is below %s, among the samples that are kept there: name a file elsewhere", out.Name, out.file, kept)
 		}
+		before, _ := os.Stat(out.file)
+		dir, _ := os.Stat(filepath.Dir(out.file))
 		for _, operand := range operands {
 			for name := range strings.SplitSeq(operand, ",") {
 				switch input, err := os.Stat(name); {

@@ -33,13 +33,11 @@ func (t *table) Run() *ci.Run {
 	}
 	run.Summary = strings.Join(counts, "; ")
 	for _, s := range run.Suites {
-		for _, f := range s.Findings {
-			switch {
-			case f.Status == ci.Failed:
-				run.Status, run.Outcome = ci.Failed, "wrong outcomes"
-			case f.Status == ci.Unknown && run.Status != ci.Failed:
-				run.Status, run.Outcome = ci.Unknown, "rows without a result"
-			}
+		switch status := s.Status(); {
+		case status == ci.Failed:
+			run.Status, run.Outcome = ci.Failed, "wrong outcomes"
+		case status == ci.Unknown && run.Status != ci.Failed:
+			run.Status, run.Outcome = ci.Unknown, "rows without a result"
 		}
 	}
 	return run

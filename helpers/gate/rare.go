@@ -47,7 +47,7 @@ func (g *gate) rareCosts(of []*Comparison, ob, nb *bench) {
 	if count == nil || mean == nil || !slices.Equal(count.oldSamples, mean.oldSamples) || !slices.Equal(count.newSamples, mean.newSamples) {
 		return
 	}
-	if misfit(slices.Sorted(slices.Values(count.oldValues)), slices.Sorted(slices.Values(count.newValues)), 0, 1) > 0 {
+	if oldCounts, newCounts := count.sorted(); misfit(oldCounts, newCounts, 0, 1) > 0 {
 		return
 	}
 	base := slices.Min(count.oldValues)

@@ -7,9 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"eventbench/helpers/bounded"
-	"eventbench/helpers/cache"
-	"eventbench/helpers/debian"
 	"fmt"
 	"io"
 	"io/fs"
@@ -17,6 +14,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"eventbench/helpers/bounded"
+	"eventbench/helpers/cache"
+	"eventbench/helpers/debian"
 )
 
 // UserCache is the place for kernels in the user's cache directory. It is

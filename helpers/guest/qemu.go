@@ -2,14 +2,15 @@ package guest
 
 import (
 	"context"
-	"eventbench/helpers/guest/inside"
-	"eventbench/helpers/process"
 	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
+
+	"eventbench/helpers/guest/inside"
+	"eventbench/helpers/process"
 )
 
 // QEMU is an emulator of machines of one architecture.

@@ -160,7 +160,7 @@ func makeRounds(ctx context.Context, opts options, sets []*set, p *follower) err
 	if err != nil {
 		return err
 	}
-	todo = slices.DeleteFunc(todo, func(t samples.Turn) bool { return !slices.Contains(opts.numbers(), t.Number) })
+	todo = slices.DeleteFunc(todo, func(t samples.Turn) bool { return !opts.shard.Has(t.Number - 1) })
 	lost := make(map[*set]int)
 	for i, t := range todo {
 		s, n := sets[t.Set], t.Number
@@ -423,7 +423,7 @@ func (s *set) header(n int, opts options, args []string, began time.Time) string
 		samples.Alone(append(argv, "-test.run=^$", "-test.v", "-test.benchtime="+opts.benchtime)) +
 		settingsPrefix + s.survey.settings + "\n" +
 		fmt.Sprintf("# began: %s, took %.1fs\n", began.Format(time.RFC3339), time.Since(began).Seconds())
-	header += fmt.Sprintf("machine: %s\n", s.survey.machine)
+	header += fmt.Sprintf("%s: %s\n", results.Machine, s.survey.machine)
 	if s.arm.name != "" {
 		header += fmt.Sprintf("%s: %d\n", roundKey, n)
 	}

@@ -358,10 +358,10 @@ func (e *examination) plants(r *gate.Report) []plant {
 	// Comparisons with tight thresholds: one thread, and nothing made or
 	// freed.
 	close := func(c *gate.Comparison) bool { return c.Threshold <= 0.003 }
-	ratio := func(unit string) func(r *rand.Rand, size float64) func(string, float64) float64 {
+	ratio := func(units ...string) func(r *rand.Rand, size float64) func(string, float64) float64 {
 		return func(_ *rand.Rand, percent float64) func(string, float64) float64 {
 			return func(u string, v float64) float64 {
-				if u == unit {
+				if slices.Contains(units, u) {
 					v *= 1 + percent/100
 				}
 				return v
@@ -379,14 +379,7 @@ func (e *examination) plants(r *gate.Report) []plant {
 	percents := []float64{0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8, 10, 12.5, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300}
 	if e.host {
 		const floor = "floor-ns/op"
-		slower := func(_ *rand.Rand, percent float64) func(string, float64) float64 {
-			return func(u string, v float64) float64 {
-				if u == "sec/op" || u == "floor-sec/op" {
-					v *= 1 + percent/100
-				}
-				return v
-			}
-		}
+		slower := ratio("sec/op", "floor-sec/op")
 		alone := func(c *gate.Comparison) bool { return !strings.Contains(c.Name, "/peer=") }
 		return []plant{
 			{"a benchmark of one thread slower, by", "%g %%", percents, []string{floor}, gated(floor, alone), slower, false},
