@@ -22,7 +22,7 @@ var seeds = regexp.MustCompile(`\nseed: ([0-9]+)\n`)
 // settings are refused.
 func TestBaselines(t *testing.T) {
 	for _, kernel := range tooltest.Kernels(t, "../../Makefile") {
-		text := mustRead(t, filepath.Join(baselines, kernel+".txt"))
+		text := tooltest.MustRead(t, filepath.Join(baselines, kernel+".txt"))
 		samples := strings.Split(text, "sample: ")
 		if got, want := len(samples)-1, gate.MostBoots; got != want {
 			t.Errorf("%s: %d samples, want %d, as many as the new side may come to have", kernel, got, want)
@@ -60,7 +60,7 @@ func TestBaselines(t *testing.T) {
 
 	refused := func(from, to, want string) {
 		t.Helper()
-		text := mustRead(t, newest)
+		text := tooltest.MustRead(t, newest)
 		changed := strings.ReplaceAll(text, from, to)
 		if changed == text {
 			t.Fatalf("%s has no %q", newest, from)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"eventbench/helpers/need"
+	"eventbench/helpers/tooltest"
 )
 
 // A real kernel is booted, recorded, and judged against its own recording. A
@@ -40,7 +41,7 @@ func TestBoot(t *testing.T) {
 		t.Fatalf("record: exit status %d\n%s%s", status, stdout, stderr)
 	}
 	recorded := filepath.Join(dir, "6.12.txt")
-	text := mustRead(t, recorded)
+	text := tooltest.MustRead(t, recorded)
 	for _, want := range []string{"\nsample: 1\n", "\nbenchtime: 100x\n", "\ncount: 1\n", "\nharness: ", "\nBenchmarkEventfdSelf"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s has no %q:\n%s", recorded, want, text)
@@ -63,15 +64,6 @@ func TestBoot(t *testing.T) {
 			t.Errorf("against what has another %s: exit status %d, want 2 without a boot\n%s", key, status, stderr)
 		}
 	}
-}
-
-func mustRead(tb testing.TB, path string) string {
-	tb.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return string(text)
 }
 
 func mustWrite(tb testing.TB, text string) (path string) {

@@ -40,6 +40,11 @@ func (d *Dir) Path(elem ...string) string {
 	return filepath.Join(append([]string{d.path}, elem...)...)
 }
 
+// Fill is Lock for filling a cache of kernels; it says that it waits.
+func (d *Dir) Fill(ctx context.Context, say func(format string, args ...any)) (*os.File, error) {
+	return d.Lock(ctx, func() { say("waiting for another process that fills the cache") })
+}
+
 // Lock keeps other processes from changing the directory until the file it
 // returns is closed here and in all children that inherited it, or they have
 // ended. If another process holds the lock, it calls onWait and waits.

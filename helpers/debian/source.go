@@ -23,7 +23,7 @@ func FetchSource(ctx context.Context, c *cache.Dir, series, mirror, dir string, 
 	if err != nil {
 		return "", "", err
 	}
-	lock, err := c.Lock(ctx, func() { say("waiting for another process that fills the cache") })
+	lock, err := c.Fill(ctx, say)
 	if err != nil {
 		return "", "", err
 	}

@@ -108,10 +108,4 @@ func ownValues(key string) bool {
 }
 
 // abbreviate lists names, but not hundreds of them.
-func abbreviate(names []string) string {
-	const most = 8
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-}
+func abbreviate(names []string) string { return results.List(names, 8) }

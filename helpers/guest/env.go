@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"eventbench/helpers/environ"
 	"eventbench/helpers/guest/inside"
 )
 
@@ -22,14 +23,13 @@ func (m *Machine) Env(caller []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	const configVar, clockVar, guestVar = "EVENTBENCH_CONFIG", "EVENTBENCH_CLOCK", "EVENTBENCH_GUEST"
+	const clockVar, guestVar = "EVENTBENCH_CLOCK", "EVENTBENCH_GUEST"
+	callers, others := environ.Take(caller)
 	env := []string{"HOME=/", "PATH=" + inside.BinDir, "PWD=" + inside.HomeDir, guestVar + "=1"}
-	for _, kv := range caller {
+	for _, kv := range others {
 		name, value, _ := strings.Cut(kv, "=")
 		switch {
 		case name == clockVar, name == guestVar:
-		case name == configVar:
-			config = append(otherLines(value, config), config...)
 		case strings.HasPrefix(name, "EVENTBENCH"), strings.HasPrefix(name, "GO") && !strings.Contains(value, "/"):
 			env = append(env, kv)
 		}
@@ -37,21 +37,8 @@ func (m *Machine) Env(caller []string) ([]string, error) {
 	if m.Clock == InstrClock {
 		env = append(env, clockVar+"="+string(InstrClock))
 	}
-	env = append(env, configVar+"="+strings.Join(config, "\n"))
+	env = append(env, environ.Describe(callers, config))
 	// The order of the caller's variables depends on its shell.
 	slices.Sort(env)
 	return slices.Compact(env), nil
-}
-
-// otherLines returns the lines whose key is not in config.
-func otherLines(lines string, config []string) []string {
-	var others []string
-	for line := range strings.Lines(lines) {
-		line = strings.TrimSpace(line)
-		key, _, _ := strings.Cut(line, ":")
-		if line != "" && !slices.ContainsFunc(config, func(c string) bool { return strings.HasPrefix(c, key+":") }) {
-			others = append(others, line)
-		}
-	}
-	return others
 }

@@ -155,7 +155,7 @@ func (q seriesAsked) find(ctx context.Context, c *cache.Dir, say progress) (*Ker
 	if k, err := q.cached(c, a, say); k != nil || err != nil {
 		return k, err
 	}
-	lock, err := c.Lock(ctx, func() { say("waiting for another process that fills the cache") })
+	lock, err := c.Fill(ctx, say)
 	if err != nil {
 		return nil, err
 	}
@@ -368,7 +368,7 @@ func ListSeries(ctx context.Context, c *cache.Dir, arch *Arch, mirror string, up
 	x, err := a.ReadIndex(c, arch.Name)
 	if err != nil || !a.Fresh(x, life) {
 		var lock *os.File
-		if lock, err = c.Lock(ctx, func() { say("waiting for another process that fills the cache") }); err == nil {
+		if lock, err = c.Fill(ctx, say); err == nil {
 			x, err = a.Index(ctx, c, arch.Name, life, say)
 			lock.Close()
 		}

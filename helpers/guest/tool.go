@@ -33,29 +33,27 @@ func FindInit(ctx context.Context, c *cache.Dir, arch *Arch, say progress) ([]by
 	}
 	// Another build of this tool has another init.
 	name := filepath.Join(initDir, fmt.Sprintf("%s-%x", arch.Name, id[:8]))
-	// A machine without Go has it where this tool was copied to.
-	if exe, err := os.Executable(); err == nil {
-		image, err := bounded.ReadFile(filepath.Join(filepath.Dir(exe), filepath.Base(name)), bounded.Program)
-		if err == nil {
-			if of, err := checkProgram(image); err == nil && of == arch {
-				return image, nil
-			}
-		}
-	}
-	cached := func() ([]byte, error) {
-		image, err := bounded.ReadFile(c.Path(name), bounded.Program)
+	read := func(file string) ([]byte, error) {
+		image, err := bounded.ReadFile(file, bounded.Program)
 		if err != nil {
 			return nil, err
 		}
 		if of, err := checkProgram(image); err != nil || of != arch {
-			return nil, fmt.Errorf("%s is no program for %s", c.Path(name), arch) // and is built again
+			return nil, fmt.Errorf("%s is no program for %s", file, arch) // and is built again
 		}
 		return image, nil
+	}
+	cached := func() ([]byte, error) { return read(c.Path(name)) }
+	// A machine without Go has it where this tool was copied to.
+	if exe, err := os.Executable(); err == nil {
+		if image, err := read(filepath.Join(filepath.Dir(exe), filepath.Base(name))); err == nil {
+			return image, nil
+		}
 	}
 	if image, err := cached(); err == nil {
 		return image, nil
 	}
-	lock, err := c.Lock(ctx, func() { say("waiting for another process that fills the cache") })
+	lock, err := c.Fill(ctx, say)
 	if err != nil {
 		return nil, err
 	}

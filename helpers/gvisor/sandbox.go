@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"eventbench/helpers/environ"
 	"eventbench/helpers/machine"
 	"eventbench/helpers/process"
 
@@ -71,23 +72,8 @@ func (s *Sandbox) environ() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	const name = "EVENTBENCH_CONFIG="
-	var env, callers []string
-	for _, kv := range s.Env {
-		value, ok := strings.CutPrefix(kv, name)
-		if !ok {
-			env = append(env, kv)
-			continue
-		}
-		for line := range strings.Lines(value) {
-			line = strings.TrimSpace(line)
-			key, _, _ := strings.Cut(line, ":")
-			if line != "" && !slices.ContainsFunc(config, func(c string) bool { return strings.HasPrefix(c, key+":") }) {
-				callers = append(callers, line)
-			}
-		}
-	}
-	return append(env, name+strings.Join(append(callers, config...), "\n")), nil
+	callers, env := environ.Take(s.Env)
+	return append(env, environ.Describe(callers, config)), nil
 }
 
 // Run runs the program to its end and returns its exit status, which is 128

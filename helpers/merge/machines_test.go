@@ -70,9 +70,9 @@ func TestParallel(t *testing.T) {
 	if !<-died {
 		t.Error("the second machine booted nothing and did not die")
 	}
-	ended := mustRead(t, filepath.Join(dir, "machines.log"))
+	ended := tooltest.MustRead(t, filepath.Join(dir, "machines.log"))
 	run(script, onMachines...)
-	if now := mustRead(t, filepath.Join(dir, "machines.log")); now != ended {
+	if now := tooltest.MustRead(t, filepath.Join(dir, "machines.log")); now != ended {
 		t.Errorf("the same command made shards again: %s", strings.TrimPrefix(now, ended))
 	}
 	run("./eventbench", "merge", "-o", "merged", "results")
@@ -83,19 +83,10 @@ func TestParallel(t *testing.T) {
 	}
 	for _, boot := range boots {
 		name := strings.TrimPrefix(boot, one)
-		if got, want := mustRead(t, filepath.Join(dir, "merged", name)), mustRead(t, boot); got != want {
+		if got, want := tooltest.MustRead(t, filepath.Join(dir, "merged", name)), tooltest.MustRead(t, boot); got != want {
 			t.Errorf("%s: the merged boot is\n%s\nwant\n%s", name, got, want)
 		}
 	}
-}
-
-func mustRead(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 // A host is a machine: an sshd and what runs below it.
@@ -207,7 +198,7 @@ func (h *host) dieIn(program string) bool {
 // The Job of docs is one that Kubernetes takes: it has as many completions as
 // shards, and no field that the API does not know.
 func TestJob(t *testing.T) {
-	text := mustRead(t, "../../docs/machines/job.yaml")
+	text := tooltest.MustRead(t, "../../docs/machines/job.yaml")
 	shards := regexp.MustCompile(`-shard "\$\(\(JOB_COMPLETION_INDEX \+ 1\)\)/(\d+)"`).FindStringSubmatch(text)
 	if shards == nil || !strings.Contains(text, "\n  completions: "+shards[1]+" ") {
 		t.Errorf("want as many completions as shards, %q:\n%s", shards, text)

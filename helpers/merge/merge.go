@@ -186,13 +186,7 @@ func isOrAre(names []string, what string) string {
 }
 
 // list joins the first of many names.
-func list(names []string) string {
-	const most = 5
-	if n := len(names); n > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), n-most)
-	}
-	return strings.Join(names, ", ")
-}
+func list(names []string) string { return results.List(names, 5) }
 
 // read reads the files of a command's units. Units that several shards made
 // must be equal.

@@ -79,7 +79,7 @@ func five(t *testing.T) string {
 			t.Fatal(err)
 		}
 		common.dir = dir
-		html := mustRead(t, build(t, baselines))
+		html := tooltest.MustRead(t, build(t, baselines))
 		tooltest.MustWrite(t, filepath.Join(dir, "page.html"), html)
 	})
 	return filepath.Join(common.dir, "page.html")

@@ -36,15 +36,6 @@ func build(t *testing.T, args ...string) string {
 	return out
 }
 
-func mustRead(t *testing.T, name string) string {
-	t.Helper()
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
 // mustLoad returns the page of the results with the gate's verdicts.
 func mustLoad(t *testing.T, args ...string) *Page {
 	t.Helper()
@@ -88,7 +79,7 @@ func TestUsage(t *testing.T) {
 		if code := tooltest.Verb(t.Context(), &verb, args, &stdout, &stderr); code != 2 || !strings.Contains(stderr.String(), want) || stdout.Len() > 0 {
 			t.Errorf("page %q: exit status %d, %q, on stdout %q; want 2 and %q", args, code, &stderr, &stdout, want)
 		}
-		if got := mustRead(t, out); got != "the page before" {
+		if got := tooltest.MustRead(t, out); got != "the page before" {
 			t.Errorf("page %q wrote %.100q", args, got)
 		}
 	}
@@ -97,7 +88,7 @@ func TestUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole := filepath.Join(baselines, "6.12.txt")
-	text := mustRead(t, whole)
+	text := tooltest.MustRead(t, whole)
 	cut := filepath.Join(dir, "cut.txt")
 	tooltest.MustWrite(t, cut, text[:len(text)/2])
 	again := filepath.Join(dir, "copy.txt")
@@ -120,7 +111,7 @@ func TestUsage(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); left != nil {
 		t.Errorf("left behind: %q", left)
 	}
-	if mustRead(t, again) != text {
+	if tooltest.MustRead(t, again) != text {
 		t.Error("the page has replaced a file of results")
 	}
 }
@@ -139,8 +130,8 @@ func TestTell(t *testing.T) {
 
 // The page of five kernels is small, and the same results make the same bytes.
 func TestSize(t *testing.T) {
-	first := mustRead(t, five(t))
-	once, again := mustRead(t, build(t, two...)), mustRead(t, build(t, two...))
+	first := tooltest.MustRead(t, five(t))
+	once, again := tooltest.MustRead(t, build(t, two...)), tooltest.MustRead(t, build(t, two...))
 	if once != again {
 		t.Error("two pages of the same results differ")
 	}
@@ -211,7 +202,7 @@ func TestOrderAndMissing(t *testing.T) {
 			t.Errorf("delivered/op: %v", r.Figures)
 		}
 	}
-	html := mustRead(t, build(t, dir))
+	html := tooltest.MustRead(t, build(t, dir))
 	if !strings.Contains(html, `<td class="n">no figure</td>`) {
 		t.Error("the table of all figures does not say where there is none")
 	}
@@ -236,7 +227,7 @@ func TestSettings(t *testing.T) {
 		!strings.Contains(stdout.String(), "3 settings, which cannot be compared, are shown apart") {
 		t.Errorf("exit status %d, %s%s", code, &stdout, &stderr)
 	}
-	if !strings.Contains(mustRead(t, out), "These results are of 3 settings that cannot be compared") {
+	if !strings.Contains(tooltest.MustRead(t, out), "These results are of 3 settings that cannot be compared") {
 		t.Error("the page does not say that results are apart")
 	}
 }
@@ -270,7 +261,7 @@ func TestWays(t *testing.T) {
 func TestFailures(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.txt")
 	tooltest.MustWrite(t, file, counted+"BenchmarkA 100 5 instrs/op\n--- FAIL: BenchmarkB\n    5 sent, 4 <b>received</b>\nFAIL\n")
-	if html := mustRead(t, build(t, file)); !strings.Contains(html, "BenchmarkB failed: 5 sent, 4 &lt;b&gt;received&lt;/b&gt;") {
+	if html := tooltest.MustRead(t, build(t, file)); !strings.Contains(html, "BenchmarkB failed: 5 sent, 4 &lt;b&gt;received&lt;/b&gt;") {
 		t.Error("the page does not list the failure")
 	}
 }
@@ -295,7 +286,7 @@ func hostilePage(t *testing.T) string {
 
 // No name gets into the page as markup, and each is there.
 func TestHostileNames(t *testing.T) {
-	html := mustRead(t, hostilePage(t))
+	html := tooltest.MustRead(t, hostilePage(t))
 	if n := strings.Count(html, "<script"); n != 3+strings.Count(uPlotJS, "<script") {
 		t.Errorf("%d scripts begin", n)
 	}

@@ -74,3 +74,11 @@ func printableLines(s string) string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// List lists names, but no more than most of them.
+func List(names []string, most int) string {
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}

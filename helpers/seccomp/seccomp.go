@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"unsafe"
 
+	"eventbench/helpers/environ"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -34,34 +36,25 @@ func Exec(args []string, n int) error {
 	if err := Install(n); err != nil {
 		return err
 	}
-	return &os.PathError{Op: "exec", Path: path, Err: syscall.Exec(path, args, environ(os.Environ(), n))}
+	return &os.PathError{Op: "exec", Path: path, Err: syscall.Exec(path, args, described(os.Environ(), n))}
 }
 
 // Config is the configuration line by which results name a filter of n
 // comparisons.
 func Config(n int) string { return "seccomp: " + strconv.Itoa(n) }
 
-// environ adds that line to those that a test binary writes into its results.
-func environ(env []string, n int) []string {
-	const config = "EVENTBENCH_CONFIG="
+// described adds that line to those that a test binary writes into its results.
+func described(env []string, n int) []string {
+	callers, others := environ.Take(env)
 	lines := []string{Config(n)}
-	var others []string
-	for _, kv := range env {
-		value, ok := strings.CutPrefix(kv, config)
-		if !ok {
-			others = append(others, kv)
-			continue
-		}
-		for line := range strings.Lines(value) {
-			line = strings.TrimSpace(line)
-			if m, err := strconv.Atoi(strings.TrimPrefix(line, "seccomp: ")); err == nil {
-				lines[0] = Config(m + n) // a filter before another
-			} else if line != "" {
-				lines = append(lines, line)
-			}
+	for _, line := range callers {
+		if m, err := strconv.Atoi(strings.TrimPrefix(line, "seccomp: ")); err == nil {
+			lines[0] = Config(m + n) // a filter before another
+		} else {
+			lines = append(lines, line)
 		}
 	}
-	return append(others, config+strings.Join(lines, "\n"))
+	return append(others, environ.Variable(lines))
 }
 
 // Install makes a filter of n comparisons that of the calling thread, and of

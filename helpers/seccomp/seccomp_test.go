@@ -12,7 +12,7 @@ import (
 func TestEnviron(t *testing.T) {
 	check := func(env []string, n int, want ...string) {
 		t.Helper()
-		if got := environ(env, n); !slices.Equal(got, want) {
+		if got := described(env, n); !slices.Equal(got, want) {
 			t.Errorf("%q: got %q, want %q", env, got, want)
 		}
 	}

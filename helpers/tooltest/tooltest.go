@@ -223,6 +223,16 @@ func MustWrite(tb testing.TB, name, text string) {
 	}
 }
 
+// MustRead returns what is in a file.
+func MustRead(tb testing.TB, name string) string {
+	tb.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(text)
+}
+
 // Commands returns what [testscript.Main] takes for scripts to run verbs as the
 // tool would, in a process of its own that is the test binary.
 func Commands(verbs ...*cli.Verb) map[string]func() {
